@@ -1,0 +1,55 @@
+# AIOS: every command a person needs. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+CLUSTER = $(CARGO) run --quiet -p aios-e2e --bin cluster --
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: ## Install what the other commands need (idempotent)
+	@./e2e/setup.sh
+
+.PHONY: build
+build: setup ## Build every binary
+	$(CARGO) build --workspace --bins
+
+.PHONY: test
+test: setup ## Run every test: units, then end to end on a real cluster
+	$(CARGO) build --workspace --all-targets
+	$(CARGO) test --workspace --exclude aios-e2e
+	$(CLUSTER) up --name aios-test
+	status=0; AIOS_CLUSTER_NAME=aios-test $(CARGO) test -p aios-e2e -- --test-threads 3 || status=$$?; \
+	  $(CLUSTER) down --name aios-test; exit $$status
+
+.PHONY: unit
+unit: setup ## Run the tests that need no cluster
+	$(CARGO) test --workspace --exclude aios-e2e
+
+.PHONY: lint
+lint: ## Formatting, lints, licences and duplicates
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; else echo "cargo-deny is not installed: cargo install cargo-deny"; fi
+
+.PHONY: generate
+generate: ## Write the generated files again (CRDs, condition tables)
+	$(CARGO) run --quiet -p aios-crds --features kube --bin crdgen -- charts/aios-crds/templates docs
+
+.PHONY: demo
+demo: setup ## The main job: 300 e-mails on a real cluster, proved afterwards
+	$(CARGO) run --quiet -p aios-e2e --bin demo
+
+.PHONY: demo-down
+demo-down: cluster-down ## Take the demo and its cluster down
+
+.PHONY: cluster-up
+cluster-up: setup ## Start a single-node Kubernetes with AIOS's images
+	$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: ## Stop it; nothing is left behind
+	$(CLUSTER) down

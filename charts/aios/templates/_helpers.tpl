@@ -1,0 +1,23 @@
+{{/* Names are fixed: data planes dial the Service aios-operator, and one cluster holds one operator. */}}
+{{- define "aios.labels" -}}
+app.kubernetes.io/name: aios
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "aios.selector" -}}
+app.kubernetes.io/name: aios
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{/* Called with (list $ repository). */}}
+{{- define "aios.image" -}}
+{{- $root := index . 0 -}}
+{{- $images := $root.Values.images -}}
+{{- with $images.registry }}{{ . }}/{{ end -}}
+{{ index . 1 }}:{{ $images.tag | default $root.Chart.AppVersion }}
+{{- end }}

@@ -1,0 +1,64 @@
+{{/*
+What the operator may do in a namespace that it serves. Each rule says why it is there.
+No rule has `escalate`, `bind` or `impersonate`: the operator can give its gateways only what it
+holds itself.
+*/}}
+{{- define "aios.rules" -}}
+# Its own kinds: watched. It never writes a spec.
+- apiGroups: [aios.dev]
+  resources: [modeldeployments, policysets, writingpipelines, writingruns]
+  verbs: [get, list, watch]
+# What it has seen of them.
+- apiGroups: [aios.dev]
+  resources:
+    - modeldeployments/status
+    - policysets/status
+    - writingpipelines/status
+    - writingruns/status
+  verbs: [get, patch]
+# Runs with ttlSecondsAfterFinished are deleted when their time is over.
+- apiGroups: [aios.dev]
+  resources: [writingruns]
+  verbs: [delete]
+# Engines, ingresses and gateways.
+- apiGroups: [apps]
+  resources: [deployments, statefulsets]
+  verbs: [get, list, watch, create, patch, delete]
+# Workers of runs, and the fetching of weights.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+# Addresses of models and gateways, identities of their pods, volumes for weights and documents.
+- apiGroups: [""]
+  resources: [services, serviceaccounts, persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch, delete]
+# Certificates and tenants' keys are made; providers' keys and signing secrets are checked for being
+# there. Secrets are watched by metadata only.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+# Templates and texts to index are read; the CA that tenants trust is written.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, patch, delete]
+# Which data planes there are, counted against those that confirm the configuration; why a prefetch
+# failed.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+# Each gateway's own Role and who may connect to it.
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [roles, rolebindings]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+# Held only to be given on to gateways, which ask whether a caller may create, approve or publish.
+- apiGroups: [authorization.k8s.io]
+  resources: [localsubjectaccessreviews]
+  verbs: [create]
+# A line in `kubectl describe` when Ready changes.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}

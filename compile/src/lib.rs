@@ -1,0 +1,24 @@
+//! Compiles kinds with their references resolved into the configuration that data planes run.
+//! Pure: the operator and the command line call the same functions and print the same diagnostics.
+//! Nothing here reads a cluster, a file or a clock.
+
+mod checks;
+mod content;
+mod diagnostic;
+mod expression;
+mod model;
+mod pipeline;
+mod policy;
+pub mod references;
+mod run;
+mod schema;
+mod template;
+
+pub use diagnostic::{Diagnostic, Place};
+pub use model::{
+    ENGINE_PORT, INGRESS_PORT, MAX_MODEL_NAME, model, model_name, model_service, standby_service,
+};
+pub use pipeline::{Resolved, pipeline};
+pub use policy::policy;
+pub use references::References;
+pub use run::{run, run_fits};

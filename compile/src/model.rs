@@ -1,0 +1,197 @@
+//! Compiles a ModelDeployment, for the egress that calls it and the ingress that stands before it.
+
+use aios_crds::{
+    ModelDeploymentSpec,
+    model_deployment::{Hosted, Provider, SelfHosted},
+};
+use aios_proto::config::{Dialect, ModelConfig, Upstream};
+
+use crate::{Diagnostic, checks};
+
+/// Port of every ingress.
+pub const INGRESS_PORT: u16 = 8443;
+/// Port of the engine on its pod's loopback.
+pub const ENGINE_PORT: u16 = 8080;
+/// Longest name of a ModelDeployment: Services, pods and their hashes are named after it.
+pub const MAX_MODEL_NAME: usize = 40;
+
+/// Compiles a ModelDeployment.
+///
+/// # Errors
+/// Every mistake found, in the order of the spec.
+pub fn model(
+    name: &str,
+    namespace: &str,
+    spec: &ModelDeploymentSpec,
+) -> Result<ModelConfig, Vec<Diagnostic>> {
+    let mut found: Vec<_> = checks::object_name("ModelDeployment", name, MAX_MODEL_NAME)
+        .into_iter()
+        .collect();
+    found.extend(limits(spec));
+    let backend = match (&spec.hosted, &spec.self_hosted) {
+        (Some(hosted), None) => Some(from_hosted(hosted, &mut found)),
+        (None, Some(own)) => Some(from_self_hosted(own, &mut found)),
+        _ => {
+            found.push(Diagnostic::new(
+                "spec",
+                "neither or both of hosted and selfHosted are set",
+                "set exactly one of hosted (a provider's API) and selfHosted (served in this \
+                 cluster)",
+            ));
+            None
+        }
+    };
+    let Some((upstream, digest)) = backend.filter(|_| found.is_empty()) else {
+        return Err(found);
+    };
+    let standby = spec
+        .self_hosted
+        .as_ref()
+        .is_some_and(|own| own.warm.standby > 0);
+    Ok(ModelConfig {
+        name: name.to_owned(),
+        model: model_name(spec).to_owned(),
+        digest,
+        endpoint: endpoint(&model_service(name), namespace),
+        standby_endpoint: standby.then(|| endpoint(&standby_service(name), namespace)),
+        upstream,
+        limits: spec.limits.clone(),
+        resilience: spec.resilience.clone(),
+        pricing: spec.pricing.clone(),
+    })
+}
+
+/// Model name in requests to the upstream: the provider's, or the weights' file name.
+pub fn model_name(spec: &ModelDeploymentSpec) -> &str {
+    match (&spec.hosted, &spec.self_hosted) {
+        (Some(hosted), _) => &hosted.model,
+        (None, Some(own)) => file_name(&own.model.uri),
+        (None, None) => "",
+    }
+}
+
+/// Name of the Service before the groups that take traffic.
+pub fn model_service(name: &str) -> String {
+    format!("{name}-model")
+}
+
+/// Name of the Service before standby groups.
+pub fn standby_service(name: &str) -> String {
+    format!("{name}-standby")
+}
+
+fn endpoint(service: &str, namespace: &str) -> String {
+    format!("https://{service}.{namespace}.svc:{INGRESS_PORT}")
+}
+
+/// Last segment of an address, without its query.
+fn file_name(uri: &str) -> &str {
+    let path = uri.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+fn limits(spec: &ModelDeploymentSpec) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let (limits, resilience) = (&spec.limits, &spec.resilience);
+    if limits.max_output_tokens >= limits.context_tokens {
+        found.push(Diagnostic::new(
+            "spec.limits.maxOutputTokens",
+            format!(
+                "{} answer tokens leave no room for a prompt in a context of {}",
+                limits.max_output_tokens, limits.context_tokens
+            ),
+            "lower maxOutputTokens, or raise contextTokens if the model can hold more",
+        ));
+    }
+    if resilience.timeout.get().is_zero() {
+        found.push(Diagnostic::new(
+            "spec.resilience.timeout",
+            "no call can end within 0s",
+            "name a span such as 60s",
+        ));
+    } else if resilience.first_token_timeout > resilience.timeout {
+        found.push(Diagnostic::new(
+            "spec.resilience.firstTokenTimeout",
+            format!(
+                "{} is longer than the whole call may take ({})",
+                resilience.first_token_timeout, resilience.timeout
+            ),
+            "make it at most spec.resilience.timeout",
+        ));
+    }
+    found
+}
+
+fn from_hosted(hosted: &Hosted, found: &mut Vec<Diagnostic>) -> (Upstream, Option<String>) {
+    let path = "spec.hosted.baseURL";
+    let (dialect, default) = match hosted.provider {
+        Provider::OpenAI => (Dialect::OpenAI, Some("https://api.openai.com/v1")),
+        Provider::Anthropic => (Dialect::Anthropic, Some("https://api.anthropic.com/v1")),
+        Provider::OpenAICompatible => (Dialect::OpenAI, None),
+    };
+    if let Some(url) = &hosted.base_url {
+        found.extend(checks::address(path, url));
+    }
+    let base_url = hosted.base_url.as_deref().or(default).unwrap_or_else(|| {
+        found.push(Diagnostic::new(
+            path,
+            "provider OpenAICompatible has no default address",
+            "set baseURL up to and including the version, as in https://models.example.com/v1",
+        ));
+        ""
+    });
+    if hosted.credentials.is_none() && default.is_some() && hosted.base_url.is_none() {
+        found.push(Diagnostic::new(
+            "spec.hosted.credentials",
+            format!("{:?} answers nobody without a key", hosted.provider),
+            "name the Secret and key that hold it: credentials.secretKeyRef {name, key}",
+        ));
+    }
+    (
+        Upstream {
+            dialect,
+            base_url: base_url.to_owned(),
+        },
+        None,
+    )
+}
+
+fn from_self_hosted(own: &SelfHosted, found: &mut Vec<Diagnostic>) -> (Upstream, Option<String>) {
+    let uri = &own.model.uri;
+    if !file_name(uri).to_ascii_lowercase().ends_with(".gguf") {
+        found.push(Diagnostic::new(
+            "spec.selfHosted.model.uri",
+            format!("`{uri}` is not the address of one GGUF file"),
+            "name one file, as in https://models.example.com/smollm2-135m-q8_0.gguf",
+        ));
+    }
+    // The operator sets these; a second value would win silently in some engines and fail in others.
+    let reserved = [
+        "-m",
+        "--model",
+        "--host",
+        "--port",
+        "-c",
+        "--ctx-size",
+        "-np",
+        "--parallel",
+    ];
+    for (index, arg) in own.engine.args.iter().enumerate() {
+        let flag = arg.split('=').next().unwrap_or_default();
+        if reserved.contains(&flag) {
+            found.push(Diagnostic::new(
+                format!("spec.selfHosted.engine.args[{index}]"),
+                format!("`{flag}` is set by AIOS"),
+                "leave it out: context and parallel calls follow spec.limits, weights and address are AIOS's",
+            ));
+        }
+    }
+    let base_url = format!("http://127.0.0.1:{ENGINE_PORT}/v1");
+    (
+        Upstream {
+            dialect: Dialect::OpenAI,
+            base_url,
+        },
+        Some(own.model.digest.clone()),
+    )
+}

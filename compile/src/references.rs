@@ -1,0 +1,85 @@
+//! Which other objects a spec names. The caller reads them; all are of the spec's own namespace.
+
+use std::collections::BTreeSet;
+
+use aios_crds::{
+    ModelDeploymentSpec, WritingPipelineSpec, WritingRunSpec,
+    reference::{KeyRef, SecretSource},
+};
+
+/// Names of the objects that a spec refers to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct References {
+    /// ModelDeployments.
+    pub models: BTreeSet<String>,
+    /// PolicySets.
+    pub policies: BTreeSet<String>,
+    /// WritingPipelines.
+    pub pipelines: BTreeSet<String>,
+    /// ConfigMaps.
+    pub config_maps: BTreeSet<String>,
+    /// Secrets, by name and key.
+    pub secrets: BTreeSet<(String, String)>,
+}
+
+/// What a pipeline refers to.
+pub fn of_pipeline(spec: &WritingPipelineSpec) -> References {
+    let templates = spec
+        .content
+        .skeletons
+        .iter()
+        .flat_map(|skeleton| &skeleton.parts);
+    let sources = spec
+        .retrieval
+        .iter()
+        .flat_map(|retrieval| &retrieval.sources);
+    let steps = std::iter::once(&spec.models.draft).chain(&spec.models.finish);
+    References {
+        models: steps
+            .flat_map(|step| &step.routes)
+            .map(|route| route.model.clone())
+            .collect(),
+        policies: spec
+            .policy_refs
+            .iter()
+            .map(|policy| policy.name.clone())
+            .collect(),
+        pipelines: BTreeSet::new(),
+        config_maps: templates
+            .filter_map(|part| part.template.config_map_key_ref.as_ref())
+            .map(|key| key.name.clone())
+            .chain(sources.map(|source| source.config_map_ref.name.clone()))
+            .collect(),
+        secrets: spec
+            .publish
+            .iter()
+            .filter_map(|publisher| publisher.webhook.signing_secret.as_ref())
+            .map(secret)
+            .collect(),
+    }
+}
+
+/// What a model refers to.
+pub fn of_model(spec: &ModelDeploymentSpec) -> References {
+    let credentials = spec
+        .hosted
+        .iter()
+        .filter_map(|hosted| hosted.credentials.as_ref());
+    References {
+        secrets: credentials.map(secret).collect(),
+        ..References::default()
+    }
+}
+
+/// What a run refers to.
+pub fn of_run(spec: &WritingRunSpec) -> References {
+    References {
+        pipelines: BTreeSet::from([spec.pipeline_ref.name.clone()]),
+        ..References::default()
+    }
+}
+
+fn secret(source: &SecretSource) -> (String, String) {
+    let KeyRef { name, key } = &source.secret_key_ref;
+    (name.clone(), key.clone())
+}

@@ -1,0 +1,685 @@
+//! Each bad manifest gets a diagnostic that names the field and the remedy; nothing panics.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::too_many_lines)]
+
+use std::collections::BTreeMap;
+
+use aios_compile::{Diagnostic, Resolved};
+use aios_proto::config::{PolicyPin, PolicyScope};
+use serde_json::{Value, json};
+
+/// One change to a good spec, and what must be said about it.
+struct Case {
+    /// JSON pointer of the value to replace; `null` removes it.
+    at: &'static str,
+    value: Value,
+    path: &'static str,
+    says: &'static str,
+    remedy: &'static str,
+}
+
+fn case(
+    at: &'static str,
+    value: Value,
+    path: &'static str,
+    says: &'static str,
+    remedy: &'static str,
+) -> Case {
+    Case {
+        at,
+        value,
+        path,
+        says,
+        remedy,
+    }
+}
+
+fn pipeline() -> Value {
+    json!({
+        "content": {
+            "kind": "Email",
+            "variables": {
+                "type": "object",
+                "required": ["customerId", "customer"],
+                "properties": {
+                    "customerId": {"type": "integer"},
+                    "customer": {
+                        "type": "object",
+                        "properties": {
+                            "id": {"type": "integer"},
+                            "name": {"type": "string"},
+                            "language": {"type": "string", "enum": ["en", "de"]},
+                            "segment": {"type": "string"}
+                        }
+                    }
+                }
+            },
+            "languageVariable": "customer.language",
+            "subjectVariable": "customer.id",
+            "labels": [{"name": "segment", "variable": "customer.segment"}],
+            "skeletons": [{
+                "language": "en",
+                "parts": [
+                    {"name": "subject", "template": {"inline": "An invitation"}},
+                    {"name": "text", "template": {"inline": "Dear {{ customer.name }},\n{{ slots.opening }}"}}
+                ],
+                "slots": [{"name": "opening", "prompt": "Welcome {{ customer.name }} {{ passages }}", "safe": "Welcome."}]
+            }, {
+                "language": "de",
+                "writer": "SafeTemplate",
+                "parts": [
+                    {"name": "subject", "template": {"inline": "Einladung"}},
+                    {"name": "text", "template": {"configMapKeyRef": {"name": "texts", "key": "de"}}}
+                ]
+            }]
+        },
+        "context": [{"name": "customer", "upload": {"pointer": "customerId", "key": "id"}}],
+        "retrieval": {
+            "sources": [{"name": "rules", "configMapRef": {"name": "texts"}}],
+            "query": {"text": "webinar {{ customer.segment }}"}
+        },
+        "models": {"draft": {"routes": [{"model": "a", "when": "labels.segment == 'x'"}, {"model": "b"}]}},
+        "policyRefs": [{"name": "bank"}],
+        "publish": [{"name": "hook", "webhook": {"url": "https://hooks.example/v1"}}]
+    })
+}
+
+fn model() -> Value {
+    json!({"hosted": {"provider": "OpenAICompatible", "model": "m", "baseURL": "http://m:8080/v1"}})
+}
+
+fn own_model() -> Value {
+    json!({"selfHosted": {
+        "engine": {"name": "LlamaCpp"},
+        "model": {
+            "uri": "https://models.example/a.gguf?download=true",
+            "digest": format!("sha256:{}", "0".repeat(64)),
+            "cache": {"size": "1Gi"}
+        },
+        "warm": {"standby": 1}
+    }})
+}
+
+fn resolved() -> Resolved {
+    let texts = BTreeMap::from([("de".to_owned(), "Hallo {{ customer.name }}".to_owned())]);
+    Resolved {
+        config_maps: BTreeMap::from([
+            ("texts".to_owned(), texts),
+            (
+                "blank".to_owned(),
+                BTreeMap::from([("a".to_owned(), " ".to_owned())]),
+            ),
+        ]),
+    }
+}
+
+fn pins() -> Vec<PolicyPin> {
+    vec![PolicyPin {
+        scope: PolicyScope::Namespace,
+        name: "bank".into(),
+        digest: "sha256:0".into(),
+    }]
+}
+
+fn changed(mut good: Value, case: &Case) -> Value {
+    let (parent, key) = case.at.rsplit_once('/').unwrap();
+    match good.pointer_mut(parent).unwrap() {
+        Value::Object(map) if case.value.is_null() => {
+            map.remove(key);
+        }
+        Value::Object(map) => {
+            map.insert(key.into(), case.value.clone());
+        }
+        Value::Array(list) if key == "-" => list.push(case.value.clone()),
+        Value::Array(list) => list[key.parse::<usize>().unwrap()] = case.value.clone(),
+        other => panic!("{}: {other}", case.at),
+    }
+    good
+}
+
+#[track_caller]
+fn expect(case: &Case, found: &[Diagnostic]) {
+    let hit = found.iter().any(|diagnostic| {
+        diagnostic.path == case.path
+            && diagnostic.message.contains(case.says)
+            && diagnostic.remedy.contains(case.remedy)
+    });
+    assert!(hit, "{} = {}: {found:#?}", case.at, case.value);
+    assert!(
+        found
+            .iter()
+            .all(|d| !d.remedy.is_empty() && !d.message.contains('\n')),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_good_pipeline_compiles() {
+    let spec = serde_json::from_value(pipeline()).unwrap();
+    let config = aios_compile::pipeline("webinar", &spec, &resolved(), pins()).unwrap();
+    assert_eq!(
+        config.skeletons[1].parts[1].template,
+        "Hallo {{ customer.name }}"
+    );
+    assert_eq!(config.retrieval.unwrap().sources[0].texts.len(), 1);
+}
+
+#[test]
+fn bad_pipelines_are_refused_with_field_and_remedy() {
+    let text = "/content/skeletons/0/parts/1/template";
+    let cases = [
+        case(
+            text,
+            json!({"inline": "{{ customer.name"}),
+            "spec.content.skeletons[0].parts[1].template.inline",
+            "",
+            "Jinja",
+        ),
+        case(
+            text,
+            json!({"inline": "{% include 'x' %}{{ slots.opening }}"}),
+            "spec.content.skeletons[0].parts[1].template.inline",
+            "include",
+            "include",
+        ),
+        case(
+            text,
+            json!({"inline": "{{ customer.nmae }}{{ slots.opening }}"}),
+            "spec.content.skeletons[0].parts[1].template.inline",
+            "customer.nmae",
+            "spec.content.variables",
+        ),
+        case(
+            text,
+            json!({"inline": "{{ client.name }}{{ slots.opening }}"}),
+            "spec.content.skeletons[0].parts[1].template.inline",
+            "client.name",
+            "spec.content.variables",
+        ),
+        case(
+            text,
+            json!({"inline": "{{ slots.openin }}"}),
+            "spec.content.skeletons[0].parts[1].template.inline",
+            "openin",
+            "opening",
+        ),
+        case(
+            text,
+            json!({"inline": "{{ slots.opening | shout }}"}),
+            "spec.content.skeletons[0].parts[1].template.inline",
+            "shout",
+            "filter",
+        ),
+        case(
+            text,
+            json!({"inline": "{{ passages }}{{ slots.opening }}"}),
+            "spec.content.skeletons[0].parts[1].template.inline",
+            "passages",
+            "spec.retrieval",
+        ),
+        case(
+            text,
+            json!({"inline": "a", "configMapKeyRef": {"name": "texts", "key": "de"}}),
+            "spec.content.skeletons[0].parts[1].template",
+            "both",
+            "exactly one",
+        ),
+        case(
+            text,
+            json!({"configMapKeyRef": {"name": "gone", "key": "de"}}),
+            "spec.content.skeletons[0].parts[1].template.configMapKeyRef.name",
+            "does not exist",
+            "create it",
+        ),
+        case(
+            text,
+            json!({"configMapKeyRef": {"name": "texts", "key": "fr"}}),
+            "spec.content.skeletons[0].parts[1].template.configMapKeyRef.key",
+            "no key `fr`",
+            "add the key",
+        ),
+        case(
+            text,
+            json!({"inline": "no slot"}),
+            "spec.content.skeletons[0].slots[0].name",
+            "no part uses",
+            "{{ slots.opening }}",
+        ),
+        case(
+            "/content/skeletons/0/parts/0/name",
+            json!("title"),
+            "spec.content.skeletons[0].parts",
+            "subject",
+            "add a part",
+        ),
+        case(
+            "/content/skeletons/0/parts/0/name",
+            json!("text"),
+            "spec.content.skeletons[0].parts[1].name",
+            "twice",
+            "own name",
+        ),
+        case(
+            "/content/skeletons/0/slots/0/prompt",
+            json!("{{ slots.opening }}"),
+            "spec.content.skeletons[0].slots[0].prompt",
+            "slots",
+            "variables only",
+        ),
+        case(
+            "/content/skeletons/0/slots/0/safe",
+            json!("{{ passages }}"),
+            "spec.content.skeletons[0].slots[0].safe",
+            "passages",
+            "prompts",
+        ),
+        case(
+            "/content/skeletons/1/language",
+            json!("en"),
+            "spec.content.skeletons[1].language",
+            "twice",
+            "own name",
+        ),
+        case(
+            "/content/skeletons/1/language",
+            json!("fr"),
+            "spec.content.skeletons",
+            "`de`",
+            "add a skeleton",
+        ),
+        case(
+            "/content/languageVariable",
+            Value::Null,
+            "spec.content.languageVariable",
+            "missing",
+            "customer.language",
+        ),
+        case(
+            "/content/languageVariable",
+            json!("customer..x"),
+            "spec.content.languageVariable",
+            "not the path",
+            "joined by dots",
+        ),
+        case(
+            "/content/languageVariable",
+            json!("customerId"),
+            "spec.content.languageVariable",
+            "integer",
+            "string",
+        ),
+        case(
+            "/content/subjectVariable",
+            json!("customer.uid"),
+            "spec.content.subjectVariable",
+            "customer.uid",
+            "declare it",
+        ),
+        case(
+            "/content/labels/0/variable",
+            json!("customer.id"),
+            "spec.content.labels[0].variable",
+            "person",
+            "impersonal",
+        ),
+        case(
+            "/content/labels/0/name",
+            json!("language"),
+            "spec.content.labels[0].name",
+            "set by AIOS",
+            "leave it out",
+        ),
+        case(
+            "/content/variables",
+            json!({"type": "obj"}),
+            "spec.content.variables.type",
+            "",
+            "JSON Schema",
+        ),
+        case(
+            "/content/variables",
+            json!({"type": "string"}),
+            "spec.content.variables.type",
+            "object",
+            "type: object",
+        ),
+        case(
+            "/content/variables",
+            json!({"$ref": "https://schemas.example/a.json"}),
+            "spec.content.variables",
+            "",
+            "nothing outside",
+        ),
+        case(
+            "/context/0/name",
+            json!("slots"),
+            "spec.context[0].name",
+            "slots",
+            "choose another",
+        ),
+        case(
+            "/context/0/upload/pointer",
+            json!("customer"),
+            "spec.context[0].upload.pointer",
+            "replace",
+            "customerId",
+        ),
+        case(
+            "/context/-",
+            json!({"name": "customer", "upload": {"pointer": "customerId", "key": "id"}}),
+            "spec.context[1].name",
+            "twice",
+            "own name",
+        ),
+        case(
+            "/retrieval/sources/0/configMapRef/name",
+            json!("gone"),
+            "spec.retrieval.sources[0].configMapRef.name",
+            "does not exist",
+            "create it",
+        ),
+        case(
+            "/retrieval/sources/0/configMapRef/name",
+            json!("blank"),
+            "spec.retrieval.sources[0].configMapRef.name",
+            "no text",
+            "data",
+        ),
+        case(
+            "/retrieval/query/text",
+            json!("{% if %}"),
+            "spec.retrieval.query.text",
+            "",
+            "Jinja",
+        ),
+        case(
+            "/models/draft/routes/0/when",
+            json!("labels.segment = 'x'"),
+            "spec.models.draft.routes[0].when",
+            "",
+            "CEL",
+        ),
+        case(
+            "/models/draft/routes/0/when",
+            json!("labels.tier == 'x'"),
+            "spec.models.draft.routes[0].when",
+            "tier",
+            "segment",
+        ),
+        case(
+            "/models/draft/routes/0/when",
+            json!("customer.name == 'x'"),
+            "spec.models.draft.routes[0].when",
+            "customer",
+            "spec.content.labels",
+        ),
+        case(
+            "/models/draft/routes/0/when",
+            json!("language"),
+            "spec.models.draft.routes[0].when",
+            "not true or false",
+            "condition",
+        ),
+        case(
+            "/models/draft/routes",
+            json!([]),
+            "spec.models.draft.routes",
+            "empty",
+            "ModelDeployment",
+        ),
+        case(
+            "/policyRefs/0/name",
+            json!("gone"),
+            "spec.policyRefs[0].name",
+            "gone",
+            "create it",
+        ),
+        case(
+            "/publish/0/webhook/url",
+            json!("https://u:p@hooks.example/v1"),
+            "spec.publish[0].webhook.url",
+            "credentials",
+            "Secret",
+        ),
+        case(
+            "/publish/0/webhook/url",
+            json!("https://hooks.example:x/v1"),
+            "spec.publish[0].webhook.url",
+            "port",
+            "65535",
+        ),
+        case(
+            "/publish/-",
+            json!({"name": "hook", "webhook": {"url": "https://hooks.example/v1"}}),
+            "spec.publish[1].name",
+            "twice",
+            "own name",
+        ),
+    ];
+    for case in cases {
+        let spec = serde_json::from_value(changed(pipeline(), &case)).unwrap();
+        let found = aios_compile::pipeline("webinar", &spec, &resolved(), pins()).unwrap_err();
+        expect(&case, &found);
+    }
+}
+
+#[test]
+fn mistakes_in_templates_have_line_and_column() {
+    let case = case(
+        "/content/skeletons/0/parts/1/template/inline",
+        json!("{{ slots.opening }}\nDear {{ customer.nmae }}"),
+        "spec.content.skeletons[0].parts[1].template.inline",
+        "",
+        "",
+    );
+    let spec = serde_json::from_value(changed(pipeline(), &case)).unwrap();
+    let found = aios_compile::pipeline("webinar", &spec, &resolved(), pins()).unwrap_err();
+    assert_eq!(
+        (found[0].line, found[0].column),
+        (Some(2), Some(9)),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn good_models_compile() {
+    let spec = serde_json::from_value(model()).unwrap();
+    let config = aios_compile::model("sim", "team", &spec).unwrap();
+    assert_eq!(config.endpoint, "https://sim-model.team.svc:8443");
+    assert_eq!(config.standby_endpoint, None);
+    let spec = serde_json::from_value(own_model()).unwrap();
+    let config = aios_compile::model("smol", "team", &spec).unwrap();
+    assert_eq!(config.model, "a.gguf");
+    assert_eq!(
+        config.standby_endpoint.as_deref(),
+        Some("https://smol-standby.team.svc:8443")
+    );
+}
+
+#[test]
+fn bad_models_are_refused_with_field_and_remedy() {
+    let hosted = [
+        case("/hosted", Value::Null, "spec", "neither", "exactly one"),
+        case(
+            "/hosted/baseURL",
+            Value::Null,
+            "spec.hosted.baseURL",
+            "no default",
+            "https://",
+        ),
+        case(
+            "/hosted/baseURL",
+            json!("models.example/v1"),
+            "spec.hosted.baseURL",
+            "http",
+            "whole",
+        ),
+        case(
+            "/hosted",
+            json!({"provider": "OpenAI", "model": "m"}),
+            "spec.hosted.credentials",
+            "key",
+            "secretKeyRef",
+        ),
+        case(
+            "/limits",
+            json!({"contextTokens": 512}),
+            "spec.limits.maxOutputTokens",
+            "512",
+            "contextTokens",
+        ),
+        case(
+            "/resilience",
+            json!({"timeout": "5s"}),
+            "spec.resilience.firstTokenTimeout",
+            "longer",
+            "at most",
+        ),
+        case(
+            "/resilience",
+            json!({"timeout": "0s"}),
+            "spec.resilience.timeout",
+            "0s",
+            "60s",
+        ),
+    ];
+    for case in hosted {
+        let spec = serde_json::from_value(changed(model(), &case)).unwrap();
+        expect(
+            &case,
+            &aios_compile::model("sim", "team", &spec).unwrap_err(),
+        );
+    }
+    let own = [
+        case(
+            "/selfHosted/model/uri",
+            json!("https://models.example/a.safetensors"),
+            "spec.selfHosted.model.uri",
+            "GGUF",
+            "one file",
+        ),
+        case(
+            "/selfHosted/engine/args",
+            json!(["--port=1"]),
+            "spec.selfHosted.engine.args[0]",
+            "--port",
+            "leave it out",
+        ),
+    ];
+    for case in own {
+        let spec = serde_json::from_value(changed(own_model(), &case)).unwrap();
+        expect(
+            &case,
+            &aios_compile::model("smol", "team", &spec).unwrap_err(),
+        );
+    }
+}
+
+#[test]
+fn names_that_services_cannot_carry_are_refused() {
+    let spec = serde_json::from_value(model()).unwrap();
+    for name in ["1st", "a.b", "-a", "a-", &"a".repeat(41)] {
+        let found = aios_compile::model(name, "team", &spec).unwrap_err();
+        assert_eq!(found[0].path, "metadata.name", "{name}");
+        assert!(found[0].remedy.contains("a-z"), "{name}");
+    }
+}
+
+#[test]
+fn bad_runs_are_refused_with_field_and_remedy() {
+    let pipeline = serde_json::from_value(pipeline()).unwrap();
+    let run = |input: Value| {
+        let spec: aios_crds::WritingRunSpec =
+            serde_json::from_value(json!({"pipelineRef": {"name": "webinar"}, "input": input}))
+                .unwrap();
+        let mut found = aios_compile::run("r", "uid", &spec)
+            .err()
+            .unwrap_or_default();
+        found.extend(aios_compile::run_fits(&spec, &pipeline));
+        found
+    };
+    assert_eq!(run(json!({"pointers": [{"customerId": 1}]})), []);
+    assert_eq!(run(json!({"upload": {"context": "customer"}})), []);
+    for (input, path, remedy) in [
+        (json!({}), "spec.input", "exactly one"),
+        (
+            json!({"pointers": [{"customer": {"name": "x"}}]}),
+            "spec.input.pointers[0].customer",
+            "upload the record",
+        ),
+        (
+            json!({"pointers": [{"id": 1}]}),
+            "spec.input.pointers[0].customerId",
+            "add `customerId`",
+        ),
+        (
+            json!({"upload": {"context": "client"}}),
+            "spec.input.upload.context",
+            "customer",
+        ),
+    ] {
+        let found = run(input);
+        assert!(
+            found
+                .iter()
+                .any(|d| d.path == path && d.remedy.contains(remedy)),
+            "{found:#?}"
+        );
+    }
+}
+
+#[test]
+fn bad_policies_are_refused_with_field_and_remedy() {
+    let policy = |rules: Value| {
+        let rules: Vec<aios_crds::policy_set::Rule> = serde_json::from_value(rules).unwrap();
+        let review = aios_crds::policy_set::Review::default();
+        aios_compile::policy("bank", PolicyScope::Namespace, &rules, &review)
+    };
+    let rule = |check: Value| {
+        let mut rule = json!({"name": "a", "action": "Block"});
+        rule.as_object_mut()
+            .unwrap()
+            .extend(check.as_object().unwrap().clone());
+        json!([rule])
+    };
+    policy(rule(json!({"terms": {"list": ["Acme"]}}))).unwrap();
+    for (rules, path) in [
+        (json!([]), "spec.rules"),
+        (rule(json!({})), "spec.rules[0]"),
+        (
+            rule(json!({"terms": {"list": [" "]}})),
+            "spec.rules[0].terms.list[0]",
+        ),
+        (
+            rule(json!({"pattern": {"regex": "a("}})),
+            "spec.rules[0].pattern.regex",
+        ),
+        (
+            rule(json!({"pattern": {"regex": "(?=a)"}})),
+            "spec.rules[0].pattern.regex",
+        ),
+        (rule(json!({"cel": "text.words <"})), "spec.rules[0].cel"),
+        (rule(json!({"cel": "text.words"})), "spec.rules[0].cel"),
+        (
+            rule(json!({"facts": {"allow": ["many"]}})),
+            "spec.rules[0].facts.allow[0]",
+        ),
+        (
+            rule(json!({"length": {"minWords": 9, "maxWords": 3}})),
+            "spec.rules[0].length.minWords",
+        ),
+        (
+            rule(json!({"terms": {"list": ["a"]}, "when": "vars.x ="})),
+            "spec.rules[0].when",
+        ),
+    ] {
+        let found = policy(rules.clone()).unwrap_err();
+        assert!(found.iter().any(|d| d.path == path), "{path}: {found:#?}");
+        assert!(
+            found
+                .iter()
+                .all(|d| !d.message.is_empty() && d.remedy.len() > 8),
+            "{found:#?}"
+        );
+        println!("{}", found[0]);
+    }
+}

@@ -1,0 +1,97 @@
+//! Condition types and reasons: closed sets, tabled in `docs/conditions.md`.
+
+/// Declares a closed set of words with a sentence for each.
+macro_rules! closed_set {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident: $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $(#[doc = $text] $variant,)+ }
+
+        impl $name {
+            /// Every word, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word as it stands in a condition.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant),)+ }
+            }
+
+            /// What it says, in one sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+closed_set! {
+    /// Types of conditions. True is healthy for all but `Reconciling` and `Stalled`.
+    ConditionType {
+        Ready: "The object does what its spec says.",
+        Reconciling: "Work is under way (kstatus).",
+        Stalled: "No progress without a change by a person (kstatus).",
+        CredentialsReady: "The Secret with the provider's key exists and holds the key.",
+        WeightsReady: "The weights are on their volume and their digest is right.",
+        ShardsReady: "As many groups as desired answer.",
+        StandbyWarm: "As many standby groups as desired are loaded.",
+        EndpointReachable: "The model's Service has endpoints that enforce the configuration.",
+        Compiled: "The policy compiles.",
+        Enforced: "Every data plane of its namespaces runs this digest.",
+        ModelsReady: "Every model that a route names exists and is ready.",
+        PoliciesEnforced: "Every policy of the pipeline is enforced.",
+        RetrievalReady: "Every source is indexed.",
+        Serving: "The namespace's gateway runs this configuration.",
+        AuditVerified: "The last signed head of the tenant's log extends the one before.",
+        Drafted: "Every item is past its draft.",
+        Finished: "Every item is published, refused or waiting for a person, however the run ended.",
+        Succeeded: "The run finished and no item was lost to a failure.",
+    }
+}
+
+closed_set! {
+    /// Reasons of conditions.
+    Reason {
+        Ready: "All is as the spec says.",
+        Progressing: "Work is under way.",
+        InvalidSpec: "The spec cannot be compiled; the message names path, column and remedy.",
+        LastKnownGood: "The spec cannot be compiled; the last good configuration stays in force.",
+        ReferenceNotFound: "An object that the spec names does not exist.",
+        CredentialsMissing: "The Secret or its key does not exist.",
+        WeightsDownloading: "The weights are being fetched.",
+        WeightsInvalid: "The weights are not those that the digest names.",
+        WeightsUnavailable: "The weights cannot be fetched.",
+        PodsNotReady: "Pods are not ready yet.",
+        NoEndpoints: "No pod of the Service is ready.",
+        ModelsNotReady: "A model of the pipeline is not ready.",
+        PoliciesNotEnforced: "A policy of the pipeline is not enforced by every data plane.",
+        NothingToEnforce: "No data plane uses the policy.",
+        AwaitingDataPlane: "A data plane has not confirmed the digest; the message names it.",
+        Refused: "A data plane refused the configuration; the message says why.",
+        GatewayNotReady: "The gateway's pod is not ready.",
+        NoLogYet: "The gateway has not shown a head yet.",
+        LogForked: "A head does not extend the one before: the log was bent.",
+        Suspended: "The run is held back by its spec.",
+        Waiting: "Items wait for a person.",
+        Running: "Items are under way.",
+        Completed: "Every item ended.",
+        ItemsFailed: "Items were lost to a failure.",
+        ApiError: "The Kubernetes API refused a request; it is tried again.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConditionType, Reason};
+
+    #[test]
+    fn words_are_unique() {
+        let mut types: Vec<_> = ConditionType::ALL.iter().map(|t| t.as_str()).collect();
+        let mut reasons: Vec<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+        let (t, r) = (types.len(), reasons.len());
+        types.sort_unstable();
+        types.dedup();
+        reasons.sort_unstable();
+        reasons.dedup();
+        assert_eq!((types.len(), reasons.len()), (t, r));
+    }
+}

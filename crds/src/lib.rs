@@ -1,0 +1,37 @@
+//! What users write: the schema of every kind, its conditions and reasons, defined once.
+//! Specs and statuses are plain serde types; feature `kube` adds the Kubernetes kinds around them.
+//! `crdgen` prints the committed YAML; nothing here reads, decides or connects.
+
+pub mod check;
+pub mod conditions;
+pub mod decimal;
+pub mod duration;
+pub mod model_deployment;
+pub mod policy_set;
+pub mod reference;
+pub mod status;
+pub mod writing_pipeline;
+pub mod writing_run;
+#[cfg(feature = "kube")]
+pub mod yaml;
+
+pub use conditions::{ConditionType, Reason};
+pub use decimal::Decimal;
+pub use duration::Duration;
+#[cfg(feature = "kube")]
+pub use model_deployment::ModelDeployment;
+pub use model_deployment::{ModelDeploymentSpec, ModelDeploymentStatus};
+#[cfg(feature = "kube")]
+pub use policy_set::{ClusterPolicySet, PolicySet};
+pub use policy_set::{ClusterPolicySetSpec, PolicySetSpec, PolicySetStatus};
+#[cfg(feature = "kube")]
+pub use writing_pipeline::WritingPipeline;
+pub use writing_pipeline::{WritingPipelineSpec, WritingPipelineStatus};
+#[cfg(feature = "kube")]
+pub use writing_run::WritingRun;
+pub use writing_run::{WritingRunSpec, WritingRunStatus};
+
+/// API group of every kind.
+pub const GROUP: &str = "aios.dev";
+/// The only served and stored version.
+pub const VERSION: &str = "v1alpha1";

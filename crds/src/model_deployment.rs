@@ -1,0 +1,366 @@
+//! `ModelDeployment`: a model that steps can call, hosted elsewhere or served here.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Decimal, Duration,
+    reference::SecretSource,
+    status::{conditions_schema, never_observed},
+};
+
+/// A model that pipelines call by name: exactly one of `hosted` and `selfHosted`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "kube", derive(kube::CustomResource))]
+#[cfg_attr(
+    feature = "kube",
+    kube(
+        group = "aios.dev",
+        version = "v1alpha1",
+        kind = "ModelDeployment",
+        doc = "A model that writing steps call by name: a hosted API, or weights served in this namespace.",
+        namespaced,
+        status = "ModelDeploymentStatus",
+        shortname = "mdep",
+        category = "aios",
+        scale(
+            spec_replicas_path = ".spec.replicas",
+            status_replicas_path = ".status.replicas",
+            label_selector_path = ".status.selector"
+        ),
+        printcolumn(
+            name = "Ready",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+        ),
+        printcolumn(
+            name = "Reason",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+        ),
+        printcolumn(name = "Model", type_ = "string", json_path = ".status.model"),
+        printcolumn(name = "Replicas", type_ = "string", json_path = ".status.summary"),
+        printcolumn(
+            name = "Age",
+            type_ = "date",
+            json_path = ".metadata.creationTimestamp"
+        ),
+    )
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.hosted) != has(self.selfHosted)",
+    "message": "set exactly one of hosted (a provider's API) and selfHosted (served in this cluster)",
+}, {
+    "rule": "!has(self.hosted) || !has(self.replicas) || self.replicas <= 1",
+    "message": "replicas above 1 need selfHosted: a hosted model scales at its provider",
+}]))]
+pub struct ModelDeploymentSpec {
+    /// A model behind a provider's API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosted: Option<Hosted>,
+    /// A model whose engine runs in this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_hosted: Option<SelfHosted>,
+    /// Groups that take traffic. Standby groups come on top.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 100))]
+    pub replicas: i32,
+    /// Bounds on what one call may ask and how many may run.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Timeouts and retries of one call.
+    #[serde(default)]
+    pub resilience: Resilience,
+    /// Price of tokens. Without it calls cost nothing, which is right for self-hosted models only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<Pricing>,
+}
+
+/// A provider's API. Only the ingress that AIOS runs for it holds the key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.provider != 'OpenAICompatible' || has(self.baseURL)",
+    "message": "baseURL is required for provider OpenAICompatible, as in https://models.example.com/v1",
+}]))]
+pub struct Hosted {
+    /// Wire dialect and default address.
+    pub provider: Provider,
+    /// Model name as the provider knows it.
+    #[schemars(length(min = 1, max = 256))]
+    pub model: String,
+    /// Address of the API up to and including its version, without a trailing slash.
+    #[serde(default, rename = "baseURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        regex(pattern = r"^https?://[^/\s]+(/[^\s]*[^/\s])?$"),
+        length(max = 2048)
+    )]
+    pub base_url: Option<String>,
+    /// The provider's key. Leave out for servers without authentication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<SecretSource>,
+}
+
+/// Dialect and default address of a hosted model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Provider {
+    /// OpenAI's API.
+    OpenAI,
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// Any server that speaks OpenAI chat completions.
+    OpenAICompatible,
+}
+
+/// An engine and its weights, run by AIOS.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SelfHosted {
+    /// The server that loads the weights.
+    pub engine: Engine,
+    /// The weights.
+    pub model: Weights,
+    /// GPUs of one pod. Without it the engine runs on CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
+    /// Groups kept loaded without traffic, so that a lost one is replaced at once.
+    #[serde(default)]
+    pub warm: Warm,
+}
+
+/// The inference server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Engine {
+    /// Which engine.
+    pub name: EngineName,
+    /// Container image; the platform's default for the engine when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub image: Option<String>,
+    /// Further arguments, after those that AIOS sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub args: Vec<String>,
+    /// CPU and memory requests of the engine's container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+}
+
+/// Engines that AIOS knows how to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EngineName {
+    /// llama.cpp's `llama-server` with GGUF weights.
+    LlamaCpp,
+}
+
+/// Requests of the engine's container, as Kubernetes quantities.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resources {
+    /// CPU request, as in `500m`.
+    #[schemars(regex(pattern = r"^[0-9]+m?$"))]
+    pub cpu: String,
+    /// Memory request and limit, as in `512Mi`.
+    #[schemars(regex(pattern = r"^[0-9]+(Ki|Mi|Gi)$"))]
+    pub memory: String,
+}
+
+/// Where weights come from, and what proves that they are the right ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Weights {
+    /// Address of one GGUF file.
+    #[schemars(regex(pattern = r"^https?://\S+$"), length(max = 2048))]
+    pub uri: String,
+    /// SHA-256 of the file; a download that differs is refused.
+    #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub digest: String,
+    /// Volume that keeps the file between restarts.
+    pub cache: WeightsCache,
+}
+
+/// The volume that holds the weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WeightsCache {
+    /// Size of the volume, as in `2Gi`.
+    #[schemars(regex(pattern = r"^[0-9]+(Mi|Gi|Ti)$"))]
+    pub size: String,
+    /// Storage class; the cluster's default when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub storage_class_name: Option<String>,
+}
+
+/// GPUs of one pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Gpu {
+    /// `nvidia.com/gpu` of one pod.
+    #[schemars(range(min = 1, max = 16))]
+    pub count: i32,
+}
+
+/// What stays loaded beside the replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Warm {
+    /// Groups with weights loaded that take no traffic until a replica fails.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 20))]
+    pub standby: i32,
+}
+
+/// Bounds of one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limits {
+    /// Tokens of prompt and answer together that the model can hold.
+    #[serde(default = "default_context")]
+    #[schemars(range(min = 128, max = 10_000_000))]
+    pub context_tokens: u32,
+    /// Answer tokens when the caller names none.
+    #[serde(default = "default_output")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_output_tokens: u32,
+    /// Calls under way at once; more wait or are refused.
+    #[serde(default = "default_in_flight")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_in_flight: u32,
+}
+
+/// Timeouts and retries of one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resilience {
+    /// From sending the request to the last byte.
+    #[serde(default = "default_timeout")]
+    pub timeout: Duration,
+    /// From sending the request to the first token.
+    #[serde(default = "default_first_token")]
+    pub first_token_timeout: Duration,
+    /// Further tries on the same route before the next one.
+    #[serde(default = "default_retries")]
+    #[schemars(range(min = 0, max = 10))]
+    pub retries: u32,
+}
+
+/// Price of tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pricing {
+    /// Price of a million prompt tokens.
+    pub input_per_million: Decimal,
+    /// Price of a million answer tokens.
+    pub output_per_million: Decimal,
+    /// ISO 4217 code.
+    #[schemars(regex(pattern = r"^[A-Z]{3}$"))]
+    pub currency: String,
+}
+
+/// What the operator has seen of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelDeploymentStatus {
+    /// Generation these facts are about; -1 until the first visit.
+    #[serde(default = "never_observed")]
+    pub observed_generation: i64,
+    /// See docs/conditions.md.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// Model as callers see it: the provider's name, or the weights' file name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Groups that exist, standby included.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Groups that answer and take traffic.
+    #[serde(default)]
+    pub ready_replicas: i32,
+    /// Groups that are loaded and wait.
+    #[serde(default)]
+    pub standby_ready: i32,
+    /// `ready/desired +standby`, for `kubectl get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Label selector of the pods, for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Address inside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            context_tokens: default_context(),
+            max_output_tokens: default_output(),
+            max_in_flight: default_in_flight(),
+        }
+    }
+}
+
+// === impl Resilience ===
+
+impl Default for Resilience {
+    fn default() -> Self {
+        Self {
+            timeout: default_timeout(),
+            first_token_timeout: default_first_token(),
+            retries: default_retries(),
+        }
+    }
+}
+
+// === impl ModelDeploymentStatus ===
+
+impl Default for ModelDeploymentStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: never_observed(),
+            conditions: Vec::new(),
+            model: None,
+            replicas: 0,
+            ready_replicas: 0,
+            standby_ready: 0,
+            summary: None,
+            selector: None,
+            endpoint: None,
+        }
+    }
+}
+
+fn one() -> i32 {
+    1
+}
+
+fn default_context() -> u32 {
+    4096
+}
+
+fn default_output() -> u32 {
+    512
+}
+
+fn default_in_flight() -> u32 {
+    64
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_millis(60_000)
+}
+
+fn default_first_token() -> Duration {
+    Duration::from_millis(30_000)
+}
+
+fn default_retries() -> u32 {
+    2
+}

@@ -1,0 +1,255 @@
+//! `PolicySet` and `ClusterPolicySet`: what a text must and must not say before it may leave.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Duration,
+    check::{Facts, Length, Pattern, Pii, Require, Terms},
+    status::{conditions_schema, never_observed},
+};
+
+/// Rules for every text of the pipelines that refer to it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "kube", derive(kube::CustomResource))]
+#[cfg_attr(
+    feature = "kube",
+    kube(
+        group = "aios.dev",
+        version = "v1alpha1",
+        kind = "PolicySet",
+        doc = "Rules that every text of a pipeline must pass before it may leave.",
+        namespaced,
+        status = "PolicySetStatus",
+        shortname = "polset",
+        category = "aios",
+        printcolumn(
+            name = "Ready",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+        ),
+        printcolumn(
+            name = "Reason",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+        ),
+        printcolumn(name = "Rules", type_ = "integer", json_path = ".status.rules"),
+        printcolumn(name = "Enforced", type_ = "string", json_path = ".status.enforcedBy"),
+        printcolumn(
+            name = "Age",
+            type_ = "date",
+            json_path = ".metadata.creationTimestamp"
+        ),
+    )
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicySetSpec {
+    /// The rules; every one is evaluated, the strictest action wins.
+    #[schemars(length(min = 1, max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub rules: Vec<Rule>,
+    /// When a person must decide.
+    #[serde(default)]
+    pub review: Review,
+}
+
+/// A PolicySet that the platform makes mandatory for the namespaces it selects.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "kube", derive(kube::CustomResource))]
+#[cfg_attr(
+    feature = "kube",
+    kube(
+        group = "aios.dev",
+        version = "v1alpha1",
+        kind = "ClusterPolicySet",
+        doc = "Rules that the platform makes mandatory for the namespaces it selects.",
+        status = "PolicySetStatus",
+        shortname = "cpolset",
+        category = "aios",
+        printcolumn(
+            name = "Ready",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+        ),
+        printcolumn(
+            name = "Reason",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+        ),
+        printcolumn(name = "Rules", type_ = "integer", json_path = ".status.rules"),
+        printcolumn(name = "Enforced", type_ = "string", json_path = ".status.enforcedBy"),
+        printcolumn(
+            name = "Age",
+            type_ = "date",
+            json_path = ".metadata.creationTimestamp"
+        ),
+    )
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterPolicySetSpec {
+    /// Namespaces that must obey, by label; empty selects all.
+    #[serde(default)]
+    pub namespace_selector: NamespaceSelector,
+    /// The rules; every one is evaluated, the strictest action wins.
+    #[schemars(length(min = 1, max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub rules: Vec<Rule>,
+    /// When a person must decide.
+    #[serde(default)]
+    pub review: Review,
+}
+
+/// Selects namespaces by label equality.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamespaceSelector {
+    /// Labels that the namespace must carry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+}
+
+/// One rule: a name, one check, what it reads, when it applies and what follows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "[has(self.terms), has(self.pattern), has(self.pii), has(self.require), has(self.length), has(self.facts), has(self.cel)].filter(x, x).size() == 1",
+    "message": "a rule makes exactly one check: set one of terms, pattern, pii, require, length, facts, cel",
+}, {
+    "rule": "self.action != 'Redact' || has(self.terms) || has(self.pattern) || has(self.pii)",
+    "message": "action Redact needs a check with spans: terms, pattern or pii",
+}]))]
+pub struct Rule {
+    /// Name of the rule in verdicts, metrics and the audit log.
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    pub name: String,
+    /// Parts it reads; all when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 63)))]
+    pub parts: Vec<String>,
+    /// CEL over `vars`, `labels` and `language`: the rule applies where it is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub when: Option<String>,
+    /// What follows when the check fails.
+    pub action: Action,
+    /// What follows when the check itself cannot run.
+    #[serde(default)]
+    pub on_error: OnError,
+    /// Words for the editor, and for the model when the action is Revise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub message: Option<String>,
+    /// Words that must not occur.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
+    /// A regular expression that must not match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Pattern>,
+    /// Identifying data that must not occur.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pii: Option<Pii>,
+    /// Wording that must occur.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require: Option<Require>,
+    /// Bounds on size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<Length>,
+    /// Numbers must be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Facts>,
+    /// CEL over `vars`, `labels`, `language`, `parts` and `text` that must be true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub cel: Option<String>,
+}
+
+/// What follows when a check fails, mildest first.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Action {
+    /// Recorded; the text passes.
+    Warn,
+    /// The spans are replaced; the result is checked again.
+    Redact,
+    /// The model is asked again, with the rule's message.
+    Revise,
+    /// A person decides.
+    Review,
+    /// The document is refused.
+    Block,
+}
+
+/// What follows when a check cannot run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnError {
+    /// As if the check had failed with action Block.
+    #[default]
+    Closed,
+    /// A person decides.
+    Review,
+    /// The text passes, and the verdict names the rule that could not run.
+    Open,
+}
+
+/// When a person must decide, and how long they have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Review {
+    /// Which documents.
+    #[serde(default)]
+    pub when: ReviewWhen,
+    /// Time to decide; afterwards the document is rejected. Without it documents wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Duration>,
+}
+
+/// Which documents a person must see.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum ReviewWhen {
+    /// Those a rule with action Review names.
+    #[default]
+    Flagged,
+    /// All.
+    Always,
+}
+
+/// What the operator has seen of a policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicySetStatus {
+    /// Generation these facts are about; -1 until the first visit.
+    #[serde(default = "never_observed")]
+    pub observed_generation: i64,
+    /// See docs/conditions.md.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// Digest of the compiled policy, `sha256:` and 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Rules compiled.
+    #[serde(default)]
+    pub rules: i32,
+    /// `n/m` data planes enforce this digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforced_by: Option<String>,
+}
+
+impl Default for PolicySetStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: never_observed(),
+            conditions: Vec::new(),
+            digest: None,
+            rules: 0,
+            enforced_by: None,
+        }
+    }
+}

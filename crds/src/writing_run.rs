@@ -1,0 +1,176 @@
+//! `WritingRun`: one batch of documents of a pipeline.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    reference::LocalRef,
+    status::{conditions_schema, never_observed},
+};
+
+/// One batch. Immutable but for `suspend`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "kube", derive(kube::CustomResource))]
+#[cfg_attr(
+    feature = "kube",
+    kube(
+        group = "aios.dev",
+        version = "v1alpha1",
+        kind = "WritingRun",
+        doc = "One batch of documents of a pipeline. Immutable but for suspend.",
+        namespaced,
+        status = "WritingRunStatus",
+        shortname = "wrun",
+        category = "aios",
+        printcolumn(
+            name = "Finished",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"Finished\")].status"
+        ),
+        printcolumn(
+            name = "Reason",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+        ),
+        printcolumn(
+            name = "Items",
+            type_ = "integer",
+            json_path = ".status.items.accepted"
+        ),
+        printcolumn(
+            name = "Published",
+            type_ = "integer",
+            json_path = ".status.items.published"
+        ),
+        printcolumn(
+            name = "Waiting",
+            type_ = "integer",
+            json_path = ".status.items.waiting"
+        ),
+        printcolumn(
+            name = "Refused",
+            type_ = "integer",
+            json_path = ".status.items.refused"
+        ),
+        printcolumn(
+            name = "Age",
+            type_ = "date",
+            json_path = ".metadata.creationTimestamp"
+        ),
+    )
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.pipelineRef == oldSelf.pipelineRef && self.input == oldSelf.input",
+    "message": "pipelineRef and input are immutable: create another WritingRun",
+}]))]
+pub struct WritingRunSpec {
+    /// The pipeline.
+    pub pipeline_ref: LocalRef,
+    /// The items.
+    pub input: RunInput,
+    /// Holds the run back; documents under way are finished.
+    #[serde(default)]
+    pub suspend: bool,
+    /// Seconds after the run finished until it is deleted; documents and log stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 31_536_000))]
+    pub ttl_seconds_after_finished: Option<i64>,
+}
+
+/// Where the items come from: pointers to records, never records. Exactly one is set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.pointers) != has(self.upload)",
+    "message": "set exactly one of pointers and upload",
+}]))]
+pub struct RunInput {
+    /// One document each, as in `{customerId: 17}`. For small runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "pointers")]
+    pub pointers: Option<Vec<serde_json::Map<String, serde_json::Value>>>,
+    /// One document for each record of an upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<UploadInput>,
+}
+
+/// Every record that was uploaded for one of the pipeline's contexts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UploadInput {
+    /// Name of the context, as in `customer`.
+    #[schemars(length(min = 1, max = 63))]
+    pub context: String,
+}
+
+/// What the operator has seen of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WritingRunStatus {
+    /// Generation these facts are about; -1 until the first visit.
+    #[serde(default = "never_observed")]
+    pub observed_generation: i64,
+    /// See docs/conditions.md.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// Items by where they stand.
+    #[serde(default)]
+    pub items: ItemCounts,
+    /// When the first worker was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When the last item became terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+}
+
+/// Items by where they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemCounts {
+    /// Accepted in all.
+    #[serde(default)]
+    pub accepted: i64,
+    /// Past their draft.
+    #[serde(default)]
+    pub drafted: i64,
+    /// Published exactly once.
+    #[serde(default)]
+    pub published: i64,
+    /// Refused.
+    #[serde(default)]
+    pub refused: i64,
+    /// Waiting for a person, or parked.
+    #[serde(default)]
+    pub waiting: i64,
+}
+
+impl Default for WritingRunStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: never_observed(),
+            conditions: Vec::new(),
+            items: ItemCounts::default(),
+            start_time: None,
+            completion_time: None,
+        }
+    }
+}
+
+/// Small objects whose fields are the user's.
+fn pointers(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 1000,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "maxProperties": 16,
+            "x-kubernetes-preserve-unknown-fields": true
+        }
+    })
+}

@@ -1,0 +1,66 @@
+//! What goes wrong with pods, on purpose.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::TestNamespace;
+use crate::node::cgroups;
+
+impl TestNamespace {
+    /// Sends SIGKILL to a container's processes: it has no chance to finish
+    /// anything. kubelet starts it again as the pod's restart policy says.
+    pub async fn kill_container(&self, pod: &str, container: &str) -> Result<()> {
+        self.cluster().require_local("killing a container")?;
+        let found = self.api::<Pod>().get(pod).await?;
+        let id = container_id(&found, container).with_context(|| format!("{pod}/{container} does not run"))?;
+        let cgroup = self.cluster().options().dir.cgroup();
+        let processes = cgroups::processes_of(&cgroup, &id);
+        ensure!(!processes.is_empty(), "{pod}/{container} has no process");
+        for pid in processes.into_iter().filter_map(Pid::from_raw) {
+            // One that has ended meanwhile needs no signal.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        Ok(())
+    }
+
+    /// Kills every container of a pod at once, and deletes it without grace, as
+    /// when its node is lost.
+    pub async fn kill_pod(&self, pod: &str) -> Result<()> {
+        let pods: Api<Pod> = self.api();
+        if self.cluster().is_local() {
+            let found = pods.get(pod).await?;
+            for container in running_containers(&found) {
+                let _ = self.kill_container(pod, &container).await;
+            }
+        }
+        pods.delete(pod, &DeleteParams::default().grace_period(0)).await?;
+        Ok(())
+    }
+}
+
+/// `containerd://ID`, without the scheme; none unless the container runs.
+fn container_id(pod: &Pod, container: &str) -> Option<String> {
+    statuses(pod)
+        .find(|status| status.name == container && is_running(status))
+        .and_then(|status| status.container_id.as_deref())
+        .and_then(|id| id.split_once("://"))
+        .map(|(_, id)| id.to_owned())
+}
+
+fn running_containers(pod: &Pod) -> Vec<String> {
+    statuses(pod).filter(|status| is_running(status)).map(|status| status.name.clone()).collect()
+}
+
+fn is_running(status: &k8s_openapi::api::core::v1::ContainerStatus) -> bool {
+    status.state.as_ref().is_some_and(|state| state.running.is_some())
+}
+
+/// Native sidecars are among the init containers.
+fn statuses(pod: &Pod) -> impl Iterator<Item = &k8s_openapi::api::core::v1::ContainerStatus> {
+    let status = pod.status.as_ref();
+    let main = status.and_then(|status| status.container_statuses.as_ref());
+    let init = status.and_then(|status| status.init_container_statuses.as_ref());
+    main.into_iter().chain(init).flatten()
+}

@@ -1,0 +1,18 @@
+//! What tests stand on: the shared cluster, a namespace each, waiting with a
+//! deadline, connections into the cluster, faults, and the API audit log.
+
+mod apply;
+mod audit_log;
+mod cluster;
+mod commands;
+mod eventually;
+mod faults;
+mod forward;
+mod namespace;
+
+pub use apply::apply_yaml;
+pub use audit_log::{AuditLog, Mark, Request};
+pub use cluster::{Cluster, client_of};
+pub use eventually::{await_condition, eventually};
+pub use forward::Forward;
+pub use namespace::TestNamespace;

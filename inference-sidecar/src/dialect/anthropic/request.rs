@@ -1,0 +1,303 @@
+//! Chat completions to messages.
+//!
+//! | field | becomes |
+//! |---|---|
+//! | `model`, `messages`, `stream` | mapped |
+//! | leading `system` and `developer` messages | `system`; later ones are refused |
+//! | `max_tokens`, `max_completion_tokens` | `max_tokens`, which is required there |
+//! | `temperature` (to 1), `top_p`, `top_k` | carried; a higher temperature is refused |
+//! | `stop` | `stop_sequences` |
+//! | `user` | `metadata.user_id` |
+//! | `cache_control` of a text part | carried |
+//! | `n`, penalties, `logprobs`, `response_format`, `store` | accepted at their default, else refused |
+//! | tools, pictures, sound, `logit_bias` and the like | refused |
+//! | `seed` and whatever is unknown | dropped, named in header `aios-dropped` |
+
+use serde_json::{Map, Value, json};
+
+use crate::error::ApiError;
+
+/// A body for `POST /v1/messages`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Translated {
+    pub body: Value,
+    /// Fields that have no counterpart and change no meaning, in order of their names.
+    pub dropped: Vec<String>,
+}
+
+const REFUSED: [&str; 10] = [
+    "tools",
+    "tool_choice",
+    "functions",
+    "function_call",
+    "logit_bias",
+    "top_logprobs",
+    "audio",
+    "modalities",
+    "prediction",
+    "web_search_options",
+];
+
+/// Translates a chat completion request. `max_tokens` is used when the request names no cap.
+///
+/// # Errors
+/// `InvalidJson`, `InvalidField` or `Unsupported`, with the field's name.
+pub fn to_messages(body: &[u8], model: &str, max_tokens: u64) -> Result<Translated, ApiError> {
+    let request: Map<String, Value> =
+        serde_json::from_slice(body).map_err(|error| ApiError::InvalidJson(error.to_string()))?;
+    let mut out = Map::new();
+    let mut dropped = Vec::new();
+    out.insert("model".to_owned(), json!(model));
+    out.insert(
+        "max_tokens".to_owned(),
+        cap(&request).unwrap_or_else(|| json!(max_tokens)),
+    );
+    for (field, value) in request.into_iter().filter(|(_, value)| !value.is_null()) {
+        match field.as_str() {
+            "model" | "stream_options" | "max_tokens" | "max_completion_tokens" => {}
+            "messages" => messages(&mut out, value)?,
+            "stream" | "top_p" | "top_k" => {
+                out.insert(field, value);
+            }
+            "temperature" => {
+                out.insert(field, temperature(value)?);
+            }
+            "stop" => {
+                out.insert("stop_sequences".to_owned(), stop(value)?);
+            }
+            "user" => {
+                out.insert("metadata".to_owned(), json!({ "user_id": value }));
+            }
+            known if REFUSED.contains(&known) && !is_empty(&value) => {
+                let remedy = "leave it out, or route to a model of the OpenAI dialect";
+                return Err(ApiError::unsupported(known, remedy));
+            }
+            known if REFUSED.contains(&known) => {}
+            _ => match default_only(&field, &value) {
+                Some(true) => {}
+                Some(false) => {
+                    let remedy = "leave it at its default";
+                    return Err(ApiError::unsupported(field, remedy));
+                }
+                None => dropped.push(field),
+            },
+        }
+    }
+    dropped.sort();
+    Ok(Translated {
+        body: Value::Object(out),
+        dropped,
+    })
+}
+
+/// The caller's cap; the newer name wins.
+fn cap(request: &Map<String, Value>) -> Option<Value> {
+    ["max_completion_tokens", "max_tokens"]
+        .iter()
+        .filter_map(|name| request.get(*name))
+        .find(|value| !value.is_null())
+        .cloned()
+}
+
+/// Whether a field that can only be accepted at its default stands at it. None for other fields.
+fn default_only(field: &str, value: &Value) -> Option<bool> {
+    match field {
+        "n" => Some(value.as_u64() == Some(1)),
+        "presence_penalty" | "frequency_penalty" => Some(value.as_f64() == Some(0.0)),
+        "logprobs" | "store" => Some(value.as_bool() == Some(false)),
+        "response_format" => Some(value.get("type").and_then(Value::as_str) == Some("text")),
+        _ => None,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
+}
+
+fn messages(out: &mut Map<String, Value>, value: Value) -> Result<(), ApiError> {
+    let Value::Array(list) = value else {
+        return Err(ApiError::field("messages", "must be a list of messages"));
+    };
+    let mut system = Vec::new();
+    let mut conversation = Vec::new();
+    for (index, message) in list.into_iter().enumerate() {
+        let at = |field: &str| format!("messages[{index}].{field}");
+        let role = message
+            .get("role")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let blocks = blocks(message.get("content"), &at("content"))?;
+        match role {
+            "system" | "developer" if conversation.is_empty() => system.extend(blocks),
+            "system" | "developer" => {
+                let remedy = "put system messages before all others";
+                return Err(ApiError::unsupported(at("role"), remedy));
+            }
+            "user" | "assistant" => {
+                if message
+                    .get("tool_calls")
+                    .is_some_and(|calls| !calls.is_null())
+                {
+                    let remedy = "leave tools out, or route to a model of the OpenAI dialect";
+                    return Err(ApiError::unsupported(at("tool_calls"), remedy));
+                }
+                conversation.push(json!({ "role": role, "content": blocks }));
+            }
+            _ => {
+                let remedy = "use roles system, developer, user and assistant";
+                return Err(ApiError::unsupported(at("role"), remedy));
+            }
+        }
+    }
+    if conversation.is_empty() {
+        return Err(ApiError::unsupported("messages", "add a user message"));
+    }
+    if !system.is_empty() {
+        out.insert("system".to_owned(), Value::Array(system));
+    }
+    out.insert("messages".to_owned(), Value::Array(conversation));
+    Ok(())
+}
+
+/// Text blocks of a message's content; empty texts, which Anthropic refuses, are left out.
+fn blocks(content: Option<&Value>, field: &str) -> Result<Vec<Value>, ApiError> {
+    match content {
+        Some(Value::String(text)) if text.is_empty() => Ok(Vec::new()),
+        Some(Value::String(text)) => Ok(vec![json!({ "type": "text", "text": text })]),
+        Some(Value::Array(parts)) => parts
+            .iter()
+            .enumerate()
+            .map(|(index, part)| block(part, &format!("{field}[{index}]")))
+            .collect(),
+        _ => Err(ApiError::field(field, "must be a text or a list of parts")),
+    }
+}
+
+fn block(part: &Value, field: &str) -> Result<Value, ApiError> {
+    let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+    if kind != "text" {
+        let remedy = "send text parts, or route to a model of the OpenAI dialect";
+        return Err(ApiError::unsupported(format!("{field}.type"), remedy));
+    }
+    let Some(text) = part.get("text").and_then(Value::as_str) else {
+        return Err(ApiError::field(
+            format!("{field}.text"),
+            "is missing or no text",
+        ));
+    };
+    let mut block = json!({ "type": "text", "text": text });
+    if let (Some(cache), Some(block)) = (part.get("cache_control"), block.as_object_mut()) {
+        block.insert("cache_control".to_owned(), cache.clone());
+    }
+    Ok(block)
+}
+
+fn temperature(value: Value) -> Result<Value, ApiError> {
+    match value.as_f64() {
+        Some(number) if (0.0..=1.0).contains(&number) => Ok(value),
+        Some(_) => Err(ApiError::unsupported(
+            "temperature",
+            "this model takes 0 to 1",
+        )),
+        None => Err(ApiError::field("temperature", "must be a number")),
+    }
+}
+
+fn stop(value: Value) -> Result<Value, ApiError> {
+    match value {
+        Value::String(text) => Ok(json!([text])),
+        Value::Array(items) if items.iter().all(Value::is_string) => Ok(Value::Array(items)),
+        _ => Err(ApiError::field("stop", "must be a text or a list of texts")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::to_messages;
+
+    fn translate(body: &Value) -> Result<super::Translated, crate::ApiError> {
+        to_messages(body.to_string().as_bytes(), "claude", 512)
+    }
+
+    #[test]
+    fn a_chat_request_becomes_a_messages_request() {
+        let translated = translate(&json!({
+            "model": "auto",
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "developer", "content": [{"type": "text", "text": "Be kind.",
+                    "cache_control": {"type": "ephemeral"}}]},
+                {"role": "user", "content": "Write."},
+                {"role": "assistant", "content": "Yes?"},
+                {"role": "user", "content": [{"type": "text", "text": "A line."}]},
+            ],
+            "stop": "\n", "temperature": 0.5, "top_p": 0.9, "user": "u1", "stream": true,
+            "stream_options": {"include_usage": true}, "n": 1, "seed": 7, "mystery": [1],
+            "presence_penalty": 0, "tools": [], "logit_bias": null,
+        }))
+        .unwrap();
+        assert_eq!(translated.dropped, ["mystery", "seed"]);
+        assert_eq!(
+            translated.body,
+            json!({
+                "model": "claude",
+                "max_tokens": 512,
+                "system": [
+                    {"type": "text", "text": "Be brief."},
+                    {"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}},
+                ],
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "text": "Write."}]},
+                    {"role": "assistant", "content": [{"type": "text", "text": "Yes?"}]},
+                    {"role": "user", "content": [{"type": "text", "text": "A line."}]},
+                ],
+                "stop_sequences": ["\n"], "temperature": 0.5, "top_p": 0.9,
+                "metadata": {"user_id": "u1"}, "stream": true,
+            })
+        );
+    }
+
+    #[rstest]
+    #[case::older(json!({"max_tokens": 7}), 7)]
+    #[case::newer(json!({"max_completion_tokens": 8}), 8)]
+    #[case::both(json!({"max_tokens": 7, "max_completion_tokens": 8}), 8)]
+    #[case::none(json!({}), 512)]
+    fn the_cap_is_always_there(#[case] fields: Value, #[case] expected: u64) {
+        let mut body = fields;
+        body["messages"] = json!([{"role": "user", "content": "x"}]);
+        assert_eq!(translate(&body).unwrap().body["max_tokens"], expected);
+    }
+
+    #[rstest]
+    #[case("tools", json!([{"type": "function"}]), "tools")]
+    #[case("functions", json!([{}]), "functions")]
+    #[case("n", json!(2), "n")]
+    #[case("logprobs", json!(true), "logprobs")]
+    #[case("response_format", json!({"type": "json_object"}), "response_format")]
+    #[case("presence_penalty", json!(0.5), "presence_penalty")]
+    #[case("temperature", json!(1.5), "temperature")]
+    #[case("temperature", json!("hot"), "temperature")]
+    #[case("stop", json!(3), "stop")]
+    #[case("store", json!(true), "store")]
+    #[case("messages", json!([{"role": "tool", "content": "x"}]), "messages[0].role")]
+    #[case("messages", json!([{"role": "system", "content": "x"}]), "messages")]
+    #[case("messages", json!([{"role": "user", "content": "x"}, {"role": "system", "content": "y"}]), "messages[1].role")]
+    #[case("messages", json!([{"role": "user", "content": [{"type": "image_url"}]}]), "messages[0].content[0].type")]
+    #[case("messages", json!([{"role": "user", "content": 3}]), "messages[0].content")]
+    #[case("messages", json!([{"role": "user", "content": [{"type": "text"}]}]), "messages[0].content[0].text")]
+    #[case("messages", json!([{"role": "assistant", "content": "x", "tool_calls": [{}]}]), "messages[0].tool_calls")]
+    fn what_cannot_be_translated_is_refused_by_name(
+        #[case] field: &str,
+        #[case] value: Value,
+        #[case] named: &str,
+    ) {
+        let mut body = json!({"messages": [{"role": "user", "content": "x"}]});
+        body[field] = value;
+        let error = translate(&body).unwrap_err();
+        assert_eq!(error.body()["error"]["param"], named);
+        assert_eq!(error.status(), 400);
+    }
+}

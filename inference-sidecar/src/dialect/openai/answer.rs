@@ -1,0 +1,109 @@
+//! A whole answer as far as the sidecar must know it.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::cost::{Basis, Usage};
+
+/// What an answer says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// As the model's server counted, if it did.
+    pub usage: Option<Usage>,
+    /// Bytes of answer text, for estimates.
+    pub text_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Touched {
+    choices: Option<Vec<Value>>,
+    data: Option<Vec<serde::de::IgnoredAny>>,
+    usage: Option<Value>,
+}
+
+/// Reads a chat completion or a list of embeddings.
+///
+/// # Errors
+/// What is wrong, when it is neither.
+pub fn read(body: &[u8]) -> Result<Answer, String> {
+    let touched: Touched = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let choices = match (touched.choices, touched.data) {
+        (Some(choices), _) => choices,
+        (None, Some(_)) => Vec::new(),
+        (None, None) => return Err("neither `choices` nor `data`".to_owned()),
+    };
+    let text_bytes = choices
+        .iter()
+        .map(|choice| channel_bytes(choice.get("message")))
+        .sum();
+    Ok(Answer {
+        usage: touched.usage.as_ref().and_then(usage),
+        text_bytes,
+    })
+}
+
+/// `usage` of an answer or of a stream's last chunk. Cached tokens count inside `prompt_tokens`.
+pub fn usage(value: &Value) -> Option<Usage> {
+    let tokens = |name: &str| value.get(name).and_then(Value::as_u64);
+    let input = tokens("prompt_tokens")?;
+    let output = tokens("completion_tokens").unwrap_or(0);
+    Some(Usage {
+        input,
+        output,
+        basis: Basis::Exact,
+    })
+}
+
+/// Bytes of generated text in a message or a delta, on every channel that costs tokens.
+pub fn channel_bytes(message: Option<&Value>) -> u64 {
+    let Some(message) = message else { return 0 };
+    let texts: usize = ["content", "reasoning_content", "reasoning", "refusal"]
+        .iter()
+        .filter_map(|channel| message.get(channel)?.as_str())
+        .map(str::len)
+        .sum();
+    let calls: usize = message
+        .get("tool_calls")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|call| call.get("function"))
+        .flat_map(|function| ["name", "arguments"].map(|field| function.get(field)))
+        .filter_map(|text| text?.as_str())
+        .map(str::len)
+        .sum();
+    (texts + calls) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    #[test]
+    fn usage_is_exact_when_it_arrived() {
+        let answer = read(
+            br#"{"choices":[{"message":{"content":"hello"}}],
+            "usage":{"prompt_tokens":7,"completion_tokens":2}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (answer.usage.unwrap().input, answer.usage.unwrap().output),
+            (7, 2)
+        );
+        assert_eq!(answer.text_bytes, 5);
+    }
+
+    #[test]
+    fn without_usage_the_text_remains_for_an_estimate() {
+        let answer =
+            read(br#"{"choices":[{"message":{"content":"hello"}}],"usage":null}"#).unwrap();
+        assert_eq!((answer.usage, answer.text_bytes), (None, 5));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_named() {
+        for body in ["", "<html>", "[]", "{}", r#"{"choices":3}"#] {
+            assert!(read(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+}

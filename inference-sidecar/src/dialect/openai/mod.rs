@@ -1,0 +1,11 @@
+//! OpenAI's chat completions and embeddings: only what is touched is read; the rest stays as it came.
+
+mod answer;
+mod observe;
+mod prompt;
+mod request;
+mod splice;
+
+pub use answer::{Answer, read};
+pub use observe::{Observer, Seen};
+pub use request::{CapField, Operation, Request, Rewrite};

@@ -1,0 +1,390 @@
+//! A request as far as the sidecar must know it: parsed once, forwarded as the bytes that came.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{prompt, splice};
+use crate::error::ApiError;
+
+/// What is asked of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    Chat,
+    Embeddings,
+}
+
+/// Name of the field that caps the answer. OpenAI's newer models refuse the older one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapField {
+    MaxTokens,
+    MaxCompletionTokens,
+}
+
+/// A request whose touched fields are known to be right.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub operation: Operation,
+    /// As the caller wrote it.
+    pub model: String,
+    /// Whether events are asked for.
+    pub stream: bool,
+    /// Whether the caller wants the usage chunk of a stream.
+    pub usage_asked: bool,
+    /// Cap of the answer, if the caller names one.
+    pub max_output: Option<u64>,
+    /// Answers asked for (`n`).
+    pub choices: u64,
+    /// Tokens of the prompt, by estimate.
+    pub prompt_tokens: u64,
+    /// The bytes that came.
+    pub body: Bytes,
+    stream_options: Map<String, Value>,
+}
+
+/// What is changed before a request goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Rewrite<'a> {
+    pub model: &'a str,
+    /// Caps the answer; only where the caller does not.
+    pub cap: Option<(CapField, u64)>,
+    /// Asks for the usage chunk of a stream.
+    pub include_usage: bool,
+}
+
+/// The touched fields, still unchecked. `null` counts as missing, as at OpenAI.
+#[derive(Deserialize)]
+struct Touched {
+    model: Option<Value>,
+    stream: Option<Value>,
+    stream_options: Option<Value>,
+    max_tokens: Option<Value>,
+    max_completion_tokens: Option<Value>,
+    n: Option<Value>,
+    messages: Option<Value>,
+    tools: Option<Value>,
+    input: Option<Value>,
+}
+
+// === impl Operation ===
+
+impl Operation {
+    /// Value of `gen_ai.operation.name`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embeddings => "embeddings",
+        }
+    }
+
+    /// Path under the API's version.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "chat/completions",
+            Self::Embeddings => "embeddings",
+        }
+    }
+}
+
+// === impl CapField ===
+
+impl CapField {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+}
+
+// === impl Request ===
+
+impl Request {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// `InvalidJson`, or `InvalidField` with the field's name.
+    pub fn parse(operation: Operation, body: Bytes) -> Result<Self, ApiError> {
+        let touched: Touched = serde_json::from_slice(&body)
+            .map_err(|error| ApiError::InvalidJson(error.to_string()))?;
+        let chat = operation == Operation::Chat;
+        let stream = chat && boolean("stream", touched.stream.as_ref())?.unwrap_or(false);
+        let stream_options = object("stream_options", touched.stream_options)?;
+        let usage_asked = boolean(
+            "stream_options.include_usage",
+            stream_options.get("include_usage"),
+        )?
+        .unwrap_or(false);
+        let prompt_tokens = if chat {
+            prompt::of_chat(&messages(touched.messages)?, touched.tools.as_ref())
+        } else {
+            prompt::of_input(&input(touched.input)?)
+        };
+        let newer = positive(
+            "max_completion_tokens",
+            touched.max_completion_tokens.as_ref(),
+        )?;
+        let older = positive("max_tokens", touched.max_tokens.as_ref())?;
+        Ok(Self {
+            operation,
+            model: model(touched.model)?,
+            stream,
+            usage_asked,
+            max_output: newer.or(older).filter(|_| chat),
+            choices: positive("n", touched.n.as_ref())?.unwrap_or(1),
+            prompt_tokens,
+            body,
+            stream_options,
+        })
+    }
+
+    /// The body for the next hop: the bytes that came, with nothing but the rewrites changed.
+    ///
+    /// # Errors
+    /// `InvalidJson` when the body is not an object, which parsing excludes.
+    pub fn rewritten(&self, rewrite: &Rewrite<'_>) -> Result<Bytes, ApiError> {
+        let mut changes = vec![("model", Value::from(rewrite.model).to_string())];
+        if let Some((field, cap)) = rewrite.cap.filter(|_| self.max_output.is_none()) {
+            changes.push((field.as_str(), cap.to_string()));
+        }
+        if rewrite.include_usage && self.stream && !self.usage_asked {
+            let mut options = self.stream_options.clone();
+            options.insert("include_usage".to_owned(), Value::Bool(true));
+            changes.push(("stream_options", Value::Object(options).to_string()));
+        }
+        splice::set(&self.body, &changes)
+            .map(Bytes::from)
+            .ok_or_else(|| ApiError::InvalidJson("expected an object".to_owned()))
+    }
+}
+
+fn model(value: Option<Value>) -> Result<String, ApiError> {
+    match value {
+        Some(Value::String(name)) if !name.is_empty() && name.len() <= 256 => Ok(name),
+        Some(_) => Err(ApiError::field(
+            "model",
+            "must be a name of at most 256 characters",
+        )),
+        None => Err(ApiError::field(
+            "model",
+            "is missing: name a ModelDeployment, or `auto`",
+        )),
+    }
+}
+
+fn messages(value: Option<Value>) -> Result<Vec<Value>, ApiError> {
+    let list = match value {
+        Some(Value::Array(list)) if !list.is_empty() => list,
+        Some(Value::Array(_)) => {
+            return Err(ApiError::field("messages", "is empty: add a message"));
+        }
+        Some(_) => return Err(ApiError::field("messages", "must be a list of messages")),
+        None => {
+            return Err(ApiError::field(
+                "messages",
+                "is missing: add a list of messages",
+            ));
+        }
+    };
+    for (index, message) in list.iter().enumerate() {
+        if message.get("role").and_then(Value::as_str).is_none() {
+            let problem = "is missing or no text: write system, user or assistant";
+            return Err(ApiError::field(format!("messages[{index}].role"), problem));
+        }
+    }
+    Ok(list)
+}
+
+fn input(value: Option<Value>) -> Result<Value, ApiError> {
+    match value {
+        Some(Value::String(text)) if !text.is_empty() => Ok(Value::String(text)),
+        Some(Value::Array(items)) if !items.is_empty() => Ok(Value::Array(items)),
+        Some(_) => Err(ApiError::field(
+            "input",
+            "must be a text or a list that is not empty",
+        )),
+        None => Err(ApiError::field(
+            "input",
+            "is missing: add a text or a list of texts",
+        )),
+    }
+}
+
+fn boolean(field: &str, value: Option<&Value>) -> Result<Option<bool>, ApiError> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(value)) => Ok(Some(*value)),
+        Some(_) => Err(ApiError::field(field, "must be true or false")),
+    }
+}
+
+fn positive(field: &str, value: Option<&Value>) -> Result<Option<u64>, ApiError> {
+    match value {
+        None => Ok(None),
+        Some(value) => match value.as_u64() {
+            Some(number) if (1..=u64::from(u32::MAX)).contains(&number) => Ok(Some(number)),
+            _ => Err(ApiError::field(
+                field,
+                "must be a whole number of 1 or more",
+            )),
+        },
+    }
+}
+
+fn object(field: &str, value: Option<Value>) -> Result<Map<String, Value>, ApiError> {
+    match value {
+        None => Ok(Map::new()),
+        Some(Value::Object(map)) => Ok(map),
+        Some(_) => Err(ApiError::field(field, "must be an object")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::{CapField, Operation, Request, Rewrite};
+
+    fn parse(body: &str) -> Request {
+        Request::parse(Operation::Chat, body.to_owned().into()).unwrap()
+    }
+
+    #[test]
+    fn unknown_fields_and_their_bytes_are_kept() {
+        let request = parse(
+            r#"{"model":"auto","messages":[{"role":"user","content":"hi"}],"top_k": 4.0,"x":{"y":[ 1 ]}}"#,
+        );
+        let rewrite = Rewrite {
+            model: "m",
+            cap: Some((CapField::MaxTokens, 9)),
+            include_usage: true,
+        };
+        assert_eq!(
+            request.rewritten(&rewrite).unwrap(),
+            r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"top_k": 4.0,"x":{"y":[ 1 ]},"max_tokens":9}"#
+        );
+    }
+
+    #[test]
+    fn a_cap_of_the_caller_is_left_alone() {
+        let request =
+            parse(r#"{"model":"a","messages":[{"role":"user"}],"max_completion_tokens":3}"#);
+        let rewrite = Rewrite {
+            model: "a",
+            cap: Some((CapField::MaxTokens, 9)),
+            include_usage: false,
+        };
+        assert_eq!(request.max_output, Some(3));
+        assert_eq!(request.rewritten(&rewrite).unwrap(), request.body);
+    }
+
+    #[test]
+    fn usage_is_asked_of_streams_and_other_options_stay() {
+        let request = parse(
+            r#"{"model":"a","messages":[{"role":"user"}],"stream":true,"stream_options":{"x":1}}"#,
+        );
+        let rewrite = Rewrite {
+            model: "a",
+            cap: None,
+            include_usage: true,
+        };
+        let body: serde_json::Value =
+            serde_json::from_slice(&request.rewritten(&rewrite).unwrap()).unwrap();
+        assert_eq!(
+            body["stream_options"],
+            serde_json::json!({"x": 1, "include_usage": true})
+        );
+    }
+
+    #[rstest]
+    #[case::not_json("nonsense", "invalid_json", "")]
+    #[case::not_an_object("[1]", "invalid_json", "")]
+    #[case::cut(r#"{"model":"#, "invalid_json", "")]
+    #[case::doubled(r#"{"model":"a","model":"b","messages":[]}"#, "invalid_json", "")]
+    #[case::too_deep(&format!(r#"{{"x":{}}}"#, "[".repeat(1000)), "invalid_json", "")]
+    #[case::no_model(r#"{"messages":[{"role":"user"}]}"#, "invalid_field", "model")]
+    #[case::empty_model(
+        r#"{"model":"","messages":[{"role":"user"}]}"#,
+        "invalid_field",
+        "model"
+    )]
+    #[case::model_number(
+        r#"{"model":1,"messages":[{"role":"user"}]}"#,
+        "invalid_field",
+        "model"
+    )]
+    #[case::no_messages(r#"{"model":"a"}"#, "invalid_field", "messages")]
+    #[case::empty_messages(r#"{"model":"a","messages":[]}"#, "invalid_field", "messages")]
+    #[case::messages_text(r#"{"model":"a","messages":"hi"}"#, "invalid_field", "messages")]
+    #[case::no_role(
+        r#"{"model":"a","messages":[{"content":"x"}]}"#,
+        "invalid_field",
+        "messages[0].role"
+    )]
+    #[case::message_text(
+        r#"{"model":"a","messages":["x"]}"#,
+        "invalid_field",
+        "messages[0].role"
+    )]
+    #[case::stream_text(
+        r#"{"model":"a","messages":[{"role":"user"}],"stream":"yes"}"#,
+        "invalid_field",
+        "stream"
+    )]
+    #[case::zero_cap(
+        r#"{"model":"a","messages":[{"role":"user"}],"max_tokens":0}"#,
+        "invalid_field",
+        "max_tokens"
+    )]
+    #[case::negative_cap(
+        r#"{"model":"a","messages":[{"role":"user"}],"max_tokens":-4}"#,
+        "invalid_field",
+        "max_tokens"
+    )]
+    #[case::fraction(
+        r#"{"model":"a","messages":[{"role":"user"}],"max_completion_tokens":1.5}"#,
+        "invalid_field",
+        "max_completion_tokens"
+    )]
+    #[case::huge_cap(
+        r#"{"model":"a","messages":[{"role":"user"}],"max_tokens":99999999999}"#,
+        "invalid_field",
+        "max_tokens"
+    )]
+    #[case::no_choices(
+        r#"{"model":"a","messages":[{"role":"user"}],"n":0}"#,
+        "invalid_field",
+        "n"
+    )]
+    #[case::options(
+        r#"{"model":"a","messages":[{"role":"user"}],"stream_options":true}"#,
+        "invalid_field",
+        "stream_options"
+    )]
+    #[case::usage(
+        r#"{"model":"a","messages":[{"role":"user"}],"stream_options":{"include_usage":1}}"#,
+        "invalid_field",
+        "stream_options.include_usage"
+    )]
+    fn a_wrong_body_is_refused_by_field(
+        #[case] body: &str,
+        #[case] code: &str,
+        #[case] param: &str,
+    ) {
+        let error = Request::parse(Operation::Chat, body.to_owned().into()).unwrap_err();
+        assert_eq!(error.code(), code);
+        assert_eq!(
+            error.body()["error"]["param"].as_str().unwrap_or_default(),
+            param
+        );
+    }
+
+    #[rstest]
+    #[case::missing(r#"{"model":"a"}"#)]
+    #[case::empty(r#"{"model":"a","input":[]}"#)]
+    #[case::object(r#"{"model":"a","input":{}}"#)]
+    fn a_wrong_input_is_refused_by_name(#[case] body: &str) {
+        let error = Request::parse(Operation::Embeddings, body.to_owned().into()).unwrap_err();
+        assert_eq!(error.body()["error"]["param"], "input");
+    }
+}

@@ -1,0 +1,153 @@
+//! One attempt: one request to one address of one model, bounded in time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::time::{Instant, timeout_at};
+
+use super::failure::Failure;
+use crate::{
+    client,
+    dialect::openai::{Answer, read},
+    error::ApiError,
+    relay::Source,
+};
+
+/// Headers of a caller that go on with the call: W3C trace context.
+const FORWARDED: [&str; 2] = ["traceparent", "tracestate"];
+/// Longest error body that is read.
+const MAX_ERROR: usize = 64 << 10;
+
+/// What is sent.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    pub http: &'a reqwest::Client,
+    pub url: &'a str,
+    pub body: &'a Bytes,
+    pub caller: &'a HeaderMap,
+    /// For the whole answer.
+    pub timeout: Duration,
+    /// For the first token of a stream.
+    pub first_token_timeout: Duration,
+}
+
+/// An answer that is whole.
+#[derive(Debug)]
+pub struct Whole {
+    pub body: Bytes,
+    pub answer: Answer,
+    pub headers: HeaderMap,
+}
+
+/// A stream that has its first token.
+pub struct Started {
+    pub source: Source,
+    pub deadline: (Instant, Duration),
+    pub headers: HeaderMap,
+}
+
+impl Attempt<'_> {
+    /// Waits for a whole answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn whole(self) -> Result<Whole, Failure> {
+        let deadline = Instant::now() + self.timeout;
+        let response = within(deadline, self.timeout, self.send()).await?;
+        let headers = response.headers().clone();
+        let body = within(deadline, self.timeout, async {
+            response
+                .bytes()
+                .await
+                .map_err(|_| Failure::of(&ApiError::StreamCut))
+        })
+        .await?;
+        let answer =
+            read(&body).map_err(|error| Failure::of(&ApiError::UpstreamMalformed(error)))?;
+        Ok(Whole {
+            body,
+            answer,
+            headers,
+        })
+    }
+
+    /// Waits for the first token of a stream.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn stream(self) -> Result<Started, Failure> {
+        let start = Instant::now();
+        let first = self.first_token_timeout.min(self.timeout);
+        within(start + first, first, async {
+            let response = self.send().await?;
+            let headers = response.headers().clone();
+            if !is_event_stream(&headers) {
+                let error = "a stream was asked for and none came".to_owned();
+                return Err(Failure::of(&ApiError::UpstreamMalformed(error)));
+            }
+            let bytes = response.bytes_stream();
+            let mut source = Source::new(
+                bytes
+                    .map(|part| part.map_err(|_| ApiError::StreamCut))
+                    .boxed(),
+            );
+            source
+                .first_token()
+                .await
+                .map_err(|error| Failure::of(&error))?;
+            Ok(Started {
+                source,
+                deadline: (start + self.timeout, self.timeout),
+                headers,
+            })
+        })
+        .await
+    }
+
+    /// Sends, and gives answers with status 200 alone.
+    async fn send(self) -> Result<reqwest::Response, Failure> {
+        let mut request = self
+            .http
+            .post(self.url)
+            .header(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            )
+            .body(self.body.clone());
+        for name in FORWARDED {
+            if let Some(value) = self.caller.get(name) {
+                request = request.header(name, value.clone());
+            }
+        }
+        let response = request
+            .send()
+            .await
+            .map_err(|error| Failure::of(&client::failed(error)))?;
+        if response.status() == StatusCode::OK {
+            return Ok(response);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = client::read_at_most(response, MAX_ERROR).await;
+        Err(Failure::from_answer(status, &headers, body))
+    }
+}
+
+async fn within<T>(
+    deadline: Instant,
+    span: Duration,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match timeout_at(deadline, work).await {
+        Ok(done) => done,
+        Err(_) => Err(Failure::of(&ApiError::UpstreamTimeout(span))),
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("text/event-stream"))
+}

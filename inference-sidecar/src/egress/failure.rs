@@ -1,0 +1,239 @@
+//! What a failed attempt means, and what is done about it. Pure.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::Value;
+
+use crate::{
+    error::{ApiError, SHOULD_RETRY},
+    face::retry_after,
+    outcome::Outcome,
+};
+
+/// Longest wait that a server may ask for before the next route is the better answer.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LAST_BACKOFF: Duration = Duration::from_secs(2);
+
+/// A failed attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    pub outcome: Outcome,
+    /// For the error body: without addresses, keys or text of documents.
+    pub detail: String,
+    pub retry_after: Option<Duration>,
+    /// The refusal as it came, if the upstream says that the request is wrong.
+    pub rejection: Option<Rejection>,
+}
+
+/// An upstream's refusal, forwarded when no route accepts the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    pub status: StatusCode,
+    pub body: Bytes,
+}
+
+/// What follows a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The same model's next address, at once.
+    Standby,
+    /// The same model after a wait.
+    Retry(Duration),
+    /// The next route.
+    Route,
+}
+
+/// Decides. `jitter` is in `0.0..1.0`.
+pub fn next(
+    failure: &Failure,
+    further_address: bool,
+    tries_done: u32,
+    retries: u32,
+    jitter: f64,
+) -> Next {
+    if failure.outcome == Outcome::Unreachable && further_address {
+        return Next::Standby;
+    }
+    let again = matches!(
+        failure.outcome,
+        Outcome::Unreachable | Outcome::RateLimited | Outcome::Failed | Outcome::Cut
+    );
+    let wait = failure
+        .retry_after
+        .unwrap_or_else(|| backoff(tries_done, jitter));
+    if again && tries_done <= retries && wait <= LONGEST_WAIT {
+        Next::Retry(wait)
+    } else {
+        Next::Route
+    }
+}
+
+/// Doubles from the first back-off; the jitter keeps callers from coming back in step.
+fn backoff(tries_done: u32, jitter: f64) -> Duration {
+    let doubled = FIRST_BACKOFF * 2_u32.saturating_pow(tries_done.saturating_sub(1).min(10));
+    doubled
+        .min(LAST_BACKOFF)
+        .mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// A failure on this side of the upstream's answer.
+    pub fn of(error: &ApiError) -> Self {
+        Self {
+            outcome: error.outcome(),
+            detail: error.to_string(),
+            retry_after: None,
+            rejection: None,
+        }
+    }
+
+    /// A failure that the upstream answered with.
+    pub fn from_answer(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
+        let error = serde_json::from_slice::<Value>(&body)
+            .ok()
+            .and_then(|mut body| body.get_mut("error").map(Value::take))
+            .unwrap_or_default();
+        let text = |field: &str| error.get(field).and_then(Value::as_str).unwrap_or_default();
+        let hopeless = headers
+            .get(SHOULD_RETRY)
+            .is_some_and(|value| value == "false");
+        let outcome = outcome(status, text("code"), hopeless);
+        let rejected = matches!(outcome, Outcome::Rejected | Outcome::ContextExceeded);
+        Self {
+            outcome,
+            detail: format!("status {}: {}", status.as_u16(), cut(text("message"))),
+            retry_after: retry_after(headers),
+            rejection: (rejected && error.is_object()).then_some(Rejection { status, body }),
+        }
+    }
+}
+
+fn outcome(status: StatusCode, code: &str, hopeless: bool) -> Outcome {
+    match (status.as_u16(), code) {
+        (_, "context_length_exceeded") => Outcome::ContextExceeded,
+        (_, "upstream_unreachable") => Outcome::Unreachable,
+        (_, "upstream_timeout") => Outcome::Timeout,
+        (_, "upstream_malformed") => Outcome::Malformed,
+        (429 | 500..=599, _) if hopeless => Outcome::Refused,
+        (429, _) => Outcome::RateLimited,
+        (401 | 403 | 404, _) => Outcome::Refused,
+        (408 | 409 | 500..=599, _) => Outcome::Failed,
+        (400..=499, _) => Outcome::Rejected,
+        _ => Outcome::Malformed,
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(300).collect()
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{HeaderMap, StatusCode};
+    use rstest::rstest;
+
+    use super::{Failure, Next, next};
+    use crate::Outcome;
+
+    #[rstest]
+    #[case(429, "", None, Outcome::RateLimited)]
+    #[case(429, "insufficient_quota", Some("false"), Outcome::Refused)]
+    #[case(500, "", None, Outcome::Failed)]
+    #[case(502, "upstream_unreachable", Some("true"), Outcome::Unreachable)]
+    #[case(502, "credentials_refused", Some("false"), Outcome::Refused)]
+    #[case(504, "upstream_timeout", Some("false"), Outcome::Timeout)]
+    #[case(403, "caller_not_allowed", Some("false"), Outcome::Refused)]
+    #[case(404, "model_not_found", None, Outcome::Refused)]
+    #[case(400, "context_length_exceeded", None, Outcome::ContextExceeded)]
+    #[case(400, "unsupported_by_model", Some("false"), Outcome::Rejected)]
+    #[case(422, "", None, Outcome::Rejected)]
+    #[case(302, "", None, Outcome::Malformed)]
+    fn every_answer_has_its_outcome(
+        #[case] status: u16,
+        #[case] code: &str,
+        #[case] retry: Option<&str>,
+        #[case] expected: Outcome,
+    ) {
+        let mut headers = HeaderMap::new();
+        if let Some(retry) = retry {
+            headers.insert("x-should-retry", retry.parse().unwrap());
+        }
+        let body = format!(r#"{{"error":{{"message":"m","code":"{code}"}}}}"#);
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(
+            Failure::from_answer(status, &headers, body.into()).outcome,
+            expected
+        );
+    }
+
+    fn failure(outcome: Outcome, retry_after: Option<u64>) -> Failure {
+        Failure {
+            outcome,
+            detail: String::new(),
+            retry_after: retry_after.map(Duration::from_millis),
+            rejection: None,
+        }
+    }
+
+    #[rstest]
+    #[case::standby(Outcome::Unreachable, None, true, 1, Next::Standby)]
+    #[case::unreachable(
+        Outcome::Unreachable,
+        None,
+        false,
+        1,
+        Next::Retry(Duration::from_millis(100))
+    )]
+    #[case::doubled(
+        Outcome::Failed,
+        None,
+        false,
+        2,
+        Next::Retry(Duration::from_millis(200))
+    )]
+    #[case::spent(Outcome::Failed, None, false, 3, Next::Route)]
+    #[case::asked(
+        Outcome::RateLimited,
+        Some(1500),
+        false,
+        1,
+        Next::Retry(Duration::from_millis(1500))
+    )]
+    #[case::too_long(Outcome::RateLimited, Some(60_000), false, 1, Next::Route)]
+    #[case::slow(Outcome::Timeout, None, true, 1, Next::Route)]
+    #[case::rejected(Outcome::Rejected, None, true, 1, Next::Route)]
+    fn a_failure_leads_on(
+        #[case] outcome: Outcome,
+        #[case] retry_after: Option<u64>,
+        #[case] further_address: bool,
+        #[case] tries_done: u32,
+        #[case] expected: Next,
+    ) {
+        let failure = failure(outcome, retry_after);
+        assert_eq!(
+            next(&failure, further_address, tries_done, 2, 1.0),
+            expected
+        );
+    }
+}

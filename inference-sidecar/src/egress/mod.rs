@@ -1,0 +1,119 @@
+//! Stands beside writers: picks the model, keeps at it, falls back, and says what it cost.
+
+mod attempt;
+mod call;
+mod exchange;
+mod face;
+mod failure;
+mod route;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use aios_runtime::{
+    admin::{Admin, Health},
+    tls::ClientTls,
+};
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+pub use face::{Egress, router};
+
+use crate::{
+    client::Client,
+    config::{self, Live},
+    metrics::Metrics,
+    process,
+    snapshot::Scope,
+};
+
+/// Flags of `inference-sidecar egress`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Where the pod's own processes call: loopback, because this hop is plaintext.
+    #[arg(long, env = "AIOS_EGRESS_ADDRESS", default_value = "127.0.0.1:4000")]
+    pub listen: SocketAddr,
+    /// Health and metrics.
+    #[arg(long, env = "AIOS_ADMIN_ADDRESS", default_value = "0.0.0.0:9091")]
+    pub admin: SocketAddr,
+    /// Certificate that ingresses demand.
+    #[arg(long, env = "AIOS_CLIENT_CERT_FILE", requires = "client_key_file")]
+    pub client_cert_file: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, env = "AIOS_CLIENT_KEY_FILE", requires = "client_cert_file")]
+    pub client_key_file: Option<PathBuf>,
+    /// Milliseconds to connect to an ingress.
+    #[arg(long, default_value_t = 2000)]
+    pub connect_timeout_ms: u64,
+    /// Milliseconds that calls under way may take after the shutdown began.
+    #[arg(long, default_value_t = 2000)]
+    pub drain_ms: u64,
+    #[command(flatten)]
+    pub source: config::Source,
+}
+
+/// Serves until shutdown.
+///
+/// # Errors
+/// When an address, a file or TLS cannot be used.
+pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut registry = Registry::default();
+    let metrics = Arc::new(Metrics::new(&mut registry));
+    let live = Live::new(
+        Scope::Egress,
+        args.source.cache_file.clone(),
+        metrics.clone(),
+    );
+    let client = Client::new(tls(&args)?, Duration::from_millis(args.connect_timeout_ms))
+        .context("the HTTP client cannot be made")?;
+    let admin = Admin {
+        health: Health::default(),
+        registry: Arc::new(registry),
+    };
+    let health = admin.health.clone();
+    let app = router(Arc::new(Egress {
+        live: live.clone(),
+        client,
+        metrics,
+    }));
+    let process = process::Process {
+        listen: args.listen,
+        admin_listen: args.admin,
+        admin,
+        tls: None,
+        drain: Duration::from_millis(args.drain_ms),
+    };
+    let ready = readiness(live.clone(), health, shutdown.clone());
+    let follow = config::follow(live, args.source, shutdown.clone());
+    tokio::try_join!(process.serve(app, shutdown), follow, ready)?;
+    Ok(())
+}
+
+/// Ready once a snapshot is in force.
+async fn readiness(live: Live, health: Health, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut swaps = live.changes();
+    health.set_ready(false, "no configuration yet");
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        changed = swaps.wait_for(|count| *count > 0) => {
+            if changed.is_ok() {
+                health.set_ready(true, "");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tls(args: &Args) -> anyhow::Result<Option<ClientTls>> {
+    let identity = args
+        .client_cert_file
+        .as_deref()
+        .zip(args.client_key_file.as_deref());
+    let ca = args.source.ca_file.as_deref();
+    if ca.is_none() && identity.is_none() {
+        return Ok(None);
+    }
+    ClientTls::new(ca, identity)
+        .map(Some)
+        .context("--ca-file, --client-cert-file")
+}

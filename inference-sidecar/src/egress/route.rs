@@ -1,0 +1,282 @@
+//! Which models may answer a call, in which order, and why others may not. Pure.
+
+use std::sync::Arc;
+
+use super::call::{Call, Step};
+use crate::{
+    dialect::openai::{Operation, Request},
+    error::{ApiError, Note},
+    outcome::Outcome,
+    snapshot::{Config, Labels, Model, Pipeline, Route},
+};
+
+/// In `model`, says that the pipeline's routes decide.
+pub const AUTO: &str = "auto";
+
+/// A model that may answer.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Index in the step's routes; none when the model was called by name.
+    pub route: Option<usize>,
+    pub model: Arc<Model>,
+    /// Most tokens of the answer, for callers that name no cap.
+    pub cap: u64,
+}
+
+/// Candidates in order; at least one.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub candidates: Vec<Candidate>,
+    /// Routes that were passed over.
+    pub passed: Vec<Note>,
+}
+
+/// Decides by the configuration in force.
+///
+/// # Errors
+/// What is unknown, `ContextExceeded`, or `RoutesExhausted` when no route applies.
+pub fn plan(config: &Config, call: &Call, request: &Request) -> Result<Plan, ApiError> {
+    let mut passed = Vec::new();
+    let mut candidates = Vec::new();
+    let mut roomiest: Option<ApiError> = None;
+    for (route, name) in named(config, call, request, &mut passed)? {
+        let note = |outcome, detail: String| Note {
+            route,
+            model: name.clone(),
+            outcome,
+            detail,
+        };
+        let Some(model) = config.models.get(&name) else {
+            passed.push(note(
+                Outcome::ModelUnknown,
+                "no such model is in force".to_owned(),
+            ));
+            continue;
+        };
+        match cap(model, request) {
+            Ok(cap) => candidates.push(Candidate {
+                route,
+                model: model.clone(),
+                cap,
+            }),
+            Err(error) => {
+                passed.push(note(Outcome::ContextExceeded, error.to_string()));
+                roomiest = Some(roomier(roomiest, error));
+            }
+        }
+    }
+    match (candidates.is_empty(), roomiest) {
+        (false, _) => Ok(Plan { candidates, passed }),
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(ApiError::RoutesExhausted(passed)),
+    }
+}
+
+/// Names of the models whose routes apply.
+fn named(
+    config: &Config,
+    call: &Call,
+    request: &Request,
+    passed: &mut Vec<Note>,
+) -> Result<Vec<(Option<usize>, String)>, ApiError> {
+    let Call::Routed {
+        pipeline,
+        step,
+        labels,
+    } = call
+    else {
+        let name = request.model.clone();
+        if config.models.contains_key(&name) {
+            return Ok(vec![(None, name)]);
+        }
+        return Err(ApiError::ModelUnknown(name));
+    };
+    if request.model != AUTO {
+        let problem = "must be `auto` in calls of a pipeline, whose routes decide";
+        return Err(ApiError::field("model", problem));
+    }
+    let routes = routes(config, pipeline, *step)?;
+    let applying = routes.iter().enumerate().filter(|(index, route)| {
+        let (outcome, detail) = match applies(route, labels) {
+            Ok(()) => return true,
+            Err(why) => why,
+        };
+        let note = Note {
+            route: Some(*index),
+            model: route.model.clone(),
+            outcome,
+            detail,
+        };
+        passed.push(note);
+        false
+    });
+    Ok(applying
+        .map(|(index, route)| (Some(index), route.model.clone()))
+        .collect())
+}
+
+fn routes<'a>(config: &'a Config, name: &str, step: Step) -> Result<&'a [Route], ApiError> {
+    let pipeline: &Pipeline = config
+        .pipelines
+        .get(name)
+        .ok_or_else(|| ApiError::PipelineUnknown(name.to_owned()))?;
+    match step {
+        Step::Draft => Ok(&pipeline.draft),
+        Step::Final => pipeline
+            .finish
+            .as_deref()
+            .ok_or_else(|| ApiError::StepUnknown {
+                pipeline: name.to_owned(),
+                step: step.as_str().to_owned(),
+            }),
+    }
+}
+
+fn applies(route: &Route, labels: &Labels) -> Result<(), (Outcome, String)> {
+    match route.applies(labels) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err((Outcome::NotApplicable, "its condition is false".to_owned())),
+        Err(error) => Err((Outcome::ConditionFailed, error)),
+    }
+}
+
+/// The cap of the answer, if prompt and answer fit the model. Prompt tokens are an estimate.
+fn cap(model: &Model, request: &Request) -> Result<u64, ApiError> {
+    let room = model.context_tokens.saturating_sub(request.prompt_tokens);
+    let asked = match request.operation {
+        Operation::Chat => request.max_output.unwrap_or(1),
+        Operation::Embeddings => 0,
+    };
+    if asked > room || request.prompt_tokens > model.context_tokens {
+        return Err(ApiError::ContextExceeded {
+            model: model.name.clone(),
+            prompt: request.prompt_tokens,
+            output: asked,
+            context: model.context_tokens,
+        });
+    }
+    Ok(model.max_output_tokens.min(room))
+}
+
+/// The refusal that names the larger context helps the caller more.
+fn roomier(known: Option<ApiError>, other: ApiError) -> ApiError {
+    let context = |error: &ApiError| match error {
+        ApiError::ContextExceeded { context, .. } => *context,
+        _ => 0,
+    };
+    match known {
+        Some(known) if context(&known) >= context(&other) => known,
+        _ => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aios_proto::control::{ItemKind, Snapshot};
+    use serde_json::json;
+
+    use super::{super::call::Call, plan};
+    use crate::{
+        ApiError,
+        dialect::openai::{Operation, Request},
+        snapshot::{Config, Scope, apply, tests},
+    };
+
+    fn config() -> Config {
+        let mut small = tests::model("small");
+        small["limits"] = json!({"contextTokens": 128, "maxOutputTokens": 64, "maxInFlight": 1});
+        let routes = json!([
+            {"model": "small", "when": "language == 'de'"},
+            {"model": "gone"},
+            {"model": "large"},
+        ]);
+        let items = vec![
+            tests::item(ItemKind::Model, "small", &small),
+            tests::item(ItemKind::Model, "large", &tests::model("large")),
+            tests::item(ItemKind::Pipeline, "p", &tests::pipeline("p", &routes)),
+        ];
+        let snapshot = Snapshot { sequence: 1, items };
+        apply(&Config::default(), &snapshot, &Scope::Egress)
+            .config
+            .unwrap()
+    }
+
+    fn call(language: &str) -> Call {
+        let labels = serde_json::from_value(json!({ "language": language })).unwrap();
+        Call::Routed {
+            pipeline: "p".into(),
+            step: super::Step::Draft,
+            labels,
+        }
+    }
+
+    fn request(model: &str, prompt_bytes: usize) -> Request {
+        let body = json!({"model": model, "messages": [
+            {"role": "user", "content": "x".repeat(prompt_bytes)}]});
+        Request::parse(Operation::Chat, body.to_string().into()).unwrap()
+    }
+
+    fn names(call: &Call, request: &Request) -> Vec<(Option<usize>, String, u64)> {
+        let plan = plan(&config(), call, request).unwrap();
+        plan.candidates
+            .iter()
+            .map(|c| (c.route, c.model.name.clone(), c.cap))
+            .collect()
+    }
+
+    #[test]
+    fn routes_that_apply_are_tried_in_order() {
+        let both = [(Some(0), "small".into(), 64), (Some(2), "large".into(), 64)];
+        assert_eq!(names(&call("de"), &request("auto", 4)), both);
+        assert_eq!(
+            names(&call("en"), &request("auto", 4)),
+            [(Some(2), "large".into(), 64)]
+        );
+    }
+
+    #[test]
+    fn a_prompt_goes_to_the_next_route_with_enough_context() {
+        assert_eq!(
+            names(&call("de"), &request("auto", 600)),
+            [(Some(2), "large".into(), 64)]
+        );
+    }
+
+    #[test]
+    fn the_injected_cap_never_passes_the_context() {
+        assert_eq!(
+            names(&Call::Named, &request("small", 400)),
+            [(None, "small".into(), 24)]
+        );
+    }
+
+    #[test]
+    fn a_prompt_too_long_for_all_is_refused_with_the_largest_context() {
+        let error = plan(&config(), &call("de"), &request("auto", 100_000)).unwrap_err();
+        assert_eq!(error.code(), "context_length_exceeded");
+        assert!(error.to_string().contains("4096"), "{error}");
+    }
+
+    #[test]
+    fn what_is_unknown_is_named() {
+        let refused = |call: &Call, model| plan(&config(), call, &request(model, 1)).unwrap_err();
+        assert_eq!(
+            refused(&Call::Named, "auto"),
+            ApiError::ModelUnknown("auto".into())
+        );
+        assert_eq!(refused(&call("en"), "large").code(), "invalid_field");
+        let step = |pipeline: &str, step| Call::Routed {
+            pipeline: pipeline.into(),
+            step,
+            labels: super::Labels::new(),
+        };
+        assert_eq!(
+            refused(&step("q", super::Step::Draft), "auto").code(),
+            "pipeline_not_found"
+        );
+        assert_eq!(
+            refused(&step("p", super::Step::Final), "auto").code(),
+            "step_not_found"
+        );
+    }
+}

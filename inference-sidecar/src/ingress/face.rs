@@ -1,0 +1,125 @@
+//! The OpenAI face towards egresses of the same namespace.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aios_runtime::serve::Peer;
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::State,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+
+use super::{admission::Admission, key::KeyFile, upstream::Admitted};
+use crate::{
+    client::Client,
+    config::Live,
+    dialect::openai::{Operation, Request},
+    error::ApiError,
+    face,
+    meter::Meter,
+    metrics::{Metrics, Side},
+};
+
+/// What every call needs.
+pub struct Ingress {
+    /// Callers must be of this namespace.
+    pub namespace: String,
+    /// Name of the ModelDeployment.
+    pub model: String,
+    pub live: Live,
+    pub client: Client,
+    pub key: Option<KeyFile>,
+    pub admission: Arc<Admission>,
+    pub admission_wait: Duration,
+    pub metrics: Arc<Metrics>,
+}
+
+/// The routes of the face.
+pub fn router(ingress: Arc<Ingress>) -> Router {
+    let router = Router::new()
+        .route("/v1/chat/completions", post(chat))
+        .route("/v1/embeddings", post(embeddings))
+        .route("/v1/models", get(models));
+    face::with_fallbacks(router)
+        .layer(from_fn_with_state(ingress.clone(), own_namespace_only))
+        .with_state(ingress)
+}
+
+/// The client certificate was verified in the handshake; here its name decides.
+async fn own_namespace_only(
+    State(ingress): State<Arc<Ingress>>,
+    peer: Option<Extension<Peer>>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let own = format!("spiffe://aios/ns/{}", ingress.namespace);
+    if peer.is_some_and(|Extension(peer)| peer.uris.contains(&own)) {
+        return next.run(request).await;
+    }
+    ApiError::CallerNotAllowed(ingress.namespace.clone()).into_response()
+}
+
+async fn chat(State(ingress): State<Arc<Ingress>>, body: Body) -> Response {
+    ingress
+        .answer(Operation::Chat, body)
+        .await
+        .unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn embeddings(State(ingress): State<Arc<Ingress>>, body: Body) -> Response {
+    ingress
+        .answer(Operation::Embeddings, body)
+        .await
+        .unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn models(State(ingress): State<Arc<Ingress>>) -> Response {
+    face::models(ingress.live.load().models.keys())
+}
+
+impl Ingress {
+    async fn answer(&self, operation: Operation, body: Body) -> Result<Response, ApiError> {
+        let body = face::read(body).await?;
+        let started = Instant::now();
+        let config = self.live.load();
+        let model = config
+            .models
+            .get(&self.model)
+            .ok_or(ApiError::NotConfigured)?
+            .clone();
+        let request = Request::parse(operation, body)?;
+        if request.model != model.name && request.model != model.upstream_model {
+            return Err(ApiError::ModelUnknown(request.model));
+        }
+        let parsed = started.elapsed();
+        let permit = self
+            .admission
+            .admit(model.max_in_flight, self.admission_wait)
+            .await?;
+        let admitted = Instant::now();
+        let call = Admitted {
+            http: self.client.get(),
+            key: self.key.as_ref(),
+            meter: Meter::start(
+                self.metrics.clone(),
+                Side::Server,
+                operation,
+                model.clone(),
+                request.prompt_tokens,
+            ),
+            model,
+            request,
+            permit,
+        };
+        let (response, waited) = call.call().await?;
+        let own = parsed + admitted.elapsed().saturating_sub(waited);
+        self.metrics.own_time(Side::Server, own);
+        Ok(response)
+    }
+}

@@ -1,0 +1,136 @@
+//! Stands before a model: checks the caller, admits, holds the provider's key, speaks its dialect.
+
+mod admission;
+mod face;
+mod key;
+mod readiness;
+mod refusal;
+mod upstream;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use aios_runtime::{
+    admin::{Admin, Health},
+    tls::{ClientTls, ServerTls},
+};
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+pub use admission::Admission;
+pub use face::{Ingress, router};
+pub use key::KeyFile;
+
+use crate::{
+    client::Client,
+    config::{self, Live},
+    metrics::Metrics,
+    process::Process,
+    snapshot::Scope,
+};
+
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Flags of `inference-sidecar ingress`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Where egresses call.
+    #[arg(long, env = "AIOS_INGRESS_ADDRESS", default_value = "0.0.0.0:8443")]
+    pub listen: SocketAddr,
+    /// Health and metrics.
+    #[arg(long, env = "AIOS_ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
+    pub admin: SocketAddr,
+    /// Namespace of the callers that are let in.
+    #[arg(long, env = "AIOS_NAMESPACE")]
+    pub namespace: String,
+    /// Name of the ModelDeployment.
+    #[arg(long, env = "AIOS_MODEL")]
+    pub model: String,
+    /// Serving certificate.
+    #[arg(long, env = "AIOS_TLS_CERT_FILE")]
+    pub tls_cert_file: PathBuf,
+    /// Its key.
+    #[arg(long, env = "AIOS_TLS_KEY_FILE")]
+    pub tls_key_file: PathBuf,
+    /// The provider's key; none for servers without authentication.
+    #[arg(long, env = "AIOS_PROVIDER_KEY_FILE")]
+    pub provider_key_file: Option<PathBuf>,
+    /// CA of the upstream, where the system does not trust it.
+    #[arg(long, env = "AIOS_UPSTREAM_CA_FILE")]
+    pub upstream_ca_file: Option<PathBuf>,
+    /// Address that answers 200 while the pod's engine is loaded. Without it, an upstream on loopback
+    /// is asked at `/health`.
+    #[arg(long, env = "AIOS_ENGINE_HEALTH")]
+    pub engine_health: Option<String>,
+    /// Milliseconds that a call over limits.maxInFlight waits for room before it is refused.
+    #[arg(long, default_value_t = 10_000)]
+    pub admission_wait_ms: u64,
+    /// Milliseconds that calls under way may take after the shutdown began.
+    #[arg(long, default_value_t = 8000)]
+    pub drain_ms: u64,
+    #[command(flatten)]
+    pub source: config::Source,
+}
+
+/// Serves until shutdown.
+///
+/// # Errors
+/// When an address, a file or TLS cannot be used.
+pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let ca = args.source.ca_file.as_deref();
+    let ca =
+        ca.context("--ca-file is needed: callers prove their namespace by its certificates")?;
+    let tls = ServerTls::new(&args.tls_cert_file, &args.tls_key_file, Some(ca))
+        .context("--tls-cert-file, --tls-key-file")?;
+    let mut registry = Registry::default();
+    let metrics = Arc::new(Metrics::new(&mut registry));
+    let scope = Scope::Ingress {
+        model: args.model.clone(),
+    };
+    let live = Live::new(scope, args.source.cache_file.clone(), metrics.clone());
+    let admin = Admin {
+        health: Health::default(),
+        registry: Arc::new(registry),
+    };
+    let readiness = readiness::Readiness {
+        live: live.clone(),
+        model: args.model.clone(),
+        engine_health: args.engine_health,
+        client: client(args.upstream_ca_file.as_deref())?,
+        health: admin.health.clone(),
+    };
+    let app = router(Arc::new(Ingress {
+        namespace: args.namespace,
+        model: args.model,
+        live: live.clone(),
+        client: client(args.upstream_ca_file.as_deref())?,
+        key: args.provider_key_file.map(KeyFile::new),
+        admission: Admission::new(metrics.clone()),
+        admission_wait: Duration::from_millis(args.admission_wait_ms),
+        metrics,
+    }));
+    let process = Process {
+        listen: args.listen,
+        admin_listen: args.admin,
+        admin,
+        tls: Some(tls),
+        drain: Duration::from_millis(args.drain_ms),
+    };
+    let watch = async {
+        readiness.watch(shutdown.clone()).await;
+        anyhow::Ok(())
+    };
+    let follow = config::follow(live, args.source, shutdown.clone());
+    tokio::try_join!(process.serve(app, shutdown.clone()), follow, watch)?;
+    Ok(())
+}
+
+fn client(ca: Option<&Path>) -> anyhow::Result<Client> {
+    let tls = ca.map(|ca| ClientTls::new(Some(ca), None)).transpose();
+    Ok(Client::new(tls.context("--upstream-ca-file")?, CONNECT)?)
+}

@@ -1,0 +1,60 @@
+//! An ingress is ready once its model is in force and its engine, if it has one, answers.
+
+use std::{pin::pin, time::Duration};
+
+use aios_runtime::admin::Health;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{client::Client, config::Live};
+
+const EVERY: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What readiness depends on.
+pub struct Readiness {
+    pub live: Live,
+    /// Name of the ModelDeployment.
+    pub model: String,
+    /// Answers 200 while the engine is loaded, as llama.cpp's `/health`.
+    pub engine_health: Option<String>,
+    pub client: Client,
+    pub health: Health,
+}
+
+impl Readiness {
+    /// Keeps `/readyz` true to the facts until shutdown.
+    pub async fn watch(self, shutdown: CancellationToken) {
+        let mut swaps = self.live.changes();
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut shutdown = pin!(shutdown.cancelled());
+        loop {
+            tokio::select! {
+                () = &mut shutdown => return,
+                _ = ticks.tick() => {}
+                changed = swaps.changed() => if changed.is_err() { return },
+            }
+            let why = self.why_not().await;
+            self.health
+                .set_ready(why.is_none(), &why.unwrap_or_default());
+        }
+    }
+
+    async fn why_not(&self) -> Option<String> {
+        let config = self.live.load();
+        let Some(model) = config.models.get(&self.model) else {
+            return Some(format!("no configuration of model {} yet", self.model));
+        };
+        let url = self
+            .engine_health
+            .as_ref()
+            .or(model.engine_health.as_ref())?;
+        match timeout(PATIENCE, self.client.get().get(url).send()).await {
+            Ok(Ok(answer)) if answer.status().is_success() => None,
+            Ok(Ok(answer)) => Some(format!("the engine answers {}", answer.status())),
+            Ok(Err(_)) => Some("the engine does not answer".to_owned()),
+            Err(_) => Some("the engine answers too late".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! One call to the upstream in its dialect. Never retries: the egress does, which knows the routes.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aios_proto::config::Dialect;
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use tokio::time::{Instant, timeout_at};
+
+use super::{admission::Permit, key::KeyFile, refusal};
+use crate::{
+    client,
+    dialect::{
+        anthropic,
+        openai::{self, Operation, Request, Rewrite},
+    },
+    error::ApiError,
+    meter::Meter,
+    outcome::Outcome,
+    relay::{Relay, Source, Upstream},
+    snapshot::Model,
+    sse::Splitter,
+};
+
+const MAX_ERROR: usize = 64 << 10;
+
+/// What goes to the upstream.
+struct Outgoing {
+    url: String,
+    body: Bytes,
+    auth: Option<(HeaderName, &'static str)>,
+    version: Option<&'static str>,
+    /// Fields that were dropped in translation.
+    dropped: Vec<String>,
+}
+
+/// A call that was admitted.
+pub struct Admitted<'a> {
+    pub http: reqwest::Client,
+    pub key: Option<&'a KeyFile>,
+    pub model: Arc<Model>,
+    pub request: Request,
+    pub meter: Meter,
+    pub permit: Permit,
+}
+
+impl Admitted<'_> {
+    /// Calls the upstream; gives the answer in OpenAI's shape, and how long it was waited for.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn call(self) -> Result<(Response, Duration), ApiError> {
+        let outgoing = outgoing(&self.model, &self.request)?;
+        let dropped = outgoing.dropped.join(", ");
+        let sent = Instant::now();
+        let deadline = (sent + self.model.timeout, self.model.timeout);
+        let answered = within(deadline, send(&self.http, self.key, outgoing)).await;
+        let upstream = match answered {
+            Ok(response) if response.status() == StatusCode::OK => Ok(response),
+            Ok(response) => Err(refused(self.model.dialect, response, deadline).await),
+            Err(error) => Err(error),
+        };
+        let upstream = match upstream {
+            Ok(upstream) => upstream,
+            Err(error) => {
+                self.meter.settle(error.outcome());
+                return Err(error);
+            }
+        };
+        let request_id = upstream.headers().get("x-request-id").cloned();
+        let mut response = if self.request.stream {
+            self.stream(upstream, deadline)?
+        } else {
+            self.whole(upstream, deadline).await?
+        };
+        let headers = response.headers_mut();
+        if let Some(id) = request_id {
+            headers.insert("x-request-id", id);
+        }
+        if let (false, Ok(dropped)) = (dropped.is_empty(), HeaderValue::from_str(&dropped)) {
+            headers.insert("aios-dropped", dropped);
+        }
+        Ok((response, sent.elapsed()))
+    }
+
+    fn stream(
+        self,
+        upstream: reqwest::Response,
+        deadline: (Instant, Duration),
+    ) -> Result<Response, ApiError> {
+        if !has_type(upstream.headers(), "text/event-stream") {
+            self.meter.settle(Outcome::Malformed);
+            let problem = "a stream was asked for and none came".to_owned();
+            return Err(ApiError::UpstreamMalformed(problem));
+        }
+        let bytes = upstream
+            .bytes_stream()
+            .map(|part| part.map_err(|_| ApiError::StreamCut));
+        let chunks = match self.model.dialect {
+            Dialect::OpenAI => bytes.boxed(),
+            Dialect::Anthropic => translated(bytes.boxed(), self.request.usage_asked),
+        };
+        let relay = Relay {
+            source: Source::new(chunks),
+            meter: self.meter,
+            deadline,
+            strip_usage: false,
+            trailers: None,
+            guard: Some(Box::new(self.permit)),
+        };
+        let mut response = Response::new(relay.into_body());
+        let kind = HeaderValue::from_static("text/event-stream");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        Ok(response)
+    }
+
+    async fn whole(
+        mut self,
+        upstream: reqwest::Response,
+        deadline: (Instant, Duration),
+    ) -> Result<Response, ApiError> {
+        let read = within(deadline, async {
+            let body = upstream.bytes().await.map_err(|_| ApiError::StreamCut)?;
+            let body = match self.model.dialect {
+                Dialect::OpenAI => body,
+                Dialect::Anthropic => anthropic::to_completion(&body, now())
+                    .map_err(ApiError::UpstreamMalformed)?
+                    .to_string()
+                    .into(),
+            };
+            let answer = openai::read(&body).map_err(ApiError::UpstreamMalformed)?;
+            Ok((body, answer))
+        })
+        .await;
+        match read {
+            Ok((body, answer)) => {
+                self.meter.note(answer.usage, answer.text_bytes);
+                self.meter.settle(Outcome::Ok);
+                let mut response = Response::new(Body::from(body));
+                let kind = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+                Ok(response)
+            }
+            Err(error) => {
+                self.meter.settle(error.outcome());
+                Err(error)
+            }
+        }
+    }
+}
+
+fn outgoing(model: &Model, request: &Request) -> Result<Outgoing, ApiError> {
+    match (model.dialect, request.operation) {
+        (Dialect::OpenAI, operation) => {
+            let rewrite = Rewrite {
+                model: &model.upstream_model,
+                ..Rewrite::default()
+            };
+            Ok(Outgoing {
+                url: format!("{}/{}", model.base_url, operation.path()),
+                body: request.rewritten(&rewrite)?,
+                auth: Some((header::AUTHORIZATION, "Bearer ")),
+                version: None,
+                dropped: Vec::new(),
+            })
+        }
+        (Dialect::Anthropic, Operation::Chat) => {
+            let upstream = &model.upstream_model;
+            let cap = model.max_output_tokens;
+            let translated = anthropic::to_messages(&request.body, upstream, cap)?;
+            Ok(Outgoing {
+                url: format!("{}/messages", model.base_url),
+                body: translated.body.to_string().into(),
+                auth: Some((HeaderName::from_static("x-api-key"), "")),
+                version: Some(anthropic::VERSION),
+                dropped: translated.dropped,
+            })
+        }
+        (Dialect::Anthropic, Operation::Embeddings) => {
+            let remedy = "Anthropic has no embeddings: use a model of the OpenAI dialect";
+            Err(ApiError::unsupported("model", remedy))
+        }
+    }
+}
+
+async fn send(
+    http: &reqwest::Client,
+    key: Option<&KeyFile>,
+    outgoing: Outgoing,
+) -> Result<reqwest::Response, ApiError> {
+    let mut request = http
+        .post(outgoing.url)
+        .header(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )
+        .body(outgoing.body);
+    if let Some(version) = outgoing.version {
+        request = request.header("anthropic-version", version);
+    }
+    if let (Some(key), Some((name, prefix))) = (key, outgoing.auth) {
+        request = request.header(name, key.header(prefix)?);
+    }
+    request.send().await.map_err(client::failed)
+}
+
+async fn refused(
+    dialect: Dialect,
+    response: reqwest::Response,
+    deadline: (Instant, Duration),
+) -> ApiError {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = within(deadline, async {
+        Ok(client::read_at_most(response, MAX_ERROR).await)
+    })
+    .await;
+    match body {
+        Ok(body) => refusal::classify(dialect, status, &headers, &body),
+        Err(error) => error,
+    }
+}
+
+/// Events of a message as chunks.
+fn translated(upstream: Upstream, usage_asked: bool) -> Upstream {
+    let translator = anthropic::Translator::new(now(), usage_asked);
+    let state = (upstream, Splitter::default(), translator);
+    let chunks = stream::unfold(Some(state), |state| async move {
+        let (mut upstream, mut splitter, mut translator) = state?;
+        let part = match upstream.next().await? {
+            Ok(part) => part,
+            Err(error) => return Some((Err(error), None)),
+        };
+        let mut out = Vec::new();
+        let events = splitter
+            .push(&part)
+            .map_err(|e| ApiError::UpstreamMalformed(e.to_string()));
+        let pushed = events.and_then(|events| {
+            events.iter().try_for_each(|event| {
+                out.extend_from_slice(&translator.push(event)?);
+                Ok(())
+            })
+        });
+        match pushed {
+            Ok(()) => Some((
+                Ok(vec![Ok(Bytes::from(out))]),
+                Some((upstream, splitter, translator)),
+            )),
+            // What came before the error is still the caller's.
+            Err(error) => Some((Ok(vec![Ok(Bytes::from(out)), Err(error)]), None)),
+        }
+    });
+    chunks
+        .map(|parts| stream::iter(parts.unwrap_or_else(|error| vec![Err(error)])))
+        .flatten()
+        .boxed()
+}
+
+async fn within<T>(
+    (deadline, span): (Instant, Duration),
+    work: impl Future<Output = Result<T, ApiError>>,
+) -> Result<T, ApiError> {
+    timeout_at(deadline, work)
+        .await
+        .unwrap_or(Err(ApiError::UpstreamTimeout(span)))
+}
+
+fn has_type(headers: &HeaderMap, kind: &str) -> bool {
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.starts_with(kind))
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,23 @@
+//! Stands at every model call. `egress`, beside writers, picks the route, retries, falls back and
+//! counts money; `ingress`, before models, checks the caller, admits, holds the provider's key and
+//! speaks its dialect; `prefetch` fills a volume with weights that match their digest.
+
+pub mod client;
+pub mod config;
+pub mod cost;
+pub mod dialect;
+pub mod egress;
+pub mod error;
+pub mod face;
+pub mod ingress;
+pub mod meter;
+pub mod metrics;
+pub mod outcome;
+pub mod prefetch;
+pub mod process;
+pub mod relay;
+pub mod snapshot;
+pub mod sse;
+
+pub use error::ApiError;
+pub use outcome::Outcome;

@@ -1,0 +1,113 @@
+//! Accounts for one call to a model, however it ends: also when the caller goes away and everything
+//! is dropped.
+
+use std::{sync::Arc, time::Instant};
+
+use crate::{
+    cost::{Basis, Cost, Usage, estimate, price},
+    dialect::openai::{Observer, Operation},
+    metrics::{Metrics, Side},
+    outcome::Outcome,
+    snapshot::Model,
+};
+
+/// What a call came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub usage: Usage,
+    /// None without a price.
+    pub cost: Option<Cost>,
+}
+
+/// One call under way.
+pub struct Meter {
+    metrics: Arc<Metrics>,
+    side: Side,
+    operation: Operation,
+    model: Arc<Model>,
+    started: Instant,
+    first_token: Option<Instant>,
+    /// Tokens of the prompt, by estimate.
+    prompt_tokens: u64,
+    usage: Option<Usage>,
+    text_bytes: u64,
+    settled: bool,
+}
+
+impl Meter {
+    /// Starts the clock.
+    pub fn start(
+        metrics: Arc<Metrics>,
+        side: Side,
+        operation: Operation,
+        model: Arc<Model>,
+        prompt_tokens: u64,
+    ) -> Self {
+        Self {
+            metrics,
+            side,
+            operation,
+            model,
+            started: Instant::now(),
+            first_token: None,
+            prompt_tokens,
+            usage: None,
+            text_bytes: 0,
+            settled: false,
+        }
+    }
+
+    /// Notes what is known so far.
+    pub fn note(&mut self, usage: Option<Usage>, text_bytes: u64) {
+        self.usage = usage.or(self.usage);
+        self.text_bytes = text_bytes;
+    }
+
+    /// Notes the state of a stream.
+    pub fn watch(&mut self, observer: &Observer) {
+        self.note(observer.usage, observer.text_bytes);
+        if self.first_token.is_none() && observer.text_bytes > 0 {
+            self.first_token = Some(Instant::now());
+            self.metrics
+                .first_token(self.side, &self.model.labels, self.started.elapsed());
+        }
+    }
+
+    /// Ends the call.
+    pub fn settle(mut self, outcome: Outcome) -> Receipt {
+        self.close(outcome)
+    }
+
+    fn close(&mut self, outcome: Outcome) -> Receipt {
+        self.settled = true;
+        let usage = self.usage.unwrap_or(Usage {
+            input: self.prompt_tokens,
+            output: estimate(self.text_bytes),
+            basis: Basis::Estimated,
+        });
+        let (labels, took) = (&self.model.labels, self.started.elapsed());
+        self.metrics
+            .call_ended(self.side, self.operation, labels, outcome, took);
+        // Money is counted once, where it is decided about.
+        let cost = price(usage, self.model.pricing.as_ref());
+        if self.side == Side::Client && outcome.spends() {
+            self.metrics
+                .spent(self.operation, labels, usage, cost.as_ref());
+        }
+        if let (Side::Server, Outcome::Ok, Some(first)) = (self.side, outcome, self.first_token) {
+            let further = u32::try_from(usage.output.saturating_sub(1)).unwrap_or(u32::MAX);
+            if let Some(mean) = first.elapsed().checked_div(further) {
+                self.metrics.per_token(labels, mean);
+            }
+        }
+        Receipt { usage, cost }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.close(Outcome::Cancelled);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Metrics of both roles: OpenTelemetry's `gen_ai` names in Prometheus form, and `aios_sidecar_`.
+//! <https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/>
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64},
+    },
+    time::Duration,
+};
+
+use aios_proto::config::Dialect;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::{
+    cost::{Cost, Usage},
+    dialect::openai::Operation,
+    outcome::Outcome,
+};
+
+const DURATIONS: [f64; 14] = [
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
+const FIRST_TOKENS: [f64; 16] = [
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+const PER_TOKEN: [f64; 12] = [
+    0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0,
+];
+const TOKENS: [f64; 11] = [
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+];
+const OWN: [f64; 12] = [
+    1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1,
+];
+
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Labels of a model: as many values as there are ModelDeployments in force.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ModelLabels {
+    aios_model: Arc<String>,
+    gen_ai_request_model: Arc<String>,
+    gen_ai_provider_name: &'static str,
+}
+
+/// Which end of a call is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Egress.
+    Client,
+    /// Ingress.
+    Server,
+}
+
+/// All metrics of the process.
+pub struct Metrics {
+    client_duration: Histograms<CallLabels>,
+    client_first_chunk: Histograms<FirstLabels>,
+    client_tokens: Histograms<TokenLabels>,
+    server_duration: Histograms<CallLabels>,
+    server_first_token: Histograms<FirstLabels>,
+    server_per_token: Histograms<FirstLabels>,
+    own_time: Histograms<OwnLabels>,
+    cost: Family<CostLabels, Counter<u64, AtomicU64>>,
+    in_flight: Gauge<i64, AtomicI64>,
+    sequence: Gauge<i64, AtomicI64>,
+    refused_items: Gauge<i64, AtomicI64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    gen_ai_operation_name: &'static str,
+    #[prometheus(flatten)]
+    model: ModelLabels,
+    /// Empty on success, which Prometheus takes for absent.
+    error_type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FirstLabels {
+    gen_ai_operation_name: &'static str,
+    #[prometheus(flatten)]
+    model: ModelLabels,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    gen_ai_operation_name: &'static str,
+    gen_ai_token_type: &'static str,
+    #[prometheus(flatten)]
+    model: ModelLabels,
+    usage: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OwnLabels {
+    role: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CostLabels {
+    #[prometheus(flatten)]
+    model: ModelLabels,
+    currency: String,
+    usage: &'static str,
+}
+
+// === impl ModelLabels ===
+
+impl ModelLabels {
+    pub fn new(deployment: &str, upstream_model: &str, dialect: Dialect) -> Self {
+        Self {
+            aios_model: Arc::new(deployment.to_owned()),
+            gen_ai_request_model: Arc::new(upstream_model.to_owned()),
+            gen_ai_provider_name: match dialect {
+                Dialect::OpenAI => "openai",
+                Dialect::Anthropic => "anthropic",
+            },
+        }
+    }
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Makes and registers all metrics.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            client_duration: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
+            client_first_chunk: Family::new_with_constructor(|| Histogram::new(FIRST_TOKENS)),
+            client_tokens: Family::new_with_constructor(|| Histogram::new(TOKENS)),
+            server_duration: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
+            server_first_token: Family::new_with_constructor(|| Histogram::new(FIRST_TOKENS)),
+            server_per_token: Family::new_with_constructor(|| Histogram::new(PER_TOKEN)),
+            own_time: Family::new_with_constructor(|| Histogram::new(OWN)),
+            cost: Family::default(),
+            in_flight: Gauge::default(),
+            sequence: Gauge::default(),
+            refused_items: Gauge::default(),
+        };
+        metrics.register(registry);
+        metrics
+    }
+
+    /// A call ended.
+    pub fn call_ended(
+        &self,
+        side: Side,
+        operation: Operation,
+        model: &ModelLabels,
+        outcome: Outcome,
+        took: Duration,
+    ) {
+        let labels = CallLabels {
+            gen_ai_operation_name: operation.as_str(),
+            model: model.clone(),
+            error_type: if outcome == Outcome::Ok {
+                ""
+            } else {
+                outcome.as_str()
+            },
+        };
+        let family = match side {
+            Side::Client => &self.client_duration,
+            Side::Server => &self.server_duration,
+        };
+        family.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A stream released its first token.
+    pub fn first_token(&self, side: Side, model: &ModelLabels, took: Duration) {
+        let family = match side {
+            Side::Client => &self.client_first_chunk,
+            Side::Server => &self.server_first_token,
+        };
+        family
+            .get_or_create(&FirstLabels::chat(model))
+            .observe(took.as_secs_f64());
+    }
+
+    /// A stream ended: mean time of the tokens after the first.
+    pub fn per_token(&self, model: &ModelLabels, took: Duration) {
+        let labels = FirstLabels::chat(model);
+        self.server_per_token
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// Tokens were spent, and perhaps money.
+    pub fn spent(
+        &self,
+        operation: Operation,
+        model: &ModelLabels,
+        usage: Usage,
+        cost: Option<&Cost>,
+    ) {
+        for (token_type, tokens) in [("input", usage.input), ("output", usage.output)] {
+            let labels = TokenLabels {
+                gen_ai_operation_name: operation.as_str(),
+                gen_ai_token_type: token_type,
+                model: model.clone(),
+                usage: usage.basis.as_str(),
+            };
+            self.client_tokens
+                .get_or_create(&labels)
+                .observe(tokens as f64);
+        }
+        if let Some(cost) = cost {
+            let labels = CostLabels {
+                model: model.clone(),
+                currency: cost.currency.clone(),
+                usage: usage.basis.as_str(),
+            };
+            self.cost.get_or_create(&labels).inc_by(cost.millionths);
+        }
+    }
+
+    /// Time of a request that was spent here and not waiting for anyone.
+    pub fn own_time(&self, side: Side, took: Duration) {
+        let role = match side {
+            Side::Client => "egress",
+            Side::Server => "ingress",
+        };
+        self.own_time
+            .get_or_create(&OwnLabels { role })
+            .observe(took.as_secs_f64());
+    }
+
+    /// Calls that the ingress has admitted and not finished.
+    pub fn in_flight(&self, change: i64) {
+        self.in_flight.inc_by(change);
+    }
+
+    /// A configuration came into force.
+    pub fn config_in_force(&self, sequence: u64, refused: usize) {
+        self.sequence
+            .set(i64::try_from(sequence).unwrap_or(i64::MAX));
+        self.refused_items
+            .set(i64::try_from(refused).unwrap_or(i64::MAX));
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "gen_ai_client_operation_duration_seconds",
+            "Duration of calls to models, each attempt on its own",
+            self.client_duration.clone(),
+        );
+        registry.register(
+            "gen_ai_client_operation_time_to_first_chunk_seconds",
+            "Time to the first chunk with generated text of streamed calls",
+            self.client_first_chunk.clone(),
+        );
+        registry.register(
+            "gen_ai_client_token_usage",
+            "Tokens of calls to models",
+            self.client_tokens.clone(),
+        );
+        registry.register(
+            "gen_ai_server_request_duration_seconds",
+            "Duration of calls to the model's server",
+            self.server_duration.clone(),
+        );
+        registry.register(
+            "gen_ai_server_time_to_first_token_seconds",
+            "Time to the first token of streamed calls",
+            self.server_first_token.clone(),
+        );
+        registry.register(
+            "gen_ai_server_time_per_output_token_seconds",
+            "Mean time of the tokens after the first of streamed calls",
+            self.server_per_token.clone(),
+        );
+        registry.register(
+            "aios_sidecar_own_time_seconds",
+            "Time of a request until its first byte that was not spent waiting for others",
+            self.own_time.clone(),
+        );
+        registry.register(
+            "aios_sidecar_cost",
+            "Cost of calls, in millionths of the currency",
+            self.cost.clone(),
+        );
+        registry.register(
+            "aios_sidecar_in_flight",
+            "Calls that the ingress has admitted and not finished",
+            self.in_flight.clone(),
+        );
+        registry.register(
+            "aios_sidecar_config_sequence",
+            "Sequence of the snapshot in force",
+            self.sequence.clone(),
+        );
+        registry.register(
+            "aios_sidecar_config_refused_items",
+            "Items of the last snapshot that were refused",
+            self.refused_items.clone(),
+        );
+    }
+}
+
+// === impl FirstLabels ===
+
+impl FirstLabels {
+    fn chat(model: &ModelLabels) -> Self {
+        Self {
+            gen_ai_operation_name: Operation::Chat.as_str(),
+            model: model.clone(),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! One file over HTTP, resumed where it was cut (RFC 9110, range requests).
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
+};
+
+use http::{HeaderMap, StatusCode, header};
+use reqwest::{Response, Url};
+use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
+
+use super::{
+    PrefetchError,
+    digest::{self, Digest},
+};
+use crate::client::chain;
+
+/// What is fetched, and how patiently.
+pub struct Download {
+    pub http: reqwest::Client,
+    pub uri: Url,
+    /// Where bytes are kept until the file is whole.
+    pub partial: PathBuf,
+    pub tries: u32,
+    pub backoff: Duration,
+    pub stall: Duration,
+}
+
+/// A whole file, not yet known to be the right one.
+#[derive(Debug)]
+pub struct Fetched {
+    pub digest: Digest,
+    pub bytes: u64,
+    /// Whether a part was there before.
+    pub resumed: bool,
+}
+
+/// Bytes so far.
+struct Progress {
+    file: File,
+    hasher: Sha256,
+    have: u64,
+    total: Option<u64>,
+    /// Tenths that were logged.
+    told: u64,
+}
+
+/// Why a try ended.
+enum Ended {
+    Whole,
+    /// Worth another try.
+    Broken(String),
+    Hopeless(String),
+    Disk(io::Error),
+}
+
+impl Download {
+    /// Fetches until the file is whole or tries are spent.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Write`.
+    pub async fn run(&self) -> Result<Fetched, PrefetchError> {
+        let write = |error| PrefetchError::Write {
+            path: self.partial.clone(),
+            error,
+        };
+        let mut progress = self.open().await.map_err(write)?;
+        let resumed = progress.have > 0;
+        let mut failed = 0;
+        loop {
+            let before = progress.have;
+            match self.attempt(&mut progress).await {
+                Ended::Whole => break,
+                Ended::Disk(error) => return Err(write(error)),
+                Ended::Hopeless(reason) => return Err(PrefetchError::Unavailable(reason)),
+                Ended::Broken(reason) => {
+                    failed = if progress.have > before {
+                        1
+                    } else {
+                        failed + 1
+                    };
+                    if failed >= self.tries {
+                        return Err(PrefetchError::Unavailable(reason));
+                    }
+                    tracing::warn!(reason, have = progress.have, "trying again");
+                    let doublings = (failed - 1).min(5);
+                    tokio::time::sleep(self.backoff * 2_u32.pow(doublings)).await;
+                }
+            }
+        }
+        progress.file.sync_all().map_err(write)?;
+        Ok(Fetched {
+            digest: Digest::of(progress.hasher),
+            bytes: progress.have,
+            resumed,
+        })
+    }
+
+    async fn open(&self) -> io::Result<Progress> {
+        let (hasher, have) = digest::hash(&self.partial).await?.unwrap_or_default();
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.partial)?;
+        Ok(Progress {
+            file,
+            hasher,
+            have,
+            total: None,
+            told: 0,
+        })
+    }
+
+    async fn attempt(&self, progress: &mut Progress) -> Ended {
+        let mut request = self.http.get(self.uri.clone());
+        if progress.have > 0 {
+            request = request.header(header::RANGE, format!("bytes={}-", progress.have));
+        }
+        let response = match timeout(self.stall, request.send()).await {
+            Err(_) => return Ended::Broken("the server does not answer".to_owned()),
+            Ok(Err(error)) => return Ended::Broken(chain(&error.without_url())),
+            Ok(Ok(response)) => response,
+        };
+        match response.status() {
+            StatusCode::OK => {
+                if let Err(error) = progress.restart() {
+                    return Ended::Disk(error);
+                }
+                progress.total = response.content_length();
+            }
+            StatusCode::PARTIAL_CONTENT => match content_range(response.headers()) {
+                Some((start, total)) if start == progress.have => progress.total = total,
+                _ => return Ended::Broken("the server sent another part of the file".to_owned()),
+            },
+            // Nothing lies beyond what is here: whole, or another file. The digest will tell.
+            StatusCode::RANGE_NOT_SATISFIABLE if progress.have > 0 => return Ended::Whole,
+            status if is_passing(status) => return Ended::Broken(format!("status {status}")),
+            status => return Ended::Hopeless(format!("status {status}")),
+        }
+        self.receive(response, progress).await
+    }
+
+    async fn receive(&self, mut response: Response, progress: &mut Progress) -> Ended {
+        loop {
+            match timeout(self.stall, response.chunk()).await {
+                Err(_) => return Ended::Broken("no byte came for too long".to_owned()),
+                Ok(Err(error)) => return Ended::Broken(chain(&error.without_url())),
+                Ok(Ok(Some(bytes))) => {
+                    if let Err(error) = progress.write(&bytes) {
+                        return Ended::Disk(error);
+                    }
+                }
+                Ok(Ok(None)) if progress.total.is_some_and(|total| progress.have < total) => {
+                    return Ended::Broken("the file was cut".to_owned());
+                }
+                Ok(Ok(None)) => return Ended::Whole,
+            }
+        }
+    }
+}
+
+impl Progress {
+    /// Forgets what came: the server starts from the beginning.
+    fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.hasher = Sha256::new();
+        self.have = 0;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        self.have += bytes.len() as u64;
+        let tenths = self.total.map_or(0, |total| self.have * 10 / total.max(1));
+        if tenths > self.told {
+            self.told = tenths;
+            tracing::info!(percent = tenths * 10, bytes = self.have, "fetching");
+        }
+        Ok(())
+    }
+}
+
+/// Statuses that may be gone at the next try.
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        )
+}
+
+/// Start and whole length of `bytes START-END/TOTAL`.
+fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let (start, _) = range.split_once('-')?;
+    Some((start.parse().ok()?, total.parse().ok()))
+}

@@ -1,0 +1,206 @@
+//! Forwards a stream of chunks event by event: watches it, bounds it in time, ends it cleanly in the
+//! caller's dialect when it breaks, and settles its account.
+
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{StreamExt, stream::BoxStream};
+use http::HeaderMap;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::{
+    dialect::openai::{Observer, Seen},
+    error::ApiError,
+    meter::{Meter, Receipt},
+    outcome::Outcome,
+    sse::{Event, Splitter},
+};
+
+/// How long the upstream may take to end after `[DONE]`, so that its connection can be used again.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// Bytes from the upstream; an error is why they ended early.
+pub type Upstream = BoxStream<'static, Result<Bytes, ApiError>>;
+
+/// Events of an upstream, some of them held back.
+pub struct Source {
+    upstream: Upstream,
+    splitter: Splitter,
+    observer: Observer,
+    ready: VecDeque<Event>,
+    held: VecDeque<(Event, Seen)>,
+    ended: bool,
+}
+
+/// A stream on its way to the caller.
+pub struct Relay {
+    pub source: Source,
+    pub meter: Meter,
+    /// When the whole answer must have come, and the span that this is the end of.
+    pub deadline: (Instant, Duration),
+    /// Whether the caller did not ask for the usage chunk.
+    pub strip_usage: bool,
+    /// What the trailers say; none sends no trailers.
+    pub trailers: Option<fn(&Receipt) -> HeaderMap>,
+    /// Kept until the stream ends: the admission of an ingress.
+    pub guard: Option<Box<dyn Send + Sync>>,
+}
+
+enum State {
+    Open(Box<Relay>),
+    /// The last event was sent; the upstream may end, then trailers follow.
+    Ending(Box<Source>, Option<HeaderMap>),
+    Closed,
+}
+
+// === impl Source ===
+
+impl Source {
+    pub fn new(upstream: Upstream) -> Self {
+        Self {
+            upstream,
+            splitter: Splitter::default(),
+            observer: Observer::default(),
+            ready: VecDeque::new(),
+            held: VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    /// Waits for the first token and holds what came before: until then another route can answer.
+    ///
+    /// # Errors
+    /// When the stream failed or ended before.
+    pub async fn first_token(&mut self) -> Result<(), ApiError> {
+        loop {
+            let Some((event, seen)) = self.read().await? else {
+                let whole = self.observer.finished || self.observer.done;
+                return if whole {
+                    Ok(())
+                } else {
+                    Err(ApiError::StreamCut)
+                };
+            };
+            if let Seen::Error { code, message } = &seen {
+                return Err(reported(code, message));
+            }
+            let first = matches!(seen, Seen::Token | Seen::Done);
+            self.held.push_back((event, seen));
+            if first {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is known of the stream so far.
+    pub fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    async fn next(&mut self) -> Result<Option<(Event, Seen)>, ApiError> {
+        match self.held.pop_front() {
+            Some(held) => Ok(Some(held)),
+            None => self.read().await,
+        }
+    }
+
+    async fn read(&mut self) -> Result<Option<(Event, Seen)>, ApiError> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                let seen = self.observer.see(&event);
+                return Ok(Some((event, seen)));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            if let Some(bytes) = self.upstream.next().await {
+                let events = self.splitter.push(&bytes?);
+                let events =
+                    events.map_err(|error| ApiError::UpstreamMalformed(error.to_string()))?;
+                self.ready.extend(events);
+            } else {
+                self.ended = true;
+                self.ready.extend(self.splitter.finish());
+            }
+        }
+    }
+}
+
+// === impl Relay ===
+
+impl Relay {
+    /// The body of the answer. Dropping it cancels the upstream.
+    pub fn into_body(self) -> Body {
+        let frames = futures::stream::unfold(State::Open(Box::new(self)), |state| async move {
+            let (frame, state) = step(state).await?;
+            Some((Ok::<_, Infallible>(frame), state))
+        });
+        Body::new(StreamBody::new(frames))
+    }
+
+    /// Ends the stream; `last` is what the caller still gets.
+    fn end(self, outcome: Outcome, last: Bytes) -> (Frame<Bytes>, State) {
+        let receipt = self.meter.settle(outcome);
+        let trailers = self.trailers.map(|write| write(&receipt));
+        (
+            Frame::data(last),
+            State::Ending(Box::new(self.source), trailers),
+        )
+    }
+}
+
+async fn step(state: State) -> Option<(Frame<Bytes>, State)> {
+    let mut relay = match state {
+        State::Open(relay) => relay,
+        State::Ending(mut source, trailers) => {
+            let _ = timeout(LINGER, source.read()).await;
+            return trailers.map(|trailers| (Frame::trailers(trailers), State::Closed));
+        }
+        State::Closed => return None,
+    };
+    loop {
+        let (deadline, span) = relay.deadline;
+        let read = match timeout_at(deadline, relay.source.next()).await {
+            Ok(read) => read,
+            Err(_) => Err(ApiError::UpstreamTimeout(span)),
+        };
+        relay.meter.watch(&relay.source.observer);
+        let observer = &relay.source.observer;
+        match read {
+            Ok(Some((_, Seen::Usage))) if relay.strip_usage => {}
+            Ok(Some((event, Seen::Error { .. }))) => {
+                return Some(relay.end(Outcome::Failed, event.raw));
+            }
+            Ok(Some((event, Seen::Done))) => return Some(relay.end(Outcome::Ok, event.raw)),
+            Ok(Some((event, _))) => return Some((Frame::data(event.raw), State::Open(relay))),
+            // Some servers end after the reason without `[DONE]`; whole is whole.
+            Ok(None) if observer.finished => {
+                return Some(relay.end(Outcome::Ok, Bytes::from_static(b"data: [DONE]\n\n")));
+            }
+            Ok(None) => {
+                return Some(relay.end(Outcome::Cut, ApiError::StreamCut.event()));
+            }
+            Err(error) => {
+                let outcome = match error.outcome() {
+                    Outcome::Timeout => Outcome::Timeout,
+                    _ => Outcome::Cut,
+                };
+                return Some(relay.end(outcome, error.event()));
+            }
+        }
+    }
+}
+
+/// An error event of an ingress, by its code; foreign servers have codes of their own.
+fn reported(code: &str, message: &str) -> ApiError {
+    match code {
+        "rate_limited" | "overloaded" => ApiError::RateLimited { retry_after: None },
+        "credentials_refused" => ApiError::CredentialsRefused,
+        "model_refused" => ApiError::ModelRefused,
+        "stream_cut" => ApiError::StreamCut,
+        _ => ApiError::UpstreamBroke(message.to_owned()),
+    }
+}

@@ -1,0 +1,187 @@
+//! Control items to typed configuration: parsed once, refused item by item with the reason.
+
+pub mod file;
+
+mod model;
+mod pipeline;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aios_proto::{
+    config::unpack,
+    control::{Item, ItemAck, ItemKind, Snapshot},
+};
+
+pub use model::Model;
+pub use pipeline::{Labels, Pipeline, Route};
+
+/// Which items concern this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All models and pipelines of the namespace.
+    Egress,
+    /// The one model that this ingress stands before.
+    Ingress { model: String },
+}
+
+/// All that is in force.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Of the snapshot that was applied last.
+    pub sequence: u64,
+    /// By name of the ModelDeployment.
+    pub models: BTreeMap<String, Arc<Model>>,
+    /// By name of the WritingPipeline.
+    pub pipelines: BTreeMap<String, Arc<Pipeline>>,
+    /// The items behind the above, to be kept between restarts.
+    items: BTreeMap<(i32, String), Item>,
+}
+
+/// What applying a snapshot came to.
+#[derive(Debug)]
+pub struct Applied {
+    /// To be put in force; none when the snapshot is older than what is.
+    pub config: Option<Config>,
+    /// One an item, in order.
+    pub acks: Vec<ItemAck>,
+}
+
+/// Applies a snapshot: good items come into force, a bad one keeps its predecessor, what is missing
+/// is no longer in force.
+pub fn apply(current: &Config, snapshot: &Snapshot, scope: &Scope) -> Applied {
+    if snapshot.sequence < current.sequence {
+        let message = format!(
+            "snapshot {} is older than {}, in force",
+            snapshot.sequence, current.sequence
+        );
+        let refused = snapshot
+            .items
+            .iter()
+            .map(|item| ack(item, Err(message.clone())))
+            .collect();
+        return Applied {
+            config: None,
+            acks: refused,
+        };
+    }
+    let mut next = Config {
+        sequence: snapshot.sequence,
+        ..Config::default()
+    };
+    let mut acks = Vec::with_capacity(snapshot.items.len());
+    for item in &snapshot.items {
+        let entered = enter(&mut next, current, item, scope);
+        if entered.is_err() {
+            keep(&mut next, current, item);
+        }
+        acks.push(ack(item, entered));
+    }
+    Applied {
+        config: Some(next),
+        acks,
+    }
+}
+
+// === impl Scope ===
+
+impl Scope {
+    /// Whether this process enforces the item.
+    pub fn concerns(&self, item: &Item) -> bool {
+        match self {
+            Self::Egress => matches!(item.kind(), ItemKind::Model | ItemKind::Pipeline),
+            Self::Ingress { model } => item.kind() == ItemKind::Model && item.name == *model,
+        }
+    }
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The snapshot that leads here from nothing.
+    pub fn to_snapshot(&self) -> Snapshot {
+        Snapshot {
+            sequence: self.sequence,
+            items: self.items.values().cloned().collect(),
+        }
+    }
+}
+
+/// Parses an item into `next`; what did not change is not parsed again.
+fn enter(next: &mut Config, current: &Config, item: &Item, scope: &Scope) -> Result<(), String> {
+    if !scope.concerns(item) {
+        return Err(format!(
+            "{} is not enforced here",
+            item.kind().as_str_name()
+        ));
+    }
+    let key = (item.kind, item.name.clone());
+    if next.items.contains_key(&key) {
+        return Err("the snapshot holds this item twice".to_owned());
+    }
+    let same = current.items.get(&key).is_some_and(|known| {
+        known.digest == item.digest && known.body == item.body && known.format == item.format
+    });
+    if same {
+        keep(next, current, item);
+        return Ok(());
+    }
+    if item.kind() == ItemKind::Model {
+        let config = unpack(item).map_err(|error| error.to_string())?;
+        let model = Model::new(config)?;
+        named(&model.name, item)?;
+        next.models.insert(item.name.clone(), Arc::new(model));
+    } else {
+        let config = unpack(item).map_err(|error| error.to_string())?;
+        let pipeline = Pipeline::new(config)?;
+        named(&pipeline.name, item)?;
+        next.pipelines.insert(item.name.clone(), Arc::new(pipeline));
+    }
+    next.items.insert(key, item.clone());
+    Ok(())
+}
+
+/// Takes over what is in force under the item's name, if anything is.
+fn keep(next: &mut Config, current: &Config, item: &Item) {
+    let key = (item.kind, item.name.clone());
+    let Some(known) = current.items.get(&key) else {
+        return;
+    };
+    if next.items.contains_key(&key) {
+        return;
+    }
+    if let Some(model) = current
+        .models
+        .get(&item.name)
+        .filter(|_| item.kind() == ItemKind::Model)
+    {
+        next.models.insert(item.name.clone(), model.clone());
+    }
+    let pipeline = current.pipelines.get(&item.name);
+    if let Some(pipeline) = pipeline.filter(|_| item.kind() == ItemKind::Pipeline) {
+        next.pipelines.insert(item.name.clone(), pipeline.clone());
+    }
+    next.items.insert(key, known.clone());
+}
+
+fn named(body: &str, item: &Item) -> Result<(), String> {
+    if body == item.name {
+        return Ok(());
+    }
+    Err(format!(
+        "the body is of `{body}`, the item says `{}`",
+        item.name
+    ))
+}
+
+fn ack(item: &Item, result: Result<(), String>) -> ItemAck {
+    ItemAck {
+        kind: item.kind,
+        name: item.name.clone(),
+        digest: item.digest.clone(),
+        accepted: result.is_ok(),
+        message: result.err().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

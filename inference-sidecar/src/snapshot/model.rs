@@ -1,0 +1,130 @@
+//! A model, parsed so that calls need not look twice.
+
+use std::{net::IpAddr, time::Duration};
+
+use aios_crds::model_deployment::Pricing;
+use aios_proto::config::{Dialect, ModelConfig};
+use reqwest::Url;
+
+use crate::{dialect::openai::CapField, metrics::ModelLabels};
+
+/// A ModelDeployment in force.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub name: String,
+    /// Name in requests to the upstream.
+    pub upstream_model: String,
+    /// Digest of the weights.
+    pub digest: Option<String>,
+    /// Addresses of ingresses, in the order in which they are tried.
+    pub endpoints: Vec<String>,
+    /// What the ingress talks to, without a trailing slash.
+    pub base_url: String,
+    /// Where an engine in the same pod says whether it is loaded; none for other upstreams.
+    pub engine_health: Option<String>,
+    pub dialect: Dialect,
+    pub cap_field: CapField,
+    pub context_tokens: u64,
+    pub max_output_tokens: u64,
+    pub max_in_flight: u32,
+    pub timeout: Duration,
+    pub first_token_timeout: Duration,
+    pub retries: u32,
+    pub pricing: Option<Pricing>,
+    /// Labels of every metric about it.
+    pub labels: ModelLabels,
+}
+
+impl Model {
+    /// Checks what the type of the configuration leaves open.
+    ///
+    /// # Errors
+    /// Which field is wrong.
+    pub fn new(config: ModelConfig) -> Result<Self, String> {
+        let mut endpoints = vec![address("endpoint", &config.endpoint)?];
+        if let Some(standby) = config.standby_endpoint {
+            endpoints.push(address("standbyEndpoint", &standby)?);
+        }
+        let base_url = address("upstream.baseUrl", &config.upstream.base_url)?;
+        let (limits, resilience) = (config.limits, config.resilience);
+        if limits.context_tokens == 0 || limits.max_output_tokens == 0 || limits.max_in_flight == 0
+        {
+            return Err("limits: every limit must be 1 or more".to_owned());
+        }
+        if resilience.timeout.get().is_zero() || resilience.first_token_timeout.get().is_zero() {
+            return Err("resilience: no call can end within 0s".to_owned());
+        }
+        let labels = ModelLabels::new(&config.name, &config.model, config.upstream.dialect);
+        Ok(Self {
+            cap_field: cap_field(&base_url),
+            engine_health: engine_health(&base_url),
+            name: config.name,
+            upstream_model: config.model,
+            digest: config.digest,
+            endpoints,
+            base_url,
+            dialect: config.upstream.dialect,
+            context_tokens: limits.context_tokens.into(),
+            max_output_tokens: limits.max_output_tokens.into(),
+            max_in_flight: limits.max_in_flight,
+            timeout: resilience.timeout.get(),
+            first_token_timeout: resilience.first_token_timeout.get(),
+            retries: resilience.retries,
+            pricing: config.pricing,
+            labels,
+        })
+    }
+}
+
+fn address(field: &str, address: &str) -> Result<String, String> {
+    match Url::parse(address) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            Ok(address.trim_end_matches('/').to_owned())
+        }
+        _ => Err(format!("{field}: `{address}` is no http address")),
+    }
+}
+
+/// Engines are on the pod's loopback, where no kubelet can ask them.
+fn engine_health(base_url: &str) -> Option<String> {
+    let mut url = Url::parse(base_url).ok()?;
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    let loopback = host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
+    url.set_path("/health");
+    loopback.then(|| url.into())
+}
+
+/// OpenAI's own API refuses `max_tokens` for its newer models and takes the newer name for all;
+/// other servers may know the older name alone.
+fn cap_field(base_url: &str) -> CapField {
+    let host = Url::parse(base_url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned));
+    match host.as_deref() {
+        Some("api.openai.com") => CapField::MaxCompletionTokens,
+        _ => CapField::MaxTokens,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::engine_health;
+
+    #[test]
+    fn only_engines_of_the_same_pod_are_asked_for_their_health() {
+        for url in [
+            "http://127.0.0.1:8080/v1",
+            "http://localhost:8080/v1",
+            "http://[::1]:8080/v1",
+        ] {
+            assert!(
+                engine_health(url).is_some_and(|url| url.ends_with(":8080/health")),
+                "{url}"
+            );
+        }
+        assert_eq!(engine_health("https://models.example.com/v1"), None);
+    }
+}

@@ -1,0 +1,149 @@
+use aios_proto::{
+    config::{Owner, pack},
+    control::{Item, ItemKind, Snapshot},
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{Applied, Config, Scope, apply, file};
+
+pub fn item(kind: ItemKind, name: &str, body: &Value) -> Item {
+    let owner = Owner {
+        name: name.into(),
+        uid: "u".into(),
+        generation: 1,
+    };
+    pack(kind, owner, body).unwrap()
+}
+
+pub fn model(name: &str) -> Value {
+    json!({
+        "name": name, "model": "up", "digest": null,
+        "endpoint": "http://127.0.0.1:1", "standbyEndpoint": null,
+        "upstream": {"dialect": "OpenAI", "baseUrl": "http://127.0.0.1:2/v1"},
+        "limits": {"contextTokens": 4096, "maxOutputTokens": 64, "maxInFlight": 4},
+        "resilience": {"timeout": "5s", "firstTokenTimeout": "2s", "retries": 1},
+        "pricing": null,
+    })
+}
+
+pub fn pipeline(name: &str, draft: &Value) -> Value {
+    json!({
+        "name": name, "kind": "Email", "variables": null, "languageVariable": null,
+        "subjectVariable": null, "labels": [], "skeletons": [], "context": [], "retrieval": null,
+        "models": {"draft": {"routes": draft}}, "policies": [], "publish": [], "execution": {},
+    })
+}
+
+fn snapshot(sequence: u64, items: Vec<Item>) -> Snapshot {
+    Snapshot { sequence, items }
+}
+
+fn good() -> Vec<Item> {
+    vec![
+        item(ItemKind::Model, "m", &model("m")),
+        item(
+            ItemKind::Pipeline,
+            "p",
+            &pipeline("p", &json!([{"model": "m"}])),
+        ),
+    ]
+}
+
+fn applied(current: &Config, snapshot: &Snapshot) -> (Config, Vec<(bool, String)>) {
+    let Applied { config, acks } = apply(current, snapshot, &Scope::Egress);
+    (
+        config.unwrap(),
+        acks.into_iter()
+            .map(|ack| (ack.accepted, ack.message))
+            .collect(),
+    )
+}
+
+#[test]
+fn good_items_come_into_force_and_missing_ones_leave() {
+    let (config, acks) = applied(&Config::default(), &snapshot(1, good()));
+    assert!(acks.iter().all(|ack| ack.0), "{acks:?}");
+    assert_eq!((config.models.len(), config.pipelines.len()), (1, 1));
+    let (config, _) = applied(&config, &snapshot(2, good().split_off(1)));
+    assert_eq!((config.models.len(), config.pipelines.len()), (0, 1));
+}
+
+#[rstest]
+#[case::condition(item(ItemKind::Pipeline, "p",
+    &pipeline("p", &json!([{"model": "m", "when": "language =="}]))), "models.draft.routes[0].when")]
+#[case::variable(item(ItemKind::Pipeline, "p",
+    &pipeline("p", &json!([{"model": "m", "when": "vars.x == 1"}]))), "use labels and language")]
+#[case::no_routes(item(ItemKind::Pipeline, "p", &pipeline("p", &json!([]))), "models.draft.routes")]
+#[case::body(item(ItemKind::Pipeline, "p", &json!({"name": "p"})), "cannot be read")]
+#[case::name(item(ItemKind::Pipeline, "p", &pipeline("q", &json!([{"model": "m"}]))), "`q`")]
+#[case::format(Item { format: 99, ..good().remove(1) }, "format 99")]
+#[case::digest(Item { digest: "sha256:0".into(), ..good().remove(1) }, "digest")]
+fn a_bad_item_is_refused_with_the_reason_and_keeps_its_predecessor(
+    #[case] bad: Item,
+    #[case] reason: &str,
+) {
+    let (config, _) = applied(&Config::default(), &snapshot(1, good()));
+    let (next, acks) = applied(&config, &snapshot(2, vec![good().remove(0), bad]));
+    assert!(acks[0].0);
+    assert!(!acks[1].0 && acks[1].1.contains(reason), "{acks:?}");
+    assert_eq!(next.pipelines["p"].draft[0].model, "m");
+    assert_eq!(next.to_snapshot().items.len(), 2);
+}
+
+#[rstest]
+#[case::endpoint("endpoint", json!("ftp://x"), "endpoint")]
+#[case::base_url("upstream", json!({"dialect": "OpenAI", "baseUrl": "models"}), "upstream.baseUrl")]
+#[case::dialect("upstream", json!({"dialect": "Gemini", "baseUrl": "http://x"}), "Gemini")]
+#[case::limits("limits", json!({"contextTokens": 1, "maxOutputTokens": 0, "maxInFlight": 1}), "limits")]
+#[case::timeout("resilience", json!({"timeout": "0s", "firstTokenTimeout": "1s", "retries": 1}), "resilience")]
+#[case::price("pricing", json!({"inputPerMillion": "-1", "outputPerMillion": "0", "currency": "EUR"}), "decimal")]
+fn a_bad_model_is_refused_by_field(
+    #[case] field: &str,
+    #[case] value: Value,
+    #[case] reason: &str,
+) {
+    let mut body = model("m");
+    body[field] = value;
+    let bad = item(ItemKind::Model, "m", &body);
+    let (config, acks) = applied(&Config::default(), &snapshot(1, vec![bad]));
+    assert!(!acks[0].0 && acks[0].1.contains(reason), "{acks:?}");
+    assert!(config.models.is_empty());
+}
+
+#[test]
+fn an_older_snapshot_is_left_aside() {
+    let (config, _) = applied(&Config::default(), &snapshot(5, good()));
+    let applied = apply(&config, &snapshot(4, good()), &Scope::Egress);
+    assert!(applied.config.is_none());
+    assert!(
+        applied
+            .acks
+            .iter()
+            .all(|ack| !ack.accepted && ack.message.contains("older"))
+    );
+}
+
+#[test]
+fn an_ingress_takes_its_own_model_alone() {
+    let scope = Scope::Ingress { model: "m".into() };
+    let mut items = good();
+    items.push(item(ItemKind::Model, "other", &model("other")));
+    let applied = apply(&Config::default(), &snapshot(1, items), &scope);
+    let accepted: Vec<_> = applied.acks.iter().map(|ack| ack.accepted).collect();
+    assert_eq!(accepted, [true, false, false]);
+}
+
+#[test]
+fn a_snapshot_survives_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("snapshot.json");
+    assert!(file::read(&path).unwrap().is_none());
+    let (config, _) = applied(&Config::default(), &snapshot(7, good()));
+    file::write(&path, &config.to_snapshot()).unwrap();
+    let (again, acks) = applied(&Config::default(), &file::read(&path).unwrap().unwrap());
+    assert!(acks.iter().all(|ack| ack.0), "{acks:?}");
+    assert_eq!(again.sequence, 7);
+    std::fs::write(&path, "{").unwrap();
+    assert!(file::read(&path).is_err());
+}

@@ -1,0 +1,135 @@
+//! A model of the Anthropic dialect behind the OpenAI face.
+
+use serde_json::{Value, json};
+
+use crate::{
+    fake::{Answer, End, Fake, json_answer},
+    ingress::Before,
+    world::header,
+};
+
+async fn before(answer: Answer) -> (Fake, Before) {
+    let fake = Fake::start(vec![answer]).await;
+    let upstream = json!({"dialect": "Anthropic", "baseUrl": format!("{}/v1", fake.address)});
+    let before = Before::start(&fake, ("upstream", upstream)).await;
+    (fake, before)
+}
+
+fn event(data: Value) -> String {
+    format!(
+        "event: {}\ndata: {data}\n\n",
+        data["type"].as_str().unwrap()
+    )
+}
+
+fn start() -> String {
+    event(
+        json!({"type": "message_start", "message": {"id": "msg_1", "model": "claude",
+        "content": [], "usage": {"input_tokens": 9, "output_tokens": 1}}}),
+    )
+}
+
+fn text(text: &str) -> String {
+    event(json!({"type": "content_block_delta", "index": 0,
+        "delta": {"type": "text_delta", "text": text}}))
+}
+
+#[tokio::test]
+async fn an_answer_is_translated_both_ways() {
+    let message = json!({"id": "msg_1", "type": "message", "model": "claude",
+        "content": [{"type": "text", "text": "Hello."}], "stop_reason": "max_tokens",
+        "usage": {"input_tokens": 9, "output_tokens": 4}});
+    let (fake, before) = before(json_answer(200, &message)).await;
+    let response = before.call(json!({"seed": 3, "max_tokens": 7})).await;
+    assert_eq!(header(&response, "aios-dropped"), "seed");
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["choices"][0]["message"]["content"], "Hello.");
+    assert_eq!(body["choices"][0]["finish_reason"], "length");
+    assert_eq!(body["usage"]["completion_tokens"], 4);
+    let seen = fake.seen(0);
+    assert_eq!(seen.path, "/v1/messages");
+    assert_eq!(seen.headers["x-api-key"], "sk-secret");
+    assert_eq!(seen.headers["anthropic-version"], "2023-06-01");
+    assert!(seen.headers.get("authorization").is_none());
+    assert_eq!(
+        (&fake.body(0)["model"], &fake.body(0)["max_tokens"]),
+        (&json!("up"), &json!(7))
+    );
+}
+
+#[tokio::test]
+async fn a_stream_is_translated() {
+    let pieces = vec![
+        start(),
+        text("Hel"),
+        text("lo"),
+        event(
+            json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"},
+            "usage": {"output_tokens": 5}}),
+        ),
+        event(json!({"type": "message_stop"})),
+    ];
+    let (fake, before) = before(Answer::Stream(pieces, End::Close)).await;
+    let asked = json!({"stream": true, "stream_options": {"include_usage": true}});
+    let text = before.call(asked).await.text().await.unwrap();
+    assert!(
+        text.contains(r#""content":"Hel""#) && text.contains(r#""completion_tokens":5"#),
+        "{text}"
+    );
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    assert_eq!(fake.body(0)["stream"], json!(true));
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_ends_with_an_error_after_what_came() {
+    let error =
+        event(json!({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}));
+    for (pieces, end, code) in [
+        (
+            vec![start(), text("Hel") + &error],
+            End::Close,
+            "upstream_failed",
+        ),
+        (vec![start(), text("Hel")], End::Close, "stream_cut"),
+        (vec![start(), text("Hel")], End::Cut, "stream_cut"),
+    ] {
+        let (_, before) = before(Answer::Stream(pieces, end)).await;
+        let text = before
+            .call(json!({"stream": true}))
+            .await
+            .text()
+            .await
+            .unwrap();
+        assert!(text.contains("\"Hel\"") && text.contains(code), "{text}");
+        assert!(!text.contains("[DONE]"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_translated_never_reaches_the_provider() {
+    let (fake, before) = before(json_answer(200, &json!({}))).await;
+    let response = before.call(json!({"tools": [{"type": "function"}]})).await;
+    assert_eq!(response.status(), 400);
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["error"]["code"], "unsupported_by_model");
+    assert_eq!(body["error"]["param"], "tools");
+    let embeddings = json!({"model": "m", "input": "x"}).to_string();
+    let url = format!("{}/v1/embeddings", before.base);
+    let response = before.http.post(url).body(embeddings).send().await.unwrap();
+    assert_eq!(response.status(), 400);
+    assert_eq!(fake.calls(), 0);
+}
+
+#[tokio::test]
+async fn an_overloaded_provider_is_worth_another_try() {
+    let busy = json!({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}});
+    let (_, before) = before(json_answer(529, &busy)).await;
+    let response = before.call(json!({})).await;
+    assert_eq!(
+        (
+            response.status().as_u16(),
+            header(&response, "x-should-retry")
+        ),
+        (502, "true")
+    );
+}

@@ -1,0 +1,19 @@
+//! Behaviour of the sidecar over real sockets, against labelled stand-ins on loopback.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "literals of json! read better without `&`"
+)]
+
+mod bad_input;
+mod certificates;
+mod control;
+mod egress_stream;
+mod egress_whole;
+mod fake;
+mod ingress;
+mod ingress_anthropic;
+mod prefetch;
+mod processes;
+mod simulated;
+mod world;

@@ -1,0 +1,164 @@
+//! Roles under test on loopback, with their configuration.
+
+use std::{sync::Arc, time::Duration};
+
+use aios_inference_sidecar::{
+    client::Client,
+    config::Live,
+    egress::{self, Egress},
+    metrics::Metrics,
+    snapshot::Scope,
+};
+use aios_proto::{
+    config::{Owner, pack},
+    control::{Item, ItemKind, Snapshot},
+};
+use axum::Router;
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// An egress.
+pub struct World {
+    pub base: String,
+    pub live: Live,
+    pub http: reqwest::Client,
+    registry: Registry,
+}
+
+impl World {
+    /// With models (name and address, refined by `patch`), and pipeline `p` that drafts by `routes`.
+    pub async fn start(models: Vec<Value>, routes: Value) -> Self {
+        let world = Self::unconfigured().await;
+        let acks = world.live.apply(&snapshot(1, models, routes));
+        assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
+        world
+    }
+
+    pub async fn unconfigured() -> Self {
+        init();
+        let mut registry = Registry::default();
+        let metrics = Arc::new(Metrics::new(&mut registry));
+        let live = Live::new(Scope::Egress, None, metrics.clone());
+        let client = Client::new(None, Duration::from_secs(2)).unwrap();
+        let egress = Egress {
+            live: live.clone(),
+            client,
+            metrics,
+        };
+        let base = serve(egress::router(Arc::new(egress))).await;
+        Self {
+            base,
+            live,
+            http: reqwest::Client::new(),
+            registry,
+        }
+    }
+
+    /// A call of pipeline `p`, step draft, in English.
+    pub fn call(&self, body: &Value) -> reqwest::RequestBuilder {
+        self.http
+            .post(format!("{}/v1/chat/completions", self.base))
+            .header("aios-pipeline", "p")
+            .header("aios-step", "draft")
+            .header("aios-document", "d1")
+            .header("aios-labels", r#"{"language":"en"}"#)
+            .body(body.to_string())
+    }
+
+    pub fn metrics(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).unwrap();
+        text
+    }
+
+    /// Whether a metric line holds all the texts.
+    pub fn metric(&self, texts: &[&str]) -> bool {
+        self.metrics()
+            .lines()
+            .any(|line| texts.iter().all(|text| line.contains(text)))
+    }
+}
+
+/// Logs nothing unless asked, and installs the crypto provider.
+pub fn init() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| aios_runtime::init("test"));
+}
+
+pub async fn serve(app: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let never = CancellationToken::new();
+    tokio::spawn(aios_runtime::serve::serve(listener, app, None, never));
+    base
+}
+
+pub fn item(kind: ItemKind, name: &str, body: &Value) -> Item {
+    let owner = Owner {
+        name: name.into(),
+        uid: "u".into(),
+        generation: 1,
+    };
+    pack(kind, owner, body).unwrap()
+}
+
+pub fn model(name: &str, endpoint: &str) -> Value {
+    json!({
+        "name": name, "model": "up", "digest": "sha256:aa",
+        "endpoint": endpoint, "standbyEndpoint": null,
+        "upstream": {"dialect": "OpenAI", "baseUrl": format!("{endpoint}/v1")},
+        "limits": {"contextTokens": 4096, "maxOutputTokens": 64, "maxInFlight": 4},
+        "resilience": {"timeout": "5s", "firstTokenTimeout": "2s", "retries": 0},
+        "pricing": {"inputPerMillion": "0.15", "outputPerMillion": "0.60", "currency": "USD"},
+    })
+}
+
+pub fn with(mut model: Value, field: &str, value: Value) -> Value {
+    let mut at = &mut model;
+    for part in field.split('.') {
+        at = &mut at[part];
+    }
+    *at = value;
+    model
+}
+
+pub fn pipeline(routes: Value) -> Value {
+    json!({
+        "name": "p", "kind": "Email", "variables": null, "languageVariable": null,
+        "subjectVariable": null, "labels": [], "skeletons": [], "context": [], "retrieval": null,
+        "models": {"draft": {"routes": routes}}, "policies": [], "publish": [], "execution": {},
+    })
+}
+
+pub fn snapshot(sequence: u64, models: Vec<Value>, routes: Value) -> Snapshot {
+    let mut items: Vec<_> = models
+        .iter()
+        .map(|model| item(ItemKind::Model, model["name"].as_str().unwrap(), model))
+        .collect();
+    items.push(item(ItemKind::Pipeline, "p", &pipeline(routes)));
+    Snapshot { sequence, items }
+}
+
+pub fn chat(extra: Value) -> Value {
+    let mut body =
+        json!({"model": "auto", "messages": [{"role": "user", "content": "Write a line."}]});
+    for (field, value) in extra.as_object().unwrap() {
+        body[field] = value.clone();
+    }
+    body
+}
+
+pub fn header<'a>(response: &'a reqwest::Response, name: &str) -> &'a str {
+    response
+        .headers()
+        .get(name)
+        .map_or("", |value| value.to_str().unwrap())
+}
+
+/// An address where nobody listens.
+pub async fn nowhere() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}

@@ -1,0 +1,88 @@
+//! What the gateway answers. Unknown members are kept where people may want to see them, and
+//! ignored elsewhere, so that a newer gateway stays readable.
+
+use aios_policy::{Part, Verdict};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A document that was accepted, or found by its idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    pub id: String,
+    #[serde(default)]
+    pub status: String,
+}
+
+/// An upload that replaced a context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploaded {
+    pub records: u64,
+}
+
+/// A document in a list; nothing personal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DocumentSummary {
+    pub id: String,
+    pub status: String,
+    #[serde(default)]
+    pub run: Option<String>,
+    #[serde(default)]
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub origin: Option<String>,
+    #[serde(default)]
+    pub language: Option<String>,
+    #[serde(default)]
+    pub created_ms: Option<u64>,
+    #[serde(default)]
+    pub updated_ms: Option<u64>,
+}
+
+/// A document with its text, as a reviewer sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DocumentView {
+    pub id: String,
+    #[serde(default)]
+    pub status: String,
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Of the text as it stands: what a decision is bound to.
+    #[serde(default)]
+    pub digest: Option<String>,
+    #[serde(default)]
+    pub parts: Vec<Part>,
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
+    /// All else that the gateway tells.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}
+
+/// A document that is written and judged but never kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    #[serde(default)]
+    pub digest: Option<String>,
+    #[serde(default)]
+    pub parts: Vec<Part>,
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}
+
+/// What became of a decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    #[serde(default)]
+    pub status: String,
+    /// Of the text as it stands now.
+    #[serde(default)]
+    pub digest: Option<String>,
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}

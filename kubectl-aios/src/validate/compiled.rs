@@ -1,0 +1,249 @@
+//! What only a compiler sees, and references among the files.
+
+use std::collections::BTreeMap;
+
+use aios_compile::{Diagnostic, References, Resolved, references};
+use aios_crds::{
+    ClusterPolicySetSpec, ModelDeploymentSpec, PolicySetSpec, WritingPipelineSpec, WritingRunSpec,
+};
+use aios_proto::config::{PolicyPin, PolicyScope};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Finding, Kind, Options, Report, sources::Manifest};
+
+/// Compiles every object beside the others of its namespace.
+pub(super) fn check(manifests: &[Manifest], options: &Options, report: &mut Report) {
+    let mut known = BTreeMap::new();
+    for manifest in manifests {
+        if known.insert(manifest.key(), manifest).is_some() {
+            report.findings.push(finding(
+                manifest,
+                Diagnostic::new(
+                    "metadata.name",
+                    format!("`{}` stands in these files twice", manifest.name),
+                    "keep one of them, or give each its own name or namespace",
+                ),
+            ));
+        }
+    }
+    let world = World { known, options };
+    for manifest in manifests {
+        let Some(kind) = manifest.kind else { continue };
+        let (found, named) = match kind {
+            Kind::ModelDeployment => model(manifest),
+            Kind::PolicySet => (policy::<PolicySetSpec>(manifest), References::default()),
+            Kind::ClusterPolicySet => (
+                policy::<ClusterPolicySetSpec>(manifest),
+                References::default(),
+            ),
+            Kind::WritingPipeline => world.pipeline(manifest, report),
+            Kind::WritingRun => world.run(manifest, report),
+        };
+        for (secret, key) in named.secrets {
+            report.secrets.entry(secret).or_default().insert(key);
+        }
+        report
+            .findings
+            .extend(found.into_iter().map(|d| finding(manifest, d)));
+    }
+}
+
+/// All objects of the files.
+struct World<'a> {
+    known: BTreeMap<super::Key, &'a Manifest>,
+    options: &'a Options,
+}
+
+type Found = (Vec<Diagnostic>, References);
+
+impl World<'_> {
+    fn pipeline(&self, manifest: &Manifest, report: &Report) -> Found {
+        let spec: WritingPipelineSpec = match spec(manifest) {
+            Ok(spec) => spec,
+            Err(found) => return (vec![found], References::default()),
+        };
+        let named = references::of_pipeline(&spec);
+        // A policy with mistakes of its own is reported once, where they are.
+        let pins = named
+            .policies
+            .iter()
+            .filter(|name| self.exists(report, "PolicySet", manifest, name))
+            .map(|name| PolicyPin {
+                scope: PolicyScope::Namespace,
+                name: name.clone(),
+                digest: String::new(),
+            })
+            .collect();
+        let compiled =
+            aios_compile::pipeline(&manifest.name, &spec, &self.resolved(manifest), pins);
+        let mut found: Vec<_> = compiled.err().unwrap_or_default();
+        if self.options.partial {
+            let elsewhere = |name: &String| self.get("ConfigMap", manifest, name).is_none();
+            let absent: Vec<_> = named
+                .config_maps
+                .iter()
+                .filter(|name| elsewhere(name))
+                .collect();
+            found.retain(|d| {
+                !absent
+                    .iter()
+                    .any(|name| d.message.starts_with(&format!("ConfigMap `{name}` does")))
+            });
+        }
+        for (path, model) in models(&spec) {
+            if !self.exists(report, "ModelDeployment", manifest, model) {
+                found.push(absent(path, "ModelDeployment", model));
+            }
+        }
+        (found, named)
+    }
+
+    fn run(&self, manifest: &Manifest, report: &Report) -> Found {
+        let spec: WritingRunSpec = match spec(manifest) {
+            Ok(spec) => spec,
+            Err(found) => return (vec![found], References::default()),
+        };
+        let compiled = aios_compile::run(&manifest.name, "", &spec);
+        let mut found = compiled.err().unwrap_or_default();
+        let name = &spec.pipeline_ref.name;
+        match self
+            .get("WritingPipeline", manifest, name)
+            .map(self::spec::<WritingPipelineSpec>)
+        {
+            Some(Ok(pipeline)) => found.extend(aios_compile::run_fits(&spec, &pipeline)),
+            Some(Err(_)) => {}
+            None if self.exists(report, "WritingPipeline", manifest, name) => {}
+            None => found.push(absent(
+                "spec.pipelineRef.name".into(),
+                "WritingPipeline",
+                name,
+            )),
+        }
+        (found, references::of_run(&spec))
+    }
+
+    fn get(&self, kind: &str, beside: &Manifest, name: &str) -> Option<&Manifest> {
+        let key = (kind.to_owned(), beside.namespace.clone(), name.to_owned());
+        self.known.get(&key).copied()
+    }
+
+    /// In the files, sound or not; or taken to be in the cluster.
+    fn exists(&self, report: &Report, kind: &str, beside: &Manifest, name: &str) -> bool {
+        let key = (kind.to_owned(), beside.namespace.clone(), name.to_owned());
+        self.options.partial || self.known.contains_key(&key) || report.broken.contains(&key)
+    }
+
+    fn resolved(&self, beside: &Manifest) -> Resolved {
+        let maps = self.known.iter().filter(|((kind, namespace, _), _)| {
+            kind == "ConfigMap" && *namespace == beside.namespace
+        });
+        let texts = |manifest: &Manifest| {
+            let data = manifest
+                .value
+                .get("data")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten();
+            data.filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned())))
+                .collect()
+        };
+        Resolved {
+            config_maps: maps
+                .map(|((_, _, name), m)| (name.clone(), texts(m)))
+                .collect(),
+        }
+    }
+}
+
+fn model(manifest: &Manifest) -> Found {
+    let spec: ModelDeploymentSpec = match spec(manifest) {
+        Ok(spec) => spec,
+        Err(found) => return (vec![found], References::default()),
+    };
+    let compiled = aios_compile::model(&manifest.name, &manifest.namespace, &spec);
+    (
+        compiled.err().unwrap_or_default(),
+        references::of_model(&spec),
+    )
+}
+
+/// Rules and review, wherever they stand.
+trait Policy: DeserializeOwned {
+    const SCOPE: PolicyScope;
+    fn compile(&self, name: &str) -> Vec<Diagnostic>;
+}
+
+impl Policy for PolicySetSpec {
+    const SCOPE: PolicyScope = PolicyScope::Namespace;
+    fn compile(&self, name: &str) -> Vec<Diagnostic> {
+        aios_compile::policy(name, Self::SCOPE, &self.rules, &self.review)
+            .err()
+            .unwrap_or_default()
+    }
+}
+
+impl Policy for ClusterPolicySetSpec {
+    const SCOPE: PolicyScope = PolicyScope::Cluster;
+    fn compile(&self, name: &str) -> Vec<Diagnostic> {
+        aios_compile::policy(name, Self::SCOPE, &self.rules, &self.review)
+            .err()
+            .unwrap_or_default()
+    }
+}
+
+fn policy<P: Policy>(manifest: &Manifest) -> Vec<Diagnostic> {
+    match spec::<P>(manifest) {
+        Ok(spec) => spec.compile(&manifest.name),
+        Err(found) => vec![found],
+    }
+}
+
+/// The structure was checked by the schema, so what is left is rare: numbers out of a type's range.
+fn spec<S: DeserializeOwned>(manifest: &Manifest) -> Result<S, Diagnostic> {
+    let spec = manifest.value.get("spec").cloned().unwrap_or_default();
+    serde_json::from_value(spec)
+        .map_err(|error| Diagnostic::new("spec", error.to_string(), "correct the value"))
+}
+
+/// Every route's model with its path.
+fn models(spec: &WritingPipelineSpec) -> Vec<(String, &str)> {
+    let steps = [
+        ("draft", Some(&spec.models.draft)),
+        ("final", spec.models.finish.as_ref()),
+    ];
+    let mut models = Vec::new();
+    for (name, step) in steps {
+        for (index, route) in step.into_iter().flat_map(|step| &step.routes).enumerate() {
+            models.push((
+                format!("spec.models.{name}.routes[{index}].model"),
+                route.model.as_str(),
+            ));
+        }
+    }
+    models
+}
+
+fn absent(path: String, kind: &str, name: &str) -> Diagnostic {
+    Diagnostic::new(
+        path,
+        format!("{kind} `{name}` is not in these files"),
+        "correct the name, add its file, or pass --partial if the cluster has it",
+    )
+}
+
+fn finding(manifest: &Manifest, diagnostic: Diagnostic) -> Finding {
+    let place = match (diagnostic.line, diagnostic.column) {
+        (Some(line), Some(column)) => Some(format!("line {line}, column {column}")),
+        (Some(line), None) => Some(format!("line {line}")),
+        (None, _) => None,
+    };
+    Finding {
+        file: manifest.file.clone(),
+        object: format!("{}/{}", manifest.kind_name, manifest.name),
+        path: diagnostic.path,
+        place,
+        message: diagnostic.message,
+        remedy: diagnostic.remedy,
+    }
+}

@@ -1,0 +1,322 @@
+//! From facts about an object to its conditions: one summary for all kinds, as kstatus reads it.
+
+use aios_crds::{ConditionType, Reason};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// Longest message of a condition, in bytes.
+const MESSAGE_LIMIT: usize = 1024;
+
+/// Truth of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    True,
+    False,
+    Unknown,
+}
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// One condition before it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    pub kind: ConditionType,
+    pub state: State,
+    pub reason: Reason,
+    pub message: String,
+}
+
+impl Fact {
+    pub fn yes(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            state: State::True,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    pub fn no(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            state: State::False,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    pub fn pending(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            state: State::Unknown,
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// Whether only a change by a person can end this state.
+const fn needs_a_person(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::InvalidSpec
+            | Reason::LastKnownGood
+            | Reason::ReferenceNotFound
+            | Reason::CredentialsMissing
+            | Reason::WeightsInvalid
+            | Reason::Refused
+            | Reason::LogForked
+            | Reason::ItemsFailed
+    )
+}
+
+/// Adds `Ready`, and `Reconciling` or `Stalled`, to the facts: False if one failed, Unknown while
+/// one is under way, else True.
+pub fn summarize(mut facts: Vec<Fact>) -> Vec<Fact> {
+    let first = |state: State| facts.iter().find(|fact| fact.state == state).cloned();
+    let mut summary = Vec::with_capacity(2);
+    if let Some(fact) = first(State::False) {
+        summary.push(Fact {
+            kind: ConditionType::Ready,
+            ..fact.clone()
+        });
+        let kind = if needs_a_person(fact.reason) {
+            ConditionType::Stalled
+        } else {
+            ConditionType::Reconciling
+        };
+        summary.push(Fact {
+            kind,
+            state: State::True,
+            ..fact
+        });
+    } else if let Some(fact) = first(State::Unknown) {
+        summary.push(Fact {
+            kind: ConditionType::Ready,
+            ..fact.clone()
+        });
+        summary.push(Fact {
+            kind: ConditionType::Reconciling,
+            state: State::True,
+            ..fact
+        });
+    } else {
+        let meaning = Reason::Ready.meaning();
+        summary.push(Fact::yes(ConditionType::Ready, Reason::Ready, meaning));
+    }
+    summary.append(&mut facts);
+    summary
+}
+
+/// What was known before, with one fact changed: for passes that failed before they saw the rest.
+pub fn with_failure(previous: &[Condition], failure: Fact) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = previous.iter().filter_map(parse).collect();
+    match facts.iter_mut().find(|fact| fact.kind == failure.kind) {
+        Some(fact) => *fact = failure,
+        None => facts.push(failure),
+    }
+    facts
+}
+
+/// A condition as a fact; the summary is not one.
+fn parse(condition: &Condition) -> Option<Fact> {
+    use ConditionType::{Ready, Reconciling, Stalled};
+    let kind = *ConditionType::ALL
+        .iter()
+        .find(|kind| kind.as_str() == condition.type_)?;
+    let state = match condition.status.as_str() {
+        "True" => State::True,
+        "False" => State::False,
+        _ => State::Unknown,
+    };
+    let reason = *Reason::ALL
+        .iter()
+        .find(|reason| reason.as_str() == condition.reason)?;
+    let message = condition.message.clone();
+    (!matches!(kind, Ready | Reconciling | Stalled)).then_some(Fact {
+        kind,
+        state,
+        reason,
+        message,
+    })
+}
+
+/// Writes facts as conditions. The time of a transition is kept while the status stays the same.
+pub fn write(
+    facts: Vec<Fact>,
+    previous: &[Condition],
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    facts
+        .into_iter()
+        .map(|fact| {
+            let kept = previous
+                .iter()
+                .find(|c| c.type_ == fact.kind.as_str() && c.status == fact.state.as_str())
+                .map(|c| c.last_transition_time.clone());
+            Condition {
+                type_: fact.kind.as_str().into(),
+                status: fact.state.as_str().into(),
+                reason: fact.reason.as_str().into(),
+                message: bounded(fact.message),
+                observed_generation: Some(generation),
+                last_transition_time: kept.unwrap_or_else(|| Time(whole_seconds(now))),
+            }
+        })
+        .collect()
+}
+
+/// Whether `kind` is True and about this generation: stale facts are not facts.
+pub fn is_true(conditions: &[Condition], kind: ConditionType, generation: Option<i64>) -> bool {
+    conditions.iter().any(|c| {
+        c.type_ == kind.as_str()
+            && c.status == "True"
+            && (generation.is_none() || c.observed_generation == generation)
+    })
+}
+
+/// The condition of a type.
+pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|c| c.type_ == kind.as_str())
+}
+
+/// API times have whole seconds: anything finer would differ from what the server returns.
+pub fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn bounded(mut message: String) -> String {
+    if message.len() > MESSAGE_LIMIT {
+        let mut end = MESSAGE_LIMIT - 3;
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{Fact, find, is_true, summarize, with_failure, write};
+    use aios_crds::{ConditionType, Reason};
+    use jiff::Timestamp;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn progressing() -> Fact {
+        Fact::pending(
+            ConditionType::WeightsReady,
+            Reason::WeightsDownloading,
+            "under way",
+        )
+    }
+
+    #[test]
+    fn work_under_way_is_unknown_and_reconciling() {
+        let written = write(summarize(vec![progressing()]), &[], 3, at(1));
+        assert_eq!(
+            find(&written, ConditionType::Ready).unwrap().status,
+            "Unknown"
+        );
+        assert!(is_true(&written, ConditionType::Reconciling, Some(3)));
+        assert!(find(&written, ConditionType::Stalled).is_none());
+    }
+
+    #[test]
+    fn a_failure_that_needs_a_person_stalls() {
+        let bad = Fact::no(
+            ConditionType::Compiled,
+            Reason::InvalidSpec,
+            "rules[0].regex: …",
+        );
+        let written = write(summarize(vec![progressing(), bad]), &[], 1, at(1));
+        assert_eq!(
+            find(&written, ConditionType::Ready).unwrap().status,
+            "False"
+        );
+        assert!(is_true(&written, ConditionType::Stalled, Some(1)));
+        assert!(find(&written, ConditionType::Reconciling).is_none());
+    }
+
+    #[test]
+    fn a_failure_that_is_tried_again_reconciles() {
+        let bad = Fact::no(ConditionType::Serving, Reason::ApiError, "later");
+        let written = write(summarize(vec![bad]), &[], 1, at(1));
+        assert!(is_true(&written, ConditionType::Reconciling, Some(1)));
+        assert!(find(&written, ConditionType::Stalled).is_none());
+    }
+
+    #[test]
+    fn the_transition_time_moves_only_with_the_status() {
+        let good = || summarize(vec![Fact::yes(ConditionType::Compiled, Reason::Ready, "")]);
+        let first = write(good(), &[], 1, at(1));
+        let second = write(good(), &first, 2, at(9));
+        let ready = find(&second, ConditionType::Ready).unwrap();
+        assert_eq!(ready.last_transition_time.0, at(1));
+        assert_eq!(ready.observed_generation, Some(2));
+        let third = write(summarize(vec![progressing()]), &second, 2, at(10));
+        assert_eq!(
+            find(&third, ConditionType::Ready)
+                .unwrap()
+                .last_transition_time
+                .0,
+            at(10)
+        );
+    }
+
+    #[test]
+    fn a_failure_leaves_what_was_known_of_the_rest() {
+        let known = Fact::yes(ConditionType::WeightsReady, Reason::Ready, "there");
+        let before = write(
+            summarize(vec![known.clone(), progressing_endpoint()]),
+            &[],
+            1,
+            at(1),
+        );
+        let failure = Fact::no(
+            ConditionType::EndpointReachable,
+            Reason::ApiError,
+            "forbidden",
+        );
+        assert_eq!(with_failure(&before, failure.clone()), [known, failure]);
+    }
+
+    fn progressing_endpoint() -> Fact {
+        Fact::pending(
+            ConditionType::EndpointReachable,
+            Reason::NoEndpoints,
+            "none",
+        )
+    }
+
+    #[test]
+    fn a_stale_condition_is_not_believed() {
+        let written = write(summarize(Vec::new()), &[], 1, at(1));
+        assert!(!is_true(&written, ConditionType::Ready, Some(2)));
+    }
+
+    #[test]
+    fn messages_are_bounded_at_a_character() {
+        let long = Fact::pending(
+            ConditionType::Serving,
+            Reason::Progressing,
+            "é".repeat(2000),
+        );
+        let written = write(vec![long], &[], 1, at(1));
+        assert!(written.iter().all(|c| c.message.len() <= 1024));
+    }
+}

@@ -1,0 +1,100 @@
+//! The index's other half: what data planes say, and who runs what.
+
+use std::collections::BTreeMap;
+
+use aios_proto::control::{Ack, ItemAck, PipelineReport, Report, RunReport};
+use jiff::Timestamp;
+
+use crate::control::{
+    Audience, Enforcement, Index, Key, Kind, Pod, Seat, enforcement, tenant::Tenant,
+};
+
+impl Index {
+    pub fn pod(&mut self, namespace: &str, pod: Pod) {
+        self.tenant(namespace).pods.insert(pod.uid.clone(), pod);
+    }
+
+    pub fn pod_gone(&mut self, namespace: &str, uid: &str) {
+        if let Some(tenant) = self.tenants.get_mut(namespace) {
+            tenant.pods.remove(uid);
+            tenant.acks.retain(|(pod, _), _| pod != uid);
+        }
+    }
+
+    /// Records an acknowledgement. The items about which something new was said.
+    pub fn acknowledge(&mut self, namespace: &str, uid: &str, seat: &Seat, ack: Ack) -> Vec<Key> {
+        let said: BTreeMap<Key, ItemAck> = ack
+            .items
+            .into_iter()
+            .filter_map(|item| Some((Key::new(Kind::of_wire(item.kind)?, &item.name), item)))
+            .collect();
+        let acks = &mut self.tenant(namespace).acks;
+        let before = acks
+            .insert((uid.to_owned(), seat.clone()), said.clone())
+            .unwrap_or_default();
+        said.into_iter()
+            .filter(|(key, item)| before.get(key) != Some(item))
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    /// Records counts. The pipelines and the uids of runs whose counts changed.
+    pub fn report(&mut self, namespace: &str, report: Report) -> (Vec<String>, Vec<String>) {
+        let tenant = self.tenant(namespace);
+        let (mut pipelines, mut runs) = (Vec::new(), Vec::new());
+        for counts in report.pipelines {
+            let name = counts.pipeline.clone();
+            if tenant.pipeline_reports.get(&name) != Some(&counts) {
+                tenant.pipeline_reports.insert(name.clone(), counts);
+                pipelines.push(name);
+            }
+        }
+        for counts in report.runs {
+            let uid = counts.run_uid.clone();
+            if tenant.run_reports.get(&uid) != Some(&counts) {
+                tenant.run_reports.insert(uid.clone(), counts);
+                runs.push(uid);
+            }
+        }
+        (pipelines, runs)
+    }
+
+    pub fn pipeline_report(&self, namespace: &str, pipeline: &str) -> Option<&PipelineReport> {
+        self.tenants.get(namespace)?.pipeline_reports.get(pipeline)
+    }
+
+    pub fn run_report(&self, namespace: &str, uid: &str) -> Option<&RunReport> {
+        self.tenants.get(namespace)?.run_reports.get(uid)
+    }
+
+    /// How many data planes run the item as it is offered. A ClusterPolicySet counts in every
+    /// namespace that it selects.
+    pub fn enforcement(
+        &self,
+        namespace: &str,
+        key: &Key,
+        audience: Audience,
+        now: Timestamp,
+    ) -> Enforcement {
+        let count =
+            |tenant: &Tenant, digest: &str| enforcement::count(tenant, key, digest, audience, now);
+        let Some(item) = self.offered(namespace, key) else {
+            return Enforcement::default();
+        };
+        if key.kind == Kind::ClusterPolicy {
+            let Some(policy) = self.mandatory.get(&key.name) else {
+                return Enforcement::default();
+            };
+            let selected = self
+                .tenants
+                .values()
+                .filter(|tenant| policy.selects(&tenant.labels));
+            return selected
+                .map(|tenant| count(tenant, &item.digest))
+                .fold(Enforcement::default(), Enforcement::merge);
+        }
+        self.tenants
+            .get(namespace)
+            .map_or_else(Enforcement::default, |tenant| count(tenant, &item.digest))
+    }
+}

@@ -1,0 +1,160 @@
+//! The index behind a lock, with those who wait for it: streams by namespace, reconcilers by object.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use aios_proto::control::{Ack, Report};
+use tokio::sync::watch;
+
+use crate::{
+    control::{Index, Key, Kind, Pod, Seat, index::Changes},
+    names::Component,
+    triggers::Triggers,
+};
+
+pub struct Hub {
+    index: Mutex<Index>,
+    /// Bumped whenever a namespace was composed.
+    versions: Mutex<HashMap<String, watch::Sender<u64>>>,
+    triggers: Triggers,
+}
+
+impl Hub {
+    pub fn new(index: Index, triggers: Triggers) -> Self {
+        Self {
+            index: Mutex::new(index),
+            versions: Mutex::default(),
+            triggers,
+        }
+    }
+
+    /// Asks the index.
+    pub fn read<T>(&self, ask: impl FnOnce(&Index) -> T) -> T {
+        ask(&self.index())
+    }
+
+    /// Changes the index and wakes whom it concerns.
+    pub fn change(&self, change: impl FnOnce(&mut Index) -> Changes) {
+        let changes = change(&mut self.index());
+        for (namespace, keys) in changes {
+            for key in keys.iter().filter(|key| key.kind == Kind::Pipeline) {
+                self.triggers.pipeline(&namespace, &key.name);
+            }
+            if keys.iter().any(|key| key.kind != Kind::Run) {
+                self.triggers.tenant(&namespace);
+            }
+            self.wake(&namespace);
+        }
+    }
+
+    /// Before every list is complete: the namespace waits for this object.
+    pub fn expect(&self, namespace: &str, key: Key) {
+        self.index().expect(namespace, key);
+    }
+
+    /// Every namespace may be complete now.
+    pub fn listed(&self) {
+        self.index().listed();
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions
+            .values()
+            .for_each(|version| version.send_modify(|v| *v += 1));
+    }
+
+    /// Changes of a namespace, for one stream.
+    pub fn subscribe(&self, namespace: &str) -> watch::Receiver<u64> {
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        // Namespaces come and go: senders that nobody listens to are dropped here.
+        versions.retain(|held, sender| held == namespace || !sender.is_closed());
+        versions
+            .entry(namespace.to_owned())
+            .or_insert_with(|| watch::channel(0).0)
+            .subscribe()
+    }
+
+    pub fn acknowledged(&self, namespace: &str, uid: &str, seat: &Seat, ack: Ack) {
+        let keys = self.index().acknowledge(namespace, uid, seat, ack);
+        for key in keys.iter().filter(|key| speaks_for(seat, key)) {
+            self.look_at(namespace, key);
+        }
+    }
+
+    pub fn reported(&self, namespace: &str, report: Report) {
+        let (pipelines, runs) = {
+            let mut index = self.index();
+            let (pipelines, uids) = index.report(namespace, report);
+            let runs = uids.iter().filter_map(|uid| index.run_name(namespace, uid));
+            (pipelines, runs.collect::<Vec<_>>())
+        };
+        for name in &pipelines {
+            self.triggers.pipeline(namespace, name);
+        }
+        for name in &runs {
+            self.triggers.run(namespace, name);
+        }
+    }
+
+    pub fn pod(&self, namespace: &str, pod: Pod) {
+        let (component, model) = (pod.component, pod.model.clone());
+        self.index().pod(namespace, pod);
+        self.pods_changed(namespace, component, model.as_deref());
+    }
+
+    pub fn pod_gone(&self, namespace: &str, pod: &Pod) {
+        self.index().pod_gone(namespace, &pod.uid);
+        self.pods_changed(namespace, pod.component, pod.model.as_deref());
+    }
+
+    fn pods_changed(&self, namespace: &str, component: Component, model: Option<&str>) {
+        let Some(seat) = Seat::of_component(component, model) else {
+            return;
+        };
+        let keys = self.read(|index| index.keys(namespace));
+        for key in keys
+            .iter()
+            .filter(|key| seat.reads(key) && speaks_for(&seat, key))
+        {
+            self.look_at(namespace, key);
+        }
+    }
+
+    /// Reconciles the object of an item, and those whose status tells of it.
+    fn look_at(&self, namespace: &str, key: &Key) {
+        match key.kind {
+            Kind::Policy => self.triggers.policy(namespace, &key.name),
+            Kind::ClusterPolicy => self.triggers.cluster_policy(&key.name),
+            Kind::Model => self.triggers.model(namespace, &key.name),
+            Kind::Pipeline => self.triggers.pipeline(namespace, &key.name),
+            Kind::Run => self.triggers.run(namespace, &key.name),
+        }
+        if matches!(key.kind, Kind::Policy | Kind::ClusterPolicy) {
+            let pipelines = self.read(|index| index.pipelines_with(namespace, key));
+            for name in &pipelines {
+                self.triggers.pipeline(namespace, name);
+            }
+        }
+    }
+
+    fn wake(&self, namespace: &str) {
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(version) = versions.get(namespace) {
+            version.send_modify(|version| *version += 1);
+        }
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether what this seat says of an item shows in a status.
+fn speaks_for(seat: &Seat, key: &Key) -> bool {
+    match (seat, key.kind) {
+        (Seat::Gateway, kind) => kind != Kind::Model,
+        (Seat::Worker, Kind::Policy | Kind::ClusterPolicy) => true,
+        (Seat::Ingress(model), Kind::Model) => *model == key.name,
+        _ => false,
+    }
+}

@@ -1,0 +1,364 @@
+//! What is to be in force, by namespace. Plain calls in, facts out: no clock, no I/O, no Kubernetes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aios_proto::control::{Item, Snapshot};
+
+use crate::control::{Draft, Key, Kind, Seat, tenant::Tenant};
+
+/// A compiled ClusterPolicySet and the namespaces that must obey it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mandatory {
+    pub item: Item,
+    /// Labels that a namespace must carry; empty selects all.
+    pub selector: BTreeMap<String, String>,
+}
+
+impl Mandatory {
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        selects(&self.selector, labels)
+    }
+}
+
+fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    selector
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Namespaces that were composed again, each with the items that changed, came or went.
+pub type Changes = Vec<(String, Vec<Key>)>;
+
+/// The index. Every change returns what data planes must hear of.
+#[derive(Debug)]
+pub struct Index {
+    sequence: u64,
+    pub(super) mandatory: BTreeMap<String, Mandatory>,
+    pub(super) tenants: BTreeMap<String, Tenant>,
+    /// Objects listed at start and not yet compiled; the empty namespace is the cluster's.
+    expected: BTreeSet<(String, Key)>,
+    /// Whether every list at start is complete.
+    listed: bool,
+    /// Broken objects whose last good version only data planes have.
+    held: BTreeSet<(String, Key)>,
+    /// The same for ClusterPolicySets, with the namespaces that they select.
+    held_mandatory: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// An object that exists and cannot be compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct Broken<'a> {
+    pub uid: &'a str,
+    /// Whether its status tells of a version that was good.
+    pub was_good: bool,
+    /// Labels of the namespaces that a ClusterPolicySet selects.
+    pub selector: Option<&'a BTreeMap<String, String>>,
+}
+
+impl Index {
+    /// `start` must be above every sequence that an earlier leader used: milliseconds since 1970.
+    pub fn new(start: u64) -> Self {
+        Self {
+            sequence: start,
+            mandatory: BTreeMap::new(),
+            tenants: BTreeMap::new(),
+            expected: BTreeSet::new(),
+            listed: false,
+            held: BTreeSet::new(),
+            held_mandatory: BTreeMap::new(),
+        }
+    }
+
+    // === what is to be in force ===
+
+    pub fn apply(&mut self, namespace: &str, kind: Kind, item: Item) -> Changes {
+        let name = item.name.clone();
+        self.settle(namespace, &Key::new(kind, &name));
+        let tenant = self.tenant(namespace);
+        let items = match kind {
+            Kind::Policy => {
+                tenant.retired.remove(&name);
+                &mut tenant.policies
+            }
+            Kind::Model => &mut tenant.models,
+            Kind::Run => &mut tenant.runs,
+            Kind::ClusterPolicy | Kind::Pipeline => return Vec::new(),
+        };
+        items.insert(name, item);
+        self.compose(namespace)
+    }
+
+    pub fn apply_mandatory(&mut self, policy: Mandatory) -> Changes {
+        let name = policy.item.name.clone();
+        self.settle("", &Key::new(Kind::ClusterPolicy, &name));
+        self.mandatory.insert(name, policy);
+        self.compose_all()
+    }
+
+    pub fn apply_pipeline(&mut self, namespace: &str, draft: Draft) -> Changes {
+        let name = draft.owner.name.clone();
+        self.settle(namespace, &Key::new(Kind::Pipeline, &name));
+        self.tenant(namespace).drafts.insert(name, draft);
+        self.compose(namespace)
+    }
+
+    /// The object exists and cannot be compiled: what was compiled of it stays in force. If this
+    /// leader never saw that version, its namespaces get nothing new, and so keep what they run.
+    pub fn keep(&mut self, namespace: &str, key: &Key, broken: Broken<'_>) -> Changes {
+        self.settle(namespace, key);
+        match self.owner(namespace, key) {
+            Some(owner) if owner != broken.uid => return self.delete(namespace, key),
+            None if broken.was_good => match broken.selector {
+                Some(selector) => {
+                    self.held_mandatory
+                        .insert(key.name.clone(), selector.clone());
+                }
+                None => {
+                    self.held.insert((namespace.to_owned(), key.clone()));
+                }
+            },
+            Some(_) | None => {}
+        }
+        // The last object that a namespace waited for may have come.
+        let waiting = match key.kind {
+            Kind::ClusterPolicy => self.tenants.keys().cloned().collect(),
+            _ => vec![namespace.to_owned()],
+        };
+        waiting
+            .into_iter()
+            .map(|namespace| (namespace, Vec::new()))
+            .collect()
+    }
+
+    /// Whether a version that only data planes have is kept in force.
+    pub fn is_held(&self, namespace: &str, key: &Key) -> bool {
+        match key.kind {
+            Kind::ClusterPolicy => self.held_mandatory.contains_key(&key.name),
+            _ => self.held.contains(&(namespace.to_owned(), key.clone())),
+        }
+    }
+
+    /// Nobody waits for this object any longer.
+    fn settle(&mut self, namespace: &str, key: &Key) {
+        let place = (namespace.to_owned(), key.clone());
+        self.expected.remove(&place);
+        self.held.remove(&place);
+        if key.kind == Kind::ClusterPolicy {
+            self.held_mandatory.remove(&key.name);
+        }
+    }
+
+    pub fn delete(&mut self, namespace: &str, key: &Key) -> Changes {
+        self.settle(namespace, key);
+        if key.kind == Kind::ClusterPolicy {
+            self.mandatory.remove(&key.name);
+            return self.compose_all();
+        }
+        let Some(tenant) = self.tenants.get_mut(namespace) else {
+            return Vec::new();
+        };
+        match key.kind {
+            Kind::Policy => {
+                tenant.retired.insert(key.name.clone());
+            }
+            Kind::Model => drop(tenant.models.remove(&key.name)),
+            Kind::Pipeline => {
+                tenant.drafts.remove(&key.name);
+                tenant.pipeline_reports.remove(&key.name);
+            }
+            Kind::Run => {
+                if let Some(item) = tenant.runs.remove(&key.name) {
+                    tenant.run_reports.remove(&item.owner_uid);
+                }
+            }
+            Kind::ClusterPolicy => {}
+        }
+        self.compose(namespace)
+    }
+
+    pub fn label(&mut self, namespace: &str, labels: BTreeMap<String, String>) -> Changes {
+        let tenant = self.tenant(namespace);
+        if tenant.labels == labels {
+            return Vec::new();
+        }
+        tenant.labels = labels;
+        self.compose(namespace)
+    }
+
+    pub fn forget(&mut self, namespace: &str) {
+        self.tenants.remove(namespace);
+        self.expected.retain(|(held, _)| held != namespace);
+        self.held.retain(|(held, _)| held != namespace);
+    }
+
+    // === start ===
+
+    /// An object that was listed at start: nothing is offered to its namespace before it was seen.
+    /// One that came later is offered when it is compiled; nobody waits for it.
+    pub fn expect(&mut self, namespace: &str, key: Key) {
+        if !self.listed {
+            self.expected.insert((namespace.to_owned(), key));
+        }
+    }
+
+    /// Every list is complete.
+    pub fn listed(&mut self) {
+        self.listed = true;
+    }
+
+    /// Whether everything that was listed at start has been looked at.
+    pub fn is_settled(&self, namespace: &str) -> bool {
+        self.listed
+            && !self
+                .expected
+                .iter()
+                .any(|(held, _)| held == namespace || held.is_empty())
+    }
+
+    /// Whether what is offered to a namespace is complete, so that nothing is dropped by mistake.
+    fn complete(&self, namespace: &str) -> bool {
+        let labels = self.tenants.get(namespace).map(|tenant| &tenant.labels);
+        let selects = |selector: &BTreeMap<String, String>| match labels {
+            Some(labels) => selects(selector, labels),
+            None => selector.is_empty(),
+        };
+        self.is_settled(namespace)
+            && !self.held.iter().any(|(held, _)| held == namespace)
+            && !self.held_mandatory.values().any(selects)
+    }
+
+    // === what data planes get ===
+
+    /// What a seat is to enforce; `None` while the operator does not know all of it yet.
+    pub fn snapshot(&self, namespace: &str, seat: &Seat) -> Option<Snapshot> {
+        if !self.complete(namespace) {
+            return None;
+        }
+        let Some(tenant) = self.tenants.get(namespace) else {
+            return Some(Snapshot {
+                sequence: self.sequence,
+                items: Vec::new(),
+            });
+        };
+        let items = tenant
+            .offered
+            .iter()
+            .filter(|(key, _)| seat.reads(key))
+            .map(|(_, item)| item.clone());
+        Some(Snapshot {
+            sequence: tenant.sequence.max(1),
+            items: items.collect(),
+        })
+    }
+
+    /// What a data plane needs to start while the operator is away: everything but runs.
+    pub fn bootstrap(&self, namespace: &str) -> Option<Snapshot> {
+        let mut snapshot = self.snapshot(namespace, &Seat::Worker)?;
+        snapshot
+            .items
+            .sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+        Some(snapshot)
+    }
+
+    /// What is offered under a name.
+    pub fn offered(&self, namespace: &str, key: &Key) -> Option<&Item> {
+        match key.kind {
+            Kind::ClusterPolicy => self.mandatory.get(&key.name).map(|policy| &policy.item),
+            _ => self.tenants.get(namespace)?.offered.get(key),
+        }
+    }
+
+    /// Uid of the object that an item was compiled of.
+    pub fn owner(&self, namespace: &str, key: &Key) -> Option<&str> {
+        let tenant = self.tenants.get(namespace);
+        let uid = match key.kind {
+            Kind::ClusterPolicy => &self.mandatory.get(&key.name)?.item.owner_uid,
+            Kind::Policy => &tenant?.policies.get(&key.name)?.owner_uid,
+            Kind::Model => &tenant?.models.get(&key.name)?.owner_uid,
+            Kind::Run => &tenant?.runs.get(&key.name)?.owner_uid,
+            Kind::Pipeline => &tenant?.drafts.get(&key.name)?.owner.uid,
+        };
+        Some(uid)
+    }
+
+    /// Policies that the offered pipeline runs: the platform's first, then its own.
+    pub fn policies_of(&self, namespace: &str, pipeline: &str) -> Vec<Key> {
+        let Some(tenant) = self.tenants.get(namespace) else {
+            return Vec::new();
+        };
+        let mandatory = self
+            .mandatory
+            .iter()
+            .filter(|(_, p)| p.selects(&tenant.labels));
+        let own = tenant
+            .drafts
+            .get(pipeline)
+            .into_iter()
+            .flat_map(|draft| &draft.policies);
+        mandatory
+            .map(|(name, _)| Key::new(Kind::ClusterPolicy, name))
+            .chain(own.map(|name| Key::new(Kind::Policy, name)))
+            .collect()
+    }
+
+    /// Pipelines that run a policy.
+    pub fn pipelines_with(&self, namespace: &str, policy: &Key) -> Vec<String> {
+        let Some(tenant) = self.tenants.get(namespace) else {
+            return Vec::new();
+        };
+        let runs = |draft: &Draft| match policy.kind {
+            Kind::ClusterPolicy => true,
+            _ => draft.policies.contains(&policy.name),
+        };
+        tenant
+            .drafts
+            .iter()
+            .filter(|(_, draft)| runs(draft))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Everything that is offered to a namespace.
+    pub fn keys(&self, namespace: &str) -> Vec<Key> {
+        let tenant = self.tenants.get(namespace);
+        tenant
+            .into_iter()
+            .flat_map(|tenant| tenant.offered.keys().cloned())
+            .collect()
+    }
+
+    /// Name of the run with this uid.
+    pub fn run_name(&self, namespace: &str, uid: &str) -> Option<String> {
+        let mut runs = self.tenants.get(namespace)?.runs.values();
+        runs.find(|item| item.owner_uid == uid)
+            .map(|item| item.name.clone())
+    }
+
+    pub(super) fn tenant(&mut self, namespace: &str) -> &mut Tenant {
+        self.tenants.entry(namespace.to_owned()).or_default()
+    }
+
+    fn compose(&mut self, namespace: &str) -> Changes {
+        let Some(tenant) = self.tenants.get_mut(namespace) else {
+            return Vec::new();
+        };
+        let changed = tenant.compose(&self.mandatory);
+        if !changed.is_empty() || tenant.sequence == 0 {
+            self.sequence += 1;
+            tenant.sequence = self.sequence;
+        }
+        vec![(namespace.to_owned(), changed)]
+    }
+
+    fn compose_all(&mut self) -> Changes {
+        let namespaces: Vec<String> = self.tenants.keys().cloned().collect();
+        namespaces
+            .iter()
+            .flat_map(|namespace| self.compose(namespace))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

@@ -1,0 +1,375 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+
+use aios_crds::writing_pipeline::{ContentKind, Execution, Models, Step};
+use aios_proto::{
+    config::{Owner, PipelineConfig, PolicyScope, pack, unpack},
+    control::{Ack, Item, ItemAck, ItemKind, PipelineReport, Report},
+};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Broken, Index, Mandatory};
+use crate::{
+    control::{Audience, Draft, Key, Kind, Pod, Seat},
+    names::Component,
+};
+
+const NS: &str = "team";
+
+fn now() -> Timestamp {
+    Timestamp::from_second(10_000).unwrap()
+}
+
+fn owner(name: &str) -> Owner {
+    Owner {
+        name: name.into(),
+        uid: format!("uid-{name}"),
+        generation: 1,
+    }
+}
+
+fn policy(name: &str, body: &str) -> Item {
+    pack(ItemKind::Policy, owner(name), &body).unwrap()
+}
+
+fn mandatory(name: &str, selector: &[(&str, &str)]) -> Mandatory {
+    let item = pack(ItemKind::ClusterPolicy, owner(name), &"body").unwrap();
+    Mandatory {
+        item,
+        selector: labels(selector),
+    }
+}
+
+fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
+}
+
+fn draft(name: &str, policies: &[&str]) -> Draft {
+    let config = PipelineConfig {
+        name: name.into(),
+        kind: ContentKind::Email,
+        variables: None,
+        language_variable: None,
+        subject_variable: None,
+        labels: Vec::new(),
+        skeletons: Vec::new(),
+        context: Vec::new(),
+        retrieval: None,
+        models: Models {
+            draft: Step { routes: Vec::new() },
+            finish: None,
+        },
+        policies: Vec::new(),
+        publish: Vec::new(),
+        execution: Execution::default(),
+    };
+    let policies = policies.iter().map(|p| (*p).to_owned()).collect();
+    Draft {
+        owner: owner(name),
+        config,
+        policies,
+    }
+}
+
+fn index() -> Index {
+    let mut index = Index::new(1_000);
+    index.listed();
+    index
+}
+
+fn pins(index: &Index, pipeline: &str) -> Vec<(PolicyScope, String, String)> {
+    let item = index
+        .offered(NS, &Key::new(Kind::Pipeline, pipeline))
+        .unwrap();
+    let config: PipelineConfig = unpack(item).unwrap();
+    config
+        .policies
+        .into_iter()
+        .map(|p| (p.scope, p.name, p.digest))
+        .collect()
+}
+
+fn pod(name: &str, component: Component, age_seconds: i64) -> Pod {
+    Pod {
+        uid: format!("uid-{name}"),
+        name: name.into(),
+        component,
+        model: None,
+        seen: now() - SignedDuration::from_secs(age_seconds),
+    }
+}
+
+fn ack(index: &Index, keys: &[Key], accepted: bool) -> Ack {
+    let items = keys.iter().map(|key| ItemAck {
+        kind: key.kind.to_wire().into(),
+        name: key.name.clone(),
+        digest: index
+            .offered(NS, key)
+            .map(|item| item.digest.clone())
+            .unwrap_or_default(),
+        accepted,
+        message: if accepted { String::new() } else { "no".into() },
+    });
+    Ack {
+        sequence: 1,
+        items: items.collect(),
+    }
+}
+
+#[test]
+fn a_pipeline_is_offered_once_its_policies_are_compiled() {
+    let mut index = index();
+    index.apply_pipeline(NS, draft("mail", &["tone"]));
+    assert!(
+        index
+            .offered(NS, &Key::new(Kind::Pipeline, "mail"))
+            .is_none()
+    );
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    assert_eq!(pins(&index, "mail").len(), 1);
+}
+
+#[test]
+fn a_policy_and_its_pin_change_in_the_same_snapshot() {
+    let mut index = index();
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    index.apply_pipeline(NS, draft("mail", &["tone"]));
+    index.apply(NS, Kind::Policy, policy("tone", "2"));
+    let snapshot = index.snapshot(NS, &Seat::Gateway).unwrap();
+    let offered = snapshot
+        .items
+        .iter()
+        .find(|item| item.name == "tone")
+        .unwrap();
+    assert_eq!(pins(&index, "mail")[0].2, offered.digest);
+}
+
+#[test]
+fn mandatory_policies_of_selected_namespaces_come_first() {
+    let mut index = index();
+    index.label(NS, labels(&[("bank", "yes")]));
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    index.apply_pipeline(NS, draft("mail", &["tone"]));
+    index.apply_mandatory(mandatory("law", &[("bank", "yes")]));
+    index.apply_mandatory(mandatory("other", &[("bank", "no")]));
+    let pins = pins(&index, "mail");
+    assert_eq!(pins.len(), 2);
+    assert_eq!(
+        (pins[0].0, pins[0].1.as_str()),
+        (PolicyScope::Cluster, "law")
+    );
+    assert_eq!(
+        (pins[1].0, pins[1].1.as_str()),
+        (PolicyScope::Namespace, "tone")
+    );
+    index.label(NS, labels(&[]));
+    assert_eq!(self::pins(&index, "mail").len(), 1);
+}
+
+#[test]
+fn a_deleted_policy_stays_in_force_while_a_pipeline_pins_it() {
+    let mut index = index();
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    index.apply_pipeline(NS, draft("mail", &["tone"]));
+    index.delete(NS, &Key::new(Kind::Policy, "tone"));
+    assert_eq!(pins(&index, "mail").len(), 1);
+    index.apply_pipeline(NS, draft("mail", &[]));
+    assert!(index.offered(NS, &Key::new(Kind::Policy, "tone")).is_none());
+}
+
+#[test]
+fn what_does_not_compile_leaves_the_last_good_of_the_same_object() {
+    let mut index = index();
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    let key = Key::new(Kind::Policy, "tone");
+    index.keep(NS, &key, broken("uid-tone", true));
+    assert!(index.offered(NS, &key).is_some());
+    index.keep(NS, &key, broken("another-uid", false));
+    assert!(index.offered(NS, &key).is_none());
+}
+
+#[test]
+fn a_new_leader_offers_nothing_that_would_drop_a_last_good_version() {
+    let mut index = index();
+    let key = Key::new(Kind::Policy, "tone");
+    index.keep(NS, &key, broken("uid-tone", true));
+    assert!(index.is_held(NS, &key) && index.snapshot(NS, &Seat::Gateway).is_none());
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    assert!(!index.is_held(NS, &key) && index.snapshot(NS, &Seat::Gateway).is_some());
+    index.keep(
+        NS,
+        &Key::new(Kind::Policy, "fresh"),
+        broken("uid-fresh", false),
+    );
+    assert!(index.snapshot(NS, &Seat::Gateway).is_some());
+}
+
+#[test]
+fn a_broken_mandatory_policy_holds_the_namespaces_it_selects() {
+    let mut index = index();
+    index.label(NS, labels(&[("bank", "yes")]));
+    let selector = labels(&[("bank", "yes")]);
+    let law = Key::new(Kind::ClusterPolicy, "law");
+    index.keep(
+        "",
+        &law,
+        Broken {
+            selector: Some(&selector),
+            ..broken("u", true)
+        },
+    );
+    assert!(index.snapshot(NS, &Seat::Gateway).is_none());
+    assert!(index.snapshot("another", &Seat::Gateway).is_some());
+    index.delete("", &law);
+    assert!(index.snapshot(NS, &Seat::Gateway).is_some());
+}
+
+fn broken(uid: &str, was_good: bool) -> Broken<'_> {
+    Broken {
+        uid,
+        was_good,
+        selector: None,
+    }
+}
+
+#[test]
+fn nothing_is_offered_before_all_that_was_listed_is_compiled() {
+    let mut index = Index::new(1);
+    let key = Key::new(Kind::Policy, "tone");
+    index.expect(NS, key.clone());
+    index.expect("", Key::new(Kind::ClusterPolicy, "law"));
+    index.listed();
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    assert!(index.snapshot(NS, &Seat::Gateway).is_none());
+    index.keep(
+        "",
+        &Key::new(Kind::ClusterPolicy, "law"),
+        broken("uid", false),
+    );
+    assert!(index.snapshot(NS, &Seat::Gateway).is_some());
+    assert!(index.snapshot("another", &Seat::Gateway).is_some());
+}
+
+#[test]
+fn the_sequence_grows_with_changes_and_only_with_them() {
+    let mut index = index();
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    let first = index.snapshot(NS, &Seat::Gateway).unwrap().sequence;
+    assert!(first > 1_000);
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    assert_eq!(index.snapshot(NS, &Seat::Gateway).unwrap().sequence, first);
+    index.apply(NS, Kind::Policy, policy("tone", "2"));
+    assert!(index.snapshot(NS, &Seat::Gateway).unwrap().sequence > first);
+}
+
+#[test]
+fn each_seat_gets_what_it_reads() {
+    let mut index = index();
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    for model in ["small", "large"] {
+        index.apply(
+            NS,
+            Kind::Model,
+            pack(ItemKind::Model, owner(model), &"m").unwrap(),
+        );
+    }
+    index.apply(
+        NS,
+        Kind::Run,
+        pack(ItemKind::Run, owner("batch"), &"r").unwrap(),
+    );
+    index.apply_pipeline(NS, draft("mail", &[]));
+    let count = |seat: &Seat| index.snapshot(NS, seat).unwrap().items.len();
+    assert_eq!(count(&Seat::Gateway), 5);
+    assert_eq!(count(&Seat::Worker), 4);
+    assert_eq!(count(&Seat::Egress), 3);
+    assert_eq!(count(&Seat::Ingress("small".into())), 1);
+}
+
+#[test]
+fn a_policy_without_data_planes_has_nothing_to_enforce_it() {
+    let mut index = index();
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    let key = Key::new(Kind::Policy, "tone");
+    assert_eq!(
+        index.enforcement(NS, &key, Audience::Writers, now()).total,
+        0
+    );
+}
+
+#[test]
+fn a_new_pod_counts_once_it_attached_and_is_named_once_its_grace_is_over() {
+    let mut index = index();
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    let key = Key::new(Kind::Policy, "tone");
+    index.pod(NS, pod("gateway", Component::Gateway, 5));
+    let young = index.enforcement(NS, &key, Audience::Writers, now());
+    assert_eq!(young.total, 0);
+    assert!(young.look_again.is_some());
+    index.pod(NS, pod("partitioned", Component::Worker, 600));
+    let said = ack(&index, std::slice::from_ref(&key), true);
+    index.acknowledge(NS, "uid-gateway", &Seat::Gateway, said);
+    let late = index.enforcement(NS, &key, Audience::Writers, now());
+    assert_eq!((late.enforcing, late.total), (1, 2));
+    assert_eq!(late.awaiting, ["partitioned"]);
+}
+
+#[test]
+fn a_changed_digest_awaits_every_pod_and_a_refusal_is_told() {
+    let mut index = index();
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    let key = Key::new(Kind::Policy, "tone");
+    index.pod(NS, pod("gateway", Component::Gateway, 600));
+    let said = ack(&index, std::slice::from_ref(&key), true);
+    index.acknowledge(NS, "uid-gateway", &Seat::Gateway, said);
+    assert!(
+        index
+            .enforcement(NS, &key, Audience::Writers, now())
+            .is_complete()
+    );
+    index.apply(NS, Kind::Policy, policy("tone", "2"));
+    assert!(
+        !index
+            .enforcement(NS, &key, Audience::Writers, now())
+            .is_complete()
+    );
+    let said = ack(&index, std::slice::from_ref(&key), false);
+    index.acknowledge(NS, "uid-gateway", &Seat::Gateway, said);
+    let refused = index
+        .enforcement(NS, &key, Audience::Writers, now())
+        .refused;
+    assert_eq!(refused, Some(("gateway".into(), "no".into())));
+    index.pod_gone(NS, "uid-gateway");
+    assert_eq!(
+        index.enforcement(NS, &key, Audience::Writers, now()).total,
+        0
+    );
+}
+
+#[test]
+fn only_new_acknowledgements_and_counts_wake_anybody() {
+    let mut index = index();
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    let key = Key::new(Kind::Policy, "tone");
+    let said = ack(&index, std::slice::from_ref(&key), true);
+    assert_eq!(
+        index.acknowledge(NS, "u", &Seat::Gateway, said.clone()),
+        [key]
+    );
+    assert!(index.acknowledge(NS, "u", &Seat::Gateway, said).is_empty());
+    let counts = PipelineReport {
+        pipeline: "mail".into(),
+        accepted: 1,
+        ..Default::default()
+    };
+    let report = Report {
+        pipelines: vec![counts],
+        runs: Vec::new(),
+    };
+    assert_eq!(index.report(NS, report.clone()).0, ["mail"]);
+    assert!(index.report(NS, report).0.is_empty());
+}

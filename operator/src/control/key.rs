@@ -1,0 +1,108 @@
+//! What an item is called, and which seat a data plane takes.
+
+use aios_proto::control::{ItemKind, Role};
+
+use crate::names::Component;
+
+/// Kinds of items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    ClusterPolicy,
+    Policy,
+    Model,
+    Pipeline,
+    Run,
+}
+
+/// An item of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub kind: Kind,
+    pub name: String,
+}
+
+/// What a process of a data plane is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Seat {
+    Gateway,
+    Worker,
+    Egress,
+    /// Before the model of this name.
+    Ingress(String),
+}
+
+impl Kind {
+    pub fn of_wire(kind: i32) -> Option<Self> {
+        match ItemKind::try_from(kind).ok()? {
+            ItemKind::Policy => Some(Self::Policy),
+            ItemKind::ClusterPolicy => Some(Self::ClusterPolicy),
+            ItemKind::Pipeline => Some(Self::Pipeline),
+            ItemKind::Model => Some(Self::Model),
+            ItemKind::Run => Some(Self::Run),
+            ItemKind::Unspecified => None,
+        }
+    }
+
+    pub const fn to_wire(self) -> ItemKind {
+        match self {
+            Self::Policy => ItemKind::Policy,
+            Self::ClusterPolicy => ItemKind::ClusterPolicy,
+            Self::Pipeline => ItemKind::Pipeline,
+            Self::Model => ItemKind::Model,
+            Self::Run => ItemKind::Run,
+        }
+    }
+}
+
+impl Key {
+    pub fn new(kind: Kind, name: &str) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+        }
+    }
+}
+
+impl Seat {
+    /// `model` is the name that an ingress says it stands before.
+    pub fn of_wire(role: i32, model: &str) -> Option<Self> {
+        match Role::try_from(role).ok()? {
+            Role::Gateway => Some(Self::Gateway),
+            Role::Worker => Some(Self::Worker),
+            Role::Egress => Some(Self::Egress),
+            Role::Ingress => Some(Self::Ingress(model.to_owned())),
+            Role::Unspecified => None,
+        }
+    }
+
+    /// Whether this seat needs an item.
+    pub fn reads(&self, key: &Key) -> bool {
+        match self {
+            Self::Gateway => true,
+            Self::Worker => key.kind != Kind::Run,
+            Self::Egress => matches!(key.kind, Kind::Pipeline | Kind::Model),
+            Self::Ingress(model) => key.kind == Kind::Model && key.name == *model,
+        }
+    }
+
+    /// The seat that enforces policy or admits calls in a pod of this component, if there is one.
+    pub fn of_component(component: Component, model: Option<&str>) -> Option<Self> {
+        match component {
+            Component::Gateway => Some(Self::Gateway),
+            Component::Worker => Some(Self::Worker),
+            Component::Ingress | Component::Engine | Component::Standby => {
+                Some(Self::Ingress(model?.to_owned()))
+            }
+            Component::Tenant | Component::Prefetch => None,
+        }
+    }
+
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Worker => "worker",
+            Self::Egress => "egress",
+            Self::Ingress(_) => "ingress",
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Serves configuration to data planes and hears back from them: the index of what is to be in
+//! force (pure), the hub that wakes streams and reconcilers, and the gRPC service itself.
+
+mod auth;
+mod enforcement;
+mod expiry;
+mod heard;
+mod hub;
+mod index;
+mod key;
+mod server;
+mod tenant;
+mod witness;
+
+pub use auth::{AUDIENCE, Authenticator};
+pub use enforcement::{Audience, Enforcement};
+pub use hub::Hub;
+pub use index::{Broken, Index, Mandatory};
+pub use key::{Key, Kind, Seat};
+pub use server::ControlService;
+pub use tenant::{Draft, Pod};
+pub use witness::{Head, Witness};

@@ -1,0 +1,228 @@
+//! The gRPC service: one stream a data plane, and the unary calls beside it.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use aios_proto::{
+    config::FORMAT,
+    control::{
+        Down, Item, ReviewTokenRequest, ReviewTokenResponse, Snapshot, Up, WitnessRequest,
+        WitnessResponse, control_server::Control, down, up,
+    },
+};
+use futures::Stream;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::{
+    control::{Authenticator, Hub, Kind, Seat, Witness, auth::Caller},
+    metrics::Metrics,
+};
+
+/// Audience of the tokens that users show to a gateway.
+const USERS: &str = "aios";
+/// How long a data plane may take to say what it is.
+const HELLO: Duration = Duration::from_secs(10);
+
+#[derive(Clone)]
+pub struct ControlService {
+    pub hub: Arc<Hub>,
+    pub authenticator: Arc<Authenticator>,
+    pub witness: Arc<Witness>,
+    pub metrics: Metrics,
+    pub shutdown: CancellationToken,
+}
+
+type Downs = Pin<Box<dyn Stream<Item = Result<Down, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Control for ControlService {
+    type AttachStream = Downs;
+
+    async fn attach(&self, request: Request<Streaming<Up>>) -> Result<Response<Downs>, Status> {
+        let caller = self.authenticator.caller(request.metadata()).await?;
+        let (sender, receiver) = mpsc::channel(4);
+        let service = self.clone();
+        let up = request.into_inner();
+        // The stream lives as long as its task: the data plane's hello comes after our headers.
+        tokio::spawn(async move {
+            if let Err(status) = service.converse(&caller, up, &sender).await {
+                tracing::debug!(
+                    pod = caller.pod,
+                    namespace = caller.namespace,
+                    message = status.message(),
+                    "control stream ended"
+                );
+                let _ = sender.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn review_token(
+        &self,
+        request: Request<ReviewTokenRequest>,
+    ) -> Result<Response<ReviewTokenResponse>, Status> {
+        let caller = self.authenticator.caller(request.metadata()).await?;
+        gateway_only(&caller)?;
+        let status = self
+            .authenticator
+            .review(&request.get_ref().token, USERS)
+            .await?;
+        let user = status.user.unwrap_or_default();
+        Ok(Response::new(ReviewTokenResponse {
+            authenticated: status.authenticated.unwrap_or_default(),
+            username: user.username.unwrap_or_default(),
+            uid: user.uid.unwrap_or_default(),
+            groups: user.groups.unwrap_or_default(),
+            error: status.error.unwrap_or_default(),
+        }))
+    }
+
+    async fn witness(
+        &self,
+        request: Request<WitnessRequest>,
+    ) -> Result<Response<WitnessResponse>, Status> {
+        let caller = self.authenticator.caller(request.metadata()).await?;
+        gateway_only(&caller)?;
+        let namespace = &caller.namespace;
+        let pipelines: Vec<String> = self.hub.read(|index| {
+            let keys = index.keys(namespace).into_iter();
+            keys.filter(|key| key.kind == Kind::Pipeline)
+                .map(|key| key.name)
+                .collect()
+        });
+        let answer = self
+            .witness
+            .show(namespace, request.get_ref(), &pipelines)
+            .await?;
+        Ok(Response::new(answer))
+    }
+}
+
+impl ControlService {
+    /// One stream's life: hello, then snapshots down, acknowledgements and reports up.
+    async fn converse(
+        &self,
+        caller: &Caller,
+        mut up: Streaming<Up>,
+        answers: &mpsc::Sender<Result<Down, Status>>,
+    ) -> Result<(), Status> {
+        let seat = hello(caller, &mut up).await?;
+        let _connected = self.metrics.stream(&seat);
+        tracing::info!(
+            pod = caller.pod,
+            namespace = caller.namespace,
+            role = seat.as_str(),
+            "data plane attached"
+        );
+        let mut versions = self.hub.subscribe(&caller.namespace);
+        versions.mark_changed();
+        let mut offered: Option<Snapshot> = None;
+        let expired = tokio::time::sleep(left(caller.expires));
+        tokio::pin!(expired);
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => {
+                    return Err(Status::unavailable("this operator is shutting down"));
+                }
+                () = &mut expired => {
+                    return Err(Status::unauthenticated("the token expired: attach with a new one"));
+                }
+                changed = versions.changed() => {
+                    changed.map_err(|_| Status::unavailable("the operator dropped this namespace"))?;
+                    let snapshot = self.hub.read(|index| index.snapshot(&caller.namespace, &seat));
+                    let Some(snapshot) = snapshot.filter(|new| differs(offered.as_ref(), new)) else {
+                        continue;
+                    };
+                    let message = down::Message::Snapshot(snapshot.clone());
+                    if answers.send(Ok(Down { message: Some(message) })).await.is_err() {
+                        return Ok(());
+                    }
+                    offered = Some(snapshot);
+                }
+                message = up.next() => match message {
+                    Some(message) => self.hear(caller, &seat, message?),
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    fn hear(&self, caller: &Caller, seat: &Seat, message: Up) {
+        match message.message {
+            Some(up::Message::Ack(ack)) => {
+                self.hub
+                    .acknowledged(&caller.namespace, &caller.pod_uid, seat, ack);
+            }
+            Some(up::Message::Report(report)) if *seat == Seat::Gateway => {
+                self.hub.reported(&caller.namespace, report);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The first message, checked against who the caller is.
+async fn hello(caller: &Caller, up: &mut Streaming<Up>) -> Result<Seat, Status> {
+    let first = tokio::time::timeout(HELLO, up.next())
+        .await
+        .map_err(|_| Status::deadline_exceeded("no hello"))?
+        .ok_or_else(|| Status::cancelled("no hello"))??;
+    let Some(up::Message::Hello(hello)) = first.message else {
+        return Err(Status::invalid_argument("the first message must be Hello"));
+    };
+    if hello.format != FORMAT {
+        return Err(Status::failed_precondition(format!(
+            "this operator writes format {FORMAT}, this data plane reads {}: use images of one release",
+            hello.format
+        )));
+    }
+    let seat = Seat::of_wire(hello.role, &hello.model)
+        .ok_or_else(|| Status::invalid_argument("Hello names no role"))?;
+    if !caller.may_sit(&seat) {
+        return Err(Status::permission_denied(format!(
+            "service account `{}` may not be {}",
+            caller.service_account,
+            seat.as_str()
+        )));
+    }
+    Ok(seat)
+}
+
+fn gateway_only(caller: &Caller) -> Result<(), Status> {
+    if caller.may_sit(&Seat::Gateway) {
+        return Ok(());
+    }
+    Err(Status::permission_denied("only gateways may ask this"))
+}
+
+/// Time until a token ends; a token without an end is shown again after an hour.
+fn left(expires: Option<Timestamp>) -> Duration {
+    expires.map_or(Duration::from_hours(1), |at| {
+        Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
+    })
+}
+
+/// Whether anything that this seat reads is new: the sequence alone is no reason to send.
+fn differs(sent: Option<&Snapshot>, new: &Snapshot) -> bool {
+    let facts = |items: &[Item]| -> Vec<_> {
+        items
+            .iter()
+            .map(|item| {
+                (
+                    item.kind,
+                    item.name.clone(),
+                    item.owner_uid.clone(),
+                    item.digest.clone(),
+                )
+            })
+            .collect()
+    };
+    sent.is_none_or(|sent| facts(&sent.items) != facts(&new.items))
+}
+
+#[cfg(test)]
+mod tests;

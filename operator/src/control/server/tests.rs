@@ -1,0 +1,269 @@
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use aios_proto::{
+    config::{Owner, pack},
+    control::{
+        ItemAck, ItemKind, PipelineReport, Report, Role, Snapshot, control_server::ControlServer,
+    },
+};
+use aios_runtime::control::{AttachConfig, Enforce, Operator, attach};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use kube::{Client, client::Body};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use super::ControlService;
+use crate::{
+    control::{Audience, Authenticator, Hub, Index, Key, Kind, Pod, Witness},
+    metrics::Metrics,
+    names::Component,
+    triggers::{Queue, Triggers},
+};
+
+/// A fake API server: it knows one token per service account and no ConfigMaps.
+fn api_server() -> Client {
+    let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+    tokio::spawn(async move {
+        while let Some((request, send)) = handle.next_request().await {
+            let (parts, body) = request.into_parts();
+            let bytes = body.collect().await.unwrap().to_bytes();
+            let sent: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            let answer = if parts.uri.path().ends_with("/tokenreviews") {
+                review(&sent)
+            } else {
+                json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {}, "items": []})
+            };
+            send.send_response(Response::new(Body::from(
+                serde_json::to_vec(&answer).unwrap(),
+            )));
+        }
+    });
+    Client::new(service, "default")
+}
+
+/// Tokens are `account@pod`; anything else is nobody's.
+fn review(sent: &Value) -> Value {
+    let token = sent
+        .pointer("/spec/token")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let status = match token.split_once('@') {
+        Some((account, pod)) => json!({
+            "authenticated": true,
+            "audiences": sent.pointer("/spec/audiences"),
+            "user": {"username": format!("system:serviceaccount:team:{account}"), "extra": {
+                "authentication.kubernetes.io/pod-name": [pod],
+                "authentication.kubernetes.io/pod-uid": [format!("uid-{pod}")],
+            }},
+        }),
+        None => json!({"authenticated": false}),
+    };
+    json!({"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {},
+        "spec": {}, "status": status})
+}
+
+struct Served {
+    hub: Arc<Hub>,
+    address: SocketAddr,
+    shutdown: CancellationToken,
+}
+
+async fn serve() -> Served {
+    let client = api_server();
+    let triggers = Triggers::new(Vec::new(), Queue::new().0, Queue::new().0);
+    let mut index = Index::new(100);
+    index.listed();
+    let hub = Arc::new(Hub::new(index, triggers.clone()));
+    let witness = Witness::load(client.clone(), "aios-system", triggers)
+        .await
+        .unwrap();
+    let shutdown = CancellationToken::new();
+    let service = ControlService {
+        hub: hub.clone(),
+        authenticator: Arc::new(Authenticator::new(client)),
+        witness: Arc::new(witness),
+        metrics: Metrics::new(&mut Registry::default()),
+        shutdown: shutdown.clone(),
+    };
+    let app = Routes::new(ControlServer::new(service))
+        .prepare()
+        .into_axum_router();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(aios_runtime::serve::serve(
+        listener,
+        app,
+        None,
+        shutdown.clone(),
+    ));
+    Served {
+        hub,
+        address,
+        shutdown,
+    }
+}
+
+/// A data plane that accepts everything and remembers what it was given.
+#[derive(Default)]
+struct Plane(Mutex<Vec<Snapshot>>);
+
+impl Enforce for Plane {
+    fn enforce(&self, snapshot: Snapshot) -> Vec<ItemAck> {
+        let acks = snapshot.items.iter().map(|item| ItemAck {
+            kind: item.kind,
+            name: item.name.clone(),
+            digest: item.digest.clone(),
+            accepted: true,
+            message: String::new(),
+        });
+        let acks = acks.collect();
+        self.0.lock().unwrap().push(snapshot);
+        acks
+    }
+}
+
+fn start(served: &Served, token: &str, role: Role) -> (Arc<Plane>, watch::Sender<Report>) {
+    let plane = Arc::new(Plane::default());
+    let (reports, reading) = watch::channel(Report::default());
+    let config = config(served, token, role);
+    tokio::spawn(attach(
+        config,
+        plane.clone(),
+        reading,
+        served.shutdown.clone(),
+    ));
+    (plane, reports)
+}
+
+fn config(served: &Served, token: &str, role: Role) -> AttachConfig {
+    let file = std::env::temp_dir().join(format!("aios-token-{}-{token}", served.address.port()));
+    std::fs::write(&file, token).unwrap();
+    AttachConfig {
+        operator_uri: format!("http://{}", served.address),
+        tls: None,
+        token_file: Some(file),
+        role,
+        model: String::new(),
+    }
+}
+
+async fn until(mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait)
+        .await
+        .expect("in time");
+}
+
+fn offer(served: &Served, body: &str) {
+    let owner = Owner {
+        name: "tone".into(),
+        uid: "u".into(),
+        generation: 1,
+    };
+    let item = pack(ItemKind::Policy, owner, &body).unwrap();
+    served
+        .hub
+        .change(|index| index.apply("team", Kind::Policy, item));
+}
+
+#[tokio::test]
+async fn a_gateway_is_offered_what_changes_and_counts_once_it_confirms() {
+    let served = serve().await;
+    offer(&served, "one");
+    let (plane, _reports) = start(&served, "aios-gateway@gateway-0", Role::Gateway);
+    served.hub.pod(
+        "team",
+        Pod {
+            uid: "uid-gateway-0".into(),
+            name: "gateway-0".into(),
+            component: Component::Gateway,
+            model: None,
+            seen: Timestamp::UNIX_EPOCH,
+        },
+    );
+    let key = Key::new(Kind::Policy, "tone");
+    let enforced = || {
+        let now = Timestamp::now();
+        let found = served
+            .hub
+            .read(|i| i.enforcement("team", &key, Audience::Writers, now));
+        (found.enforcing, found.total) == (1, 1)
+    };
+    until(enforced).await;
+    offer(&served, "two");
+    assert!(!enforced());
+    until(enforced).await;
+    let snapshots = plane.0.lock().unwrap();
+    assert!(
+        snapshots
+            .windows(2)
+            .all(|pair| pair[0].sequence < pair[1].sequence)
+    );
+    served.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn counts_of_a_gateway_reach_the_index() {
+    let served = serve().await;
+    let (_plane, reports) = start(&served, "aios-gateway@gateway-0", Role::Gateway);
+    let counts = PipelineReport {
+        pipeline: "mail".into(),
+        accepted: 3,
+        ..Default::default()
+    };
+    reports
+        .send(Report {
+            pipelines: vec![counts],
+            runs: Vec::new(),
+        })
+        .unwrap();
+    until(|| {
+        served
+            .hub
+            .read(|i| i.pipeline_report("team", "mail").is_some())
+    })
+    .await;
+    served.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_pod_on_anothers_seat_gets_nothing() {
+    let served = serve().await;
+    offer(&served, "one");
+    let (worker, _reports) = start(&served, "aios-worker@w-0", Role::Worker);
+    let (thief, _reports) = start(&served, "aios-worker@w-1", Role::Gateway);
+    until(|| !worker.0.lock().unwrap().is_empty()).await;
+    assert!(thief.0.lock().unwrap().is_empty());
+    served.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn only_gateways_may_ask_whose_token_it_is() {
+    let served = serve().await;
+    let gateway = Operator::new(&config(&served, "aios-gateway@gateway-0", Role::Gateway)).unwrap();
+    let answer = gateway.review_token("alice@laptop").await.unwrap();
+    assert!(answer.authenticated);
+    assert!(!gateway.review_token("nobody").await.unwrap().authenticated);
+    let worker = Operator::new(&config(&served, "aios-worker@w-0", Role::Worker)).unwrap();
+    let refused = worker.review_token("alice@laptop").await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+    let stranger = Operator::new(&config(&served, "stranger", Role::Gateway)).unwrap();
+    let refused = stranger.review_token("alice@laptop").await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+    served.shutdown.cancel();
+}

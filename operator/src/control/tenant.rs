@@ -1,0 +1,133 @@
+//! One namespace of the index: what was compiled, what is offered, who runs it, what was reported.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aios_proto::{
+    config::{Owner, PipelineConfig, PolicyPin, PolicyScope, pack},
+    control::{Item, ItemAck, ItemKind, PipelineReport, RunReport},
+};
+use jiff::Timestamp;
+
+use crate::{
+    control::{Key, Kind, Seat, index::Mandatory},
+    names::Component,
+};
+
+/// A pipeline whose policies are still to be pinned, so that a policy and its pin always change in
+/// the same snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    pub owner: Owner,
+    /// `policies` is empty.
+    pub config: PipelineConfig,
+    /// PolicySets that it must run, in the order of its spec.
+    pub policies: Vec<String>,
+}
+
+/// A pod of a data plane, from the leader's own watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    pub uid: String,
+    pub name: String,
+    pub component: Component,
+    pub model: Option<String>,
+    /// When this leader first saw it run.
+    pub seen: Timestamp,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tenant {
+    pub labels: BTreeMap<String, String>,
+    pub policies: BTreeMap<String, Item>,
+    /// Policies that were deleted while a pipeline still pins them: in force until it no longer does.
+    pub retired: BTreeSet<String>,
+    pub models: BTreeMap<String, Item>,
+    pub drafts: BTreeMap<String, Draft>,
+    pub runs: BTreeMap<String, Item>,
+    /// What data planes are offered.
+    pub offered: BTreeMap<Key, Item>,
+    pub sequence: u64,
+    pub pods: BTreeMap<String, Pod>,
+    pub acks: BTreeMap<(String, Seat), BTreeMap<Key, ItemAck>>,
+    pub pipeline_reports: BTreeMap<String, PipelineReport>,
+    pub run_reports: BTreeMap<String, RunReport>,
+}
+
+impl Tenant {
+    /// Composes what is offered. The items that changed, came or went.
+    pub fn compose(&mut self, mandatory: &BTreeMap<String, Mandatory>) -> Vec<Key> {
+        let pinned: BTreeSet<&String> = self
+            .drafts
+            .values()
+            .flat_map(|draft| &draft.policies)
+            .collect();
+        let (retired, policies) = (&self.retired, &mut self.policies);
+        policies.retain(|name, _| pinned.contains(name) || !retired.contains(name));
+        self.retired.retain(|name| pinned.contains(name));
+
+        let mut offered = BTreeMap::new();
+        let mut first = Vec::new();
+        for (name, policy) in mandatory
+            .iter()
+            .filter(|(_, policy)| policy.selects(&self.labels))
+        {
+            first.push(pin(PolicyScope::Cluster, &policy.item));
+            offered.insert(Key::new(Kind::ClusterPolicy, name), policy.item.clone());
+        }
+        let own = [
+            (Kind::Policy, &self.policies),
+            (Kind::Model, &self.models),
+            (Kind::Run, &self.runs),
+        ];
+        for (kind, items) in own {
+            for (name, item) in items {
+                offered.insert(Key::new(kind, name), item.clone());
+            }
+        }
+        for (name, draft) in &self.drafts {
+            let key = Key::new(Kind::Pipeline, name);
+            // A policy that never compiled leaves the pipeline as it was.
+            let item = self.pinned(draft, &first).or_else(|| {
+                let last = self.offered.get(&key)?;
+                (last.owner_uid == draft.owner.uid).then(|| last.clone())
+            });
+            if let Some(item) = item {
+                offered.insert(key, item);
+            }
+        }
+        let changed = differences(&self.offered, &offered);
+        self.offered = offered;
+        changed
+    }
+
+    fn pinned(&self, draft: &Draft, mandatory: &[PolicyPin]) -> Option<Item> {
+        let mut config = draft.config.clone();
+        config.policies = mandatory.to_vec();
+        for name in &draft.policies {
+            config
+                .policies
+                .push(pin(PolicyScope::Namespace, self.policies.get(name)?));
+        }
+        pack(ItemKind::Pipeline, draft.owner.clone(), &config).ok()
+    }
+}
+
+fn pin(scope: PolicyScope, item: &Item) -> PolicyPin {
+    PolicyPin {
+        scope,
+        name: item.name.clone(),
+        digest: item.digest.clone(),
+    }
+}
+
+/// A new generation with the same body is no change for a data plane.
+fn differences(before: &BTreeMap<Key, Item>, after: &BTreeMap<Key, Item>) -> Vec<Key> {
+    let same = |key: &Key| match (before.get(key), after.get(key)) {
+        (Some(left), Some(right)) => {
+            left.digest == right.digest && left.owner_uid == right.owner_uid
+        }
+        _ => false,
+    };
+    let keys: BTreeSet<&Key> = before.keys().chain(after.keys()).collect();
+    keys.into_iter().filter(|key| !same(key)).cloned().collect()
+}

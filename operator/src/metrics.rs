@@ -1,0 +1,128 @@
+//! What the operator counts. Every label is a closed set.
+
+use std::{sync::atomic::AtomicI64, time::Duration};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use crate::{control::Seat, error::Verb};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reconcile {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Write {
+    verb: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RoleLabel {
+    role: &'static str,
+}
+
+/// Handles to every metric; clones count together.
+#[derive(Clone)]
+pub struct Metrics {
+    reconciles: Family<Reconcile, Counter>,
+    durations: Family<KindLabel, Histogram, fn() -> Histogram>,
+    requests: Family<Write, Counter>,
+    streams: Family<RoleLabel, Gauge>,
+    leader: Gauge,
+}
+
+/// Counts a stream while it lives.
+pub struct Connected(Gauge<i64, AtomicI64>);
+
+impl Metrics {
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            reconciles: Family::default(),
+            durations: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.001, 4.0, 8))
+            }),
+            requests: Family::default(),
+            streams: Family::default(),
+            leader: Gauge::default(),
+        };
+        registry.register(
+            "aios_operator_reconciles",
+            "Reconciles by kind and outcome",
+            metrics.reconciles.clone(),
+        );
+        registry.register(
+            "aios_operator_reconcile_duration_seconds",
+            "Time of one reconcile",
+            metrics.durations.clone(),
+        );
+        registry.register(
+            "aios_operator_api_requests",
+            "Requests to the API server by verb and outcome, watches and leases apart",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "aios_operator_control_streams",
+            "Data planes attached, by role",
+            metrics.streams.clone(),
+        );
+        registry.register(
+            "aios_operator_leader",
+            "Whether this operator holds the lease",
+            metrics.leader.clone(),
+        );
+        metrics
+    }
+
+    pub fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+        self.reconciles
+            .get_or_create(&Reconcile { kind, outcome })
+            .inc();
+        self.durations
+            .get_or_create(&KindLabel { kind })
+            .observe(took.as_secs_f64());
+    }
+
+    pub fn requested(&self, verb: Verb, ok: bool) {
+        let outcome = if ok { "ok" } else { "error" };
+        self.requests
+            .get_or_create(&Write {
+                verb: verb.as_str(),
+                outcome,
+            })
+            .inc();
+    }
+
+    pub fn lead(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    pub fn stream(&self, seat: &Seat) -> Connected {
+        let gauge = self.streams.get_or_create_owned(&RoleLabel {
+            role: seat.as_str(),
+        });
+        gauge.inc();
+        Connected(gauge)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,39 @@
+//! Where egresses find a model: one Service before what takes traffic, one before what waits.
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+
+use crate::{
+    model::{build::meta, validate::Model},
+    names::{self, Component},
+    pods::{HTTPS, HTTPS_PORT, named},
+};
+
+pub fn active(model: &Model, component: Component) -> Service {
+    service(model, aios_compile::model_service(&model.name), component)
+}
+
+pub fn standby(model: &Model) -> Service {
+    service(
+        model,
+        aios_compile::standby_service(&model.name),
+        Component::Standby,
+    )
+}
+
+fn service(model: &Model, name: String, component: Component) -> Service {
+    Service {
+        metadata: meta(model, name, component),
+        spec: Some(ServiceSpec {
+            selector: Some(names::model_labels(component, &model.name)),
+            ports: Some(vec![ServicePort {
+                name: Some(HTTPS.into()),
+                port: HTTPS_PORT,
+                protocol: Some("TCP".into()),
+                target_port: Some(named(HTTPS)),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}

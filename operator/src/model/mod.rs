@@ -1,0 +1,109 @@
+//! A ModelDeployment becomes an ingress before a provider, or engines behind ingresses with weights
+//! on a volume. Rooms: fetch, validate, build, apply, status.
+
+mod apply;
+mod build;
+mod fetch;
+mod prefetch;
+mod status;
+mod validate;
+
+use std::sync::Arc;
+
+use aios_crds::ModelDeployment;
+use aios_proto::{
+    config::{Owner, pack},
+    control::ItemKind,
+};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt, runtime::controller::Action};
+
+use crate::{
+    context::{Context, next_look},
+    control::{Audience, Broken, Key, Kind},
+    error::{Error, Result},
+    invalid,
+    triggers::Guarded,
+};
+
+/// Brings a model to its spec.
+pub async fn reconcile(
+    object: Arc<Guarded<ModelDeployment>>,
+    context: Arc<Context>,
+) -> Result<Action> {
+    let model = match &object.0 {
+        Ok(model) if model.metadata.deletion_timestamp.is_some() => {
+            return Ok(Action::await_change());
+        }
+        Ok(model) => model,
+        Err(unreadable) => return invalid::tell(&context, Kind::Model, unreadable).await,
+    };
+    let (observed, error) = Box::pin(pass(model, &context)).await;
+    let namespace = model.namespace().unwrap_or_default();
+    let status = status::status(model, &observed, error.as_ref(), Timestamp::now());
+    let api = Api::namespaced(context.applier.client(), &namespace);
+    let due = context.statuses.write(&api, model, &status).await?;
+    match error {
+        Some(error) => Err(error),
+        None => Ok(next_look([due, observed.look_again()])),
+    }
+}
+
+/// Everything before the status. What was seen is returned also when a stage failed.
+async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, Option<Error>) {
+    let (namespace, name) = (model.namespace().unwrap_or_default(), model.name_any());
+    let key = Key::new(Kind::Model, &name);
+    let uid = model.uid().unwrap_or_default();
+    let valid = match validate::validate(model) {
+        Ok(valid) => valid,
+        Err(diagnostics) => {
+            let was_good = model
+                .status
+                .as_ref()
+                .is_some_and(|status| status.summary.is_some());
+            let broken = Broken {
+                uid: &uid,
+                was_good,
+                selector: None,
+            };
+            context
+                .hub
+                .change(|index| index.keep(&namespace, &key, broken));
+            return (status::Observed::Invalid(diagnostics), None);
+        }
+    };
+    let owner = Owner {
+        name,
+        uid,
+        generation: model.metadata.generation.unwrap_or_default(),
+    };
+    match pack(ItemKind::Model, owner, &valid.config) {
+        Ok(item) => context
+            .hub
+            .change(|index| index.apply(&namespace, Kind::Model, item)),
+        Err(error) => return (status::Observed::Unknown, Some(error.into())),
+    }
+    let mut applied = match Box::pin(bring(&valid, context)).await {
+        Ok(applied) => applied,
+        Err(error) => return (status::Observed::Unknown, Some(error)),
+    };
+    applied.enforcement = context
+        .hub
+        .read(|index| index.enforcement(&namespace, &key, Audience::Ingresses, Timestamp::now()));
+    (status::Observed::Applied(Box::new(applied)), None)
+}
+
+async fn bring(valid: &validate::Model, context: &Context) -> Result<status::Applied> {
+    let found = fetch::fetch(valid, context).await?;
+    let subject = valid.server();
+    let (certificate, renewal) = crate::tenant::paper(
+        &context.authority,
+        &subject,
+        found.certificate.as_ref(),
+        Timestamp::now(),
+    )?;
+    let desired = build::build(&context.settings, valid, &found, &certificate);
+    let mut applied = Box::pin(apply::apply(context, valid, &found, desired)).await?;
+    applied.renewal = Some(renewal);
+    Ok(applied)
+}

@@ -1,0 +1,159 @@
+#![allow(clippy::unwrap_used)]
+
+use aios_crds::{ConditionType, ModelDeploymentStatus};
+use jiff::Timestamp;
+
+use super::{Applied, Observed, status};
+use crate::{
+    conditions::find,
+    control::Enforcement,
+    model::{fetch::Credentials, prefetch::Fetched},
+    testing::{hosted, self_hosted},
+};
+
+fn applied() -> Applied {
+    Applied {
+        credentials: None,
+        weights: Some(Fetched::Ready),
+        replicas: 2,
+        ready: 2,
+        updated: true,
+        standby_ready: 1,
+        desired_standby: 1,
+        engine: true,
+        enforcement: Enforcement {
+            enforcing: 3,
+            total: 3,
+            ..Default::default()
+        },
+        renewal: None,
+        retry: None,
+    }
+}
+
+fn own(applied: Applied) -> ModelDeploymentStatus {
+    let observed = Observed::Applied(Box::new(applied));
+    status(&self_hosted(1), &observed, None, Timestamp::UNIX_EPOCH)
+}
+
+fn says(status: &ModelDeploymentStatus, kind: ConditionType) -> String {
+    let condition = find(&status.conditions, kind).unwrap();
+    format!("{}/{}", condition.status, condition.reason)
+}
+
+#[test]
+fn a_model_with_loaded_groups_is_ready() {
+    let status = own(applied());
+    assert_eq!(says(&status, ConditionType::Ready), "True/Ready");
+    assert_eq!(status.summary.as_deref(), Some("2/2 +1/1"));
+    assert_eq!(
+        status.selector.as_deref(),
+        Some("aios.dev/model=small,app.kubernetes.io/component=engine")
+    );
+    assert_eq!(
+        status.endpoint.as_deref(),
+        Some("https://small-model.team.svc:8443")
+    );
+    assert_eq!(status.observed_generation, 1);
+}
+
+#[test]
+fn weights_under_way_are_no_failure() {
+    let status = own(Applied {
+        weights: Some(Fetched::Missing),
+        ready: 0,
+        updated: false,
+        ..applied()
+    });
+    assert_eq!(
+        says(&status, ConditionType::WeightsReady),
+        "Unknown/WeightsDownloading"
+    );
+    assert_eq!(
+        says(&status, ConditionType::Ready),
+        "Unknown/WeightsDownloading"
+    );
+    assert_eq!(
+        says(&status, ConditionType::EndpointReachable),
+        "Unknown/NoEndpoints"
+    );
+}
+
+#[test]
+fn wrong_weights_stall() {
+    let status = own(Applied {
+        weights: Some(Fetched::Invalid("no".into())),
+        ready: 0,
+        ..applied()
+    });
+    assert_eq!(
+        says(&status, ConditionType::WeightsReady),
+        "False/WeightsInvalid"
+    );
+    assert_eq!(says(&status, ConditionType::Stalled), "True/WeightsInvalid");
+}
+
+#[test]
+fn a_missing_key_names_secret_key_and_remedy() {
+    let missing = Credentials::Missing {
+        secret: "provider".into(),
+        key: "token".into(),
+    };
+    let observed = Observed::Applied(Box::new(Applied {
+        credentials: Some(missing),
+        weights: None,
+        engine: false,
+        desired_standby: 0,
+        ready: 0,
+        ..applied()
+    }));
+    let status = status(&hosted(true), &observed, None, Timestamp::UNIX_EPOCH);
+    assert_eq!(
+        says(&status, ConditionType::CredentialsReady),
+        "False/CredentialsMissing"
+    );
+    let message = &find(&status.conditions, ConditionType::CredentialsReady)
+        .unwrap()
+        .message;
+    assert!(message.contains("provider") && message.contains("token"));
+    assert!(find(&status.conditions, ConditionType::WeightsReady).is_none());
+    assert!(find(&status.conditions, ConditionType::ShardsReady).is_none());
+}
+
+#[test]
+fn an_ingress_that_refuses_the_configuration_is_named() {
+    let refused = Some(("small-engine-x".to_owned(), "unknown dialect".to_owned()));
+    let enforcement = Enforcement {
+        total: 1,
+        refused,
+        ..Default::default()
+    };
+    let status = own(Applied {
+        enforcement,
+        ..applied()
+    });
+    assert_eq!(
+        says(&status, ConditionType::EndpointReachable),
+        "False/Refused"
+    );
+}
+
+#[test]
+fn standby_is_told_only_where_it_is_configured() {
+    let status = own(Applied {
+        desired_standby: 0,
+        standby_ready: 0,
+        ..applied()
+    });
+    assert!(find(&status.conditions, ConditionType::StandbyWarm).is_none());
+    assert_eq!(says(&status, ConditionType::Ready), "True/Ready");
+}
+
+#[test]
+fn the_same_facts_give_the_same_status() {
+    let mut model = self_hosted(1);
+    let observed = Observed::Applied(Box::new(applied()));
+    let first = status(&model, &observed, None, Timestamp::UNIX_EPOCH);
+    model.status = Some(first.clone());
+    assert_eq!(status(&model, &observed, None, Timestamp::now()), first);
+}

@@ -1,0 +1,166 @@
+//! Deterministic names and labels. A name is a contract: other parts dial it or mount it.
+
+use std::collections::BTreeMap;
+
+/// Field manager of every server-side apply.
+pub const FIELD_MANAGER: &str = "aios-operator";
+/// Manager of key material that is created once: apart, so that an apply never takes it back.
+pub const KEY_MANAGER: &str = "aios-operator-keys";
+
+/// ConfigMap with the operator's CA certificate, in every tenant namespace.
+pub const CA: &str = "aios-ca";
+/// Secret with the client certificate of a tenant's data planes.
+pub const CLIENT_TLS: &str = "aios-client-tls";
+/// ConfigMap with the configuration to start with while the operator is away.
+pub const BOOTSTRAP: &str = "aios-config";
+/// Secret with a tenant's key-encryption and signing keys.
+pub const TENANT_KEYS: &str = "aios-tenant";
+/// Every object of a tenant's gateway.
+pub const GATEWAY: &str = "aios-gateway";
+/// Secret with the gateway's serving certificate.
+pub const GATEWAY_TLS: &str = "aios-gateway-tls";
+/// Claim of the gateway's only pod.
+pub const GATEWAY_DATA: &str = "data-aios-gateway-0";
+/// ServiceAccount of run workers.
+pub const WORKER: &str = "aios-worker";
+/// Service and Lease of the operator, in its own namespace.
+pub const OPERATOR: &str = "aios-operator";
+
+pub const LABEL_NAME: &str = "app.kubernetes.io/name";
+pub const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
+pub const LABEL_COMPONENT: &str = "app.kubernetes.io/component";
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub const LABEL_MODEL: &str = "aios.dev/model";
+pub const LABEL_PIPELINE: &str = "aios.dev/pipeline";
+pub const LABEL_RUN: &str = "aios.dev/run";
+/// Marks the leader's pod, so that the control Service selects it alone.
+pub const LABEL_LEADER: &str = "aios.dev/leader";
+/// Digest of what was applied last: tells a field that is no longer wanted from a default.
+pub const ANNOTATION_APPLIED: &str = "aios.dev/applied";
+
+/// What an object is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Component {
+    /// Trust and keys of a namespace.
+    Tenant,
+    Gateway,
+    Worker,
+    /// Ingress before a provider.
+    Ingress,
+    /// Engines that take traffic.
+    Engine,
+    /// Engines that wait.
+    Standby,
+    Prefetch,
+}
+
+impl Component {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Gateway => "gateway",
+            Self::Worker => "worker",
+            Self::Ingress => "ingress",
+            Self::Engine => "engine",
+            Self::Standby => "standby",
+            Self::Prefetch => "prefetch",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Tenant,
+            Self::Gateway,
+            Self::Worker,
+            Self::Ingress,
+            Self::Engine,
+            Self::Standby,
+            Self::Prefetch,
+        ]
+        .into_iter()
+        .find(|component| component.as_str() == text)
+    }
+}
+
+/// Labels of an object: the recommended four.
+pub fn labels(component: Component, instance: &str) -> BTreeMap<String, String> {
+    [
+        (LABEL_NAME, "aios"),
+        (LABEL_INSTANCE, instance),
+        (LABEL_COMPONENT, component.as_str()),
+        (LABEL_MANAGED_BY, FIELD_MANAGER),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}
+
+/// Labels of an object of a model.
+pub fn model_labels(component: Component, model: &str) -> BTreeMap<String, String> {
+    let mut labels = labels(component, model);
+    labels.insert(LABEL_MODEL.into(), model.into());
+    labels
+}
+
+pub fn model_service(model: &str) -> String {
+    format!("{model}-model")
+}
+
+pub fn model_standby(model: &str) -> String {
+    format!("{model}-standby")
+}
+
+pub fn model_engine(model: &str) -> String {
+    format!("{model}-engine")
+}
+
+pub fn model_tls(model: &str) -> String {
+    format!("{model}-model-tls")
+}
+
+pub fn model_weights(model: &str) -> String {
+    format!("{model}-weights")
+}
+
+/// The Job that fetches weights. Another source or digest is another Job, for Jobs are immutable.
+pub fn model_prefetch(model: &str, hash: &str) -> String {
+    format!("{model}-prefetch-{hash}")
+}
+
+/// DNS names under which a Service is dialled.
+pub fn service_hosts(service: &str, namespace: &str) -> Vec<String> {
+    vec![
+        format!("{service}.{namespace}.svc"),
+        format!("{service}.{namespace}.svc.cluster.local"),
+        format!("{service}.{namespace}"),
+        service.to_owned(),
+    ]
+}
+
+/// Identity of a namespace's data planes in client certificates.
+pub fn tenant_identity(namespace: &str) -> String {
+    format!("spiffe://aios/ns/{namespace}")
+}
+
+/// ConfigMap of the operator's namespace that keeps a tenant's last verified tree head.
+pub fn witness(namespace: &str) -> String {
+    format!("aios-witness-{namespace}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Component, model_prefetch};
+
+    #[test]
+    fn names_of_children_fit_a_dns_label() {
+        let longest = "m".repeat(aios_compile::MAX_MODEL_NAME);
+        assert!(model_prefetch(&longest, "0123456789").len() <= 63);
+    }
+
+    #[test]
+    fn components_parse_from_their_label() {
+        for component in [Component::Gateway, Component::Standby, Component::Tenant] {
+            assert_eq!(Component::parse(component.as_str()), Some(component));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The only reads: ConfigMaps from the server, everything else from watches, index and board.
+
+use std::collections::BTreeMap;
+
+use aios_compile::{Resolved, references};
+use aios_crds::{ConditionType, WritingPipeline};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+
+use crate::{
+    conditions::{find, is_true},
+    context::Context,
+    control::{Audience, Key, Kind},
+    error::Result,
+    pipeline::{
+        status::{Compiled, Observed, PolicyState},
+        validate::{Flaw, arriving},
+    },
+    watch::valid,
+};
+
+pub struct Found {
+    pub resolved: Resolved,
+    /// PolicySets and ConfigMaps that do not exist.
+    pub missing: Vec<String>,
+}
+
+pub async fn fetch(
+    pipeline: &WritingPipeline,
+    namespace: &str,
+    context: &Context,
+) -> Result<Found> {
+    let refers = references::of_pipeline(&pipeline.spec);
+    let mut missing = Vec::new();
+    for name in &refers.policies {
+        if context.stores.policy(namespace, name).is_none() {
+            missing.push(format!("PolicySet `{name}`"));
+        }
+    }
+    let mut config_maps = BTreeMap::new();
+    for name in refers.config_maps {
+        match context.applier.get::<ConfigMap>(namespace, &name).await? {
+            Some(map) => drop(config_maps.insert(name, map.data.unwrap_or_default())),
+            None => missing.push(format!("ConfigMap `{name}`")),
+        }
+    }
+    Ok(Found {
+        resolved: Resolved { config_maps },
+        missing,
+    })
+}
+
+/// Everything that the status tells of, at one moment.
+pub fn observe(
+    pipeline: &WritingPipeline,
+    namespace: &str,
+    context: &Context,
+    flaw: Option<Flaw>,
+) -> Observed {
+    let name = pipeline.name_any();
+    let key = Key::new(Kind::Pipeline, &name);
+    let now = Timestamp::now();
+    let (mut absent, mut unready) = (Vec::new(), Vec::new());
+    for model in references::of_pipeline(&pipeline.spec).models {
+        match context.stores.model(namespace, &model) {
+            None => absent.push(model),
+            Some(guarded) => {
+                let ready = valid(&guarded).is_some_and(|model| {
+                    let conditions = model
+                        .status
+                        .as_ref()
+                        .map(|s| s.conditions.as_slice())
+                        .unwrap_or_default();
+                    is_true(conditions, ConditionType::Ready, model.metadata.generation)
+                });
+                if !ready {
+                    unready.push(model);
+                }
+            }
+        }
+    }
+    context.hub.read(|index| Observed {
+        flaw,
+        arriving: arriving(pipeline, now),
+        absent_models: absent,
+        unready_models: unready,
+        policies: index
+            .policies_of(namespace, &name)
+            .into_iter()
+            .map(|policy| PolicyState {
+                compiled: if index.offered(namespace, &policy).is_some() {
+                    Compiled::Yes
+                } else if index.is_held(namespace, &policy) {
+                    Compiled::Held
+                } else if failed(namespace, &policy, context) {
+                    Compiled::Never
+                } else {
+                    Compiled::NotYet
+                },
+                enforcement: index.enforcement(namespace, &policy, Audience::Writers, now),
+                name: policy.name,
+            })
+            .collect(),
+        digest: index
+            .offered(namespace, &key)
+            .map(|item| item.digest.clone()),
+        last_good: index.owner(namespace, &key).is_some() || index.is_held(namespace, &key),
+        enforcement: index.enforcement(namespace, &key, Audience::Gateways, now),
+        gateway: context.board.gateway(namespace),
+        report: index.pipeline_report(namespace, &name).cloned(),
+        head: context.witness.head(namespace),
+    })
+}
+
+/// Whether a PolicySet was found not to compile.
+fn failed(namespace: &str, policy: &Key, context: &Context) -> bool {
+    let Some(guarded) = context.stores.policy(namespace, &policy.name) else {
+        return false;
+    };
+    let status = valid(&guarded).and_then(|policy| policy.status.as_ref());
+    status
+        .and_then(|status| find(&status.conditions, ConditionType::Compiled))
+        .is_some_and(|c| c.status == "False")
+}

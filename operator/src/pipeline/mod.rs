@@ -1,0 +1,94 @@
+//! A WritingPipeline becomes its configuration; the gateway that runs it is the tenant's. Rooms:
+//! fetch, validate, offer, status.
+
+mod fetch;
+mod status;
+mod validate;
+
+use std::{sync::Arc, time::Duration};
+
+use aios_crds::WritingPipeline;
+use jiff::Timestamp;
+use kube::{Api, ResourceExt, runtime::controller::Action};
+
+use crate::{
+    context::{Context, next_look},
+    control::{Broken, Key, Kind},
+    error::{Error, Result},
+    invalid,
+    triggers::Guarded,
+};
+
+/// When to look again while this operator has not looked at everything once.
+const STARTING: Duration = Duration::from_millis(200);
+
+/// Offers a pipeline's configuration, and tells how far it is in force.
+pub async fn reconcile(
+    object: Arc<Guarded<WritingPipeline>>,
+    context: Arc<Context>,
+) -> Result<Action> {
+    let pipeline = match &object.0 {
+        Ok(pipeline) if pipeline.metadata.deletion_timestamp.is_some() => {
+            return Ok(Action::await_change());
+        }
+        Ok(pipeline) => pipeline,
+        Err(unreadable) => return invalid::tell(&context, Kind::Pipeline, unreadable).await,
+    };
+    let namespace = pipeline.namespace().unwrap_or_default();
+    let (observed, error) = pass(pipeline, &namespace, &context).await;
+    if !context.hub.read(|index| index.is_settled(&namespace)) {
+        // Policies listed at start are still being compiled: too early to tell.
+        return error.map_or_else(|| Ok(next_look([Some(STARTING)])), Err);
+    }
+    let now = Timestamp::now();
+    let status = status::status(pipeline, observed.as_ref(), error.as_ref(), now);
+    let api = Api::namespaced(context.applier.client(), &namespace);
+    let due = context.statuses.write(&api, pipeline, &status).await?;
+    match error {
+        Some(error) => Err(error),
+        None => Ok(next_look([
+            due,
+            observed.and_then(|observed| observed.look_again()),
+        ])),
+    }
+}
+
+async fn pass(
+    pipeline: &WritingPipeline,
+    namespace: &str,
+    context: &Context,
+) -> (Option<status::Observed>, Option<Error>) {
+    let key = Key::new(Kind::Pipeline, &pipeline.name_any());
+    let found = match fetch::fetch(pipeline, namespace, context).await {
+        Ok(found) => found,
+        Err(error) => return (None, Some(error)),
+    };
+    let flaw = match validate::validate(pipeline, &found, Timestamp::now()) {
+        Ok(draft) => {
+            context
+                .hub
+                .change(|index| index.apply_pipeline(namespace, draft));
+            None
+        }
+        Err(flaw) => {
+            let uid = pipeline.uid().unwrap_or_default();
+            let was_good = pipeline
+                .status
+                .as_ref()
+                .is_some_and(|s| s.config_digest.is_some());
+            let broken = Broken {
+                uid: &uid,
+                was_good,
+                selector: None,
+            };
+            context
+                .hub
+                .change(|index| index.keep(namespace, &key, broken));
+            Some(flaw)
+        }
+    };
+    (
+        Some(fetch::observe(pipeline, namespace, context, flaw)),
+        None,
+    )
+}

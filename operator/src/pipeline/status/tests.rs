@@ -1,0 +1,236 @@
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use aios_audit::{Checkpoint, sha256};
+use aios_compile::Diagnostic;
+use aios_crds::{ConditionType, WritingPipelineStatus};
+use aios_proto::control::PipelineReport;
+use jiff::Timestamp;
+
+use super::{Compiled, Observed, PolicyState, status};
+use crate::{
+    conditions::find,
+    control::{Enforcement, Head},
+    pipeline::validate::Flaw,
+    status::Status,
+    tenant::Gateway,
+    testing::pipeline,
+};
+
+fn enforced() -> Enforcement {
+    Enforcement {
+        enforcing: 1,
+        total: 1,
+        ..Enforcement::default()
+    }
+}
+
+fn observed() -> Observed {
+    Observed {
+        flaw: None,
+        arriving: None,
+        absent_models: Vec::new(),
+        unready_models: Vec::new(),
+        policies: vec![PolicyState {
+            name: "tone".into(),
+            compiled: Compiled::Yes,
+            enforcement: enforced(),
+        }],
+        digest: Some("sha256:1".into()),
+        last_good: true,
+        enforcement: enforced(),
+        gateway: Gateway {
+            applied: true,
+            ready: true,
+            error: None,
+        },
+        report: None,
+        head: None,
+    }
+}
+
+fn seen(observed: &Observed) -> WritingPipelineStatus {
+    status(
+        &pipeline("mail", true, "Retain"),
+        Some(observed),
+        None,
+        Timestamp::UNIX_EPOCH,
+    )
+}
+
+fn says(status: &WritingPipelineStatus, kind: ConditionType) -> String {
+    let condition = find(&status.conditions, kind).unwrap();
+    format!("{}/{}", condition.status, condition.reason)
+}
+
+#[test]
+fn a_pipeline_is_ready_once_the_gateway_runs_its_configuration() {
+    let status = seen(&observed());
+    assert_eq!(says(&status, ConditionType::Ready), "True/Ready");
+    assert_eq!(says(&status, ConditionType::RetrievalReady), "True/Ready");
+    assert_eq!(says(&status, ConditionType::AuditVerified), "True/NoLogYet");
+    assert_eq!(
+        status.endpoint.as_deref(),
+        Some("https://aios-gateway.team.svc:8443")
+    );
+}
+
+#[test]
+fn without_retrieval_there_is_no_word_of_it() {
+    let plain = pipeline("mail", false, "Retain");
+    let status = status(&plain, Some(&observed()), None, Timestamp::UNIX_EPOCH);
+    assert!(find(&status.conditions, ConditionType::RetrievalReady).is_none());
+}
+
+#[test]
+fn a_gateway_that_starts_is_no_failure() {
+    let starting = Observed {
+        gateway: Gateway::default(),
+        enforcement: Enforcement::default(),
+        ..observed()
+    };
+    assert_eq!(
+        says(&seen(&starting), ConditionType::Serving),
+        "Unknown/GatewayNotReady"
+    );
+    let silent = Observed {
+        enforcement: Enforcement::default(),
+        ..observed()
+    };
+    assert_eq!(
+        says(&seen(&silent), ConditionType::Serving),
+        "Unknown/AwaitingDataPlane"
+    );
+}
+
+#[test]
+fn a_broken_spec_says_where_and_leaves_the_last_good() {
+    let wrong = Diagnostic::new("spec.content.skeletons[0]", "unclosed", "close it");
+    let flaw = Some(Flaw::Invalid(vec![wrong]));
+    let status = seen(&Observed {
+        flaw: flaw.clone(),
+        ..observed()
+    });
+    assert_eq!(says(&status, ConditionType::Serving), "False/LastKnownGood");
+    assert_eq!(says(&status, ConditionType::Stalled), "True/LastKnownGood");
+    let never = Observed {
+        flaw,
+        last_good: false,
+        digest: None,
+        ..observed()
+    };
+    assert_eq!(
+        says(&seen(&never), ConditionType::Serving),
+        "False/InvalidSpec"
+    );
+}
+
+#[test]
+fn references_may_arrive_late_and_then_stall() {
+    let missing = |arriving| {
+        let objects = vec!["PolicySet `tone`".to_owned()];
+        let flaw = Some(Flaw::Missing { objects, arriving });
+        seen(&Observed {
+            flaw,
+            arriving,
+            ..observed()
+        })
+    };
+    let young = missing(Some(Duration::from_secs(3)));
+    assert_eq!(
+        says(&young, ConditionType::Ready),
+        "Unknown/ReferenceNotFound"
+    );
+    assert_eq!(
+        says(&missing(None), ConditionType::Stalled),
+        "True/ReferenceNotFound"
+    );
+    let models = Observed {
+        absent_models: vec!["small".into()],
+        ..observed()
+    };
+    assert_eq!(
+        says(&seen(&models), ConditionType::ModelsReady),
+        "False/ReferenceNotFound"
+    );
+}
+
+#[test]
+fn models_and_policies_that_are_not_ready_are_named() {
+    let waiting = Enforcement {
+        total: 1,
+        awaiting: vec!["w".into()],
+        ..Enforcement::default()
+    };
+    let policy = PolicyState {
+        name: "tone".into(),
+        compiled: Compiled::Yes,
+        enforcement: waiting,
+    };
+    let status = seen(&Observed {
+        unready_models: vec!["small".into()],
+        policies: vec![policy],
+        ..observed()
+    });
+    assert_eq!(
+        says(&status, ConditionType::ModelsReady),
+        "Unknown/ModelsNotReady"
+    );
+    assert_eq!(
+        says(&status, ConditionType::PoliciesEnforced),
+        "Unknown/PoliciesNotEnforced"
+    );
+    let message = &find(&status.conditions, ConditionType::PoliciesEnforced)
+        .unwrap()
+        .message;
+    assert!(message.contains("tone") && message.contains('w'));
+}
+
+#[test]
+fn a_bent_log_stalls_the_pipeline() {
+    let checkpoint = Checkpoint {
+        origin: "aios.dev/team/u".into(),
+        size: 3,
+        root: sha256(b""),
+    };
+    let head = Some(Head {
+        checkpoint: checkpoint.clone(),
+        fault: Some("rewritten".into()),
+    });
+    assert_eq!(
+        says(
+            &seen(&Observed { head, ..observed() }),
+            ConditionType::Stalled
+        ),
+        "True/LogForked"
+    );
+    let status = seen(&Observed {
+        head: Some(Head {
+            checkpoint,
+            fault: None,
+        }),
+        ..observed()
+    });
+    assert_eq!(says(&status, ConditionType::AuditVerified), "True/Ready");
+    assert_eq!(status.audit.unwrap().tree_size, 3);
+}
+
+#[test]
+fn counts_are_numbers_and_stay_while_the_gateway_is_silent() {
+    let report = PipelineReport {
+        accepted: 3,
+        published: 1,
+        ..PipelineReport::default()
+    };
+    let first = seen(&Observed {
+        report: Some(report),
+        ..observed()
+    });
+    assert!(!first.is_settled());
+    assert_eq!(first.without_numbers(), seen(&observed()).without_numbers());
+    let mut known = pipeline("mail", true, "Retain");
+    known.status = Some(first.clone());
+    let later = status(&known, Some(&observed()), None, Timestamp::now());
+    assert_eq!(later, first);
+}

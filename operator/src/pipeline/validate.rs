@@ -1,0 +1,70 @@
+//! From a pipeline and what it refers to, to a configuration whose policies are still to be pinned.
+
+use std::time::Duration;
+
+use aios_compile::Diagnostic;
+use aios_crds::WritingPipeline;
+use aios_proto::config::{Owner, PolicyPin, PolicyScope};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::{control::Draft, pipeline::fetch::Found};
+
+/// Objects that are applied together arrive in any order: a reference may be missing this long
+/// before it counts as a mistake.
+const ARRIVING: Duration = Duration::from_secs(15);
+
+/// Why there is no configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    Invalid(Vec<Diagnostic>),
+    /// Objects that do not exist, as in "PolicySet `tone`"; `arriving` for how long they may still
+    /// come without a mistake having been made.
+    Missing {
+        objects: Vec<String>,
+        arriving: Option<Duration>,
+    },
+}
+
+pub fn validate(pipeline: &WritingPipeline, found: &Found, now: Timestamp) -> Result<Draft, Flaw> {
+    if !found.missing.is_empty() {
+        let arriving = arriving(pipeline, now);
+        return Err(Flaw::Missing {
+            objects: found.missing.clone(),
+            arriving,
+        });
+    }
+    let name = pipeline.name_any();
+    let policies: Vec<String> = pipeline
+        .spec
+        .policy_refs
+        .iter()
+        .map(|policy| policy.name.clone())
+        .collect();
+    let pin = |name: &String| PolicyPin {
+        scope: PolicyScope::Namespace,
+        name: name.clone(),
+        digest: String::new(),
+    };
+    let pins = policies.iter().map(pin).collect();
+    let mut config = aios_compile::pipeline(&name, &pipeline.spec, &found.resolved, pins)
+        .map_err(Flaw::Invalid)?;
+    config.policies.clear();
+    let owner = Owner {
+        name,
+        uid: pipeline.uid().unwrap_or_default(),
+        generation: pipeline.metadata.generation.unwrap_or_default(),
+    };
+    Ok(Draft {
+        owner,
+        config,
+        policies,
+    })
+}
+
+/// How long the pipeline's references may still arrive.
+pub fn arriving(pipeline: &WritingPipeline, now: Timestamp) -> Option<Duration> {
+    let created = pipeline.metadata.creation_timestamp.as_ref()?.0;
+    let age = Duration::try_from(now.duration_since(created)).unwrap_or_default();
+    (age < ARRIVING).then(|| ARRIVING.saturating_sub(age) + Duration::from_secs(1))
+}

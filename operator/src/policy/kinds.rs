@@ -1,0 +1,75 @@
+//! The two kinds of policies, as one.
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use aios_compile::Diagnostic;
+use aios_crds::{ClusterPolicySet, PolicySet, PolicySetStatus};
+use aios_proto::config::{PolicyConfig, PolicyScope};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use crate::{control::Kind, status::Stated};
+
+/// A kind of policy.
+pub trait Policy:
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+    const KIND: Kind;
+
+    fn compile(&self) -> Result<PolicyConfig, Vec<Diagnostic>>;
+
+    /// Labels of the namespaces that must obey; `None` for a namespace's own policy.
+    fn selector(&self) -> Option<&BTreeMap<String, String>>;
+
+    fn api(&self, client: Client, namespace: &str) -> Api<Self>;
+}
+
+impl Policy for PolicySet {
+    const KIND: Kind = Kind::Policy;
+
+    fn compile(&self) -> Result<PolicyConfig, Vec<Diagnostic>> {
+        let scope = PolicyScope::Namespace;
+        aios_compile::policy(&self.name_any(), scope, &self.spec.rules, &self.spec.review)
+    }
+
+    fn selector(&self) -> Option<&BTreeMap<String, String>> {
+        None
+    }
+
+    fn api(&self, client: Client, namespace: &str) -> Api<Self> {
+        Api::namespaced(client, namespace)
+    }
+}
+
+impl Policy for ClusterPolicySet {
+    const KIND: Kind = Kind::ClusterPolicy;
+
+    fn compile(&self) -> Result<PolicyConfig, Vec<Diagnostic>> {
+        let scope = PolicyScope::Cluster;
+        aios_compile::policy(&self.name_any(), scope, &self.spec.rules, &self.spec.review)
+    }
+
+    fn selector(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.spec.namespace_selector.match_labels)
+    }
+
+    fn api(&self, client: Client, _: &str) -> Api<Self> {
+        Api::all(client)
+    }
+}
+
+impl Stated for PolicySet {
+    type Status = PolicySetStatus;
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+}
+
+impl Stated for ClusterPolicySet {
+    type Status = PolicySetStatus;
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+}

@@ -1,0 +1,225 @@
+//! What only the leader does: watch, reconcile, serve the control stream.
+
+use std::sync::Arc;
+
+use aios_crds::{ClusterPolicySet, PolicySet};
+use aios_proto::control::control_server::ControlServer;
+use aios_runtime::admin::Health;
+use jiff::Timestamp;
+use kube::{
+    Client,
+    runtime::{
+        events::{Recorder, Reporter},
+        reflector::Store,
+    },
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::{
+    apply::Applier,
+    ca,
+    context::{Backoff, Context},
+    control::{Authenticator, ControlService, Hub, Index, Witness},
+    leader,
+    metrics::Metrics,
+    model, pipeline, policy,
+    process::{ProcessError, listen, serving},
+    run, runner,
+    settings::Settings,
+    status::StatusWriter,
+    tenant::{self, Board},
+    triggers::{Cell, Guarded, NamespaceMeta, Queue, Requests, Triggers},
+    watch::{self, Feeds, Stores},
+};
+
+/// Messages of many pipelines with their texts.
+const MAX_MESSAGE: usize = 64 << 20;
+
+/// Reading ends of one scope's queues.
+struct CellRequests {
+    models: Requests<Guarded<aios_crds::ModelDeployment>>,
+    policies: Requests<Guarded<PolicySet>>,
+    pipelines: Requests<Guarded<aios_crds::WritingPipeline>>,
+    runs: Requests<Guarded<aios_crds::WritingRun>>,
+}
+
+struct AllRequests {
+    cells: Vec<CellRequests>,
+    cluster_policies: Requests<Guarded<ClusterPolicySet>>,
+    tenants: Requests<NamespaceMeta>,
+}
+
+/// Leads until shutdown or until a part ends.
+pub async fn lead(
+    client: &Client,
+    settings: &Settings,
+    metrics: Metrics,
+    health: &Health,
+    shutdown: &CancellationToken,
+) -> Result<(), ProcessError> {
+    let now = Timestamp::now();
+    let authority = Arc::new(ca::load(client, &settings.namespace, now).await?);
+    let (triggers, requests) = queues(settings);
+    let start = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    let hub = Arc::new(Hub::new(Index::new(start), triggers.clone()));
+    let witness =
+        Arc::new(Witness::load(client.clone(), &settings.namespace, triggers.clone()).await?);
+
+    let mut feeds = Feeds::default();
+    let stores = Stores {
+        cells: settings
+            .scopes()
+            .iter()
+            .map(|scope| watch::cell(client, scope, &hub, &triggers, &mut feeds))
+            .collect(),
+        cluster: watch::cluster(client, &hub, &triggers, &mut feeds),
+    };
+    let applier = Applier::new(client.clone(), metrics.clone());
+    let reporter = Reporter {
+        controller: "aios-operator".into(),
+        instance: settings.pod_name.clone(),
+    };
+    let context = Arc::new(Context {
+        settings: settings.clone(),
+        statuses: StatusWriter::new(metrics.clone(), Recorder::new(client.clone(), reporter)),
+        applier,
+        hub: hub.clone(),
+        witness: witness.clone(),
+        authority: authority.clone(),
+        triggers,
+        stores,
+        board: Board::default(),
+        metrics: metrics.clone(),
+        backoff: Backoff::default(),
+    });
+
+    feeds.listed().await;
+    hub.listed();
+    let mut runners = start_all(&context, requests);
+
+    let service = ControlService {
+        hub,
+        authenticator: Arc::new(Authenticator::new(client.clone())),
+        witness,
+        metrics,
+        shutdown: shutdown.clone(),
+    };
+    let control = ControlServer::new(service)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE);
+    let app = Routes::new(control).prepare().into_axum_router();
+    let tls = serving::open(&authority, settings)?;
+    let listener = listen(settings.control_address).await?;
+    let server = aios_runtime::serve::serve(listener, app, Some(tls), shutdown.clone());
+    leader::mark(client, settings, true).await?;
+    health.set_ready(true, "");
+
+    tokio::pin!(server);
+    let mut renewal = tokio::time::interval(serving::RENEW);
+    renewal.reset();
+    loop {
+        tokio::select! {
+            ended = &mut server => {
+                // Streams have ended: nothing is left to do but to stop reconciling.
+                runners.shutdown().await;
+                return ended.map_err(|error| {
+                    ProcessError::Listen { address: settings.control_address, error }
+                });
+            }
+            _ = runners.join_next() => return Err(ProcessError::Ended("a reconciler")),
+            () = feeds.ended() => return Err(ProcessError::Ended("a watch")),
+            _ = renewal.tick() => serving::renew(&authority, settings)?,
+        }
+    }
+}
+
+fn queues(settings: &Settings) -> (Triggers, AllRequests) {
+    let (mut cells, mut reading) = (Vec::new(), Vec::new());
+    for scope in settings.scopes() {
+        let (models, model_requests) = Queue::new();
+        let (policies, policy_requests) = Queue::new();
+        let (pipelines, pipeline_requests) = Queue::new();
+        let (runs, run_requests) = Queue::new();
+        cells.push(Cell {
+            scope,
+            models,
+            policies,
+            pipelines,
+            runs,
+        });
+        reading.push(CellRequests {
+            models: model_requests,
+            policies: policy_requests,
+            pipelines: pipeline_requests,
+            runs: run_requests,
+        });
+    }
+    let (cluster_policies, cluster_requests) = Queue::new();
+    let (tenants, tenant_requests) = Queue::new();
+    let requests = AllRequests {
+        cells: reading,
+        cluster_policies: cluster_requests,
+        tenants: tenant_requests,
+    };
+    (Triggers::new(cells, cluster_policies, tenants), requests)
+}
+
+/// Starts one runner a kind and scope.
+fn start_all(context: &Arc<Context>, requests: AllRequests) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for (index, cell) in requests.cells.into_iter().enumerate() {
+        let Some(stores) = context.stores.cells.get(index) else {
+            continue;
+        };
+        let (models, policies) = (stores.models.clone(), stores.policies.clone());
+        let (pipelines, runs) = (stores.pipelines.clone(), stores.runs.clone());
+        let run_models = runner::run(
+            "ModelDeployment",
+            context.clone(),
+            models,
+            cell.models,
+            model::reconcile,
+        );
+        tasks.spawn(run_models);
+        tasks.spawn(runner::run(
+            "PolicySet",
+            context.clone(),
+            policies,
+            cell.policies,
+            policy::reconcile::<PolicySet>,
+        ));
+        tasks.spawn(runner::run(
+            "WritingPipeline",
+            context.clone(),
+            pipelines,
+            cell.pipelines,
+            pipeline::reconcile,
+        ));
+        tasks.spawn(runner::run(
+            "WritingRun",
+            context.clone(),
+            runs,
+            cell.runs,
+            run::reconcile,
+        ));
+    }
+    let policies: Store<Guarded<ClusterPolicySet>> = context.stores.cluster.policies.clone();
+    tasks.spawn(runner::run(
+        "ClusterPolicySet",
+        context.clone(),
+        policies,
+        requests.cluster_policies,
+        policy::reconcile::<ClusterPolicySet>,
+    ));
+    let namespaces = context.stores.cluster.namespaces.clone();
+    tasks.spawn(runner::run(
+        "Tenant",
+        context.clone(),
+        namespaces,
+        requests.tenants,
+        tenant::reconcile,
+    ));
+    tasks
+}

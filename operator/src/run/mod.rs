@@ -1,0 +1,105 @@
+//! A WritingRun becomes a Job whose workers lease items from the namespace's gateway. Rooms: fetch,
+//! validate, build, apply, status.
+
+mod apply;
+mod build;
+mod fetch;
+mod status;
+mod validate;
+
+use std::{sync::Arc, time::Duration};
+
+use aios_crds::{WritingRun, WritingRunStatus};
+use aios_proto::{
+    config::{Owner, pack},
+    control::ItemKind,
+};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt, runtime::controller::Action};
+
+use crate::{
+    context::{Context, next_look},
+    control::{Broken, Key, Kind},
+    error::{Error, Result},
+    invalid,
+    triggers::Guarded,
+};
+
+/// Offers a run to the gateway, gives it workers once it is accepted, and tells how it goes.
+pub async fn reconcile(object: Arc<Guarded<WritingRun>>, context: Arc<Context>) -> Result<Action> {
+    let run = match &object.0 {
+        Ok(run) if run.metadata.deletion_timestamp.is_some() => return Ok(Action::await_change()),
+        Ok(run) => run,
+        Err(unreadable) => return invalid::tell(&context, Kind::Run, unreadable).await,
+    };
+    let namespace = run.namespace().unwrap_or_default();
+    let (observed, error) = pass(run, &namespace, &context).await;
+    let now = Timestamp::now();
+    let status = status::status(run, observed.as_ref(), error.as_ref(), now);
+    let api = Api::namespaced(context.applier.client(), &namespace);
+    let due = context.statuses.write(&api, run, &status).await?;
+    if let Some(error) = error {
+        return Err(error);
+    }
+    let expiry = expiry(run, &status, now);
+    if expiry == Some(Duration::ZERO) {
+        let uid = run.uid().unwrap_or_default();
+        context
+            .applier
+            .delete::<WritingRun>(&namespace, &run.name_any(), &uid)
+            .await?;
+        return Ok(Action::await_change());
+    }
+    let arriving = observed.and_then(|observed| observed.look_again());
+    Ok(next_look([due, expiry, arriving]))
+}
+
+async fn pass(
+    run: &WritingRun,
+    namespace: &str,
+    context: &Context,
+) -> (Option<status::Observed>, Option<Error>) {
+    let found = match fetch::fetch(run, namespace, context).await {
+        Ok(found) => found,
+        Err(error) => return (None, Some(error)),
+    };
+    let (name, uid) = (run.name_any(), run.uid().unwrap_or_default());
+    let config = match validate::validate(run, found.pipeline.as_ref(), Timestamp::now()) {
+        Ok(config) => config,
+        Err(flaw) => {
+            let key = Key::new(Kind::Run, &name);
+            let broken = Broken {
+                uid: &uid,
+                was_good: false,
+                selector: None,
+            };
+            context
+                .hub
+                .change(|index| index.keep(namespace, &key, broken));
+            return (Some(status::Observed::flawed(flaw, found)), None);
+        }
+    };
+    let owner = Owner {
+        name,
+        uid,
+        generation: run.metadata.generation.unwrap_or_default(),
+    };
+    match pack(ItemKind::Run, owner, &config) {
+        Ok(item) => context
+            .hub
+            .change(|index| index.apply(namespace, Kind::Run, item)),
+        Err(error) => return (None, Some(error.into())),
+    }
+    match apply::apply(run, namespace, context, &found).await {
+        Ok(job) => (Some(status::Observed::of(found.report, job)), None),
+        Err(error) => (None, Some(error)),
+    }
+}
+
+/// Time until a finished run is deleted; zero once it is due.
+fn expiry(run: &WritingRun, status: &WritingRunStatus, now: Timestamp) -> Option<Duration> {
+    let ttl = u64::try_from(run.spec.ttl_seconds_after_finished?).ok()?;
+    let finished = status.completion_time.as_ref()?.0;
+    let age = Duration::try_from(now.duration_since(finished)).unwrap_or_default();
+    Some(Duration::from_secs(ttl).saturating_sub(age))
+}

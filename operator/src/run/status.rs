@@ -1,0 +1,270 @@
+//! A run's status, from what gateway and Job said. Pure.
+
+use std::time::Duration;
+
+use aios_crds::{ConditionType, Reason, WritingRun, WritingRunStatus, writing_run::ItemCounts};
+use aios_proto::control::RunReport;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::batch::v1::Job,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
+
+use crate::{
+    conditions::{Fact, State, is_true, summarize, whole_seconds, with_failure, write},
+    diagnostics::text,
+    error::Error,
+    run::{apply::ended, fetch::Found, validate::Flaw},
+    status::{Stated, Status},
+};
+
+/// What a pass saw.
+pub struct Observed {
+    pub flaw: Option<Flaw>,
+    pub report: Option<RunReport>,
+    pub job: Option<Job>,
+}
+
+impl Observed {
+    pub fn of(report: Option<RunReport>, job: Option<Job>) -> Self {
+        Self {
+            flaw: None,
+            report,
+            job,
+        }
+    }
+
+    pub fn flawed(flaw: Flaw, found: Found) -> Self {
+        Self {
+            flaw: Some(flaw),
+            report: found.report,
+            job: found.job,
+        }
+    }
+
+    pub fn look_again(&self) -> Option<Duration> {
+        match &self.flaw {
+            Some(Flaw::NoPipeline { arriving, .. }) => *arriving,
+            _ => None,
+        }
+    }
+}
+
+/// Items that are neither published nor refused nor waiting.
+pub fn open_items(report: &RunReport) -> i64 {
+    report.accepted - report.published - report.refused - report.waiting
+}
+
+pub fn status(
+    run: &WritingRun,
+    observed: Option<&Observed>,
+    error: Option<&Error>,
+    now: Timestamp,
+) -> WritingRunStatus {
+    let before = run.status.clone().unwrap_or_default();
+    let generation = run.metadata.generation.unwrap_or_default();
+    let facts = match (observed, error) {
+        (Some(observed), None) => facts(run, &before, observed),
+        (_, error) => {
+            let message = error.map(ToString::to_string).unwrap_or_default();
+            let failure = Fact::no(ConditionType::Drafted, Reason::ApiError, message);
+            with_failure(&before.conditions, failure)
+        }
+    };
+    let conditions = write(named(summarize(facts)), &before.conditions, generation, now);
+    let finished = is_true(&conditions, ConditionType::Finished, None);
+    let mut after = WritingRunStatus {
+        observed_generation: generation,
+        conditions,
+        ..before
+    };
+    if let Some(observed) = observed {
+        if let Some(report) = &observed.report {
+            after.items = counts(report);
+        }
+        let started = observed
+            .job
+            .as_ref()
+            .and_then(|job| job.status.as_ref()?.start_time.clone());
+        after.start_time = after.start_time.or(started);
+    }
+    if finished && after.completion_time.is_none() {
+        after.completion_time = Some(Time(whole_seconds(now)));
+    }
+    after
+}
+
+/// Ready of a run that ended says how it ended.
+fn named(mut facts: Vec<Fact>) -> Vec<Fact> {
+    let end = facts
+        .iter()
+        .find(|f| f.kind == ConditionType::Finished && f.state == State::True);
+    let end = end.map(|fact| (fact.reason, fact.message.clone()));
+    let ready = facts
+        .iter_mut()
+        .find(|f| f.kind == ConditionType::Ready && f.state == State::True);
+    if let (Some((reason, message)), Some(ready)) = (end, ready) {
+        ready.reason = reason;
+        ready.message = message;
+    }
+    facts
+}
+
+fn counts(report: &RunReport) -> ItemCounts {
+    ItemCounts {
+        accepted: report.accepted,
+        drafted: report.drafted,
+        published: report.published,
+        refused: report.refused,
+        waiting: report.waiting,
+    }
+}
+
+fn facts(run: &WritingRun, before: &WritingRunStatus, observed: &Observed) -> Vec<Fact> {
+    use ConditionType::{Drafted, Finished, Succeeded};
+    // A run that ended stays ended, also when a person sends an item back.
+    let ended_before = is_true(&before.conditions, Finished, None);
+    if !ended_before && let Some(hindrance) = hindrance(run, observed) {
+        return [Drafted, Finished, Succeeded]
+            .into_iter()
+            .map(|kind| match kind {
+                Drafted => Fact {
+                    kind,
+                    ..hindrance.clone()
+                },
+                _ => Fact::pending(kind, hindrance.reason, hindrance.message.clone()),
+            })
+            .collect();
+    }
+    let Some(report) = &observed.report else {
+        // The gateway has not spoken since this operator leads: what was known stays.
+        return with_failure(&before.conditions, kept(before));
+    };
+    let open = open_items(report);
+    let job = observed.job.as_ref().map(ended);
+    let failed = open > 0 && job == Some(Some(false));
+    let progress = format!(
+        "{} accepted: {} published, {} refused, {} waiting, {open} under way",
+        report.accepted, report.published, report.refused, report.waiting
+    );
+    // Workers end once nothing is left for them; until then items may still be coming in.
+    let finished = ended_before || failed || (open <= 0 && job != Some(None));
+    let drafted = report.drafted.max(report.accepted - open) >= report.accepted;
+    let end = match (failed, report.waiting > 0) {
+        (true, _) => Reason::ItemsFailed,
+        (false, true) => Reason::Waiting,
+        (false, false) => Reason::Completed,
+    };
+    vec![
+        match (drafted, failed) {
+            (true, _) => Fact::yes(Drafted, Reason::Completed, "every item is past its draft"),
+            (false, true) => Fact::no(Drafted, Reason::ItemsFailed, progress.clone()),
+            (false, false) => Fact::pending(Drafted, Reason::Running, progress.clone()),
+        },
+        if finished {
+            Fact::yes(Finished, end, progress.clone())
+        } else {
+            Fact::pending(Finished, Reason::Running, progress.clone())
+        },
+        match (finished, failed) {
+            (_, true) => Fact::no(Succeeded, Reason::ItemsFailed, progress),
+            (true, false) => Fact::yes(Succeeded, end, progress),
+            (false, false) => Fact::pending(Succeeded, Reason::Running, progress),
+        },
+    ]
+}
+
+/// Why the run cannot go on, or cannot begin.
+fn hindrance(run: &WritingRun, observed: &Observed) -> Option<Fact> {
+    let kind = ConditionType::Drafted;
+    match &observed.flaw {
+        Some(Flaw::Invalid(diagnostics)) => {
+            return Some(Fact::no(kind, Reason::InvalidSpec, text(diagnostics)));
+        }
+        Some(Flaw::NoPipeline { name, arriving }) => {
+            let message = format!("WritingPipeline `{name}` does not exist: create it");
+            let (no, pending) = (Fact::no, Fact::pending);
+            let state = if arriving.is_some() { pending } else { no };
+            return Some(state(kind, Reason::ReferenceNotFound, message));
+        }
+        None => {}
+    }
+    match &observed.report {
+        Some(report) if !report.error.is_empty() => {
+            Some(Fact::no(kind, Reason::Refused, report.error.as_str()))
+        }
+        Some(report) if accepted(run, report) && open_items(report) <= 0 => None,
+        _ if run.spec.suspend => Some(Fact::pending(
+            kind,
+            Reason::Suspended,
+            "held back by spec.suspend",
+        )),
+        Some(report) if !accepted(run, report) => Some(Fact::pending(
+            kind,
+            Reason::Progressing,
+            "the gateway is accepting the run",
+        )),
+        None if observed.job.is_none() => {
+            let message = "the gateway has not accepted the run yet";
+            Some(Fact::pending(kind, Reason::Progressing, message))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the gateway has taken every item that the run is known to have.
+pub fn accepted(run: &WritingRun, report: &RunReport) -> bool {
+    let pointers = run.spec.input.pointers.as_ref().map_or(1, Vec::len);
+    usize::try_from(report.accepted).unwrap_or_default() >= pointers.max(1)
+}
+
+/// The Drafted fact as it was.
+fn kept(before: &WritingRunStatus) -> Fact {
+    let drafted = is_true(&before.conditions, ConditionType::Drafted, None);
+    if drafted {
+        let message = "every item is past its draft";
+        return Fact::yes(ConditionType::Drafted, Reason::Completed, message);
+    }
+    Fact::pending(
+        ConditionType::Drafted,
+        Reason::Running,
+        "the gateway has not reported yet",
+    )
+}
+
+impl Status for WritingRunStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    /// Messages count items: they move with the numbers.
+    fn without_numbers(&self) -> Self {
+        let mut conditions = self.conditions.clone();
+        for condition in &mut conditions {
+            if condition.status != "False" {
+                condition.message.clear();
+            }
+        }
+        Self {
+            items: ItemCounts::default(),
+            conditions,
+            ..self.clone()
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        let items = &self.items;
+        items.published + items.refused + items.waiting >= items.accepted
+    }
+}
+
+impl Stated for WritingRun {
+    type Status = WritingRunStatus;
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use aios_crds::{ConditionType, WritingRun, WritingRunStatus};
+use aios_proto::control::RunReport;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::json;
+
+use super::{Observed, status};
+use crate::{conditions::find, run::validate::Flaw, testing};
+
+fn report(published: i64, refused: i64, waiting: i64) -> RunReport {
+    let drafted = published + refused + waiting;
+    RunReport {
+        accepted: 10,
+        drafted,
+        published,
+        refused,
+        waiting,
+        ..RunReport::default()
+    }
+}
+
+fn job(condition: &str) -> Job {
+    serde_json::from_value(json!({"metadata": {"name": "batch"}, "status": {
+        "startTime": "2026-01-01T00:00:00Z",
+        "conditions": [{"type": condition, "status": "True"}]}}))
+    .unwrap()
+}
+
+fn seen(run: &WritingRun, report: Option<RunReport>, job: Option<Job>) -> WritingRunStatus {
+    status(
+        run,
+        Some(&Observed::of(report, job)),
+        None,
+        Timestamp::UNIX_EPOCH,
+    )
+}
+
+fn says(status: &WritingRunStatus, kind: ConditionType) -> String {
+    let condition = find(&status.conditions, kind).unwrap();
+    format!("{}/{}", condition.status, condition.reason)
+}
+
+#[test]
+fn a_run_under_way_is_running() {
+    let status = seen(&testing::run(false), Some(report(3, 1, 0)), None);
+    for kind in [
+        ConditionType::Drafted,
+        ConditionType::Finished,
+        ConditionType::Succeeded,
+    ] {
+        assert_eq!(says(&status, kind), "Unknown/Running");
+    }
+    assert_eq!((status.items.accepted, status.items.published), (10, 3));
+    assert!(status.completion_time.is_none());
+}
+
+#[test]
+fn a_run_whose_items_ended_is_completed() {
+    let status = seen(
+        &testing::run(false),
+        Some(report(8, 2, 0)),
+        Some(job("Complete")),
+    );
+    assert_eq!(says(&status, ConditionType::Drafted), "True/Completed");
+    assert_eq!(says(&status, ConditionType::Finished), "True/Completed");
+    assert_eq!(says(&status, ConditionType::Succeeded), "True/Completed");
+    assert_eq!(says(&status, ConditionType::Ready), "True/Completed");
+    assert!(status.completion_time.is_some() && status.start_time.is_some());
+}
+
+#[test]
+fn items_that_wait_for_a_person_do_not_hold_the_run() {
+    let status = seen(
+        &testing::run(false),
+        Some(report(5, 1, 4)),
+        Some(job("Complete")),
+    );
+    assert_eq!(says(&status, ConditionType::Finished), "True/Waiting");
+    assert_eq!(says(&status, ConditionType::Ready), "True/Waiting");
+}
+
+#[test]
+fn a_failed_job_with_open_items_finished_without_success() {
+    let status = seen(
+        &testing::run(false),
+        Some(report(5, 1, 0)),
+        Some(job("Failed")),
+    );
+    assert_eq!(says(&status, ConditionType::Finished), "True/ItemsFailed");
+    assert_eq!(says(&status, ConditionType::Succeeded), "False/ItemsFailed");
+    assert_eq!(says(&status, ConditionType::Stalled), "True/ItemsFailed");
+}
+
+#[test]
+fn an_item_sent_back_by_a_person_does_not_reopen_the_run() {
+    let mut run = testing::run(false);
+    run.status = Some(seen(&run, Some(report(5, 1, 4)), Some(job("Complete"))));
+    let status = seen(&run, Some(report(5, 1, 3)), Some(job("Complete")));
+    assert_eq!(says(&status, ConditionType::Finished), "True/Waiting");
+}
+
+#[test]
+fn a_run_of_a_missing_pipeline_stalls_once_it_had_time_to_arrive() {
+    let flawed = |arriving| {
+        let flaw = Flaw::NoPipeline {
+            name: "mail".into(),
+            arriving,
+        };
+        let observed = Observed {
+            flaw: Some(flaw),
+            report: None,
+            job: None,
+        };
+        status(
+            &testing::run(false),
+            Some(&observed),
+            None,
+            Timestamp::UNIX_EPOCH,
+        )
+    };
+    let young = flawed(Some(Duration::from_secs(5)));
+    assert_eq!(
+        says(&young, ConditionType::Ready),
+        "Unknown/ReferenceNotFound"
+    );
+    let old = flawed(None);
+    assert_eq!(says(&old, ConditionType::Ready), "False/ReferenceNotFound");
+    assert_eq!(says(&old, ConditionType::Stalled), "True/ReferenceNotFound");
+}
+
+#[test]
+fn a_refusal_of_the_gateway_is_told() {
+    let refused = RunReport {
+        error: "nothing is uploaded".into(),
+        ..RunReport::default()
+    };
+    let status = seen(&testing::run(false), Some(refused), None);
+    assert_eq!(says(&status, ConditionType::Ready), "False/Refused");
+    assert_eq!(says(&status, ConditionType::Finished), "Unknown/Refused");
+}
+
+#[test]
+fn a_suspended_run_waits() {
+    let status = seen(&testing::run(true), Some(report(0, 0, 0)), None);
+    assert_eq!(says(&status, ConditionType::Ready), "Unknown/Suspended");
+}
+
+#[test]
+fn a_run_ends_with_its_workers() {
+    let job: Job =
+        serde_json::from_value(json!({"metadata": {"name": "batch"}, "status": {"active": 1}}))
+            .unwrap();
+    let status = seen(&testing::run(false), Some(report(8, 2, 0)), Some(job));
+    assert_eq!(says(&status, ConditionType::Finished), "Unknown/Running");
+    assert_eq!(says(&status, ConditionType::Drafted), "True/Completed");
+}
+
+#[test]
+fn a_run_that_is_still_being_accepted_is_not_finished() {
+    let none = RunReport::default();
+    let status = seen(&testing::run(false), Some(none), None);
+    assert_eq!(
+        says(&status, ConditionType::Finished),
+        "Unknown/Progressing"
+    );
+}
+
+#[test]
+fn a_new_leader_leaves_a_finished_run_as_it_was() {
+    let mut run = testing::run(false);
+    let before = seen(&run, Some(report(8, 2, 0)), Some(job("Complete")));
+    run.status = Some(before.clone());
+    let after = seen(&run, None, Some(job("Complete")));
+    assert_eq!(after, before);
+}

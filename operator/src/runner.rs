@@ -1,0 +1,90 @@
+//! Runs one kind's reconciler over its queue: doubles dropped, concurrency bounded, failures
+//! tried again with back-off, every pass measured.
+
+use std::{
+    fmt::Debug,
+    hash::Hash,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt, StreamExt};
+use kube::{
+    Resource, ResourceExt,
+    runtime::{
+        controller::{self, Action, applier},
+        reflector::{ObjectRef, Store},
+    },
+};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    triggers::Requests,
+};
+
+/// Runs until the queue closes.
+pub async fn run<K, F, Fut>(
+    kind: &'static str,
+    context: Arc<Context>,
+    store: Store<K>,
+    requests: Requests<K>,
+    reconcile: F,
+) where
+    K: Resource + Clone + Debug + Send + Sync + 'static,
+    K::DynamicType: Debug + Eq + Hash + Clone + Default + Unpin + Send + Sync,
+    F: Fn(Arc<K>, Arc<Context>) -> Fut,
+    Fut: Future<Output = Result<Action>> + Send + 'static,
+{
+    let queue =
+        UnboundedReceiverStream::new(requests).map(Ok::<ObjectRef<K>, std::convert::Infallible>);
+    let config = controller::Config::default()
+        .debounce(Duration::from_millis(5))
+        .concurrency(context.settings.concurrency);
+    let measured = |object: Arc<K>, context: Arc<Context>| {
+        let key = key(kind, object.as_ref());
+        let pass = reconcile(object, context.clone());
+        async move {
+            let started = Instant::now();
+            let result = pass.await;
+            let outcome = match &result {
+                Ok(_) => "ok",
+                Err(error) => error.class().as_str(),
+            };
+            context.metrics.reconciled(kind, outcome, started.elapsed());
+            if result.is_ok() {
+                context.backoff.succeeded(&key);
+            }
+            result
+        }
+        .boxed()
+    };
+    let failed = |object: Arc<K>, error: &Error, context: Arc<Context>| {
+        let delay = context
+            .backoff
+            .failed(&key(kind, object.as_ref()), rand::random());
+        tracing::warn!(kind, object = object.name_any(), namespace = object.namespace(), %error,
+            retry = ?delay, "reconcile failed");
+        Action::requeue(delay)
+    };
+    applier(measured, failed, context.clone(), store, queue, config)
+        .for_each(|ended| {
+            // An object that is gone was queued by its own deletion: nothing is left to do for it.
+            if let Err(controller::Error::ObjectNotFound(gone)) = ended {
+                context
+                    .backoff
+                    .succeeded(&key_of(kind, gone.namespace.as_deref(), &gone.name));
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+fn key<K: Resource>(kind: &str, object: &K) -> String {
+    key_of(kind, object.meta().namespace.as_deref(), &object.name_any())
+}
+
+fn key_of(kind: &str, namespace: Option<&str>, name: &str) -> String {
+    format!("{kind}/{}/{name}", namespace.unwrap_or_default())
+}

@@ -1,0 +1,74 @@
+//! What the platform sets: flags of the process, each also an environment variable.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use crate::{names::OPERATOR, triggers::Scope};
+
+/// Reads AIOS kinds, writes Kubernetes objects, serves configuration and writes status.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(version)]
+pub struct Settings {
+    /// Namespace of the operator itself: its CA, Lease and witnessed heads.
+    #[arg(long, env = "AIOS_OPERATOR_NAMESPACE", default_value = "aios-system")]
+    pub namespace: String,
+    /// Name of this pod: the identity in the Lease, and what the leader labels.
+    #[arg(long, env = "AIOS_POD_NAME")]
+    pub pod_name: Option<String>,
+    /// Namespaces to serve; all when left out.
+    #[arg(long, env = "AIOS_WATCH_NAMESPACES", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+    /// Image with `pipeline`: gateways and workers.
+    #[arg(long, env = "AIOS_IMAGE_PIPELINE")]
+    pub image_pipeline: String,
+    /// Image with `inference-sidecar`: egress, ingress and prefetch.
+    #[arg(long, env = "AIOS_IMAGE_SIDECAR")]
+    pub image_sidecar: String,
+    /// Image with llama.cpp's `llama-server`, where a ModelDeployment names none.
+    #[arg(long, env = "AIOS_IMAGE_LLAMA_CPP")]
+    pub image_llama_cpp: String,
+    /// Pull policy of every image.
+    #[arg(long, env = "AIOS_IMAGE_PULL_POLICY", default_value = "IfNotPresent")]
+    pub image_pull_policy: String,
+    /// Storage class of gateways' volumes; the cluster's default when left out.
+    #[arg(long, env = "AIOS_GATEWAY_STORAGE_CLASS")]
+    pub gateway_storage_class: Option<String>,
+    /// Size of gateways' volumes.
+    #[arg(long, env = "AIOS_GATEWAY_STORAGE_SIZE", default_value = "1Gi")]
+    pub gateway_storage_size: String,
+    /// Where data planes attach.
+    #[arg(long, env = "AIOS_CONTROL_ADDRESS", default_value = "0.0.0.0:8443")]
+    pub control_address: SocketAddr,
+    /// Health and metrics.
+    #[arg(long, env = "AIOS_ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
+    pub admin_address: SocketAddr,
+    /// Writable folder for the serving certificate.
+    #[arg(long, env = "AIOS_TLS_DIR", default_value = "/tmp")]
+    pub tls_dir: PathBuf,
+    /// Objects of one kind that are reconciled at once.
+    #[arg(long, env = "AIOS_CONCURRENCY", default_value_t = 16)]
+    pub concurrency: u16,
+}
+
+impl Settings {
+    /// One scope for all namespaces, or one for each that is named.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let named = self.watch_namespaces.iter().filter(|name| !name.is_empty());
+        let scopes: Vec<Scope> = named.map(|name| Scope::Namespace(name.clone())).collect();
+        if scopes.is_empty() {
+            vec![Scope::All]
+        } else {
+            scopes
+        }
+    }
+
+    /// Where data planes find the control service.
+    pub fn operator_uri(&self) -> String {
+        format!("https://{OPERATOR}.{}.svc:8443", self.namespace)
+    }
+
+    pub fn identity(&self) -> String {
+        self.pod_name
+            .clone()
+            .unwrap_or_else(|| format!("{OPERATOR}-{}", std::process::id()))
+    }
+}

@@ -1,0 +1,199 @@
+//! Writes statuses: only when something changed, coarse where numbers move, with an event at each
+//! change of Ready.
+
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use aios_crds::ConditionType;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::events::{Event, EventType, Recorder},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::{
+    coarse::{Decision, Moment, decide},
+    conditions::find,
+    error::{Error, Result, Verb},
+    metrics::Metrics,
+    names::FIELD_MANAGER,
+};
+
+/// Entries of the ledger before old ones are dropped.
+const KEPT: usize = 1024;
+const OLD: Duration = Duration::from_mins(2);
+
+/// The parts of a status that all kinds have.
+pub trait Status: Clone + PartialEq + Serialize {
+    fn conditions(&self) -> &[Condition];
+    /// The same status with its numbers at rest, to tell whether anything else changed.
+    fn without_numbers(&self) -> Self;
+    /// Whether no number will move by itself.
+    fn is_settled(&self) -> bool;
+}
+
+/// A kind with a status, by its API.
+pub trait Stated: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned {
+    type Status: Status;
+    fn status(&self) -> Option<&Self::Status>;
+}
+
+/// Remembers when each object's numbers moved and were written.
+#[derive(Default)]
+pub struct Ledger(Mutex<HashMap<String, Entry>>);
+
+struct Entry {
+    written: Option<Instant>,
+    moved: Instant,
+    /// The status last computed, to see numbers move.
+    seen: u64,
+}
+
+/// Writes statuses of any kind.
+pub struct StatusWriter {
+    metrics: Metrics,
+    recorder: Recorder,
+    ledger: Ledger,
+}
+
+impl StatusWriter {
+    pub fn new(metrics: Metrics, recorder: Recorder) -> Self {
+        Self {
+            metrics,
+            recorder,
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// Writes the status if it is due; else the time after which it will be.
+    pub async fn write<K: Stated>(
+        &self,
+        api: &Api<K>,
+        object: &K,
+        status: &K::Status,
+    ) -> Result<Option<Duration>> {
+        let before = object.status();
+        let facts_changed =
+            before.is_none_or(|before| before.without_numbers() != status.without_numbers());
+        let uid = object.uid().unwrap_or_default();
+        let numbers_changed = before != Some(status);
+        let (since_write, since_move) = self.ledger.note(&uid, fingerprint(status)?);
+        let settled = status.is_settled();
+        match decide(Moment {
+            facts_changed,
+            numbers_changed,
+            settled,
+            since_write,
+            since_move,
+        }) {
+            Decision::Nothing => Ok(None),
+            Decision::Wait(left) => Ok(Some(left)),
+            Decision::Write => {
+                self.patch(api, object, status).await?;
+                self.ledger.wrote(&uid);
+                self.tell(object, before.map(Status::conditions), status.conditions())
+                    .await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The uid is a precondition: the status of a deleted object never lands on its successor.
+    async fn patch<K: Stated>(&self, api: &Api<K>, object: &K, status: &K::Status) -> Result<()> {
+        let name = object.name_any();
+        let patch: Value = json!({
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
+            "metadata": {"name": name, "uid": object.uid()},
+            "status": status,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patched = api
+            .patch_status(&name, &params, &Patch::Apply(&patch))
+            .await;
+        self.metrics.requested(Verb::Status, patched.is_ok());
+        match patched {
+            Ok(_) => Ok(()),
+            // Deleted meanwhile.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(error) => Err(Error::api(Verb::Status, &K::kind(&()), &name, error)),
+        }
+    }
+
+    /// Best effort: a lost event loses nothing that the status does not say.
+    async fn tell<K: Stated>(&self, object: &K, before: Option<&[Condition]>, after: &[Condition]) {
+        let Some(event) = transition(before.unwrap_or_default(), after) else {
+            return;
+        };
+        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+            tracing::debug!(%error, "event");
+        }
+    }
+}
+
+/// The event of a change of Ready, if it changed.
+fn transition(before: &[Condition], after: &[Condition]) -> Option<Event> {
+    let ready = find(after, ConditionType::Ready)?;
+    let was = find(before, ConditionType::Ready);
+    if was.is_some_and(|was| was.status == ready.status && was.reason == ready.reason) {
+        return None;
+    }
+    let type_ = if ready.status == "False" {
+        EventType::Warning
+    } else {
+        EventType::Normal
+    };
+    Some(Event {
+        type_,
+        reason: ready.reason.clone(),
+        note: Some(ready.message.clone()),
+        action: "Reconcile".into(),
+        secondary: None,
+    })
+}
+
+fn fingerprint<S: Serialize>(status: &S) -> Result<u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_vec(status)?.hash(&mut hasher);
+    Ok(hasher.finish())
+}
+
+impl Ledger {
+    /// Time since the last write, and since the numbers moved.
+    fn note(&self, uid: &str, seen: u64) -> (Option<Duration>, Duration) {
+        let now = Instant::now();
+        let mut entries = self.lock();
+        if entries.len() > KEPT {
+            // An old entry says no more than none.
+            entries.retain(|_, entry| now - entry.written.unwrap_or(entry.moved) < OLD);
+        }
+        let entry = entries.entry(uid.to_owned()).or_insert(Entry {
+            written: None,
+            moved: now,
+            seen,
+        });
+        if entry.seen != seen {
+            entry.seen = seen;
+            entry.moved = now;
+        }
+        (entry.written.map(|at| now - at), now - entry.moved)
+    }
+
+    fn wrote(&self, uid: &str) {
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.written = Some(Instant::now());
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

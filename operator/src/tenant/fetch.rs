@@ -1,0 +1,59 @@
+//! The only reads: pipelines and models from the watches, Secrets and the gateway from the server.
+
+use aios_crds::{ModelDeployment, WritingPipeline};
+use aios_proto::control::Snapshot;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, Secret},
+};
+
+use crate::{
+    context::Context,
+    error::Result,
+    names::{BOOTSTRAP, CLIENT_TLS, GATEWAY, GATEWAY_TLS},
+};
+
+pub struct Found {
+    pub pipelines: Vec<WritingPipeline>,
+    pub models: Vec<ModelDeployment>,
+    /// What is offered, once it is complete.
+    pub offered: Option<Snapshot>,
+    /// The configuration to start with, as it was written last.
+    pub bootstrap: Option<ConfigMap>,
+    pub client: Option<Secret>,
+    pub serving: Option<Secret>,
+    pub gateway: Option<StatefulSet>,
+}
+
+pub async fn fetch(namespace: &str, context: &Context) -> Result<Found> {
+    let pipelines = context.stores.pipelines(namespace);
+    let models = context.stores.models(namespace);
+    let offered = context.hub.read(|index| index.bootstrap(namespace));
+    let (mut bootstrap, mut client, mut serving, mut gateway) = (None, None, None, None);
+    if !pipelines.is_empty() || !models.is_empty() {
+        bootstrap = context
+            .applier
+            .get::<ConfigMap>(namespace, BOOTSTRAP)
+            .await?;
+        client = context.applier.get::<Secret>(namespace, CLIENT_TLS).await?;
+    }
+    if !pipelines.is_empty() {
+        serving = context
+            .applier
+            .get::<Secret>(namespace, GATEWAY_TLS)
+            .await?;
+        gateway = context
+            .applier
+            .get::<StatefulSet>(namespace, GATEWAY)
+            .await?;
+    }
+    Ok(Found {
+        pipelines,
+        models,
+        offered,
+        bootstrap,
+        client,
+        serving,
+        gateway,
+    })
+}

@@ -1,0 +1,403 @@
+//! Watches of one scope: the four namespaced kinds in full, their children by metadata.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use aios_compile::references;
+use aios_crds::{ModelDeployment, PolicySet, WritingPipeline, WritingRun};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    batch::v1::Job,
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    rbac::v1::{Role, RoleBinding},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::NamespaceResourceScope,
+    runtime::{
+        reflector::{self, Store},
+        watcher,
+    },
+};
+use tokio::{sync::Notify, task::JoinSet};
+
+use crate::{
+    control::{Hub, Key, Kind},
+    names::{FIELD_MANAGER, LABEL_MANAGED_BY},
+    triggers::{Guarded, Scope, Triggers},
+    watch::{
+        CellStores, Children, Meta, Target,
+        feed::{Touch, Watched, feed},
+        of_child,
+        relations::of_pod,
+        valid,
+    },
+};
+
+/// Running watches, and whether all of them have listed once.
+#[derive(Default)]
+pub struct Feeds {
+    tasks: JoinSet<()>,
+    missing: Arc<AtomicUsize>,
+    complete: Arc<Notify>,
+}
+
+impl Feeds {
+    /// Starts a watch that calls what it is given after each list.
+    pub fn spawn<F>(&mut self, start: impl FnOnce(Box<dyn FnMut() + Send>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.missing.fetch_add(1, Ordering::SeqCst);
+        let (missing, complete) = (self.missing.clone(), self.complete.clone());
+        let mut first = true;
+        self.tasks.spawn(start(Box::new(move || {
+            if std::mem::take(&mut first) && missing.fetch_sub(1, Ordering::SeqCst) == 1 {
+                complete.notify_waiters();
+            }
+        })));
+    }
+
+    /// Waits until a watch ends, which none should.
+    pub async fn ended(&mut self) {
+        self.tasks.join_next().await;
+    }
+
+    /// Waits until every watch has listed once.
+    pub async fn listed(&self) {
+        let notified = self.complete.notified();
+        if self.missing.load(Ordering::SeqCst) > 0 {
+            notified.await;
+        }
+    }
+}
+
+/// What a change of an object means to others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// It came or went.
+    Existence,
+    Spec,
+    /// Status or metadata.
+    Other,
+}
+
+/// Starts the watches of one scope.
+pub fn cell(
+    client: &Client,
+    scope: &Scope,
+    hub: &Arc<Hub>,
+    triggers: &Triggers,
+    feeds: &mut Feeds,
+) -> CellStores {
+    let start = Start {
+        client,
+        scope,
+        hub,
+        triggers,
+    };
+    let (models, model_writer) = reflector::store();
+    let (policies, policy_writer) = reflector::store();
+    let (pipelines, pipeline_writer) = reflector::store();
+    let (runs, run_writer) = reflector::store();
+
+    let (queues, referrers) = (triggers.clone(), pipelines.clone());
+    start.kind::<ModelDeployment>(
+        feeds,
+        model_writer,
+        Kind::Model,
+        move |namespace, name, change| {
+            if change != Change::Other {
+                queues.model(namespace, name);
+            }
+            if change == Change::Existence {
+                queues.tenant(namespace);
+            }
+            let names = |spec: &references::References| spec.models.contains(name);
+            pipelines_that(&referrers, namespace, names, |name| {
+                queues.pipeline(namespace, name);
+            });
+        },
+    );
+    let (queues, referrers) = (triggers.clone(), pipelines.clone());
+    start.kind::<PolicySet>(
+        feeds,
+        policy_writer,
+        Kind::Policy,
+        move |namespace, name, change| {
+            if change != Change::Other {
+                queues.policy(namespace, name);
+            }
+            let names = |spec: &references::References| spec.policies.contains(name);
+            pipelines_that(&referrers, namespace, names, |name| {
+                queues.pipeline(namespace, name);
+            });
+        },
+    );
+    let (queues, referrers) = (triggers.clone(), runs.clone());
+    start.kind::<WritingPipeline>(
+        feeds,
+        pipeline_writer,
+        Kind::Pipeline,
+        move |namespace, name, change| {
+            if change == Change::Other {
+                return;
+            }
+            queues.pipeline(namespace, name);
+            queues.tenant(namespace);
+            runs_of(&referrers, namespace, name, |name| {
+                queues.run(namespace, name);
+            });
+        },
+    );
+    let queues = triggers.clone();
+    start.kind::<WritingRun>(
+        feeds,
+        run_writer,
+        Kind::Run,
+        move |namespace, name, change| {
+            if change != Change::Other {
+                queues.run(namespace, name);
+            }
+        },
+    );
+
+    let children = Children {
+        deployments: start.child::<Deployment>(feeds),
+        jobs: start.child::<Job>(feeds),
+        services: start.child::<Service>(feeds),
+        claims: start.child::<PersistentVolumeClaim>(feeds),
+    };
+    start.child::<ServiceAccount>(feeds);
+    start.secrets(feeds, models.clone());
+    start.child::<StatefulSet>(feeds);
+    start.child::<Role>(feeds);
+    start.child::<RoleBinding>(feeds);
+    start.child::<NetworkPolicy>(feeds);
+    start.config_maps(feeds, pipelines.clone());
+    start.pods(feeds);
+    CellStores {
+        scope: scope.clone(),
+        models,
+        policies,
+        pipelines,
+        runs,
+        children,
+    }
+}
+
+struct Start<'a> {
+    client: &'a Client,
+    scope: &'a Scope,
+    hub: &'a Arc<Hub>,
+    triggers: &'a Triggers,
+}
+
+impl Start<'_> {
+    /// A kind of ours. A deleted object leaves the index at once; everything else is its reconciler's.
+    fn kind<K>(
+        &self,
+        feeds: &mut Feeds,
+        writer: reflector::store::Writer<Guarded<K>>,
+        kind: Kind,
+        changed: impl Fn(&str, &str, Change) + Send + 'static,
+    ) where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Watched,
+        Guarded<K>: Watched + Resource<Scope = NamespaceResourceScope>,
+    {
+        let hub = self.hub.clone();
+        let touched = move |touch: Touch<Guarded<K>>| {
+            let object = match &touch {
+                Touch::Applied { now, .. } => now,
+                Touch::Deleted(gone) => gone,
+            };
+            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            let key = Key::new(kind, &name);
+            match &touch {
+                Touch::Applied { before: None, .. } => {
+                    hub.expect(&namespace, key);
+                    changed(&namespace, &name, Change::Existence);
+                }
+                Touch::Applied {
+                    before: Some(before),
+                    now,
+                } => {
+                    let (before, now) = (before.meta(), now.meta());
+                    let change = if before.uid != now.uid
+                        || before.deletion_timestamp != now.deletion_timestamp
+                    {
+                        Change::Existence
+                    } else if before.generation == now.generation {
+                        Change::Other
+                    } else {
+                        Change::Spec
+                    };
+                    changed(&namespace, &name, change);
+                }
+                Touch::Deleted(_) => {
+                    hub.change(|index| index.delete(&namespace, &key));
+                    changed(&namespace, &name, Change::Existence);
+                }
+            }
+        };
+        let api = self.api::<Guarded<K>>();
+        feeds.spawn(|listed| feed(api, watcher::Config::default(), writer, touched, listed));
+    }
+
+    /// A kind of children: whatever happens to one, its owner looks at it.
+    fn child<K>(&self, feeds: &mut Feeds) -> Store<Meta<K>>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Watched,
+    {
+        let (store, writer) = reflector::store();
+        let queues = self.triggers.clone();
+        let touched = move |touch: Touch<Meta<K>>| {
+            let (Touch::Applied { now: object, .. } | Touch::Deleted(object)) = touch;
+            to_owner(&queues, object.meta());
+        };
+        let config = watcher::Config::default().labels(&ours());
+        let api = self.api::<Meta<K>>();
+        feeds.spawn(|listed| feed(api, config, writer, touched, listed));
+        store
+    }
+
+    /// Secrets of ours, and those that models refer to. Only metadata: no value is held.
+    fn secrets(&self, feeds: &mut Feeds, models: Store<Guarded<ModelDeployment>>) {
+        let (_, writer) = reflector::store();
+        let queues = self.triggers.clone();
+        let touched = move |touch: Touch<Meta<Secret>>| {
+            let (Touch::Applied { now: object, .. } | Touch::Deleted(object)) = touch;
+            if to_owner(&queues, object.meta()) {
+                return;
+            }
+            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            for model in models.state() {
+                let refers = |spec: &aios_crds::ModelDeploymentSpec| {
+                    references::of_model(spec)
+                        .secrets
+                        .iter()
+                        .any(|(secret, _)| *secret == name)
+                };
+                if model.namespace().as_deref() == Some(&namespace)
+                    && valid(&model).is_some_and(|model| refers(&model.spec))
+                {
+                    queues.model(&namespace, &model.name_any());
+                }
+            }
+        };
+        let api = self.api::<Meta<Secret>>();
+        feeds.spawn(|listed| feed(api, watcher::Config::default(), writer, touched, listed));
+    }
+
+    /// ConfigMaps of ours, and those that pipelines refer to.
+    fn config_maps(&self, feeds: &mut Feeds, pipelines: Store<Guarded<WritingPipeline>>) {
+        let (_, writer) = reflector::store();
+        let queues = self.triggers.clone();
+        let touched = move |touch: Touch<Meta<ConfigMap>>| {
+            let (Touch::Applied { now: object, .. } | Touch::Deleted(object)) = touch;
+            if to_owner(&queues, object.meta()) {
+                return;
+            }
+            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            let names = |spec: &references::References| spec.config_maps.contains(&name);
+            pipelines_that(&pipelines, &namespace, names, |name| {
+                queues.pipeline(&namespace, name);
+            });
+        };
+        let api = self.api::<Meta<ConfigMap>>();
+        feeds.spawn(|listed| feed(api, watcher::Config::default(), writer, touched, listed));
+    }
+
+    /// Running pods of data planes: those that wait for a node or have ended enforce nothing.
+    fn pods(&self, feeds: &mut Feeds) {
+        let (_, writer) = reflector::store();
+        let hub = self.hub.clone();
+        let touched = move |touch: Touch<Meta<Pod>>| match touch {
+            Touch::Applied { before, now } => {
+                let known = before.is_some_and(|before| before.uid() == now.uid());
+                if let (false, Some(pod)) = (known, of_pod(now.meta(), Timestamp::now())) {
+                    hub.pod(&now.namespace().unwrap_or_default(), pod);
+                }
+            }
+            Touch::Deleted(gone) => {
+                if let Some(pod) = of_pod(gone.meta(), Timestamp::now()) {
+                    hub.pod_gone(&gone.namespace().unwrap_or_default(), &pod);
+                }
+            }
+        };
+        let config = watcher::Config::default()
+            .labels(&ours())
+            .fields("status.phase=Running");
+        let api = self.api::<Meta<Pod>>();
+        feeds.spawn(|listed| feed(api, config, writer, touched, listed));
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match self.scope {
+            Scope::All => Api::all(self.client.clone()),
+            Scope::Namespace(namespace) => Api::namespaced(self.client.clone(), namespace),
+        }
+    }
+}
+
+/// Whether the object is a child of ours; its owner is put into its queue.
+fn to_owner(
+    queues: &Triggers,
+    meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+) -> bool {
+    let Some(namespace) = meta.namespace.as_deref() else {
+        return false;
+    };
+    match of_child(meta) {
+        Some(Target::Model(name)) => queues.model(namespace, &name),
+        Some(Target::Run(name)) => queues.run(namespace, &name),
+        Some(Target::Tenant) => queues.tenant(namespace),
+        None => return false,
+    }
+    true
+}
+
+fn pipelines_that(
+    pipelines: &Store<Guarded<WritingPipeline>>,
+    namespace: &str,
+    refer: impl Fn(&references::References) -> bool,
+    mut queue: impl FnMut(&str),
+) {
+    for guarded in pipelines.state() {
+        let Some(pipeline) = valid(&guarded) else {
+            continue;
+        };
+        if pipeline.namespace().as_deref() == Some(namespace)
+            && refer(&references::of_pipeline(&pipeline.spec))
+        {
+            queue(&pipeline.name_any());
+        }
+    }
+}
+
+fn runs_of(
+    runs: &Store<Guarded<WritingRun>>,
+    namespace: &str,
+    pipeline: &str,
+    mut queue: impl FnMut(&str),
+) {
+    for guarded in runs.state() {
+        if let Some(run) = valid(&guarded)
+            && run.namespace().as_deref() == Some(namespace)
+            && run.spec.pipeline_ref.name == pipeline
+        {
+            queue(&run.name_any());
+        }
+    }
+}
+
+fn ours() -> String {
+    format!("{LABEL_MANAGED_BY}={FIELD_MANAGER}")
+}

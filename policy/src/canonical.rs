@@ -1,0 +1,146 @@
+//! The canonical form of a policy: what it says, without defaults, spelling or order that mean
+//! nothing. Its digest names a behaviour.
+
+use aios_crds::policy_set::{Review, Rule};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::digest::{Canonical, Digest};
+
+/// Lists that are sets.
+const SETS: [&str; 5] = ["parts", "list", "detect", "allowVariables", "allow"];
+/// Fields and the values they have when left out.
+const DEFAULTS: [(&str, &str); 3] = [
+    ("onError", "Closed"),
+    ("match", "Word"),
+    ("when", "Flagged"),
+];
+
+/// SHA-256 over the fields `aios.dev/policy/v1`, the canonical JSON of every rule in order, and of
+/// the review.
+pub(crate) fn digest(rules: &[Rule], review: &Review) -> Digest {
+    let rules = rules
+        .iter()
+        .fold(Canonical::new("aios.dev/policy/v1"), |digest, rule| {
+            digest.field(canonical(rule).as_bytes())
+        });
+    rules.field(canonical(review).as_bytes()).finish()
+}
+
+fn canonical(value: &impl Serialize) -> String {
+    // The schema types have text keys and no maps of their own making: this cannot fail.
+    let value = serde_json::to_value(value).unwrap_or_default();
+    let mut out = String::new();
+    write(&value, &mut out);
+    out
+}
+
+/// JSON with sorted keys and no white space, nulls, empty collections and defaults left out.
+fn write(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let mut kept: Vec<_> = fields
+                .iter()
+                .filter(|(name, value)| says(name, value))
+                .collect();
+            kept.sort_unstable_by_key(|(name, _)| *name);
+            joined(('{', '}'), kept, out, |(name, value), out| {
+                write(&Value::String(name.clone()), out);
+                out.push(':');
+                if SETS.contains(&name.as_str()) {
+                    write_set(value, out);
+                } else {
+                    write(value, out);
+                }
+            });
+        }
+        Value::Array(items) => joined(('[', ']'), items, out, write),
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+fn write_set(value: &Value, out: &mut String) {
+    let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut items: Vec<_> = items.iter().map(Value::to_string).collect();
+    items.sort_unstable();
+    items.dedup();
+    joined(('[', ']'), items, out, |item, out| out.push_str(&item));
+}
+
+fn says(name: &str, value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::String(text) => !DEFAULTS.contains(&(name, text)),
+        _ => true,
+    }
+}
+
+fn joined<T>(
+    (open, close): (char, char),
+    items: impl IntoIterator<Item = T>,
+    out: &mut String,
+    mut each: impl FnMut(T, &mut String),
+) {
+    out.push(open);
+    for (index, item) in items.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        each(item, out);
+    }
+    out.push(close);
+}
+
+#[cfg(test)]
+mod tests {
+    use aios_crds::PolicySetSpec;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::digest;
+    use crate::Digest;
+
+    fn of(rules: &Value, review: &Value) -> Digest {
+        let spec = json!({"rules": rules, "review": review});
+        let spec: PolicySetSpec = serde_json::from_value(spec).unwrap();
+        digest(&spec.rules, &spec.review)
+    }
+
+    fn base() -> Value {
+        json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Review"}])
+    }
+
+    #[rstest]
+    #[case(json!([{"name": "a", "terms": {"list": ["y", "x"]}, "action": "Review"}]))]
+    #[case(json!([{"action": "Review", "onError": "Closed", "parts": [], "name": "a",
+        "terms": {"match": "Word", "list": ["x", "y"]}}]))]
+    fn spelling_defaults_and_order_of_sets_change_nothing(#[case] rules: Value) {
+        assert_eq!(
+            of(&rules, &json!({"when": "Flagged"})),
+            of(&base(), &json!({}))
+        );
+    }
+
+    #[rstest]
+    #[case(json!([{"name": "b", "terms": {"list": ["x", "y"]}, "action": "Review"}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x"]}, "action": "Review"}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Block"}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x", "y"], "match": "Prefix"},
+        "action": "Review"}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Review",
+        "when": "vars.a"}]), json!({}))]
+    #[case(base(), json!({"when": "Always"}))]
+    #[case(base(), json!({"due": "24h"}))]
+    fn whatever_changes_behaviour_changes_the_digest(#[case] rules: Value, #[case] review: Value) {
+        assert_ne!(of(&rules, &review), of(&base(), &json!({})));
+    }
+
+    #[test]
+    fn the_digest_is_pinned() {
+        assert_eq!(
+            of(&base(), &json!({})).to_string(),
+            "sha256:896f4e4ba7cec9c11ab9262f6d3a6f21a29cf37513366b842082b4cb93074c70"
+        );
+    }
+}

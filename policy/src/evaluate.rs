@@ -1,0 +1,145 @@
+//! Several policies, one verdict: all rules are asked, redaction is applied and asked about again,
+//! the strictest action wins.
+
+mod pass;
+mod scene;
+
+use std::sync::Arc;
+
+use aios_crds::policy_set::{Action, OnError};
+
+pub(crate) use pass::{Found, finding, merged, ranges, span};
+pub(crate) use scene::{Scene, applies};
+
+use crate::{
+    ENGINE_REVISION,
+    compile::CompiledPolicy,
+    document::Document,
+    inputs::Inputs,
+    redact::redact,
+    verdict::{Finding, PolicyRef, RuleError, RuleErrorReason, Verdict, VerdictAction},
+};
+
+/// Most redactions of one document: each can uncover another match.
+const MAX_REDACTIONS: usize = 4;
+
+/// Policies in the order in which they speak: the platform's first, then the namespace's.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyStack {
+    policies: Vec<Arc<CompiledPolicy>>,
+}
+
+/// A verdict, and the redacted document it may speak of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluation {
+    /// The answer.
+    pub verdict: Verdict,
+    /// The document that may go on instead of the original; its digest is `verdict.redacted`.
+    pub redacted: Option<Document>,
+}
+
+impl PolicyStack {
+    /// Orders policies: all of them are asked, the strictest action wins.
+    pub fn new(policies: Vec<Arc<CompiledPolicy>>) -> Self {
+        Self { policies }
+    }
+
+    /// The policies, in order.
+    pub fn policies(&self) -> &[Arc<CompiledPolicy>] {
+        &self.policies
+    }
+
+    /// Judges a document. Equal documents, inputs and policies give equal answers.
+    ///
+    /// Where rules with action `Redact` match and nothing blocks, their spans are replaced and the
+    /// result is judged again, until nothing is left to replace. What the redacted document breaks
+    /// (a notice that was removed) counts as much as what the original did.
+    pub fn evaluate(&self, document: &Document, inputs: &Inputs<'_>) -> Evaluation {
+        let mut found = pass::run(&self.policies, document, inputs);
+        let mut redacted: Option<Document> = None;
+        let mut rounds = 0;
+        let mut spans = found.redactions();
+        while !spans.is_empty() && !found.blocks() {
+            if rounds == MAX_REDACTIONS {
+                found.errors.extend(unstable(&found.findings));
+                break;
+            }
+            rounds += 1;
+            let next = redact(redacted.as_ref().unwrap_or(document), &spans);
+            let again = pass::run(&self.policies, &next, inputs);
+            spans = again.redactions();
+            found.join(again);
+            redacted = Some(next);
+        }
+        if found.blocks() {
+            redacted = None;
+        }
+        Evaluation {
+            verdict: self.verdict(document, redacted.as_ref(), found),
+            redacted,
+        }
+    }
+
+    fn verdict(&self, document: &Document, redacted: Option<&Document>, found: Found) -> Verdict {
+        let always_reviewed = self.policies.iter().any(|policy| policy.always_review);
+        let asked = if always_reviewed {
+            VerdictAction::Review
+        } else {
+            VerdictAction::Pass
+        };
+        let action = found.action().max(asked);
+        let due = self
+            .policies
+            .iter()
+            .filter_map(|policy| policy.review_due)
+            .min();
+        Verdict {
+            action,
+            findings: found.findings,
+            errors: found.errors,
+            document: document.digest(),
+            redacted: redacted.map(Document::digest),
+            policies: self
+                .policies
+                .iter()
+                .map(|policy| policy.reference())
+                .collect(),
+            engine: ENGINE_REVISION.to_owned(),
+            always_reviewed,
+            review_due: due.filter(|_| action == VerdictAction::Review),
+        }
+    }
+}
+
+impl CompiledPolicy {
+    /// Name and digest, for verdicts and acknowledgements.
+    pub fn reference(&self) -> PolicyRef {
+        PolicyRef {
+            name: self.name().to_owned(),
+            digest: self.digest(),
+        }
+    }
+
+    /// Judges a document by this policy alone, as `PolicyStack::evaluate` does.
+    pub fn evaluate(self: &Arc<Self>, document: &Document, inputs: &Inputs<'_>) -> Evaluation {
+        PolicyStack::new(vec![Arc::clone(self)]).evaluate(document, inputs)
+    }
+}
+
+/// Rules that go on matching whatever is replaced: they fail closed.
+fn unstable(findings: &[Finding]) -> Vec<RuleError> {
+    let redacts = findings
+        .iter()
+        .filter(|finding| finding.action == Action::Redact);
+    redacts
+        .map(|finding| RuleError {
+            policy: finding.policy.clone(),
+            rule: finding.rule.clone(),
+            on_error: OnError::Closed,
+            reason: RuleErrorReason::UnstableRedaction,
+            message: format!(
+                "still matches after {MAX_REDACTIONS} redactions: it must not match `[removed]`"
+            ),
+        })
+        .collect()
+}

@@ -1,0 +1,31 @@
+//! Decides whether a document may pass: rules are compiled once, a verdict is a pure function.
+//! No I/O, no clock, no randomness, no hash order: equal inputs give equal verdicts, byte for byte.
+//! Rules come from `aios-crds`; this room parses them into evaluators and never prints a text.
+
+mod canonical;
+mod compile;
+mod diagnostic;
+mod digest;
+mod document;
+mod evaluate;
+mod inputs;
+mod redact;
+mod rule;
+mod scan;
+mod verdict;
+mod view;
+
+pub use compile::CompiledPolicy;
+pub use diagnostic::Diagnostic;
+pub use digest::{Digest, InvalidDigest};
+pub use document::{Document, DocumentError, InvalidPartName, Part, PartKind, PartName};
+pub use evaluate::{Evaluation, PolicyStack};
+pub use inputs::Inputs;
+pub use scan::{Finished, Pushed, StreamScanner};
+pub use verdict::{
+    Check, Finding, PolicyRef, RuleError, RuleErrorReason, Span, Verdict, VerdictAction,
+};
+
+/// Behaviour of the evaluators. It changes when any text could get another verdict from the same
+/// rules, so that `Enforced` can ask for digest and revision to match.
+pub const ENGINE_REVISION: &str = "1";

@@ -1,0 +1,237 @@
+//! Numbers that something vouches for, and for which units.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{
+    number::{self, Number, shift_left, trim},
+    unit::Unit,
+};
+use crate::{Inputs, view::compat};
+
+/// What a known number vouches for.
+#[derive(Clone, Copy, Debug)]
+enum Claim {
+    /// A value of its own, as a JSON number: everything.
+    Value = 1,
+    Percent = 2,
+    Money = 4,
+    /// A number in prose: all but percentages.
+    Plain = 8,
+    /// Part of a date or a time: only numbers without a unit.
+    Date = 16,
+}
+
+/// A set of claims.
+#[derive(Clone, Copy, Debug, Default)]
+struct Claims(u8);
+
+impl Claims {
+    fn add(&mut self, claim: Claim) {
+        self.0 |= claim as u8;
+    }
+
+    fn has(self, claim: Claim) -> bool {
+        self.0 & claim as u8 != 0
+    }
+}
+
+/// Known numbers by their plain decimal form.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    numbers: BTreeMap<String, Claims>,
+}
+
+/// Month names of six languages, lower case, in order.
+const MONTHS: [&[&str]; 12] = [
+    &[
+        "january",
+        "januar",
+        "janvier",
+        "enero",
+        "gennaio",
+        "januari",
+        "jan",
+        "يناير",
+    ],
+    &[
+        "february",
+        "februar",
+        "février",
+        "febrero",
+        "febbraio",
+        "februari",
+        "feb",
+        "فبراير",
+    ],
+    &[
+        "march", "märz", "mars", "marzo", "maart", "mar", "mär", "مارس",
+    ],
+    &["april", "avril", "abril", "aprile", "apr", "أبريل"],
+    &["may", "mai", "mayo", "maggio", "mei", "مايو"],
+    &["june", "juni", "juin", "junio", "giugno", "jun", "يونيو"],
+    &["july", "juli", "juillet", "julio", "luglio", "jul", "يوليو"],
+    &["august", "août", "agosto", "augustus", "aug", "أغسطس"],
+    &[
+        "september",
+        "septembre",
+        "septiembre",
+        "settembre",
+        "sep",
+        "sept",
+        "سبتمبر",
+    ],
+    &[
+        "october",
+        "oktober",
+        "octobre",
+        "octubre",
+        "ottobre",
+        "oct",
+        "okt",
+        "أكتوبر",
+    ],
+    &["november", "novembre", "noviembre", "nov", "نوفمبر"],
+    &[
+        "december",
+        "dezember",
+        "décembre",
+        "diciembre",
+        "dicembre",
+        "dec",
+        "dez",
+        "ديسمبر",
+    ],
+];
+
+impl Known {
+    /// Everything that the inputs vouch for.
+    pub(crate) fn from_inputs(inputs: &Inputs<'_>) -> Self {
+        let mut known = Self::default();
+        known.json(inputs.variables);
+        for text in inputs.passages.iter().chain(inputs.template) {
+            known.prose(text);
+        }
+        known
+    }
+
+    /// A value that stands alone: a single bare number vouches for every unit, anything else is
+    /// read as prose.
+    pub(crate) fn value(&mut self, written: &str) {
+        let text = compat(written);
+        let text = text.as_str().trim();
+        match number::read(text).as_slice() {
+            [one] if one.range == (0..text.len()) && !one.in_date => {
+                let readings = one.readings.iter();
+                readings.for_each(|reading| self.claim(reading, Claim::Value));
+            }
+            _ => self.prose(written),
+        }
+    }
+
+    pub(crate) fn vouches(&self, number: &Number) -> bool {
+        let direct = number.readings.iter().any(|reading| {
+            self.numbers
+                .get(reading)
+                .is_some_and(|claims| match number.unit {
+                    Unit::None => true,
+                    Unit::Percent => claims.has(Claim::Value) || claims.has(Claim::Percent),
+                    Unit::Money => [Claim::Value, Claim::Money, Claim::Plain]
+                        .iter()
+                        .any(|c| claims.has(*c)),
+                })
+        });
+        direct || self.vouches_as_time(number)
+    }
+
+    /// `18.30 Uhr` reads as a decimal: its halves may be known as hour and minute.
+    fn vouches_as_time(&self, number: &Number) -> bool {
+        let [reading] = number.readings.as_slice() else {
+            return false;
+        };
+        let Some((hour, minute)) = reading.split_once('.') else {
+            return false;
+        };
+        let is_date = |part: &str| {
+            self.numbers
+                .get(&trim(part, ""))
+                .is_some_and(|claims| claims.has(Claim::Date))
+        };
+        let minute = format!("{minute:0<2}");
+        number.unit == Unit::None && minute.len() == 2 && is_date(hour) && is_date(&minute)
+    }
+
+    fn json(&mut self, value: &Value) {
+        match value {
+            Value::Number(number) => self.value(&number.to_string()),
+            Value::String(text) => self.value(text),
+            Value::Array(items) => items.iter().for_each(|item| self.json(item)),
+            Value::Object(fields) => fields.values().for_each(|field| self.json(field)),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn prose(&mut self, written: &str) {
+        let text = compat(written);
+        let text = text.as_str();
+        for number in number::read(text) {
+            let claim = match (number.in_date, number.unit) {
+                (true, _) => Claim::Date,
+                (_, Unit::Percent) => Claim::Percent,
+                (_, Unit::Money) => Claim::Money,
+                (_, Unit::None) => Claim::Plain,
+            };
+            number
+                .readings
+                .iter()
+                .for_each(|reading| self.claim(reading, claim));
+            if number.in_date {
+                self.clock(&number);
+            }
+        }
+        for word in text
+            .split(|c: char| !c.is_alphabetic())
+            .filter(|word| !word.is_empty())
+        {
+            let word = word.to_lowercase();
+            let months = MONTHS
+                .iter()
+                .zip(1..)
+                .filter(|(names, _)| names.contains(&word.as_str()));
+            for (_, month) in months {
+                self.claim(&month.to_string(), Claim::Date);
+            }
+        }
+    }
+
+    /// Hours are also known on the twelve-hour clock, years by their last two digits.
+    fn clock(&mut self, number: &Number) {
+        for value in number
+            .readings
+            .iter()
+            .filter_map(|reading| reading.parse::<u32>().ok())
+        {
+            let other = match value {
+                13..=23 => value - 12,
+                1900..=2199 => value % 100,
+                _ => continue,
+            };
+            self.claim(&other.to_string(), Claim::Date);
+        }
+    }
+
+    fn claim(&mut self, reading: &str, claim: Claim) {
+        self.numbers
+            .entry(reading.to_owned())
+            .or_default()
+            .add(claim);
+        // A share of 0.04 vouches for 4 %.
+        if matches!(claim, Claim::Value) && reading.starts_with("0.") {
+            self.numbers
+                .entry(shift_left(reading, 2))
+                .or_default()
+                .add(Claim::Percent);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Payment card numbers: ISO/IEC 7812 lengths and prefixes, Luhn checksum.
+
+use std::ops::{Range, RangeInclusive};
+
+use super::groups::{Group, digits, first_digit, longest, runs};
+
+/// Digits of a card number.
+const DIGITS: RangeInclusive<usize> = 13..=19;
+
+pub(super) fn find(text: &str) -> Vec<Range<usize>> {
+    let accepts = |groups: &[Group]| {
+        first_digit(text, groups).filter(|digit| ('2'..='6').contains(digit))?;
+        let written = groups
+            .iter()
+            .skip(1)
+            .all(|group| matches!(text.get(group.gap.clone()), Some(" " | "-")));
+        let (first, last) = (groups.first()?, groups.last()?);
+        (written && is_card(&digits(text, groups))).then_some(first.range.start..last.range.end)
+    };
+    runs(text)
+        .iter()
+        .flat_map(|run| longest(run, &DIGITS, accepts))
+        .collect()
+}
+
+fn is_card(number: &str) -> bool {
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| number.starts_with(prefix));
+    let known = match number.len() {
+        13 => starts(&["4"]),
+        14 => starts(&["30", "36", "38", "39"]),
+        15 => starts(&["34", "37"]),
+        16 => starts(&["2", "3", "4", "5", "6"]),
+        17..=19 => starts(&["4", "5", "6"]),
+        _ => false,
+    };
+    known && luhn(number)
+}
+
+fn luhn(number: &str) -> bool {
+    let sum: u32 = number
+        .chars()
+        .rev()
+        .filter_map(|c| c.to_digit(10))
+        .enumerate()
+        .map(|(place, digit)| match (place % 2, digit * 2) {
+            (0, _) => digit,
+            (_, doubled) if doubled > 9 => doubled - 9,
+            (_, doubled) => doubled,
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::find;
+
+    #[rstest]
+    #[case("4111 1111 1111 1111", &["4111 1111 1111 1111"])]
+    #[case("5500-0000-0000-0004", &["5500-0000-0000-0004"])]
+    #[case("340000000000009", &["340000000000009"])]
+    #[case("order 12 4111111111111111 99", &["4111111111111111"])]
+    #[case("4111 1111 1111 1112", &[])]
+    #[case("1111 1111 1111 1111", &[])]
+    #[case("4111.1111.1111.1111", &[])]
+    #[case("x4111111111111111", &[])]
+    fn only_checksummed_numbers_of_known_issuers_count(
+        #[case] text: &str,
+        #[case] expected: &[&str],
+    ) {
+        let found: Vec<_> = find(text).into_iter().map(|range| &text[range]).collect();
+        assert_eq!(found, expected);
+    }
+}

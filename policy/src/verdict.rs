@@ -1,0 +1,218 @@
+//! The answer: one action, the rules behind it with their spans, the rules that could not run.
+//! It never holds the text, so that it can be logged, stored and signed.
+
+use aios_crds::{
+    Duration,
+    policy_set::{Action, OnError},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{digest::Digest, document::PartName};
+
+/// What must happen to the document, mildest first; the strictest of all findings wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum VerdictAction {
+    /// It may go on.
+    Pass,
+    /// It may go on; something is worth a look.
+    Warn,
+    /// The redacted document may go on, never the original.
+    Redact,
+    /// A model should write it again; if none may, a person decides.
+    Revise,
+    /// A person decides.
+    Review,
+    /// It is refused.
+    Block,
+}
+
+/// The answer of all policies to one document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// What must happen.
+    pub action: VerdictAction,
+    /// Rules whose check failed: policies in order, rules in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// Rules that could not run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<RuleError>,
+    /// The document that was read.
+    pub document: Digest,
+    /// The document that may go on instead, where spans were replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redacted: Option<Digest>,
+    /// The policies that were asked, in order.
+    pub policies: Vec<PolicyRef>,
+    /// Behaviour of the evaluator.
+    pub engine: String,
+    /// Set when a policy has a person see every document.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub always_reviewed: bool,
+    /// Shortest time any policy gives a person, when a person must decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_due: Option<Duration>,
+}
+
+/// A policy by name and by what it says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PolicyRef {
+    /// Name of the object.
+    pub name: String,
+    /// Its rules digest.
+    pub digest: Digest,
+}
+
+/// One rule whose check failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// Name of the policy.
+    pub policy: String,
+    /// Name of the rule.
+    pub rule: String,
+    /// What it checks.
+    pub check: Check,
+    /// What the rule asks for.
+    pub action: Action,
+    /// Words for the editor and for the model; never words of the document.
+    pub message: String,
+    /// Where, in document order; empty when something is missing. At most 1,000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<Span>,
+    /// True when it was found in the redacted document only; the spans are of that one then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_redaction: bool,
+}
+
+/// Bytes `start..end` of a part's text, at character boundaries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Span {
+    /// The part.
+    pub part: PartName,
+    /// First byte.
+    pub start: u32,
+    /// Byte after the last.
+    pub end: u32,
+}
+
+/// One rule that could not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleError {
+    /// Name of the policy.
+    pub policy: String,
+    /// Name of the rule.
+    pub rule: String,
+    /// What follows.
+    pub on_error: OnError,
+    /// Why, as a closed set.
+    pub reason: RuleErrorReason,
+    /// Why, with the remedy; never words of the document or values of the record.
+    pub message: String,
+}
+
+/// Why a rule could not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RuleErrorReason {
+    /// An expression names a variable, label or part that is not there.
+    Missing,
+    /// An expression gives something else than true or false, or mixes types.
+    Type,
+    /// An expression divides by zero, overflows or converts what it can't.
+    Arithmetic,
+    /// An expression takes more steps than allowed.
+    Cost,
+    /// A rule matches more often than it can replace.
+    TooManyMatches,
+    /// Redaction makes new matches again and again.
+    UnstableRedaction,
+}
+
+/// What a rule checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Check {
+    /// Words that must not occur.
+    Terms,
+    /// A regular expression that must not match.
+    Pattern,
+    /// Identifying data that must not occur.
+    Pii,
+    /// Wording that must occur.
+    Require,
+    /// Bounds on size.
+    Length,
+    /// Numbers must be known.
+    Facts,
+    /// A condition that must hold.
+    Cel,
+}
+
+impl Verdict {
+    /// True when the document, or the redacted one where there is one, may go on by itself.
+    pub fn passes(&self) -> bool {
+        self.action <= VerdictAction::Redact
+    }
+
+    /// True when a rule asks for a revision and none blocks: worth a try before a person is asked.
+    pub fn wants_revision(&self) -> bool {
+        self.action < VerdictAction::Block
+            && self
+                .findings
+                .iter()
+                .any(|finding| finding.action == Action::Revise)
+    }
+}
+
+impl VerdictAction {
+    /// Name of the action, for metric labels and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "Pass",
+            Self::Warn => "Warn",
+            Self::Redact => "Redact",
+            Self::Revise => "Revise",
+            Self::Review => "Review",
+            Self::Block => "Block",
+        }
+    }
+}
+
+impl From<Action> for VerdictAction {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Warn => Self::Warn,
+            Action::Redact => Self::Redact,
+            Action::Revise => Self::Revise,
+            Action::Review => Self::Review,
+            Action::Block => Self::Block,
+        }
+    }
+}
+
+impl From<OnError> for VerdictAction {
+    fn from(on_error: OnError) -> Self {
+        match on_error {
+            OnError::Closed => Self::Block,
+            OnError::Review => Self::Review,
+            OnError::Open => Self::Pass,
+        }
+    }
+}
+
+impl Check {
+    /// Name of the check as the rule's field, for metric labels and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Terms => "terms",
+            Self::Pattern => "pattern",
+            Self::Pii => "pii",
+            Self::Require => "require",
+            Self::Length => "length",
+            Self::Facts => "facts",
+            Self::Cel => "cel",
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Rules that don't compile: each mistake names its field and the remedy.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::mistakes;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+#[rstest]
+#[case::no_check(json!({}), "spec.rules[0]", "exactly one of terms, pattern")]
+#[case::two_checks(
+    json!({"terms": {"list": ["a"]}, "cel": "true"}), "spec.rules[0]", "exactly one")]
+#[case::name(json!({"name": "No Shouting", "cel": "true"}), "spec.rules[0].name", "a-z, 0-9")]
+#[case::part(json!({"parts": ["text", "HTML part"], "cel": "true"}),
+    "spec.rules[0].parts[1]", "a-z, 0-9")]
+#[case::redact(json!({"length": {"maxWords": 3}, "action": "Redact"}),
+    "spec.rules[0].action", "terms, pattern or pii")]
+#[case::empty_term(json!({"terms": {"list": ["a", " \u{200b}"]}}),
+    "spec.rules[0].terms.list[1]", "remove the entry")]
+#[case::no_terms(json!({"terms": {"list": []}}), "spec.rules[0].terms.list", "at least one")]
+#[case::regex(json!({"pattern": {"regex": "a(b"}}),
+    "spec.rules[0].pattern.regex:1:2", "unclosed group")]
+#[case::look_around(json!({"pattern": {"regex": "(?<!un)safe"}}),
+    "spec.rules[0].pattern.regex:1:1", "`when`")]
+#[case::back_reference(json!({"pattern": {"regex": "(a)\\1"}}),
+    "spec.rules[0].pattern.regex:1:4", "alternatives")]
+#[case::empty_match(json!({"pattern": {"regex": "x*"}}),
+    "spec.rules[0].pattern.regex", "empty text")]
+#[case::huge(json!({"pattern": {"regex": "(\\w{90}){90}"}}),
+    "spec.rules[0].pattern.regex", "repetition counts")]
+#[case::no_pii(json!({"pii": {"detect": []}}), "spec.rules[0].pii.detect", "at least one of")]
+#[case::pii_path(json!({"pii": {"detect": ["Email"], "allowVariables": ["customer."]}}),
+    "spec.rules[0].pii.allowVariables[0]", "`customer.email`")]
+#[case::pii_value(json!({"pii": {"detect": ["Email"], "allow": [""]}}),
+    "spec.rules[0].pii.allow[0]", "remove the entry")]
+#[case::require(json!({"require": {"text": " \n"}}),
+    "spec.rules[0].require.text", "write the sentence")]
+#[case::length(json!({"length": {}}), "spec.rules[0].length", "minWords, maxWords")]
+#[case::bounds(json!({"length": {"minCharacters": 9, "maxCharacters": 8}}),
+    "spec.rules[0].length.minCharacters", "swap them")]
+#[case::facts(json!({"facts": {"allow": ["some"]}}), "spec.rules[0].facts.allow[0]", "write digits")]
+#[case::syntax(json!({"cel": "vars.a ==="}), "spec.rules[0].cel:1:", "write CEL")]
+#[case::second_line(json!({"cel": "vars.a == 1\n  && (vars.b == 2"}), "spec.rules[0].cel:2:", "CEL")]
+#[case::name_in_cel(json!({"cel": "true && customer.vip"}),
+    "spec.rules[0].cel:1:9", "`vars.customer`")]
+#[case::function(json!({"cel": "vars.a.reverse() == 'x'"}), "spec.rules[0].cel:1:8", "use one of")]
+#[case::clock(json!({"cel": "now() > 1"}), "spec.rules[0].cel:1:1", "use one of")]
+#[case::text_field(json!({"cel": "text.lines < 3"}), "spec.rules[0].cel:1:6", "words, characters")]
+#[case::no_condition(json!({"cel": "text.words"}), "spec.rules[0].cel", "compare it")]
+#[case::cel_regex(json!({"cel": "parts.text.matches('[')"}),
+    "spec.rules[0].cel:1:12", "Rust `regex`")]
+#[case::when(json!({"cel": "true", "when": "text.words > 1"}),
+    "spec.rules[0].when:1:1", "into `cel`")]
+fn a_bad_rule_is_named_with_its_remedy(
+    #[case] rule: Value,
+    #[case] place: &str,
+    #[case] remedy: &str,
+) {
+    let mut full = json!({"name": "r", "action": "Review"});
+    full.as_object_mut()
+        .unwrap()
+        .extend(rule.as_object().unwrap().clone());
+    let found: Vec<_> = mistakes(&json!([full]))
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let named = found
+        .iter()
+        .any(|said| said.starts_with(place) && said.contains(remedy));
+    assert!(named, "{place} … {remedy} not in {found:#?}");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let found = mistakes(&json!([
+        {"name": "a", "action": "Review", "cel": "foo == 1 && bar == 2", "when": "1 +"},
+        {"name": "a", "action": "Redact", "facts": {}},
+        {"name": "b", "action": "Review", "pattern": {"regex": "["}},
+    ]));
+    let paths: Vec<_> = found.iter().map(|mistake| mistake.path.as_str()).collect();
+    for path in [
+        "spec.rules[0].cel",
+        "spec.rules[0].when",
+        "spec.rules[1].name",
+        "spec.rules[1].action",
+        "spec.rules[2].pattern.regex",
+    ] {
+        assert!(paths.contains(&path), "{path} not in {paths:?}");
+    }
+    assert_eq!(
+        paths
+            .iter()
+            .filter(|path| **path == "spec.rules[0].cel")
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn no_rules_are_refused() {
+    assert_eq!(mistakes(&json!([]))[0].path, "spec.rules");
+}
+
+#[test]
+fn a_path_that_no_record_has_is_allowed() {
+    let rules = json!([{"name": "r", "action": "Block",
+        "pii": {"detect": ["Email"], "allowVariables": ["nobody.knows.this"]}}]);
+    let verdict = common::judge(&rules, "a@b.example", &json!({})).verdict;
+    assert_eq!(verdict.action, aios_policy::VerdictAction::Block);
+    assert_eq!(verdict.errors, []);
+}

@@ -1,0 +1,18 @@
+//! Wire contracts between the parts: `control` (configuration down, reports up) and `work` (leases)
+//! over gRPC, and `config`, the canonical JSON that control items carry.
+//! No behaviour beyond digests and parsing.
+
+pub mod canonical;
+pub mod config;
+
+/// Configuration down, acknowledgements and reports up.
+#[allow(clippy::pedantic, reason = "generated code")]
+pub mod control {
+    tonic::include_proto!("aios.control.v1");
+}
+
+/// Leases of documents.
+#[allow(clippy::pedantic, reason = "generated code")]
+pub mod work {
+    tonic::include_proto!("aios.work.v1");
+}

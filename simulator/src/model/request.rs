@@ -1,0 +1,32 @@
+//! What both dialects ask for, once a request has been checked.
+
+use serde_json::Value;
+
+/// A completion request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub model: String,
+    /// System and developer messages.
+    pub system: String,
+    pub last_user: String,
+    /// All messages; decides about the default answer.
+    pub prompt: String,
+    pub prompt_tokens: u64,
+    /// `None` is bounded by the context alone.
+    pub max_tokens: Option<u64>,
+    pub stop: Vec<String>,
+    pub stream: bool,
+    /// `stream_options.include_usage`.
+    pub include_usage: bool,
+    /// The answer must be JSON of this schema.
+    pub schema: Option<Value>,
+}
+
+impl Request {
+    /// Adds a message to the prompt.
+    pub fn say(&mut self, role: &str, text: &str) {
+        for part in [role, ": ", text, "\n"] {
+            self.prompt.push_str(part);
+        }
+    }
+}

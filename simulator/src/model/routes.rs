@@ -1,0 +1,245 @@
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::answer::answer;
+use super::calls::{Calls, Guard, Status};
+use super::control;
+use super::dialect::{Dialect, Meta};
+use super::faults::{Fault, Faults};
+use super::generate::{Generation, half};
+use super::openai::embeddings_request;
+use super::pace::Pace;
+use super::problem::Problem;
+use super::request::Request;
+use super::script::Script;
+use super::settings::Settings;
+use crate::SimulatorError;
+
+const BODY_LIMIT: usize = 32 << 20;
+/// What `/v1/models` lists if every name is answered.
+const ANY_MODEL: &str = "simulator";
+
+/// All state of one simulator.
+pub struct Simulator {
+    settings: Settings,
+    pub script: RwLock<Arc<Script>>,
+    pub faults: Mutex<Faults>,
+    pub calls: Arc<Calls>,
+}
+
+/// Fails if script or faults cannot be read.
+pub fn router(settings: Settings) -> Result<Router, SimulatorError> {
+    let script = match &settings.script {
+        Some(path) => Script::from_json(&read(path)?)?,
+        None => Script::default(),
+    };
+    let faults = match &settings.faults {
+        Some(path) => Faults::from_json(&read(path)?)?,
+        None => Faults::default(),
+    };
+    let simulator = Arc::new(Simulator {
+        script: RwLock::new(Arc::new(script)),
+        faults: Mutex::new(faults),
+        calls: Calls::new(settings.keep_calls),
+        settings,
+    });
+    Ok(Router::new()
+        .route("/v1/chat/completions", post(chat))
+        .route("/v1/embeddings", post(embeddings))
+        .route("/v1/models", get(models))
+        .route("/v1/messages", post(messages))
+        .route("/health", get(async || Json(json!({"status": "ok"}))))
+        .merge(control::routes())
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(simulator))
+}
+
+async fn chat(State(sim): State<Arc<Simulator>>, headers: HeaderMap, body: Bytes) -> Response {
+    sim.complete(Dialect::OpenAi, "/v1/chat/completions", &headers, &body)
+        .await
+}
+
+async fn messages(State(sim): State<Arc<Simulator>>, headers: HeaderMap, body: Bytes) -> Response {
+    sim.complete(Dialect::Anthropic, "/v1/messages", &headers, &body)
+        .await
+}
+
+async fn embeddings(
+    State(sim): State<Arc<Simulator>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut call = sim.calls.begin("/v1/embeddings", &body);
+    let checked = sim
+        .parse(Dialect::OpenAi, &headers, &body)
+        .and_then(|body| embeddings_request(&body, sim.settings.dimensions))
+        .and_then(|checked| sim.offers(&checked.request.model).map(|()| checked));
+    let checked = match checked {
+        Ok(checked) => checked,
+        Err(problem) => return refuse(&mut call, &problem, Dialect::OpenAi),
+    };
+    let fault = match sim.fault(&mut call, &checked.request, None) {
+        Ok(fault) => fault,
+        Err(problem) => return problem.respond(Dialect::OpenAi),
+    };
+    match fault {
+        Some(Fault::Stall { .. }) => std::future::pending::<()>().await,
+        Some(Fault::Delay { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        _ => {}
+    }
+    let body = checked.response();
+    if let Some(Fault::Cut { .. }) = fault {
+        call.settle(Status::Failed);
+        return half(&body.to_string());
+    }
+    call.settle(Status::Completed);
+    Json(body).into_response()
+}
+
+async fn models(State(sim): State<Arc<Simulator>>, headers: HeaderMap) -> Response {
+    if let Err(problem) = Dialect::OpenAi.authorize(sim.settings.api_key.as_deref(), &headers) {
+        return problem.respond(Dialect::OpenAi);
+    }
+    let any = [ANY_MODEL.to_owned()];
+    let names = if sim.settings.models.is_empty() {
+        &any[..]
+    } else {
+        &sim.settings.models
+    };
+    let data: Vec<_> = names
+        .iter()
+        .map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "aios-simulator"}))
+        .collect();
+    Json(json!({"object": "list", "data": data})).into_response()
+}
+
+impl Simulator {
+    async fn complete(
+        &self,
+        dialect: Dialect,
+        path: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Response {
+        let mut call = self.calls.begin(path, body);
+        let (request, room) = match self.check(dialect, headers, body) {
+            Ok(checked) => checked,
+            Err(problem) => return refuse(&mut call, &problem, dialect),
+        };
+        let script = self
+            .script
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let answer = answer(self.settings.seed, &script, &request, room);
+        let fault = match self.fault(&mut call, &request, answer.rule) {
+            Ok(fault) => fault,
+            Err(problem) => return problem.respond(dialect),
+        };
+        let delay = match fault {
+            Some(Fault::Delay { ms }) => Duration::from_millis(ms),
+            _ => Duration::ZERO,
+        };
+        let meta = Meta {
+            id: call.id(),
+            model: request.model.clone(),
+            prompt_tokens: request.prompt_tokens,
+            include_usage: request.include_usage,
+            created: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs(),
+        };
+        let pace = Pace::new(&self.settings, &request, delay);
+        let generation = Generation {
+            call,
+            dialect,
+            meta,
+            answer,
+            pace,
+            fault,
+        };
+        if request.stream {
+            generation.stream().await
+        } else {
+            generation.whole().await
+        }
+    }
+
+    /// The request, and the room that the context leaves for its answer.
+    fn check(
+        &self,
+        dialect: Dialect,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(Request, u64), Problem> {
+        let request = dialect.request(&self.parse(dialect, headers, body)?)?;
+        self.offers(&request.model)?;
+        let limit = self.settings.context_tokens;
+        let wanted = request
+            .prompt_tokens
+            .saturating_add(request.max_tokens.unwrap_or(1));
+        if wanted > limit {
+            return Err(Problem::Context { limit, wanted });
+        }
+        let room = limit - request.prompt_tokens;
+        Ok((request, room))
+    }
+
+    fn parse(&self, dialect: Dialect, headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {
+        dialect.authorize(self.settings.api_key.as_deref(), headers)?;
+        serde_json::from_slice(body).map_err(|error| Problem::Json(error.to_string()))
+    }
+
+    fn offers(&self, model: &str) -> Result<(), Problem> {
+        let models = &self.settings.models;
+        if models.is_empty() || models.iter().any(|offered| offered == model) {
+            return Ok(());
+        }
+        Err(Problem::UnknownModel(model.to_owned()))
+    }
+
+    /// Picks the call's fault and notes it; one that replaces the answer settles the call.
+    fn fault(
+        &self,
+        call: &mut Guard,
+        request: &Request,
+        rule: Option<usize>,
+    ) -> Result<Option<Fault>, Problem> {
+        let fault = self
+            .faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(request);
+        call.accepted(request, rule, fault.map(Fault::name));
+        match fault.and_then(Problem::of) {
+            Some(problem) => {
+                call.settle(Status::Failed);
+                Err(problem)
+            }
+            None => Ok(fault),
+        }
+    }
+}
+
+fn refuse(call: &mut Guard, problem: &Problem, dialect: Dialect) -> Response {
+    call.settle(Status::Rejected);
+    problem.respond(dialect)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SimulatorError> {
+    fs::read(path).map_err(|error| SimulatorError::File {
+        path: path.to_owned(),
+        error,
+    })
+}
