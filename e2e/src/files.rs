@@ -13,7 +13,8 @@ pub fn cache() -> Result<PathBuf> {
     if let Some(path) = variable("XDG_CACHE_HOME") {
         return Ok(PathBuf::from(path).join("aios"));
     }
-    let home = variable("HOME").context("set HOME or AIOS_CACHE: one of them says where to build")?;
+    let home =
+        variable("HOME").context("set HOME or AIOS_CACHE: one of them says where to build")?;
     Ok(PathBuf::from(home).join(".cache").join("aios"))
 }
 
@@ -45,14 +46,22 @@ impl ClusterDir {
     pub fn under(cache: &Path, name: &str) -> Result<Self> {
         let is_label = !name.is_empty()
             && name.len() <= 40
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !is_label {
             bail!("cluster name {name:?}: use 1 to 40 of a-z, 0-9 and '-'");
         }
-        let dir = Self { name: name.to_owned(), root: cache.join("clusters").join(name) };
+        let dir = Self {
+            name: name.to_owned(),
+            root: cache.join("clusters").join(name),
+        };
         let longest = dir.containerd_socket();
         if longest.as_os_str().len() > SOCKET_PATH_LIMIT {
-            bail!("{} is too long for a socket: set AIOS_CACHE to a shorter path", longest.display());
+            bail!(
+                "{} is too long for a socket: set AIOS_CACHE to a shorter path",
+                longest.display()
+            );
         }
         Ok(dir)
     }
@@ -161,7 +170,8 @@ mod tests {
 
     #[test]
     fn a_path_too_long_for_a_socket_is_refused_with_the_remedy() {
-        let error = ClusterDir::under(Path::new(&format!("/{}", "x".repeat(90))), "aios").unwrap_err();
+        let error =
+            ClusterDir::under(Path::new(&format!("/{}", "x".repeat(90))), "aios").unwrap_err();
         assert!(error.to_string().contains("AIOS_CACHE"), "{error}");
     }
 

@@ -23,7 +23,8 @@ pub struct Handle {
 impl Handle {
     pub fn of(pid: i32) -> Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let started = start_time(&stat).with_context(|| format!("/proc/{pid}/stat is not as expected"))?;
+        let started =
+            start_time(&stat).with_context(|| format!("/proc/{pid}/stat is not as expected"))?;
         Ok(Self { pid, started })
     }
 
@@ -37,14 +38,18 @@ impl Handle {
     }
 
     pub fn is_alive(self) -> bool {
-        let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", self.pid)) else { return false };
+        let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", self.pid)) else {
+            return false;
+        };
         start_time(&stat) == Some(self.started) && !is_zombie(&stat)
     }
 
     /// Signals this process and no later one that was given its id.
     pub fn signal(self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(self.pid).context("no process has id 0")?;
-        let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
+        let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else {
+            return Ok(());
+        };
         if self.is_alive() {
             pidfd_send_signal(&descriptor, signal)?;
         }
@@ -69,7 +74,8 @@ fn start_time(stat: &str) -> Option<u64> {
 }
 
 fn is_zombie(stat: &str) -> bool {
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z') || rest.starts_with('X'))
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with('Z') || rest.starts_with('X'))
 }
 
 /// A child in a process group of its own, which ends with this value: an
@@ -78,7 +84,11 @@ pub struct Group(Child);
 
 impl Group {
     pub fn spawn(command: &mut Command) -> Result<Self> {
-        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        let program = command
+            .as_std()
+            .get_program()
+            .to_string_lossy()
+            .into_owned();
         let child = command
             .process_group(0)
             .kill_on_drop(true)
@@ -94,7 +104,11 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let pid = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = self
+            .0
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         if let Some(pid) = pid {
             let _ = kill_process_group(pid, Signal::KILL);
         }
@@ -124,19 +138,30 @@ pub async fn output(command: &mut Command) -> Result<String> {
 pub async fn logged(command: &mut Command, log: &Path) -> Result<()> {
     let shown = shown(command);
     let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    command.stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file);
+    command
+        .stdin(Stdio::null())
+        .stderr(file.try_clone()?)
+        .stdout(file);
     let status = Group::spawn(command)?.wait().await?;
     if !status.success() {
-        bail!("{shown} failed ({status}):\n{}\nThe whole log: {}", tail(log, 15), log.display());
+        bail!(
+            "{shown} failed ({status}):\n{}\nThe whole log: {}",
+            tail(log, 15),
+            log.display()
+        );
     }
     Ok(())
 }
 
 /// The last lines of a file; empty if it cannot be read.
 pub fn tail(path: &Path, lines: usize) -> String {
-    let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = fs::read(path)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
     let all: Vec<&str> = text.lines().collect();
-    all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+    all.get(all.len().saturating_sub(lines)..)
+        .unwrap_or_default()
+        .join("\n")
 }
 
 fn shown(command: &Command) -> String {
@@ -150,7 +175,9 @@ fn shown(command: &Command) -> String {
 
 /// Standard input, which must be a pipe: reading it holds no thread.
 pub fn piped_input() -> Result<pipe::Receiver> {
-    pipe::OpenOptions::new().open_receiver("/proc/self/fd/0").context("standard input is no pipe")
+    pipe::OpenOptions::new()
+        .open_receiver("/proc/self/fd/0")
+        .context("standard input is no pipe")
 }
 
 /// Finds a program on the PATH or where administrators' tools are.
@@ -176,12 +203,20 @@ mod tests {
     fn a_handle_means_one_process_only() {
         let current = Handle::current().unwrap();
         assert!(current.is_alive());
-        assert!(!Handle { started: current.started + 1, ..current }.is_alive());
+        assert!(
+            !Handle {
+                started: current.started + 1,
+                ..current
+            }
+            .is_alive()
+        );
     }
 
     #[tokio::test]
     async fn a_failure_quotes_what_was_said() {
-        let error = output(Command::new("sh").args(["-c", "echo no such luck >&2; exit 3"])).await.unwrap_err();
+        let error = output(Command::new("sh").args(["-c", "echo no such luck >&2; exit 3"]))
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("no such luck"), "{error}");
     }
 }

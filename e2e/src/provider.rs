@@ -61,7 +61,10 @@ impl Options {
 
     /// The provider of the environment, and this name.
     pub fn named(name: &str) -> Result<Self> {
-        Ok(Self { provider: Provider::from_env()?, dir: ClusterDir::new(name)? })
+        Ok(Self {
+            provider: Provider::from_env()?,
+            dir: ClusterDir::new(name)?,
+        })
     }
 
     /// Brings it up unless it is, and loads the images that have changed.
@@ -81,10 +84,14 @@ impl Options {
         match self.provider {
             Provider::Local => local::down(&self.dir).await,
             Provider::Kind => {
-                let delete = async { output(kind()?.args(["delete", "cluster", "--name", self.dir.name()])).await };
+                let delete = async {
+                    output(kind()?.args(["delete", "cluster", "--name", self.dir.name()])).await
+                };
                 step("delete the kind cluster", delete).await.map(|_| ())
             }
-            Provider::Current => bail!("{CHOICE}=current: your own cluster is not taken down from here"),
+            Provider::Current => {
+                bail!("{CHOICE}=current: your own cluster is not taken down from here")
+            }
         }
     }
 
@@ -105,18 +112,35 @@ impl Options {
         if self.provider != Provider::Current {
             return Ok(self.dir.kubeconfig());
         }
-        let named = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube").join("config"));
-        named.or_else(home).context("set KUBECONFIG: it says which cluster is the current one")
+        let named = std::env::var_os("KUBECONFIG")
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from);
+        let home = || {
+            std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube").join("config"))
+        };
+        named
+            .or_else(home)
+            .context("set KUBECONFIG: it says which cluster is the current one")
     }
 
     async fn kind_up(&self) -> Result<()> {
         if !self.is_up().await? {
-            let create = async { output(kind()?.args(["create", "cluster", "--wait", "120s", "--name", self.dir.name()])).await };
+            let create = async {
+                output(kind()?.args([
+                    "create",
+                    "cluster",
+                    "--wait",
+                    "120s",
+                    "--name",
+                    self.dir.name(),
+                ]))
+                .await
+            };
             step("create the kind cluster", create).await?;
         }
         std::fs::create_dir_all(self.dir.root())?;
-        let kubeconfig = output(kind()?.args(["get", "kubeconfig", "--name", self.dir.name()])).await?;
+        let kubeconfig =
+            output(kind()?.args(["get", "kubeconfig", "--name", self.dir.name()])).await?;
         std::fs::write(self.dir.kubeconfig(), kubeconfig)?;
         Ok(())
     }
@@ -132,7 +156,10 @@ fn kind() -> Result<Command> {
 
 async fn current_context() -> Result<String> {
     let context = output(Command::new("kubectl").args(["config", "current-context"])).await;
-    Ok(context.context("AIOS_CLUSTER=current: no context is chosen (kubectl config use-context)")?.trim().to_owned())
+    Ok(context
+        .context("AIOS_CLUSTER=current: no context is chosen (kubectl config use-context)")?
+        .trim()
+        .to_owned())
 }
 
 /// Nothing touches a cluster of the user's before the user has said so.
@@ -141,7 +168,9 @@ fn confirm_context(context: &str) -> Result<()> {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        bail!("AIOS_CLUSTER=current would use context {context:?}: set {CONFIRM}={context} to allow it");
+        bail!(
+            "AIOS_CLUSTER=current would use context {context:?}: set {CONFIRM}={context} to allow it"
+        );
     }
     eprint!("Use the cluster of context {context:?}? Type its name to go on: ");
     std::io::stderr().flush()?;

@@ -20,27 +20,35 @@ holds itself.
 - apiGroups: [aios.dev]
   resources: [writingruns]
   verbs: [delete]
-# Engines, ingresses and gateways.
+# Engines and ingresses, of which one that is no longer wanted is removed.
 - apiGroups: [apps]
-  resources: [deployments, statefulsets]
+  resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
+# Gateways. Like everything below without `delete`, they go with the objects that own them.
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, watch, create, patch]
 # Workers of runs, and the fetching of weights.
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]
-# Addresses of models and gateways, identities of their pods, volumes for weights and documents.
+# Addresses of models and gateways, and volumes for weights.
 - apiGroups: [""]
-  resources: [services, serviceaccounts, persistentvolumeclaims]
+  resources: [services, persistentvolumeclaims]
   verbs: [get, list, watch, create, patch, delete]
+# Identities of pods.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get, list, watch, create, patch]
 # Certificates and tenants' keys are made; providers' keys and signing secrets are checked for being
 # there. Secrets are watched by metadata only.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 # Templates and texts to index are read; the CA that tenants trust is written.
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 # Which data planes there are, counted against those that confirm the configuration; why a prefetch
 # failed.
 - apiGroups: [""]
@@ -49,10 +57,10 @@ holds itself.
 # Each gateway's own Role and who may connect to it.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 # Held only to be given on to gateways, which ask whether a caller may create, approve or publish.
 - apiGroups: [authorization.k8s.io]
   resources: [localsubjectaccessreviews]

@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// A real Kubernetes on this machine, for the demo and the tests.
 ///
-/// AIOS_CLUSTER=local|kind|current chooses where (default: local).
+/// `AIOS_CLUSTER=local|kind|current` chooses where (default: local).
 #[derive(Parser)]
 #[command(name = "cluster")]
 struct Cli {
@@ -105,21 +105,30 @@ fn run(action: Action) -> Result<ExitCode> {
         arguments.extend(programs.to_args());
         return supervise::init(&arguments);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(act(action))
 }
 
 async fn act(action: Action) -> Result<ExitCode> {
     match action {
         Action::Up { which, no_images } => {
-            up(&Options::named(&which.name)?, if no_images { &[] } else { &Image::PROJECT }).await?;
+            let images: &[Image] = if no_images { &[] } else { &Image::PROJECT };
+            up(&Options::named(&which.name)?, images).await?;
         }
         Action::Down(which) => Options::named(&which.name)?.down().await?,
         Action::Status(which) => return status(&Options::named(&which.name)?).await,
-        Action::Kubeconfig(which) => println!("{}", Options::named(&which.name)?.kubeconfig()?.display()),
+        Action::Kubeconfig(which) => {
+            println!("{}", Options::named(&which.name)?.kubeconfig()?.display());
+        }
         Action::LoadImages { which, images } => {
             let options = Options::named(&which.name)?;
-            let images = if images.is_empty() { Image::PROJECT.to_vec() } else { images };
+            let images = if images.is_empty() {
+                Image::PROJECT.to_vec()
+            } else {
+                images
+            };
             images::load(options.provider, &options.dir, &images).await?;
         }
         Action::Tools => {
@@ -129,10 +138,20 @@ async fn act(action: Action) -> Result<ExitCode> {
         }
         Action::ToolPath { name } => {
             let tool = Tool::ALL.into_iter().find(|tool| tool.name() == name);
-            println!("{}", tool.with_context(|| format!("there is no tool {name}"))?.ensure().await?.display());
+            println!(
+                "{}",
+                tool.with_context(|| format!("there is no tool {name}"))?
+                    .ensure()
+                    .await?
+                    .display()
+            );
         }
-        Action::Host { which, programs } => host::run(&ClusterDir::new(&which.name)?, &programs).await?,
-        Action::Node { which, programs } => supervise::run(&ClusterDir::new(&which.name)?, &programs).await?,
+        Action::Host { which, programs } => {
+            Box::pin(host::run(&ClusterDir::new(&which.name)?, &programs)).await?;
+        }
+        Action::Node { which, programs } => {
+            supervise::run(&ClusterDir::new(&which.name)?, &programs).await?;
+        }
         Action::Init { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
@@ -140,15 +159,28 @@ async fn act(action: Action) -> Result<ExitCode> {
 
 async fn up(options: &Options, images: &[Image]) -> Result<()> {
     let begun = Instant::now();
-    eprintln!("Cluster {} ({})", options.dir.name(), options.provider.name());
+    eprintln!(
+        "Cluster {} ({})",
+        options.dir.name(),
+        options.provider.name()
+    );
     options.up(images).await?;
-    eprintln!("Up in {}. To use it: export KUBECONFIG={}", seconds(begun.elapsed()), options.kubeconfig()?.display());
+    eprintln!(
+        "Up in {}. To use it: export KUBECONFIG={}",
+        seconds(begun.elapsed()),
+        options.kubeconfig()?.display()
+    );
     Ok(())
 }
 
 async fn status(options: &Options) -> Result<ExitCode> {
     let is_up = options.is_up().await?;
-    println!("{} ({}): {}", options.dir.name(), options.provider.name(), if is_up { "up" } else { "down" });
+    println!(
+        "{} ({}): {}",
+        options.dir.name(),
+        options.provider.name(),
+        if is_up { "up" } else { "down" }
+    );
     if !is_up {
         return Ok(ExitCode::from(3));
     }

@@ -32,19 +32,26 @@ pub fn layer(path: &Path, entries: &[Entry]) -> Result<Layer> {
     entries.sort_by(|a, b| a.target.cmp(&b.target));
     let mut tar = Builder::new(Hashing::new(File::create(path)?));
     for entry in &entries {
-        let source = File::open(&entry.source).with_context(|| format!("cannot read {}", entry.source.display()))?;
+        let source = File::open(&entry.source)
+            .with_context(|| format!("cannot read {}", entry.source.display()))?;
         let size = source.metadata()?.len();
         append(&mut tar, &entry.target, entry.mode, size, source)?;
     }
     let digest = tar.into_inner()?.finish();
-    Ok(Layer { path: path.to_path_buf(), digest })
+    Ok(Layer {
+        path: path.to_path_buf(),
+        digest,
+    })
 }
 
 /// A layer that is a tar file already.
 pub fn existing_layer(path: &Path) -> Result<Layer> {
     let mut hashing = Hashing::new(io::sink());
     io::copy(&mut File::open(path)?, &mut hashing)?;
-    Ok(Layer { path: path.to_path_buf(), digest: hashing.finish() })
+    Ok(Layer {
+        path: path.to_path_buf(),
+        digest: hashing.finish(),
+    })
 }
 
 /// An image's configuration, by the OCI image specification. Its digest is the
@@ -85,7 +92,10 @@ pub fn write(path: &Path, reference: &str, config: &Value, layers: &[Layer]) -> 
         "RepoTags": [reference],
         "Layers": layers.iter().map(layer_name).collect::<Vec<_>>(),
     }]);
-    for (name, text) in [(config_name.as_str(), config.to_string()), ("manifest.json", manifest.to_string())] {
+    for (name, text) in [
+        (config_name.as_str(), config.to_string()),
+        ("manifest.json", manifest.to_string()),
+    ] {
         append(&mut tar, name, 0o644, text.len() as u64, text.as_bytes())?;
     }
     for layer in layers {
@@ -97,7 +107,13 @@ pub fn write(path: &Path, reference: &str, config: &Value, layers: &[Layer]) -> 
     Ok(())
 }
 
-fn append(tar: &mut Builder<impl Write>, name: &str, mode: u32, size: u64, content: impl Read) -> Result<()> {
+fn append(
+    tar: &mut Builder<impl Write>,
+    name: &str,
+    mode: u32,
+    size: u64,
+    content: impl Read,
+) -> Result<()> {
     let mut header = Header::new_gnu();
     header.set_entry_type(EntryType::Regular);
     header.set_mode(mode);
@@ -117,7 +133,10 @@ struct Hashing<W> {
 
 impl<W: Write> Hashing<W> {
     fn new(inner: W) -> Self {
-        Self { inner, digest: Sha256::new() }
+        Self {
+            inner,
+            digest: Sha256::new(),
+        }
     }
 
     fn finish(self) -> String {
@@ -146,13 +165,20 @@ mod tests {
     fn entry(folder: &Path, name: &str, content: &str) -> Entry {
         let source = folder.join(name);
         std::fs::write(&source, content).unwrap();
-        Entry { source, target: format!("/bin/{name}"), mode: 0o755 }
+        Entry {
+            source,
+            target: format!("/bin/{name}"),
+            mode: 0o755,
+        }
     }
 
     #[test]
     fn the_same_files_give_the_same_layer_in_any_order() {
         let folder = tempfile::tempdir().unwrap();
-        let (a, b) = (entry(folder.path(), "a", "1"), entry(folder.path(), "b", "2"));
+        let (a, b) = (
+            entry(folder.path(), "a", "1"),
+            entry(folder.path(), "b", "2"),
+        );
         let one = layer(&folder.path().join("1.tar"), &[a.clone(), b.clone()]).unwrap();
         let two = layer(&folder.path().join("2.tar"), &[b, a]).unwrap();
         assert_eq!(one.digest, two.digest);
@@ -161,7 +187,12 @@ mod tests {
 
     #[test]
     fn an_images_identity_changes_with_its_layers_and_its_command() {
-        let layer = |digest: &str| vec![Layer { path: PathBuf::new(), digest: digest.to_owned() }];
+        let layer = |digest: &str| {
+            vec![Layer {
+                path: PathBuf::new(),
+                digest: digest.to_owned(),
+            }]
+        };
         let first = digest(&config(&layer("aa"), &["x".into()]));
         assert_ne!(first, digest(&config(&layer("bb"), &["x".into()])));
         assert_ne!(first, digest(&config(&layer("aa"), &["y".into()])));

@@ -26,8 +26,14 @@ pub enum Image {
 
 impl Image {
     /// All that the project's manifests use; [`Image::Pause`] is the node's own.
-    pub const PROJECT: [Self; 6] =
-        [Self::Operator, Self::Pipeline, Self::InferenceSidecar, Self::Simulator, Self::LlamaCpp, Self::Weights];
+    pub const PROJECT: [Self; 6] = [
+        Self::Operator,
+        Self::Pipeline,
+        Self::InferenceSidecar,
+        Self::Simulator,
+        Self::LlamaCpp,
+        Self::Weights,
+    ];
 
     /// Without registry and tag, as manifests write it.
     pub const fn name(self) -> &'static str {
@@ -48,7 +54,9 @@ impl Image {
     }
 
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::PROJECT.into_iter().find(|image| image.name() == name || image.name().strip_prefix("aios/") == Some(name))
+        Self::PROJECT
+            .into_iter()
+            .find(|image| image.name() == name || image.name().strip_prefix("aios/") == Some(name))
     }
 
     /// The project's binaries in it, under `/usr/local/bin`; the first is its command.
@@ -66,7 +74,12 @@ impl Image {
     /// Built tools in it: the tool, its file, the place in the image, the mode.
     const fn tools(self) -> &'static [(Tool, &'static str, &'static str, u32)] {
         match self {
-            Self::LlamaCpp => &[(Tool::LlamaServer, "llama-server", "/usr/local/bin/llama-server", 0o755)],
+            Self::LlamaCpp => &[(
+                Tool::LlamaServer,
+                "llama-server",
+                "/usr/local/bin/llama-server",
+                0o755,
+            )],
             Self::Weights => &[(
                 Tool::SmolLm2,
                 "SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -88,7 +101,12 @@ impl Image {
             Self::Pause => vec!["/pause".into()],
             Self::LlamaCpp => vec!["llama-server".into()],
             Self::Weights => ["file-server", "--dir", "/models"].map(Into::into).to_vec(),
-            _ => self.binaries().iter().take(1).map(ToString::to_string).collect(),
+            _ => self
+                .binaries()
+                .iter()
+                .take(1)
+                .map(ToString::to_string)
+                .collect(),
         }
     }
 
@@ -97,11 +115,19 @@ impl Image {
         let mut entries: Vec<Entry> = self
             .binaries()
             .iter()
-            .map(|name| Entry { source: binaries.join(name), target: format!("/usr/local/bin/{name}"), mode: 0o755 })
+            .map(|name| Entry {
+                source: binaries.join(name),
+                target: format!("/usr/local/bin/{name}"),
+                mode: 0o755,
+            })
             .collect();
         for (tool, file, target, mode) in self.tools() {
             let source = tool.ensure().await?.join(file);
-            entries.push(Entry { source, target: (*target).to_owned(), mode: *mode });
+            entries.push(Entry {
+                source,
+                target: (*target).to_owned(),
+                mode: *mode,
+            });
         }
         Ok(entries)
     }
@@ -119,11 +145,17 @@ pub async fn build_binaries(images: &[Image]) -> Result<PathBuf> {
             build.args(["--bin", name]);
         }
         let status = procs::Group::spawn(&mut build)?.wait().await?;
-        anyhow::ensure!(status.success(), "the project's binaries do not build ({status})");
+        anyhow::ensure!(
+            status.success(),
+            "the project's binaries do not build ({status})"
+        );
     }
-    let metadata = procs::output(cargo().args(["metadata", "--no-deps", "--format-version", "1"])).await?;
+    let metadata =
+        procs::output(cargo().args(["metadata", "--no-deps", "--format-version", "1"])).await?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    let target = metadata.get("target_directory").and_then(|value| value.as_str());
+    let target = metadata
+        .get("target_directory")
+        .and_then(|value| value.as_str());
     Ok(Path::new(target.context("cargo metadata names no target directory")?).join("debug"))
 }
 
@@ -141,7 +173,10 @@ mod tests {
     fn an_image_is_found_by_its_full_and_its_short_name() {
         for image in Image::PROJECT {
             assert_eq!(Image::by_name(image.name()), Some(image));
-            assert_eq!(Image::by_name(image.name().trim_start_matches("aios/")), Some(image));
+            assert_eq!(
+                Image::by_name(image.name().trim_start_matches("aios/")),
+                Some(image)
+            );
         }
         assert_eq!(Image::by_name("nginx"), None);
     }

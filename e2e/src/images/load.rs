@@ -18,7 +18,7 @@ use crate::provider::Provider;
 use crate::testing::eventually;
 use crate::tools::Tool;
 
-const RUNTIME_DEADLINE: Duration = Duration::from_secs(60);
+const RUNTIME_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Builds these images and loads the changed ones; returns those.
 pub async fn load(provider: Provider, dir: &ClusterDir, images: &[Image]) -> Result<Vec<Image>> {
@@ -37,7 +37,11 @@ pub async fn load(provider: Provider, dir: &ClusterDir, images: &[Image]) -> Res
         if loaded.get(image.name()) == Some(&packed.digest) {
             continue;
         }
-        step(&format!("load {}", image.name()), import(provider, dir, *image, &packed, work.path())).await?;
+        step(
+            &format!("load {}", image.name()),
+            import(provider, dir, *image, &packed, work.path()),
+        )
+        .await?;
         loaded.insert(image.name().to_owned(), packed.digest);
         fs::write(&record, serde_json::to_vec(&loaded)?)?;
         changed.push(*image);
@@ -53,7 +57,9 @@ pub async fn load_pause(dir: &ClusterDir) -> Result<()> {
     let work = tempfile::tempdir_in(work_folder()?)?;
     let packed = pack(Image::Pause, Path::new(""), Path::new(""), work.path()).await?;
     eventually("containerd answers", RUNTIME_DEADLINE, async || {
-        procs::output(ctr(dir).arg("version")).await.map(|_| Some(()))
+        procs::output(ctr(dir).arg("version"))
+            .await
+            .map(|_| Some(()))
     })
     .await?;
     import(Provider::Local, dir, Image::Pause, &packed, work.path()).await
@@ -76,12 +82,22 @@ async fn pack(image: Image, binaries: &Path, base: &Path, work: &Path) -> Result
         layers.push(archive::layer(&own, &entries)?);
         let config = archive::config(&layers, &image.command());
         let digest = archive::digest(&config);
-        Ok(Packed { layers, config, digest })
+        Ok(Packed {
+            layers,
+            config,
+            digest,
+        })
     })
     .await?
 }
 
-async fn import(provider: Provider, dir: &ClusterDir, image: Image, packed: &Packed, work: &Path) -> Result<()> {
+async fn import(
+    provider: Provider,
+    dir: &ClusterDir,
+    image: Image,
+    packed: &Packed,
+    work: &Path,
+) -> Result<()> {
     let file = work.join("image.tar");
     archive::write(&file, &image.reference(), &packed.config, &packed.layers)?;
     let mut command = match provider {
@@ -96,7 +112,9 @@ async fn import(provider: Provider, dir: &ClusterDir, image: Image, packed: &Pac
             command.args(["load", "image-archive", "--name", dir.name()]);
             command
         }
-        Provider::Current => bail!("images are not loaded into a cluster that is not the project's own"),
+        Provider::Current => {
+            bail!("images are not loaded into a cluster that is not the project's own")
+        }
     };
     procs::output(command.arg(&file)).await?;
     Ok(())
@@ -120,10 +138,15 @@ fn work_folder() -> Result<PathBuf> {
 fn record_file(provider: Provider, dir: &ClusterDir) -> Result<PathBuf> {
     Ok(match provider {
         Provider::Local => dir.loaded_images(),
-        Provider::Kind | Provider::Current => work_folder()?.join(format!("kind-{}.json", dir.name())),
+        Provider::Kind | Provider::Current => {
+            work_folder()?.join(format!("kind-{}.json", dir.name()))
+        }
     })
 }
 
 fn read_record(path: &Path) -> BTreeMap<String, String> {
-    fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    fs::read(path)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default()
 }

@@ -13,7 +13,7 @@ use super::{GPUS, NODE, relay, volumes};
 use crate::files::ClusterDir;
 use crate::testing::{apply_yaml, client_of, eventually};
 
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// DNS reads Services; the class provides volumes; see [`volumes`].
 fn objects() -> String {
@@ -72,7 +72,9 @@ async fn advertise_gpus(client: &Client) -> Result<()> {
     let gpus = json!({"nvidia.com/gpu": GPUS});
     let patch = json!({"status": {"capacity": gpus, "allocatable": gpus}});
     eventually("the node has registered", DEADLINE, async || {
-        nodes.patch_status(NODE, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        nodes
+            .patch_status(NODE, &PatchParams::default(), &Patch::Merge(&patch))
+            .await?;
         Ok(Some(()))
     })
     .await
@@ -82,9 +84,18 @@ async fn node_ready(client: &Client) -> Result<()> {
     let nodes = Api::<Node>::all(client.clone());
     eventually("the node is Ready", DEADLINE, async || {
         let node = nodes.get(NODE).await?;
-        let untainted = node.spec.as_ref().is_none_or(|spec| spec.taints.as_ref().is_none_or(Vec::is_empty));
-        let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-        let ready = conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"));
+        let untainted = node
+            .spec
+            .as_ref()
+            .is_none_or(|spec| spec.taints.as_ref().is_none_or(Vec::is_empty));
+        let conditions = node
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.as_ref());
+        let ready = conditions.is_some_and(|all| {
+            all.iter()
+                .any(|one| one.type_ == "Ready" && one.status == "True")
+        });
         if !(ready && untainted) {
             bail!("{}: {conditions:?}", node.name_any());
         }
@@ -96,7 +107,10 @@ async fn node_ready(client: &Client) -> Result<()> {
 /// Pods are refused until their namespace has its ServiceAccount.
 async fn default_account(client: &Client) -> Result<()> {
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
-    eventually("the default ServiceAccount exists", DEADLINE, async || Ok(accounts.get_opt("default").await?)).await?;
+    eventually("the default ServiceAccount exists", DEADLINE, async || {
+        Ok(accounts.get_opt("default").await?)
+    })
+    .await?;
     Ok(())
 }
 

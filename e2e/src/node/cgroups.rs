@@ -15,7 +15,9 @@ fn hierarchies() -> Vec<PathBuf> {
     if root.join("cgroup.controllers").exists() {
         return vec![root.to_path_buf()];
     }
-    let entries = fs::read_dir(root).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let entries = fs::read_dir(root)
+        .map(|entries| entries.flatten().collect::<Vec<_>>())
+        .unwrap_or_default();
     entries
         .into_iter()
         // Names of joint controllers, such as `cpu`, are links to `cpu,cpuacct`.
@@ -29,7 +31,8 @@ fn hierarchies() -> Vec<PathBuf> {
 pub fn create(name: &str) -> Result<()> {
     for hierarchy in hierarchies() {
         let path = hierarchy.join(name);
-        fs::create_dir_all(&path).with_context(|| format!("cannot make cgroup {}", path.display()))?;
+        fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make cgroup {}", path.display()))?;
         inherit_cpuset(&hierarchy, &path);
     }
     Ok(())

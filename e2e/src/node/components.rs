@@ -47,7 +47,12 @@ pub struct Programs {
 impl Programs {
     pub fn to_args(&self) -> Vec<OsString> {
         let of = |flag: &str, path: &PathBuf| [OsString::from(flag), path.clone().into_os_string()];
-        [of("--kubernetes", &self.kubernetes), of("--etcd", &self.etcd), of("--coredns", &self.coredns)].concat()
+        [
+            of("--kubernetes", &self.kubernetes),
+            of("--etcd", &self.etcd),
+            of("--coredns", &self.coredns),
+        ]
+        .concat()
     }
 }
 
@@ -67,11 +72,19 @@ pub fn all(dir: &ClusterDir, programs: &Programs) -> Vec<Component> {
             after: After::Nothing,
         },
         kubernetes(programs, "kube-apiserver", api_server(dir), After::Etcd),
-        kubernetes(programs, "kube-controller-manager", controller_manager(dir), After::ApiServer),
+        kubernetes(
+            programs,
+            "kube-controller-manager",
+            controller_manager(dir),
+            After::ApiServer,
+        ),
         kubernetes(
             programs,
             "kube-scheduler",
-            vec![flag("kubeconfig", &etc(dir, "scheduler.kubeconfig")), flag("leader-elect", "false")],
+            vec![
+                flag("kubeconfig", &etc(dir, "scheduler.kubeconfig")),
+                flag("leader-elect", "false"),
+            ],
             After::ApiServer,
         ),
         kubernetes(
@@ -85,7 +98,12 @@ pub fn all(dir: &ClusterDir, programs: &Programs) -> Vec<Component> {
             ],
             After::ApiServer,
         ),
-        kubernetes(programs, "kube-proxy", vec![flag("config", &etc(dir, "kube-proxy.json"))], After::ApiServer),
+        kubernetes(
+            programs,
+            "kube-proxy",
+            vec![flag("config", &etc(dir, "kube-proxy.json"))],
+            After::ApiServer,
+        ),
         Component {
             name: "coredns",
             program: programs.coredns.join("coredns"),
@@ -95,8 +113,18 @@ pub fn all(dir: &ClusterDir, programs: &Programs) -> Vec<Component> {
     ]
 }
 
-fn kubernetes(programs: &Programs, name: &'static str, args: Vec<String>, after: After) -> Component {
-    Component { name, program: programs.kubernetes.join(name), args, after }
+fn kubernetes(
+    programs: &Programs,
+    name: &'static str,
+    args: Vec<String>,
+    after: After,
+) -> Component {
+    Component {
+        name,
+        program: programs.kubernetes.join(name),
+        args,
+        after,
+    }
 }
 
 fn etcd(dir: &ClusterDir) -> Vec<String> {
@@ -122,19 +150,37 @@ fn api_server(dir: &ClusterDir) -> Vec<String> {
         flag("client-ca-file", &pki(dir, "ca.crt")),
         flag("tls-cert-file", &pki(dir, "apiserver.crt")),
         flag("tls-private-key-file", &pki(dir, "apiserver.key")),
-        flag("kubelet-client-certificate", &pki(dir, "apiserver-kubelet-client.crt")),
-        flag("kubelet-client-key", &pki(dir, "apiserver-kubelet-client.key")),
+        flag(
+            "kubelet-client-certificate",
+            &pki(dir, "apiserver-kubelet-client.crt"),
+        ),
+        flag(
+            "kubelet-client-key",
+            &pki(dir, "apiserver-kubelet-client.key"),
+        ),
         // The node's name resolves nowhere: exec, logs and port-forward go by address.
         flag("kubelet-preferred-address-types", "InternalIP"),
         flag("service-account-issuer", "https://kubernetes.default.svc"),
-        flag("service-account-key-file", &pki(dir, "service-accounts.pub")),
-        flag("service-account-signing-key-file", &pki(dir, "service-accounts.key")),
-        flag("requestheader-client-ca-file", &pki(dir, "front-proxy-ca.crt")),
+        flag(
+            "service-account-key-file",
+            &pki(dir, "service-accounts.pub"),
+        ),
+        flag(
+            "service-account-signing-key-file",
+            &pki(dir, "service-accounts.key"),
+        ),
+        flag(
+            "requestheader-client-ca-file",
+            &pki(dir, "front-proxy-ca.crt"),
+        ),
         flag("requestheader-allowed-names", "front-proxy-client"),
         flag("requestheader-extra-headers-prefix", "X-Remote-Extra-"),
         flag("requestheader-group-headers", "X-Remote-Group"),
         flag("requestheader-username-headers", "X-Remote-User"),
-        flag("proxy-client-cert-file", &pki(dir, "front-proxy-client.crt")),
+        flag(
+            "proxy-client-cert-file",
+            &pki(dir, "front-proxy-client.crt"),
+        ),
         flag("proxy-client-key-file", &pki(dir, "front-proxy-client.key")),
         flag("audit-policy-file", &etc(dir, "audit-policy.json")),
         flag("audit-log-path", &dir.audit_log().display().to_string()),
@@ -153,7 +199,10 @@ fn controller_manager(dir: &ClusterDir) -> Vec<String> {
         flag("service-cluster-ip-range", SERVICE_CIDR),
         flag("use-service-account-credentials", "true"),
         flag("root-ca-file", &pki(dir, "ca.crt")),
-        flag("service-account-private-key-file", &pki(dir, "service-accounts.key")),
+        flag(
+            "service-account-private-key-file",
+            &pki(dir, "service-accounts.key"),
+        ),
         flag("cluster-signing-cert-file", &pki(dir, "ca.crt")),
         flag("cluster-signing-key-file", &pki(dir, "ca.key")),
         flag("kube-api-qps", "200"),
@@ -182,22 +231,44 @@ mod tests {
     fn components() -> Vec<Component> {
         let dir = ClusterDir::under(Path::new("/c"), "x").unwrap();
         let folder = PathBuf::from("/t");
-        all(&dir, &Programs { kubernetes: folder.clone(), etcd: folder.clone(), coredns: folder })
+        all(
+            &dir,
+            &Programs {
+                kubernetes: folder.clone(),
+                etcd: folder.clone(),
+                coredns: folder,
+            },
+        )
     }
 
     #[test]
     fn nothing_starts_before_what_it_needs() {
-        let names: Vec<_> = components().iter().map(|component| component.name).collect();
+        let names: Vec<_> = components()
+            .iter()
+            .map(|component| component.name)
+            .collect();
         let at = |name| names.iter().position(|each| *each == name).unwrap();
         assert!(at("etcd") < at("kube-apiserver"));
         assert!(at("containerd") < at("kubelet"));
-        assert!(components().iter().skip(3).all(|component| component.after == After::ApiServer));
+        assert!(
+            components()
+                .iter()
+                .skip(3)
+                .all(|component| component.after == After::ApiServer)
+        );
     }
 
     #[test]
     fn the_api_server_writes_the_audit_log_tests_count_from() {
         let components = components();
-        let api_server = components.iter().find(|component| component.name == "kube-apiserver").unwrap();
-        assert!(api_server.args.contains(&"--audit-log-path=/c/clusters/x/audit.log".to_owned()));
+        let api_server = components
+            .iter()
+            .find(|component| component.name == "kube-apiserver")
+            .unwrap();
+        assert!(
+            api_server
+                .args
+                .contains(&"--audit-log-path=/c/clusters/x/audit.log".to_owned())
+        );
     }
 }

@@ -194,20 +194,31 @@ mod tests {
         let config: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(config["cgroupRoot"], "/aios-demo");
         assert_eq!(config["maxPods"], 250);
-        assert_eq!(config["authentication"]["x509"]["clientCAFile"], "/d/pki/ca.crt");
+        assert_eq!(
+            config["authentication"]["x509"]["clientCAFile"],
+            "/d/pki/ca.crt"
+        );
     }
 
     #[test]
     fn a_kubeconfig_names_the_identitys_own_files() {
         let config: Value =
-            serde_json::from_str(&kubeconfig("https://127.0.0.1:7", Path::new("/p"), "admin")).unwrap();
+            serde_json::from_str(&kubeconfig("https://127.0.0.1:7", Path::new("/p"), "admin"))
+                .unwrap();
         assert_eq!(config["users"][0]["user"]["client-key"], "/p/admin.key");
-        assert_eq!(config["clusters"][0]["cluster"]["server"], "https://127.0.0.1:7");
+        assert_eq!(
+            config["clusters"][0]["cluster"]["server"],
+            "https://127.0.0.1:7"
+        );
     }
 
     #[test]
     fn containerd_does_not_lower_scores_and_uses_the_local_pause_image() {
-        let text = containerd(Path::new("/d/etc"), Path::new("/usr/lib/cni"), Snapshotter::Native);
+        let text = containerd(
+            Path::new("/d/etc"),
+            Path::new("/usr/lib/cni"),
+            Snapshotter::Native,
+        );
         assert!(text.contains("restrict_oom_score_adj = true"));
         assert!(text.contains(PAUSE_IMAGE));
         assert!(text.contains(r#"snapshotter = "native""#));

@@ -18,6 +18,8 @@ use crate::procs::{self, Handle};
 
 /// What `up` says once the cluster stands, so that it outlives `up`.
 pub const KEEP: &str = "keep";
+/// What `up` says when it has failed, so that the components' logs can be read.
+pub const LEAVE_LOGS: &str = "leave logs";
 
 const NODE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -26,28 +28,39 @@ pub async fn run(dir: &ClusterDir, programs: &Programs) -> Result<()> {
     fs::write(dir.handle(), serde_json::to_vec(&Handle::current()?)?)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let server = format!("https://{}", listener.local_addr()?);
-    fs::write(dir.kubeconfig(), config::kubeconfig(&server, &dir.pki(), "admin"))?;
+    fs::write(
+        dir.kubeconfig(),
+        config::kubeconfig(&server, &dir.pki(), "admin"),
+    )?;
     let (mut node, keeper) = start_node(dir, programs)?;
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let socket = dir.dial_socket();
-    let (outcome, orderly) = tokio::select! {
+    let (outcome, leave_nothing) = tokio::select! {
         _ = terminate.recv() => (Ok(()), true),
         _ = interrupt.recv() => (Ok(()), true),
-        () = abandoned() => (Ok(()), false),
+        leave_logs = abandoned() => (Ok(()), !leave_logs),
         ended = node.wait() => (Err(anyhow::anyhow!("the node has ended: {ended:?}")), false),
         outcome = relay::serve_outside(listener, &socket, API_ADDRESS) => (outcome, false),
         outcome = volumes::provide(dir) => (outcome, false),
     };
     end_node(&mut node, keeper).await?;
-    local::clean(dir, orderly).await?;
+    local::clean(dir, leave_nothing).await?;
     outcome
 }
 
 fn start_node(dir: &ClusterDir, programs: &Programs) -> Result<(Child, ChildStdin)> {
     let mut node = Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
+        .args([
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--",
+        ])
         .arg(std::env::current_exe()?)
         .args(["init", "--name", dir.name()])
         .args(programs.to_args())
@@ -55,27 +68,39 @@ fn start_node(dir: &ClusterDir, programs: &Programs) -> Result<(Child, ChildStdi
         .kill_on_drop(true)
         .spawn()
         .context("cannot start unshare")?;
-    let keeper = node.stdin.take().context("the node has no standard input")?;
+    let keeper = node
+        .stdin
+        .take()
+        .context("the node has no standard input")?;
     Ok((node, keeper))
 }
 
 async fn end_node(node: &mut Child, keeper: ChildStdin) -> Result<()> {
     drop(keeper);
-    if tokio::time::timeout(NODE_DEADLINE, node.wait()).await.is_err() {
+    if tokio::time::timeout(NODE_DEADLINE, node.wait())
+        .await
+        .is_err()
+    {
         node.kill().await?;
     }
     Ok(())
 }
 
-/// Ends if standard input ends before [`KEEP`]; after it, never.
-async fn abandoned() {
-    let Ok(input) = procs::piped_input() else { return };
+/// Ends if standard input ends before [`KEEP`]; after it, never. Says whether
+/// to leave the logs.
+async fn abandoned() -> bool {
+    let Ok(input) = procs::piped_input() else {
+        return true;
+    };
     let mut lines = BufReader::new(input).lines();
+    let mut leave_logs = false;
     while let Ok(Some(line)) = lines.next_line().await {
         if line == KEEP {
             std::future::pending::<()>().await;
         }
+        leave_logs |= line == LEAVE_LOGS;
     }
+    leave_logs
 }
 
 /// Starts the keeper in a session of its own, so that neither the terminal's
@@ -93,6 +118,8 @@ pub fn spawn(dir: &ClusterDir, programs: &Programs) -> Result<(Child, ChildStdin
         .current_dir("/")
         .spawn()
         .context("cannot start setsid")?;
-    let Some(input) = child.stdin.take() else { bail!("the keeper has no standard input") };
+    let Some(input) = child.stdin.take() else {
+        bail!("the keeper has no standard input")
+    };
     Ok((child, input))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin};
 
 use super::components::Programs;
 use super::{API_ADDRESS, bootstrap, cgroups, config, host, pki, preflight};
@@ -33,7 +34,11 @@ pub async fn up(dir: &ClusterDir) -> Result<()> {
     };
     Tool::Pause.ensure().await?;
     take_down(dir).await?;
-    step(&format!("start Kubernetes ({})", dir.name()), start(dir, &programs)).await
+    step(
+        &format!("start Kubernetes ({})", dir.name()),
+        start(dir, &programs),
+    )
+    .await
 }
 
 /// Whether the cluster is up and its keeper alive.
@@ -63,16 +68,23 @@ async fn take_down(dir: &ClusterDir) -> Result<()> {
 
 /// Removes what a cluster that has ended leaves: cgroups and files. After a
 /// failure the components' logs stay, to be read.
-pub async fn clean(dir: &ClusterDir, orderly: bool) -> Result<()> {
+pub async fn clean(dir: &ClusterDir, leave_nothing: bool) -> Result<()> {
     cgroups::remove(&dir.cgroup(), END_DEADLINE).await?;
     let entries = match fs::read_dir(dir.root()) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    for entry in entries.flatten().filter(|entry| orderly || entry.path() != dir.logs()) {
+    for entry in entries
+        .flatten()
+        .filter(|entry| leave_nothing || entry.path() != dir.logs())
+    {
         let path = entry.path();
-        let removed = if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let removed = if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("cannot remove {}", path.display()));
@@ -80,7 +92,7 @@ pub async fn clean(dir: &ClusterDir, orderly: bool) -> Result<()> {
             _ => {}
         }
     }
-    if orderly {
+    if leave_nothing {
         let _ = fs::remove_dir(dir.root());
     }
     Ok(())
@@ -97,50 +109,100 @@ async fn start(dir: &ClusterDir, programs: &Programs) -> Result<()> {
     let outcome = tokio::select! {
         outcome = standing => outcome,
         ended = keeper.wait() => Err(anyhow::anyhow!("the node has ended ({ended:?})")),
-        _ = &mut interrupted => Err(anyhow::anyhow!("interrupted")),
+        _ = &mut interrupted => {
+            abandon(dir, &mut keeper, input).await?;
+            bail!("interrupted");
+        }
     };
     if let Err(error) = outcome {
-        // Without its input the keeper ends, and takes everything with it.
-        drop(input);
-        if tokio::time::timeout(END_DEADLINE, keeper.wait()).await.is_err() {
-            keeper.kill().await?;
-            clean(dir, false).await?;
-        }
-        bail!("{error:#}{}", last_words(&dir.logs()));
+        let said = last_words(&dir.logs());
+        let _ = input
+            .write_all(format!("{}\n", host::LEAVE_LOGS).as_bytes())
+            .await;
+        abandon(dir, &mut keeper, input).await?;
+        bail!("{error:#}{said}");
     }
     fs::write(dir.ready(), "")?;
-    input.write_all(format!("{}\n", host::KEEP).as_bytes()).await?;
+    input
+        .write_all(format!("{}\n", host::KEEP).as_bytes())
+        .await?;
+    Ok(())
+}
+
+/// Without its input the keeper ends, and takes everything with it.
+async fn abandon(dir: &ClusterDir, keeper: &mut Child, input: ChildStdin) -> Result<()> {
+    drop(input);
+    if tokio::time::timeout(END_DEADLINE, keeper.wait())
+        .await
+        .is_err()
+    {
+        keeper.kill().await?;
+        clean(dir, false).await?;
+    }
     Ok(())
 }
 
 fn prepare(dir: &ClusterDir) -> Result<()> {
     let cni = preflight::cni_plugins().context("the CNI plugins have gone")?;
     let (etc, pki_folder) = (dir.etc(), dir.pki());
-    for folder in [dir.run(), dir.var_lib(), dir.var_log(), dir.logs(), dir.volumes(), etc.join("cni")] {
+    for folder in [
+        dir.run(),
+        dir.var_lib(),
+        dir.var_log(),
+        dir.logs(),
+        dir.volumes(),
+        etc.join("cni"),
+    ] {
         fs::create_dir_all(folder)?;
     }
     pki::write(&pki_folder)?;
     cgroups::create(&dir.cgroup())?;
     let server = format!("https://{API_ADDRESS}");
     let kubeconfig_of = |identity: &str| etc.join(format!("{identity}.kubeconfig"));
-    for identity in ["controller-manager", "scheduler", "kubelet", "proxy", "coredns"] {
-        fs::write(kubeconfig_of(identity), config::kubeconfig(&server, &pki_folder, identity))?;
+    for identity in [
+        "controller-manager",
+        "scheduler",
+        "kubelet",
+        "proxy",
+        "coredns",
+    ] {
+        fs::write(
+            kubeconfig_of(identity),
+            config::kubeconfig(&server, &pki_folder, identity),
+        )?;
     }
     let snapshotter = preflight::snapshotter(dir.root())?;
     fs::write(etc.join("audit-policy.json"), config::audit_policy())?;
-    fs::write(etc.join("kubelet.json"), config::kubelet(&pki_folder, &etc, &dir.cgroup()))?;
-    fs::write(etc.join("kube-proxy.json"), config::kube_proxy(&kubeconfig_of("proxy")))?;
-    fs::write(etc.join("containerd.toml"), config::containerd(&etc, &cni, snapshotter))?;
+    fs::write(
+        etc.join("kubelet.json"),
+        config::kubelet(&pki_folder, &etc, &dir.cgroup()),
+    )?;
+    fs::write(
+        etc.join("kube-proxy.json"),
+        config::kube_proxy(&kubeconfig_of("proxy")),
+    )?;
+    fs::write(
+        etc.join("containerd.toml"),
+        config::containerd(&etc, &cni, snapshotter),
+    )?;
     fs::write(etc.join("cni").join("10-pods.conflist"), config::cni())?;
     fs::write(etc.join("hosts"), "")?;
-    fs::write(etc.join("Corefile"), config::corefile(&kubeconfig_of("coredns"), &etc.join("hosts")))?;
+    fs::write(
+        etc.join("Corefile"),
+        config::corefile(&kubeconfig_of("coredns"), &etc.join("hosts")),
+    )?;
     fs::write(etc.join("resolv.conf"), config::resolv_conf())?;
     Ok(())
 }
 
 /// The ends of the components' logs, for whoever reads why `up` failed.
 fn last_words(logs: &Path) -> String {
-    let mut files: Vec<_> = fs::read_dir(logs).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut files: Vec<_> = fs::read_dir(logs)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     files.sort();
     let said = files.iter().map(|file| {
         let name = file.file_name().unwrap_or_default().to_string_lossy();

@@ -21,5 +21,6 @@ pub async fn set_up() -> Result<()> {
     for arguments in commands {
         output(Command::new("ip").args(arguments)).await?;
     }
-    fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("cannot turn on forwarding between pods")
+    fs::write("/proc/sys/net/ipv4/ip_forward", "1")
+        .context("cannot turn on forwarding between pods")
 }

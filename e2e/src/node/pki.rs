@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 
 use super::{API_SERVICE_IP, NODE, NODE_IP};
@@ -28,10 +29,20 @@ pub fn write(folder: &Path) -> Result<()> {
     for leaf in leaves() {
         sign(folder, &ca, &leaf)?;
     }
-    sign(folder, &front_proxy, &client("front-proxy-client", "front-proxy-client", None))?;
+    sign(
+        folder,
+        &front_proxy,
+        &client("front-proxy-client", "front-proxy-client", None),
+    )?;
     let accounts = KeyPair::generate()?;
-    write_secret(&folder.join("service-accounts.key"), &accounts.serialize_pem())?;
-    fs::write(folder.join("service-accounts.pub"), accounts.public_key_pem())?;
+    write_secret(
+        &folder.join("service-accounts.key"),
+        &accounts.serialize_pem(),
+    )?;
+    fs::write(
+        folder.join("service-accounts.pub"),
+        accounts.public_key_pem(),
+    )?;
     Ok(())
 }
 
@@ -53,9 +64,17 @@ fn leaves() -> Vec<Leaf> {
             group: None,
             serves: api_server.map(Into::into).to_vec(),
         },
-        client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", Some("system:masters")),
+        client(
+            "apiserver-kubelet-client",
+            "kube-apiserver-kubelet-client",
+            Some("system:masters"),
+        ),
         client("admin", "admin", Some("system:masters")),
-        client("kubelet", &format!("system:node:{NODE}"), Some("system:nodes")),
+        client(
+            "kubelet",
+            &format!("system:node:{NODE}"),
+            Some("system:nodes"),
+        ),
         client("controller-manager", "system:kube-controller-manager", None),
         client("scheduler", "system:kube-scheduler", None),
         client("proxy", "system:kube-proxy", None),
@@ -64,14 +83,23 @@ fn leaves() -> Vec<Leaf> {
 }
 
 fn client(file: &'static str, name: &str, group: Option<&'static str>) -> Leaf {
-    Leaf { file, name: name.to_owned(), group, serves: Vec::new() }
+    Leaf {
+        file,
+        name: name.to_owned(),
+        group,
+        serves: Vec::new(),
+    }
 }
 
 fn authority(folder: &Path, name: &str) -> Result<Issuer<'static, KeyPair>> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
     fs::write(folder.join(format!("{name}.crt")), certificate.pem())?;
@@ -81,20 +109,33 @@ fn authority(folder: &Path, name: &str) -> Result<Issuer<'static, KeyPair>> {
 
 fn sign(folder: &Path, issuer: &Issuer<'_, KeyPair>, leaf: &Leaf) -> Result<()> {
     let mut params = CertificateParams::new(leaf.serves.clone())?;
-    params.distinguished_name.push(DnType::CommonName, leaf.name.as_str());
+    params
+        .distinguished_name
+        .push(DnType::CommonName, leaf.name.as_str());
     if let Some(group) = leaf.group {
-        params.distinguished_name.push(DnType::OrganizationName, group);
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, group);
     }
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::KeyEncipherment,
+    ];
     params.extended_key_usages = if leaf.serves.is_empty() {
         vec![ExtendedKeyUsagePurpose::ClientAuth]
     } else {
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]
+        vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ]
     };
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, issuer)?;
     fs::write(folder.join(format!("{}.crt", leaf.file)), certificate.pem())?;
-    write_secret(&folder.join(format!("{}.key", leaf.file)), &key.serialize_pem())
+    write_secret(
+        &folder.join(format!("{}.key", leaf.file)),
+        &key.serialize_pem(),
+    )
 }
 
 fn write_secret(path: &Path, pem: &str) -> Result<()> {

@@ -30,13 +30,21 @@ const COVERED: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 pub fn check(dir: &ClusterDir) -> Result<()> {
     let mut missing = Vec::new();
     if !rustix::process::geteuid().is_root() {
-        missing.push("root rights: run it with sudo -E, or set AIOS_CLUSTER=kind if you have Docker".to_owned());
+        missing.push(
+            "root rights: run it with sudo -E, or set AIOS_CLUSTER=kind if you have Docker"
+                .to_owned(),
+        );
     }
-    let packages = absent_packages(|program| find_program(program).is_some(), cni_plugins().is_some());
+    let packages = absent_packages(
+        |program| find_program(program).is_some(),
+        cni_plugins().is_some(),
+    );
     if !packages.is_empty() {
         missing.push(format!("packages: apt-get install {}", packages.join(" ")));
     }
-    if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() && !Path::new("/sys/fs/cgroup/memory").exists() {
+    if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+        && !Path::new("/sys/fs/cgroup/memory").exists()
+    {
         missing.push("cgroups: mount them at /sys/fs/cgroup".to_owned());
     }
     if let Some(covered) = COVERED.iter().find(|folder| dir.root().starts_with(folder)) {
@@ -49,8 +57,13 @@ pub fn check(dir: &ClusterDir) -> Result<()> {
 }
 
 fn absent_packages(is_there: impl Fn(&str) -> bool, cni: bool) -> Vec<&'static str> {
-    let absent = PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package);
-    let mut packages: Vec<_> = absent.chain((!cni).then_some("containernetworking-plugins")).collect();
+    let absent = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package);
+    let mut packages: Vec<_> = absent
+        .chain((!cni).then_some("containernetworking-plugins"))
+        .collect();
     packages.sort_unstable();
     packages.dedup();
     packages
@@ -58,12 +71,16 @@ fn absent_packages(is_there: impl Fn(&str) -> bool, cni: bool) -> Vec<&'static s
 
 /// Where the CNI plugins are: Debian's place, or the customary one.
 pub fn cni_plugins() -> Option<PathBuf> {
-    ["/usr/lib/cni", "/opt/cni/bin"].map(PathBuf::from).into_iter().find(|folder| folder.join("ptp").is_file())
+    ["/usr/lib/cni", "/opt/cni/bin"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|folder| folder.join("ptp").is_file())
 }
 
 /// Overlays do not stack on every kernel: on an overlay, layers are copied.
 pub fn snapshotter(folder: &Path) -> Result<Snapshotter> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
+    let mounts =
+        std::fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
     Ok(snapshotter_on(&mounts, folder))
 }
 
@@ -88,14 +105,26 @@ mod tests {
 
     #[test]
     fn each_missing_package_is_named_once() {
-        let packages = absent_packages(|program| !["containerd", "ctr", "nft"].contains(&program), false);
-        assert_eq!(packages, ["containerd", "containernetworking-plugins", "nftables"]);
+        let packages = absent_packages(
+            |program| !["containerd", "ctr", "nft"].contains(&program),
+            false,
+        );
+        assert_eq!(
+            packages,
+            ["containerd", "containernetworking-plugins", "nftables"]
+        );
     }
 
     #[test]
     fn layers_are_copied_only_on_an_overlay() {
         let mounts = "overlay / overlay rw 0 0\n/dev/vdb /home ext4 rw 0 0\n";
-        assert_eq!(snapshotter_on(mounts, Path::new("/home/me/.cache")), Snapshotter::Overlayfs);
-        assert_eq!(snapshotter_on(mounts, Path::new("/root/.cache")), Snapshotter::Native);
+        assert_eq!(
+            snapshotter_on(mounts, Path::new("/home/me/.cache")),
+            Snapshotter::Overlayfs
+        );
+        assert_eq!(
+            snapshotter_on(mounts, Path::new("/root/.cache")),
+            Snapshotter::Native
+        );
     }
 }

@@ -11,7 +11,8 @@ const LONGEST_ADDRESS: usize = 64;
 
 /// The end inside: dials what each connection asks for.
 pub async fn serve_inside(socket: &Path) -> Result<()> {
-    let listener = UnixListener::bind(socket).with_context(|| format!("cannot listen at {}", socket.display()))?;
+    let listener = UnixListener::bind(socket)
+        .with_context(|| format!("cannot listen at {}", socket.display()))?;
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(async move {

@@ -22,12 +22,19 @@ const RESTART_DELAY: Duration = Duration::from_millis(500);
 /// Process 1: containers' shims are left to it, so it waits for any child, and
 /// ends with the supervisor; the kernel then ends everything else.
 pub fn init(arguments: &[OsString]) -> Result<ExitCode> {
-    let supervisor = StdCommand::new("/proc/self/exe").args(arguments).spawn().context("cannot start the supervisor")?;
+    let supervisor = StdCommand::new("/proc/self/exe")
+        .args(arguments)
+        .spawn()
+        .context("cannot start the supervisor")?;
     let supervisor = i32::try_from(supervisor.id())?;
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == supervisor => {
-                return Ok(if status.exit_status() == Some(0) { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+                return Ok(if status.exit_status() == Some(0) {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::FAILURE
+                });
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -53,7 +60,9 @@ pub async fn run(dir: &ClusterDir, programs: &Programs) -> Result<()> {
 }
 
 async fn keeper_gone() {
-    let Ok(mut input) = procs::piped_input() else { return };
+    let Ok(mut input) = procs::piped_input() else {
+        return;
+    };
     let mut ignored = [0; 64];
     while input.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
 }
@@ -75,7 +84,10 @@ async fn keep_running(dir: &ClusterDir, component: &Component) {
 
 async fn run_once(dir: &ClusterDir, component: &Component) -> Result<std::process::ExitStatus> {
     fs::create_dir_all(dir.logs())?;
-    let log = File::options().create(true).append(true).open(dir.logs().join(format!("{}.log", component.name)))?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.logs().join(format!("{}.log", component.name)))?;
     let status = Command::new(&component.program)
         .args(&component.args)
         .stdin(Stdio::null())

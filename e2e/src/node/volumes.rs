@@ -39,7 +39,10 @@ pub async fn provide(dir: &ClusterDir) -> Result<()> {
 }
 
 async fn claims(dir: &ClusterDir, client: &Client) -> Result<()> {
-    let stream = watcher(Api::<PersistentVolumeClaim>::all(client.clone()), watcher::Config::default());
+    let stream = watcher(
+        Api::<PersistentVolumeClaim>::all(client.clone()),
+        watcher::Config::default(),
+    );
     let mut stream = stream.default_backoff().applied_objects().boxed();
     loop {
         match stream.try_next().await {
@@ -52,11 +55,16 @@ async fn claims(dir: &ClusterDir, client: &Client) -> Result<()> {
 }
 
 async fn releases(dir: &ClusterDir, client: &Client) -> Result<()> {
-    let stream = watcher(Api::<PersistentVolume>::all(client.clone()), watcher::Config::default());
+    let stream = watcher(
+        Api::<PersistentVolume>::all(client.clone()),
+        watcher::Config::default(),
+    );
     let mut stream = stream.default_backoff().applied_objects().boxed();
     loop {
         match stream.try_next().await {
-            Ok(Some(volume)) if is_released(&volume) => report(remove(dir, client, &volume.name_any()).await),
+            Ok(Some(volume)) if is_released(&volume) => {
+                report(remove(dir, client, &volume.name_any()).await);
+            }
             Ok(Some(_)) => {}
             Ok(None) => return Ok(()),
             Err(error) => report(Err(error.into())),
@@ -81,25 +89,48 @@ fn is_waiting(claim: &PersistentVolumeClaim) -> bool {
 fn is_released(volume: &PersistentVolume) -> bool {
     volume.annotations().get(PROVISIONED_BY).map(String::as_str) == Some(PROVISIONER)
         && volume.metadata.deletion_timestamp.is_none()
-        && volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Released")
-        && volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref()) == Some("Delete")
+        && volume
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref())
+            == Some("Released")
+        && volume
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref())
+            == Some("Delete")
 }
 
 async fn provision(dir: &ClusterDir, client: &Client, claim: &PersistentVolumeClaim) -> Result<()> {
-    let name = format!("pvc-{}", claim.uid().context("a claim from the server has a uid")?);
+    let name = format!(
+        "pvc-{}",
+        claim.uid().context("a claim from the server has a uid")?
+    );
     let path = dir.volumes().join(&name);
     fs::create_dir_all(&path)?;
     let volume = volume_for(claim, &name, &path)?;
-    match Api::<PersistentVolume>::all(client.clone()).create(&PostParams::default(), &volume).await {
+    match Api::<PersistentVolume>::all(client.clone())
+        .create(&PostParams::default(), &volume)
+        .await
+    {
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        outcome => outcome.map(|_| ()).with_context(|| format!("cannot make volume {name}")),
+        outcome => outcome
+            .map(|_| ())
+            .with_context(|| format!("cannot make volume {name}")),
     }
 }
 
 /// The volume bound to one claim. Pure.
-fn volume_for(claim: &PersistentVolumeClaim, name: &str, path: &std::path::Path) -> Result<PersistentVolume> {
+fn volume_for(
+    claim: &PersistentVolumeClaim,
+    name: &str,
+    path: &std::path::Path,
+) -> Result<PersistentVolume> {
     let spec = claim.spec.clone().unwrap_or_default();
-    let requests: BTreeMap<_, _> = spec.resources.and_then(|resources| resources.requests).unwrap_or_default();
+    let requests: BTreeMap<_, _> = spec
+        .resources
+        .and_then(|resources| resources.requests)
+        .unwrap_or_default();
     let volume = json!({
         "metadata": {"name": name, "annotations": {PROVISIONED_BY: PROVISIONER}},
         "spec": {
@@ -129,9 +160,14 @@ async fn remove(dir: &ClusterDir, client: &Client, name: &str) -> Result<()> {
     if path.exists() {
         fs::remove_dir_all(&path)?;
     }
-    match Api::<PersistentVolume>::all(client.clone()).delete(name, &DeleteParams::default()).await {
+    match Api::<PersistentVolume>::all(client.clone())
+        .delete(name, &DeleteParams::default())
+        .await
+    {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        outcome => outcome.map(|_| ()).with_context(|| format!("cannot remove volume {name}")),
+        outcome => outcome
+            .map(|_| ())
+            .with_context(|| format!("cannot remove volume {name}")),
     }
 }
 
@@ -148,7 +184,10 @@ mod tests {
                 "resources": {"requests": {"storage": "3Gi"}},
             },
         });
-        claim["spec"].as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        claim["spec"]
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
         serde_json::from_value(claim).unwrap()
     }
 
@@ -164,11 +203,20 @@ mod tests {
 
     #[test]
     fn a_volume_is_bound_to_its_claim_and_node_with_the_size_asked_for() {
-        let volume = volume_for(&claim(&json!({})), "pvc-u1", std::path::Path::new("/v/pvc-u1")).unwrap();
+        let volume = volume_for(
+            &claim(&json!({})),
+            "pvc-u1",
+            std::path::Path::new("/v/pvc-u1"),
+        )
+        .unwrap();
         let spec = serde_json::to_value(volume.spec).unwrap();
         assert_eq!(spec["capacity"]["storage"], "3Gi");
         assert_eq!(spec["claimRef"]["uid"], "u1");
         assert_eq!(spec["local"]["path"], "/v/pvc-u1");
-        assert_eq!(spec["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0]["values"][0], NODE);
+        assert_eq!(
+            spec["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0]["values"]
+                [0],
+            NODE
+        );
     }
 }

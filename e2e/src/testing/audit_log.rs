@@ -30,7 +30,10 @@ pub struct Request {
 
 impl Request {
     pub fn is_write(&self) -> bool {
-        matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
+        matches!(
+            self.verb.as_str(),
+            "create" | "update" | "patch" | "delete" | "deletecollection"
+        )
     }
 
     /// Whether it came from this ServiceAccount.
@@ -51,13 +54,18 @@ impl AuditLog {
 
     /// The end of the log as it is now.
     pub fn mark(&self) -> Result<Mark> {
-        let length = self.path.metadata().with_context(|| format!("no audit log at {}", self.path.display()))?.len();
+        let length = self
+            .path
+            .metadata()
+            .with_context(|| format!("no audit log at {}", self.path.display()))?
+            .len();
         Ok(Mark(length))
     }
 
     /// All requests after a mark that have been answered by now.
     pub fn since(&self, mark: Mark) -> Result<Vec<Request>> {
-        let mut file = File::open(&self.path).with_context(|| format!("no audit log at {}", self.path.display()))?;
+        let mut file = File::open(&self.path)
+            .with_context(|| format!("no audit log at {}", self.path.display()))?;
         file.seek(SeekFrom::Start(mark.0))?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
@@ -66,14 +74,22 @@ impl AuditLog {
 
     /// How many requests after a mark meet a condition.
     pub fn count(&self, mark: Mark, condition: impl Fn(&Request) -> bool) -> Result<usize> {
-        Ok(self.since(mark)?.iter().filter(|request| condition(request)).count())
+        Ok(self
+            .since(mark)?
+            .iter()
+            .filter(|request| condition(request))
+            .count())
     }
 }
 
 /// The requests of whole lines: the last may be in the making. Pure.
 fn requests(text: &str) -> Vec<Request> {
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole.lines().filter_map(|line| serde_json::from_str::<Event>(line).ok()).filter_map(Event::into_request).collect()
+    whole
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Event>(line).ok())
+        .filter_map(Event::into_request)
+        .collect()
 }
 
 /// The fields of `audit.k8s.io/v1` `Event` that are read.
@@ -142,13 +158,23 @@ mod tests {
         let requests = requests(&format!("{LINE}\n"));
         let request = requests.first().unwrap();
         assert!(request.is_write() && request.is_by("a", "b"));
-        assert_eq!((request.resource.as_str(), request.subresource.as_str(), request.code), ("jobs", "status", 200));
+        assert_eq!(
+            (
+                request.resource.as_str(),
+                request.subresource.as_str(),
+                request.code
+            ),
+            ("jobs", "status", 200)
+        );
     }
 
     #[test]
     fn a_line_in_the_making_and_a_watchs_beginning_are_not_counted() {
         let begun = LINE.replace("ResponseComplete", "ResponseStarted");
-        assert_eq!(requests(&format!("{LINE}\n{begun}\n{}", &LINE[..20])).len(), 1);
+        assert_eq!(
+            requests(&format!("{LINE}\n{begun}\n{}", &LINE[..20])).len(),
+            1
+        );
         assert!(requests(&LINE[..20]).is_empty());
     }
 }

@@ -46,7 +46,11 @@ impl Cluster {
             bail!("cluster {} is not up: make cluster-up", options.dir.name());
         }
         let kubeconfig = options.kubeconfig()?;
-        Ok(Self { client: client_of(&kubeconfig).await?, options, kubeconfig })
+        Ok(Self {
+            client: client_of(&kubeconfig).await?,
+            options,
+            kubeconfig,
+        })
     }
 
     /// As an administrator.
@@ -57,7 +61,10 @@ impl Cluster {
     /// As a ServiceAccount, with a token of its own (`kubectl create token`).
     pub async fn client_with_token(&self, token: &str) -> Result<Client> {
         let mut config = config_of(&self.kubeconfig).await?;
-        config.auth_info = kube::config::AuthInfo { token: Some(token.to_owned().into()), ..Default::default() };
+        config.auth_info = kube::config::AuthInfo {
+            token: Some(token.to_owned().into()),
+            ..Default::default()
+        };
         Ok(Client::try_from(config)?)
     }
 
@@ -100,9 +107,14 @@ async fn bring_up(name: &str) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(files::repository());
-    command.args(["run", "--quiet", "-p", "aios-e2e", "--bin", "cluster", "--", "up", "--name", name]);
+    command.args([
+        "run", "--quiet", "-p", "aios-e2e", "--bin", "cluster", "--", "up", "--name", name,
+    ]);
     let status = Group::spawn(&mut command)?.wait().await?;
-    anyhow::ensure!(status.success(), "the cluster could not be brought up ({status})");
+    anyhow::ensure!(
+        status.success(),
+        "the cluster could not be brought up ({status})"
+    );
     Ok(())
 }
 
@@ -112,6 +124,7 @@ pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
 }
 
 async fn config_of(kubeconfig: &Path) -> Result<Config> {
-    let file = Kubeconfig::read_from(kubeconfig).with_context(|| format!("cannot read {}", kubeconfig.display()))?;
+    let file = Kubeconfig::read_from(kubeconfig)
+        .with_context(|| format!("cannot read {}", kubeconfig.display()))?;
     Ok(Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?)
 }

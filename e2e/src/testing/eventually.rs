@@ -47,9 +47,17 @@ pub async fn await_condition<K>(
 where
     K: Clone + Debug + Send + DeserializeOwned + Resource + 'static,
 {
-    match tokio::time::timeout(deadline, wait::await_condition(api.clone(), name, condition)).await {
+    match tokio::time::timeout(
+        deadline,
+        wait::await_condition(api.clone(), name, condition),
+    )
+    .await
+    {
         Ok(outcome) => Ok(outcome?),
-        Err(_) => bail!("{name} not as awaited within {deadline:?}; it is {:#?}", api.get_opt(name).await?),
+        Err(_) => bail!(
+            "{name} not as awaited within {deadline:?}; it is {:#?}",
+            api.get_opt(name).await?
+        ),
     }
 }
 
@@ -80,6 +88,9 @@ mod tests {
             bail!("because so")
         });
         let said = outcome.await.unwrap_err().to_string();
-        assert!(said.contains("the impossible") && said.contains("because so"), "{said}");
+        assert!(
+            said.contains("the impossible") && said.contains("because so"),
+            "{said}"
+        );
     }
 }

@@ -14,7 +14,8 @@ impl TestNamespace {
     pub async fn kill_container(&self, pod: &str, container: &str) -> Result<()> {
         self.cluster().require_local("killing a container")?;
         let found = self.api::<Pod>().get(pod).await?;
-        let id = container_id(&found, container).with_context(|| format!("{pod}/{container} does not run"))?;
+        let id = container_id(&found, container)
+            .with_context(|| format!("{pod}/{container} does not run"))?;
         let cgroup = self.cluster().options().dir.cgroup();
         let processes = cgroups::processes_of(&cgroup, &id);
         ensure!(!processes.is_empty(), "{pod}/{container} has no process");
@@ -35,7 +36,8 @@ impl TestNamespace {
                 let _ = self.kill_container(pod, &container).await;
             }
         }
-        pods.delete(pod, &DeleteParams::default().grace_period(0)).await?;
+        pods.delete(pod, &DeleteParams::default().grace_period(0))
+            .await?;
         Ok(())
     }
 }
@@ -50,11 +52,17 @@ fn container_id(pod: &Pod, container: &str) -> Option<String> {
 }
 
 fn running_containers(pod: &Pod) -> Vec<String> {
-    statuses(pod).filter(|status| is_running(status)).map(|status| status.name.clone()).collect()
+    statuses(pod)
+        .filter(|status| is_running(status))
+        .map(|status| status.name.clone())
+        .collect()
 }
 
 fn is_running(status: &k8s_openapi::api::core::v1::ContainerStatus) -> bool {
-    status.state.as_ref().is_some_and(|state| state.running.is_some())
+    status
+        .state
+        .as_ref()
+        .is_some_and(|state| state.running.is_some())
 }
 
 /// Native sidecars are among the init containers.

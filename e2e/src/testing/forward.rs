@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::api::{Api, ListParams};
 use kube::ResourceExt;
+use kube::api::{Api, ListParams};
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -36,23 +36,45 @@ impl Drop for Forward {
 impl Cluster {
     /// To a Service's port, as pods reach it: a pod that goes is replaced by
     /// the next for new connections.
-    pub async fn forward_service(&self, namespace: &str, service: &str, port: u16) -> Result<Forward> {
+    pub async fn forward_service(
+        &self,
+        namespace: &str,
+        service: &str,
+        port: u16,
+    ) -> Result<Forward> {
         let services = Api::<Service>::namespaced(self.client(), namespace);
-        let found = services.get(service).await.with_context(|| format!("no Service {service}"))?;
-        let ip = found.spec.as_ref().and_then(|spec| spec.cluster_ip.clone()).filter(|ip| ip != "None");
+        let found = services
+            .get(service)
+            .await
+            .with_context(|| format!("no Service {service}"))?;
+        let ip = found
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.cluster_ip.clone())
+            .filter(|ip| ip != "None");
         match ip {
             Some(ip) if self.is_local() => self.relayed(format!("{ip}:{port}")).await,
-            _ => self.through_api(namespace, Target::Service(Box::new(found)), port).await,
+            _ => {
+                self.through_api(namespace, Target::Service(Box::new(found)), port)
+                    .await
+            }
         }
     }
 
     /// To a pod's port, for as long as it has its address.
     pub async fn forward_pod(&self, namespace: &str, pod: &str, port: u16) -> Result<Forward> {
         if !self.is_local() {
-            return self.through_api(namespace, Target::Pod(pod.to_owned()), port).await;
+            return self
+                .through_api(namespace, Target::Pod(pod.to_owned()), port)
+                .await;
         }
-        let found = Api::<Pod>::namespaced(self.client(), namespace).get(pod).await?;
-        let ip = found.status.and_then(|status| status.pod_ip).with_context(|| format!("{pod} has no address yet"))?;
+        let found = Api::<Pod>::namespaced(self.client(), namespace)
+            .get(pod)
+            .await?;
+        let ip = found
+            .status
+            .and_then(|status| status.pod_ip)
+            .with_context(|| format!("{pod} has no address yet"))?;
         self.relayed(format!("{ip}:{port}")).await
     }
 
@@ -73,12 +95,15 @@ impl Cluster {
         let (client, namespace) = (self.client(), namespace.to_owned());
         let task = tokio::spawn(async move {
             while let Ok((mut outside, _)) = listener.accept().await {
-                let (client, namespace, target) = (client.clone(), namespace.clone(), target.clone());
+                let (client, namespace, target) =
+                    (client.clone(), namespace.clone(), target.clone());
                 tokio::spawn(async move {
                     let pods = Api::<Pod>::namespaced(client.clone(), &namespace);
                     let (pod, port) = target.resolve(&pods, port).await?;
                     let mut forwarder = pods.portforward(&pod, &[port]).await?;
-                    let mut inside = forwarder.take_stream(port).context("the port has no stream")?;
+                    let mut inside = forwarder
+                        .take_stream(port)
+                        .context("the port has no stream")?;
                     copy_bidirectional(&mut outside, &mut inside).await?;
                     anyhow::Ok(())
                 });
@@ -91,7 +116,9 @@ impl Cluster {
 impl TestNamespace {
     /// See [`Cluster::forward_service`].
     pub async fn forward_service(&self, service: &str, port: u16) -> Result<Forward> {
-        self.cluster().forward_service(self.name(), service, port).await
+        self.cluster()
+            .forward_service(self.name(), service, port)
+            .await
     }
 
     /// See [`Cluster::forward_pod`].
@@ -113,30 +140,56 @@ impl Target {
             Self::Pod(name) => return Ok((name.clone(), port)),
             Self::Service(service) => service.spec.clone().unwrap_or_default(),
         };
-        let selector: Vec<_> =
-            service.selector.iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
-        let found = pods.list(&ListParams::default().labels(&selector.join(","))).await?;
-        let Some(pod) = found.items.iter().find(|pod| is_ready(pod)) else { bail!("no pod of the Service is ready") };
+        let selector: Vec<_> = service
+            .selector
+            .iter()
+            .flatten()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let found = pods
+            .list(&ListParams::default().labels(&selector.join(",")))
+            .await?;
+        let Some(pod) = found.items.iter().find(|pod| is_ready(pod)) else {
+            bail!("no pod of the Service is ready")
+        };
         let wanted = i32::from(port);
-        let target = service.ports.iter().flatten().find(|each| each.port == wanted).and_then(|each| each.target_port.clone());
+        let target = service
+            .ports
+            .iter()
+            .flatten()
+            .find(|each| each.port == wanted)
+            .and_then(|each| each.target_port.clone());
         let number = match target {
             None => wanted,
             Some(IntOrString::Int(number)) => number,
-            Some(IntOrString::String(name)) => named_port(pod, &name).with_context(|| format!("no port named {name}"))?,
+            Some(IntOrString::String(name)) => {
+                named_port(pod, &name).with_context(|| format!("no port named {name}"))?
+            }
         };
         Ok((pod.name_any(), u16::try_from(number)?))
     }
 }
 
 fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
     pod.metadata.deletion_timestamp.is_none()
-        && conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+        && conditions.is_some_and(|all| {
+            all.iter()
+                .any(|one| one.type_ == "Ready" && one.status == "True")
+        })
 }
 
 fn named_port(pod: &Pod, name: &str) -> Option<i32> {
     let spec = pod.spec.as_ref()?;
-    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let containers = spec
+        .containers
+        .iter()
+        .chain(spec.init_containers.iter().flatten());
     let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
-    ports.find(|port| port.name.as_deref() == Some(name)).map(|port| port.container_port)
+    ports
+        .find(|port| port.name.as_deref() == Some(name))
+        .map(|port| port.container_port)
 }

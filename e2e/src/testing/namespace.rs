@@ -9,11 +9,12 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use serde_json::json;
 
+use super::commands::tools_first;
 use super::{Cluster, apply_yaml, eventually};
 
 /// Set to keep the namespaces, to look at them.
 const KEEP: &str = "AIOS_KEEP_NAMESPACES";
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A fresh namespace under Pod Security `restricted`. It is deleted with this
 /// value; after a panic its pods and events are printed first.
@@ -30,19 +31,37 @@ impl TestNamespace {
     }
 
     /// The same, with labels for what selects namespaces.
-    pub async fn with_labels(cluster: &Cluster, prefix: &str, labels: &[(&str, &str)]) -> Result<Self> {
+    pub async fn with_labels(
+        cluster: &Cluster,
+        prefix: &str,
+        labels: &[(&str, &str)],
+    ) -> Result<Self> {
         let name = unique(prefix)?;
         let mut namespace = json!({"metadata": {"name": name, "labels": {
             "pod-security.kubernetes.io/enforce": "restricted",
             "pod-security.kubernetes.io/enforce-version": "latest",
             "aios.dev/test": "true",
         }}});
-        if let Some(all) = namespace.pointer_mut("/metadata/labels").and_then(serde_json::Value::as_object_mut) {
-            all.extend(labels.iter().map(|(key, value)| ((*key).to_owned(), json!(value))));
+        if let Some(all) = namespace
+            .pointer_mut("/metadata/labels")
+            .and_then(serde_json::Value::as_object_mut)
+        {
+            all.extend(
+                labels
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), json!(value))),
+            );
         }
         let namespace: Namespace = serde_json::from_value(namespace)?;
-        Api::all(cluster.client()).create(&PostParams::default(), &namespace).await.context("cannot make a namespace")?;
-        let made = Self { cluster: cluster.clone(), name, is_deleted: false };
+        Api::all(cluster.client())
+            .create(&PostParams::default(), &namespace)
+            .await
+            .context("cannot make a namespace")?;
+        let made = Self {
+            cluster: cluster.clone(),
+            name,
+            is_deleted: false,
+        };
         made.await_account().await?;
         Ok(made)
     }
@@ -75,16 +94,24 @@ impl TestNamespace {
 
     /// Runs `kubectl -n NAMESPACE`.
     pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        self.cluster.kubectl(&[&["-n", &self.name], arguments].concat()).await
+        self.cluster
+            .kubectl(&[&["-n", &self.name], arguments].concat())
+            .await
     }
 
     /// Deletes it and waits until it has gone.
     pub async fn delete(mut self) -> Result<()> {
         let namespaces = Api::<Namespace>::all(self.client());
-        namespaces.delete(&self.name, &DeleteParams::default()).await?;
+        namespaces
+            .delete(&self.name, &DeleteParams::default())
+            .await?;
         self.is_deleted = true;
         eventually("the namespace has gone", DEADLINE, async || {
-            Ok(namespaces.get_opt(&self.name).await?.is_none().then_some(()))
+            Ok(namespaces
+                .get_opt(&self.name)
+                .await?
+                .is_none()
+                .then_some(()))
         })
         .await
     }
@@ -92,9 +119,11 @@ impl TestNamespace {
     /// Pods are refused before it exists.
     async fn await_account(&self) -> Result<()> {
         let accounts = self.api::<ServiceAccount>();
-        eventually("the default ServiceAccount exists", DEADLINE, async || Ok(accounts.get_opt("default").await?))
-            .await
-            .map(|_| ())
+        eventually("the default ServiceAccount exists", DEADLINE, async || {
+            Ok(accounts.get_opt("default").await?)
+        })
+        .await
+        .map(|_| ())
     }
 }
 
@@ -106,13 +135,21 @@ impl Drop for TestNamespace {
         }
         let kubectl = |arguments: &[&str]| {
             let mut command = std::process::Command::new("kubectl");
-            command.env("KUBECONFIG", self.cluster.kubeconfig()).args(["-n", &self.name]).args(arguments).output()
+            command
+                .env("KUBECONFIG", self.cluster.kubeconfig())
+                .env("PATH", tools_first());
+            command.args(["-n", &self.name]).args(arguments).output()
         };
         if std::thread::panicking() {
             eprintln!("--- namespace {}", self.name);
-            let questions: [&[&str]; 2] =
-                [&["get", "pods,aios", "-o", "wide", "--ignore-not-found"], &["get", "events", "--sort-by=.lastTimestamp"]];
-            for answer in questions.iter().filter_map(|question| kubectl(question).ok()) {
+            let questions: [&[&str]; 2] = [
+                &["get", "pods,aios", "-o", "wide", "--ignore-not-found"],
+                &["get", "events", "--sort-by=.lastTimestamp"],
+            ];
+            for answer in questions
+                .iter()
+                .filter_map(|question| kubectl(question).ok())
+            {
                 eprintln!("{}", String::from_utf8_lossy(&answer.stdout));
             }
         }

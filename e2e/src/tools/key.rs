@@ -9,10 +9,15 @@ use sha2::{Digest, Sha256};
 /// The key of the files in a folder, for one platform.
 pub fn of_recipe(folder: &Path, platform: &str) -> Result<String> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("no recipe in {}", folder.display()))? {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("no recipe in {}", folder.display()))?
+    {
         let entry = entry?;
         if entry.file_type()?.is_file() {
-            files.push((entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path())?));
+            files.push((
+                entry.file_name().to_string_lossy().into_owned(),
+                fs::read(entry.path())?,
+            ));
         }
     }
     Ok(of_files(files, platform))
@@ -45,7 +50,10 @@ mod tests {
     #[test]
     fn the_key_does_not_depend_on_the_order_of_files() {
         let (a, b) = (file("go.mod", "m"), file("build.sh", "b"));
-        assert_eq!(of_files(vec![a.clone(), b.clone()], "x"), of_files(vec![b, a], "x"));
+        assert_eq!(
+            of_files(vec![a.clone(), b.clone()], "x"),
+            of_files(vec![b, a], "x")
+        );
     }
 
     #[test]

@@ -88,7 +88,10 @@ impl Tool {
     }
 
     fn recipe(self) -> PathBuf {
-        files::repository().join("e2e").join("tools").join(self.name())
+        files::repository()
+            .join("e2e")
+            .join("tools")
+            .join(self.name())
     }
 
     /// Where the finished tool lies, whether or not it is built.
@@ -98,7 +101,9 @@ impl Tool {
             platform.push_str(&distribution());
         }
         let key = key::of_recipe(&self.recipe(), &platform)?;
-        Ok(files::cache()?.join("tools").join(format!("{}-{key}", self.name())))
+        Ok(files::cache()?
+            .join("tools")
+            .join(format!("{}-{key}", self.name())))
     }
 
     /// Builds the tool unless the cache holds it; returns its folder.
@@ -111,7 +116,11 @@ impl Tool {
             return Ok(path);
         }
         self.check_needs()?;
-        step(&format!("build {} (once, {})", self.name(), self.about()), self.build(&path)).await?;
+        step(
+            &format!("build {} (once, {})", self.name(), self.about()),
+            self.build(&path),
+        )
+        .await?;
         Ok(path)
     }
 
@@ -127,7 +136,10 @@ impl Tool {
         fs::create_dir_all(&unfinished)?;
         let log = folder.join(format!("{}.log", self.name()));
         let mut command = Command::new("sh");
-        command.arg(self.recipe().join("build.sh")).env("OUT", &unfinished).env("GOWORK", "off");
+        command
+            .arg(self.recipe().join("build.sh"))
+            .env("OUT", &unfinished)
+            .env("GOWORK", "off");
         procs::logged(&mut command, &log).await?;
         fs::rename(&unfinished, path)?;
         Ok(())
@@ -152,17 +164,27 @@ pub async fn lock(path: &Path) -> Result<fs::File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let file = fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let file =
+        fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     if file.try_lock().is_ok() {
         return Ok(file);
     }
-    eprintln!("  • another process is at {}; waiting for it", path.display());
+    eprintln!(
+        "  • another process is at {}; waiting for it",
+        path.display()
+    );
     let file = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await??;
     Ok(file)
 }
 
 fn distribution() -> String {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let of = |key: &str| release.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().replace('"', "");
+    let of = |key: &str| {
+        release
+            .lines()
+            .find_map(|line| line.strip_prefix(key))
+            .unwrap_or_default()
+            .replace('"', "")
+    };
     format!("-{}{}", of("ID="), of("VERSION_ID="))
 }

@@ -107,8 +107,9 @@ impl Problem {
             401 => Some(
                 "pass --as-service-account NAME, or --token from `kubectl create token NAME --audience aios`",
             ),
-            403 => Some(
-                "bind the caller to a Role with the verb on writingpipelines/documents, as aios-author or aios-reviewer",
+            // A refused author lacks no right: only the bare refusal is told where rights come from.
+            403 if self.title == "forbidden" => Some(
+                "bind the caller to ClusterRole aios-author, aios-reviewer or aios-auditor, or to a Role of your own",
             ),
             _ => None,
         }

@@ -25,6 +25,7 @@ pub use documents::{Accept, Fence, Listed};
 pub use error::StoreError;
 pub use idempotency::Idempotency;
 pub use leases::Claim;
+pub(crate) use leases::worker_owner;
 pub use leaves::StoredLeaf;
 pub use open::{Store, StoreConfig};
 pub use runs::{RunCounts, RunRow};

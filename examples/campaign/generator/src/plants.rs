@@ -110,7 +110,7 @@ const KINDS: [Kind; 15] = [
             note(
                 customer,
                 "As agreed, from account DE89 3704 0044 0532 0130 00.",
-            )
+            );
         },
     ),
     record(

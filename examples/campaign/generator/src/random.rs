@@ -1,4 +1,4 @@
-//! SplitMix64 (Steele, Lea, Flood 2014): a generator whose numbers no library update can change.
+//! `SplitMix64` (Steele, Lea, Flood 2014): a generator whose numbers no library update can change.
 
 pub struct Random(u64);
 

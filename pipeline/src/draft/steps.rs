@@ -1,0 +1,206 @@
+//! Carries out the effects of writing: model calls through the egress, everything else pure.
+
+use std::time::Instant;
+
+use aios_policy::{Document, Inputs};
+
+use super::{
+    egress::{Answer, Ask, Egress, EgressError},
+    prompt,
+};
+use crate::{
+    compiled::{Pipeline, Skeleton},
+    machine::{
+        Checked, Drafted, Effect, Event, FellBack, Material, OpenSlot, RefuseReason, SafeReason,
+        State, Step, Usage, clean,
+    },
+    render::{RenderError, Template},
+};
+
+/// Why a step gave no event: it is tried again later.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    #[error(transparent)]
+    Egress(#[from] EgressError),
+    #[error("the document has no material yet")]
+    NoMaterial,
+    #[error("the pipeline has no skeleton in the document's language any more")]
+    NoSkeleton,
+    #[error("slot `{0}` is not in the skeleton any more")]
+    NoSlot(String),
+    #[error("the step is not one of writing")]
+    NotWriting,
+}
+
+/// Carries out one step of writing.
+pub async fn write_step(
+    effect: &Effect,
+    state: &State,
+    pipeline: &Pipeline,
+    egress: &Egress,
+) -> Result<Event, StepError> {
+    let material = state.material.as_ref().ok_or(StepError::NoMaterial)?;
+    let skeleton = pipeline.skeleton_of(state).ok_or(StepError::NoSkeleton)?;
+    let desk = Desk { state, material, skeleton, pipeline, egress };
+    match effect {
+        Effect::Draft { slot, open } => desk.draft(slot, open).await,
+        Effect::Finish { slot, draft } => desk.finish(slot, draft).await,
+        Effect::UseSafe { slot, reason } => Ok(desk.safe(slot, *reason)),
+        Effect::Check => Ok(match skeleton.templates.document(&material.variables, &state.slot_texts()) {
+            Ok(document) => Event::Checked(Box::new(check(&desk, document))),
+            Err(error) => failed(&error),
+        }),
+        Effect::CheckEdited => {
+            let version = state.version.as_ref().ok_or(StepError::NoMaterial)?;
+            Ok(Event::Checked(Box::new(check(&desk, version.document.clone()))))
+        }
+        _ => Err(StepError::NotWriting),
+    }
+}
+
+/// What a step of one document works with.
+pub struct Desk<'a> {
+    state: &'a State,
+    material: &'a Material,
+    skeleton: &'a Skeleton,
+    pipeline: &'a Pipeline,
+    egress: &'a Egress,
+}
+
+impl Desk<'_> {
+    async fn draft(&self, slot: &str, open: &OpenSlot) -> Result<Event, StepError> {
+        let prompt = match self.prompt(slot) {
+            Ok(prompt) => prompt,
+            Err(error) => return Ok(failed(&error)),
+        };
+        let seed = seed(self.state, slot, open);
+        let messages = prompt::draft(prompt, open);
+        match self.ask(slot, Step::Draft, messages, seed).await {
+            Ok((answer, Some(text))) => Ok(Event::Drafted(Drafted {
+                slot: slot.to_owned(),
+                text,
+                deployment: answer.deployment,
+                digest: answer.digest,
+                usage: answer.usage,
+            })),
+            Ok((answer, None)) => {
+                Ok(Event::Unusable { slot: slot.to_owned(), usage: answer.usage })
+            }
+            Err(StepError::Egress(EgressError::Exhausted(why))) => {
+                tracing::info!(document = self.state.id, slot, why, "safe wording");
+                Ok(self.safe(slot, SafeReason::RoutesExhausted))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn finish(&self, slot: &str, draft: &str) -> Result<Event, StepError> {
+        let prompt = match self.prompt(slot) {
+            Ok(prompt) => prompt,
+            Err(error) => return Ok(failed(&error)),
+        };
+        let messages = prompt::finish(prompt, draft.to_owned());
+        let seed = seed(self.state, slot, &OpenSlot::default());
+        let slot_name = slot.to_owned();
+        match self.ask(slot, Step::Final, messages, seed).await {
+            Ok((answer, text)) => {
+                Ok(Event::Finished { slot: slot_name, text, usage: answer.usage })
+            }
+            Err(StepError::Egress(EgressError::Exhausted(why))) => {
+                tracing::info!(document = self.state.id, slot, why, "the draft is final");
+                Ok(Event::Finished { slot: slot_name, text: None, usage: Usage::default() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The answer, and its words if any are usable.
+    async fn ask(
+        &self,
+        slot: &str,
+        step: Step,
+        messages: Vec<prompt::Message>,
+        seed: u64,
+    ) -> Result<(Answer, Option<String>), StepError> {
+        let config = self.skeleton.config.slots.iter().find(|config| config.name == slot);
+        let config = config.ok_or_else(|| StepError::NoSlot(slot.to_owned()))?;
+        let ask = Ask {
+            pipeline: &self.state.pipeline,
+            step,
+            document: &self.state.id,
+            language: &self.material.language,
+            labels: &self.material.labels,
+            messages,
+            max_tokens: config.max_tokens,
+            seed,
+        };
+        let answer = self.egress.ask(ask).await?;
+        let text = clean(&answer.text, config.max_sentences).ok();
+        Ok((answer, text))
+    }
+
+    fn safe(&self, slot: &str, reason: SafeReason) -> Event {
+        let text = self.skeleton.templates.text(Template::Safe(slot), &self.material.variables, &[]);
+        match text {
+            Ok(text) => Event::FellBack(FellBack {
+                slot: slot.to_owned(),
+                text: text.trim().to_owned(),
+                reason,
+            }),
+            Err(error) => failed(&error),
+        }
+    }
+
+    fn prompt(&self, slot: &str) -> Result<String, RenderError> {
+        let passages: Vec<&str> =
+            self.material.passages.iter().map(|passage| passage.text.as_str()).collect();
+        let variables = &self.material.variables;
+        self.skeleton.templates.text(Template::Prompt(slot), variables, &passages)
+    }
+}
+
+/// Judges a text by the pipeline's policies.
+pub fn check(desk: &Desk<'_>, document: Document) -> Checked {
+    let started = Instant::now();
+    let passages: Vec<&str> =
+        desk.material.passages.iter().map(|passage| passage.text.as_str()).collect();
+    let template: Vec<&str> = desk
+        .skeleton
+        .config
+        .parts
+        .iter()
+        .map(|part| part.template.as_str())
+        .chain(desk.skeleton.config.slots.iter().map(|slot| slot.safe.as_str()))
+        .collect();
+    let inputs = Inputs {
+        variables: &desk.material.variables,
+        labels: &desk.material.labels,
+        language: &desk.material.language,
+        passages: &passages,
+        template: &template,
+    };
+    let evaluation = desk.pipeline.policies.evaluate(&document, &inputs);
+    let (document, original) = match evaluation.redacted {
+        Some(redacted) => (redacted, Some(document)),
+        None => (document, None),
+    };
+    Checked {
+        document,
+        original,
+        template: desk.skeleton.digest.clone(),
+        verdict: evaluation.verdict,
+        millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn failed(error: &RenderError) -> Event {
+    Event::Refused { reason: RefuseReason::TemplateFailed, detail: error.to_string() }
+}
+
+/// The same for the same try of the same slot, so that a repeated call may be answered from a cache.
+fn seed(state: &State, slot: &str, open: &OpenSlot) -> u64 {
+    let text = format!("{}/{slot}/{}/{}", state.id, state.revisions, open.unusable);
+    let digest = aios_audit::sha256(text.as_bytes());
+    let [a, b, c, d, ..] = digest.0;
+    u64::from(u32::from_be_bytes([a, b, c, d]) >> 1)
+}

@@ -1,0 +1,180 @@
+//! The review desk: what waits, and people's decisions.
+
+use aios_policy::{Document, Part, PartName};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    caller::Caller,
+    documents::of_pipeline,
+    view,
+};
+use crate::{
+    clock::now_ms,
+    fault::KillPoint,
+    machine::Event,
+    serve::{auth::Verb, gateway::Gateway, problem::Problem},
+    store::Fence,
+};
+
+const MOST: u32 = 1000;
+
+type Body<T> = Result<Json<T>, axum::extract::rejection::JsonRejection>;
+type Answer = Result<Json<Value>, Problem>;
+
+/// An approval names the version it is about.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    digest: String,
+}
+
+/// A rejection, with words for the author.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reject {
+    digest: String,
+    reason: String,
+}
+
+/// New text for the version of that digest.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    digest: String,
+    parts: Vec<EditedPart>,
+}
+
+/// A part's new text; parts that are left out stay as they are.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditedPart {
+    name: String,
+    text: String,
+}
+
+/// How a parked document moves on.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// Send again although it may have arrived.
+    #[serde(default)]
+    resend: bool,
+}
+
+/// `GET /v1/pipelines/{pipeline}/reviews`: what waits for a person, whole.
+pub async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path(pipeline): Path<String>,
+) -> Answer {
+    caller.may(&gateway, Verb::List, &pipeline).await?;
+    let mut reviews = Vec::new();
+    for status in ["Review", "Parked"] {
+        for listed in gateway.store.list(&pipeline, Some(status), None, None, MOST).await? {
+            // It may have been decided or erased since the list was read.
+            if let Ok(state) = gateway.store.document(&listed.id).await {
+                reviews.push(view::document(&state));
+            }
+        }
+    }
+    Ok(Json(json!({"reviews": reviews})))
+}
+
+/// `POST …/documents/{id}/approve`.
+pub async fn approve(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path((pipeline, id)): Path<(String, String)>,
+    body: Body<Approve>,
+) -> Answer {
+    caller.may(&gateway, Verb::Approve, &pipeline).await?;
+    let Approve { digest } = parse(body)?;
+    let event = Event::Approved { by: caller.0.name, digest };
+    let answer = decide(&gateway, &pipeline, &id, event).await;
+    if answer.is_ok() {
+        gateway.faults.hit(KillPoint::ApprovalRecorded);
+    }
+    answer
+}
+
+/// `POST …/documents/{id}/reject`.
+pub async fn reject(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path((pipeline, id)): Path<(String, String)>,
+    body: Body<Reject>,
+) -> Answer {
+    caller.may(&gateway, Verb::Approve, &pipeline).await?;
+    let Reject { digest, reason } = parse(body)?;
+    let event = Event::Rejected { by: caller.0.name, digest, reason };
+    decide(&gateway, &pipeline, &id, event).await
+}
+
+/// `POST …/documents/{id}/edit`: the edited text is checked again, and another person approves it.
+pub async fn edit(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path((pipeline, id)): Path<(String, String)>,
+    body: Body<Edit>,
+) -> Answer {
+    caller.may(&gateway, Verb::Approve, &pipeline).await?;
+    let Edit { digest, parts } = parse(body)?;
+    let state = of_pipeline(&gateway, &pipeline, &id).await?;
+    let version = state.version.as_ref().ok_or_else(|| {
+        Problem::new(axum::http::StatusCode::CONFLICT, "wrong_status", "there is no text yet")
+    })?;
+    let document = replace(&version.document, parts)?;
+    let event = Event::Edited { by: caller.0.name, digest, document };
+    decide(&gateway, &pipeline, &id, event).await
+}
+
+/// `POST …/documents/{id}/publish`: moves a parked document on after reading back. Repeating it for
+/// one that is on its way or published changes nothing.
+pub async fn publish(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path((pipeline, id)): Path<(String, String)>,
+    body: Option<Json<Publish>>,
+) -> Answer {
+    caller.may(&gateway, Verb::Publish, &pipeline).await?;
+    let state = of_pipeline(&gateway, &pipeline, &id).await?;
+    if matches!(state.status().as_str(), "Publishing" | "Published") {
+        return Ok(Json(view::document(&state)));
+    }
+    let resend = body.is_some_and(|Json(publish)| publish.resend);
+    let event = Event::Unparked { by: caller.0.name, resend };
+    decide(&gateway, &pipeline, &id, event).await
+}
+
+fn parse<T>(body: Body<T>) -> Result<T, Problem> {
+    body.map(|Json(body)| body)
+        .map_err(|rejection| Problem::invalid("body", rejection.body_text()))
+}
+
+async fn decide(gateway: &Gateway, pipeline: &str, id: &str, event: Event) -> Answer {
+    let state = of_pipeline(gateway, pipeline, id).await?;
+    let compiled = gateway.pipeline(pipeline).ok_or_else(|| Problem::no_pipeline(pipeline))?;
+    let view = compiled.view_of(&state);
+    let after = gateway.store.apply(id, event, &view, &Fence::Open, now_ms()).await?;
+    Ok(Json(view::document(&after)))
+}
+
+fn replace(current: &Document, parts: Vec<EditedPart>) -> Result<Document, Problem> {
+    let mut edited = current.parts().to_vec();
+    for (index, part) in parts.into_iter().enumerate() {
+        let at = edited.iter_mut().find(|known| known.name.as_str() == part.name);
+        let Some(known) = at else {
+            let names: Vec<_> = current.parts().iter().map(|p| p.name.as_str()).collect();
+            let why = format!("there is no part `{}`; there are {}", part.name, names.join(", "));
+            return Err(Problem::invalid(format!("parts[{index}].name"), why));
+        };
+        let name: PartName = known.name.clone();
+        *known = Part { kind: name.kind(), name, text: part.text };
+    }
+    Document::new(edited).map_err(|error| Problem::invalid("parts", error.to_string()))
+}

@@ -1,0 +1,22 @@
+//! The tenant's gateway: intents and reviews over REST, leases over gRPC, and the loops behind them.
+
+mod api;
+mod auth;
+mod gateway;
+mod metrics;
+mod options;
+mod problem;
+mod process;
+mod reports;
+mod retrieve;
+mod runner;
+mod runs;
+mod witness;
+mod work;
+
+pub use api::router;
+pub use auth::{AuthError, Authorizer, KubeAuthorizer, User, Verb};
+pub use gateway::{Gateway, GatewayParts};
+pub use options::Options;
+pub use process::{ServeError, run};
+pub use work::service as work_service;

@@ -1,0 +1,154 @@
+//! Runs become documents: all of a run's items at once, each accepted once.
+
+use aios_proto::config::RunConfig;
+use serde_json::{Map, Value};
+
+use super::gateway::Gateway;
+use crate::{
+    clock::now_ms,
+    compiled::{Pipeline, lookup, scalar},
+    machine::{Event, RefuseReason, RunItem},
+    store::{Accept, Fence, Idempotency, RunRow, StoreError, Subject},
+};
+
+/// Accepts what is new and refuses what is left of runs that are gone.
+///
+/// # Errors
+/// When the store fails.
+pub async fn reconcile(gateway: &Gateway) -> Result<(), StoreError> {
+    let configuration = gateway.enforced.load();
+    for run in configuration.runs.values() {
+        let known = gateway.store.run(&run.uid).await?;
+        let accepted = known.as_ref().is_some_and(|row| row.accepted);
+        if accepted {
+            if known.is_some_and(|row| row.suspended != run.suspend) {
+                note(gateway, run, true, String::new()).await?;
+            }
+            continue;
+        }
+        match accept(gateway, run).await {
+            Ok(()) => note(gateway, run, true, String::new()).await?,
+            Err(Refusal::Run(why)) => {
+                if known.is_none_or(|row| row.error != why) {
+                    note(gateway, run, false, why).await?;
+                }
+            }
+            Err(Refusal::Store(error)) => return Err(error),
+        }
+    }
+    for uid in gateway.store.open_runs().await? {
+        if !configuration.runs.contains_key(&uid) {
+            abandon(gateway, &uid).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Why a run is not accepted.
+enum Refusal {
+    Run(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+async fn note(
+    gateway: &Gateway,
+    run: &RunConfig,
+    accepted: bool,
+    error: String,
+) -> Result<(), StoreError> {
+    let row = RunRow {
+        uid: run.uid.clone(),
+        name: run.name.clone(),
+        pipeline: run.pipeline.clone(),
+        accepted,
+        suspended: run.suspend,
+        error,
+    };
+    gateway.store.put_run(&row, now_ms()).await
+}
+
+async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
+    let pipeline = gateway
+        .pipeline(&run.pipeline)
+        .ok_or_else(|| Refusal::Run(format!("pipeline `{}` is not in force", run.pipeline)))?;
+    let pointers = pointers(gateway, run, &pipeline).await?;
+    if pointers.is_empty() {
+        return Err(Refusal::Run("the run has no items".to_owned()));
+    }
+    let accepts = pointers.into_iter().map(|(item, pointer)| Accept {
+        id: uuid::Uuid::now_v7().to_string(),
+        pipeline: run.pipeline.clone(),
+        creator: format!("run:{}", run.name),
+        run: Some(RunItem { name: run.name.clone(), uid: run.uid.clone(), item: item.clone() }),
+        subject: None,
+        idempotency: Idempotency::Item { run_uid: run.uid.clone(), item },
+        pointer,
+    });
+    gateway.store.accept_all(accepts.collect(), now_ms()).await?;
+    Ok(())
+}
+
+type Pointer = Map<String, Value>;
+
+async fn pointers(
+    gateway: &Gateway,
+    run: &RunConfig,
+    pipeline: &Pipeline,
+) -> Result<Vec<(String, Pointer)>, Refusal> {
+    if let Some(pointers) = &run.input.pointers {
+        return Ok(pointers.iter().enumerate().map(|(n, p)| (n.to_string(), p.clone())).collect());
+    }
+    let Some(upload) = &run.input.upload else {
+        return Err(Refusal::Run("input names neither pointers nor an upload".to_owned()));
+    };
+    let Some(source) = pipeline.config.context.iter().find(|c| c.name == upload.context) else {
+        let why = format!("pipeline `{}` has no context `{}`", run.pipeline, upload.context);
+        return Err(Refusal::Run(why));
+    };
+    let records = gateway.store.records(&run.pipeline, &upload.context).await?;
+    if records.is_empty() {
+        let why = format!(
+            "no records were uploaded for context `{}`: PUT /v1/pipelines/{}/context/{}",
+            upload.context, run.pipeline, upload.context
+        );
+        return Err(Refusal::Run(why));
+    }
+    let keyed = records.into_iter().filter_map(|record| {
+        let key = record.get(&source.upload.key)?.clone();
+        let item = scalar(&key)?;
+        Some((item, Map::from_iter([(source.upload.pointer.clone(), key)])))
+    });
+    Ok(keyed.collect())
+}
+
+/// Refuses the items of a deleted run that no worker wrote.
+async fn abandon(gateway: &Gateway, uid: &str) -> Result<(), StoreError> {
+    for id in gateway.store.worker_items(uid).await? {
+        let state = gateway.store.document(&id).await?;
+        let Some(pipeline) = gateway.pipeline(&state.pipeline) else { continue };
+        let view = pipeline.view_of(&state);
+        let detail = "the run was deleted before the document was written".to_owned();
+        let event = Event::Refused { reason: RefuseReason::RunDeleted, detail };
+        gateway.store.apply(&id, event, &view, &Fence::Open, now_ms()).await?;
+    }
+    Ok(())
+}
+
+/// The person that a record of `context` is about, if the pipeline says how to tell.
+pub fn record_subject(
+    gateway: &Gateway,
+    pipeline: &Pipeline,
+    context: &str,
+    record: &Map<String, Value>,
+) -> Option<Subject> {
+    let path = pipeline.config.subject_variable.as_ref()?;
+    let field = path.strip_prefix(context)?.strip_prefix('.')?;
+    let id = lookup(&Value::Object(record.clone()), field).and_then(scalar)?;
+    Some(gateway.store.vault().person(&id))
+}
