@@ -29,6 +29,11 @@ fn no_definition_is_left_over() {
     let found: BTreeSet<_> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| {
+            Path::new(name)
+                .extension()
+                .is_some_and(|kind| kind == "yaml")
+        })
         .collect();
     assert_eq!(found, known);
 }

@@ -56,7 +56,7 @@ pub fn existing_layer(path: &Path) -> Result<Layer> {
 
 /// An image's configuration, by the OCI image specification. Its digest is the
 /// image's identity: it changes if and only if a layer or a setting does.
-pub fn config(layers: &[Layer], command: &[String]) -> Value {
+pub fn config(layers: &[Layer], entrypoint: &[String], command: &[String]) -> Value {
     json!({
         "architecture": match std::env::consts::ARCH { "x86_64" => "amd64", "aarch64" => "arm64", other => other },
         "os": "linux",
@@ -67,6 +67,7 @@ pub fn config(layers: &[Layer], command: &[String]) -> Value {
                 "PATH=/usr/local/bin:/usr/bin:/bin",
                 "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
             ],
+            "Entrypoint": entrypoint,
             "Cmd": command,
             "WorkingDir": "/",
         },
@@ -193,8 +194,8 @@ mod tests {
                 digest: digest.to_owned(),
             }]
         };
-        let first = digest(&config(&layer("aa"), &["x".into()]));
-        assert_ne!(first, digest(&config(&layer("bb"), &["x".into()])));
-        assert_ne!(first, digest(&config(&layer("aa"), &["y".into()])));
+        let first = digest(&config(&layer("aa"), &[], &["x".into()]));
+        assert_ne!(first, digest(&config(&layer("bb"), &[], &["x".into()])));
+        assert_ne!(first, digest(&config(&layer("aa"), &[], &["y".into()])));
     }
 }

@@ -96,17 +96,23 @@ impl Image {
         !matches!(self, Self::Pause)
     }
 
+    /// The program that a pod's `args` go to; none where an image holds several.
+    pub fn entrypoint(self) -> Vec<String> {
+        match self {
+            Self::Operator => vec!["operator".into()],
+            Self::Pipeline => vec!["pipeline".into()],
+            Self::InferenceSidecar => vec!["inference-sidecar".into()],
+            Self::LlamaCpp => vec!["llama-server".into()],
+            Self::Simulator | Self::Weights | Self::Pause => Vec::new(),
+        }
+    }
+
     pub fn command(self) -> Vec<String> {
         match self {
             Self::Pause => vec!["/pause".into()],
-            Self::LlamaCpp => vec!["llama-server".into()],
             Self::Weights => ["file-server", "--dir", "/models"].map(Into::into).to_vec(),
-            _ => self
-                .binaries()
-                .iter()
-                .take(1)
-                .map(ToString::to_string)
-                .collect(),
+            Self::Simulator => vec!["model-simulator".into()],
+            _ => Vec::new(),
         }
     }
 

@@ -80,7 +80,7 @@ async fn pack(image: Image, binaries: &Path, base: &Path, work: &Path) -> Result
             layers.push(archive::existing_layer(&base)?);
         }
         layers.push(archive::layer(&own, &entries)?);
-        let config = archive::config(&layers, &image.command());
+        let config = archive::config(&layers, &image.entrypoint(), &image.command());
         let digest = archive::digest(&config);
         Ok(Packed {
             layers,

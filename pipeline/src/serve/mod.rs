@@ -14,6 +14,9 @@ mod runs;
 mod witness;
 mod work;
 
+#[cfg(test)]
+mod tests;
+
 pub use api::router;
 pub use auth::{AuthError, Authorizer, KubeAuthorizer, User, Verb};
 pub use gateway::{Gateway, GatewayParts};

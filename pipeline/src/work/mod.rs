@@ -1,9 +1,14 @@
-//! The job pod: leases items of one run, writes and checks them, reports every step.
+//! The job pod: leases documents of one run from the namespace's gateway, drafts and checks them, and
+//! ends when none is left.
 
-mod lease;
+mod bootstrap;
+mod item;
+mod leases;
 mod options;
 mod process;
+mod worker;
 
-pub use lease::{Held, Leases, WorkError};
+pub use leases::{GatewayClient, LeaseError};
 pub use options::Options;
-pub use process::{WorkerError, run};
+pub use process::{ProcessError, run};
+pub use worker::{Worker, WorkerError};

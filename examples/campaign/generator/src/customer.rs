@@ -7,12 +7,16 @@ use crate::{names, random::Random};
 /// Customers in all.
 pub const COUNT: usize = 300;
 /// Readers of German and of Arabic; the model is trusted with English only.
-const GERMAN: usize = 10;
-const ARABIC: usize = 8;
-/// Customers who withdrew consent, stand on the suppression list, have no e-mail address.
+const GERMAN: usize = 16;
+const ARABIC: usize = 10;
+/// Customers who withdrew consent, stand on the suppression list, have no e-mail address, have markup
+/// for a name.
 const WITHDRAWN: usize = 6;
 const SUPPRESSED: usize = 4;
 const WITHOUT_EMAIL: usize = 5;
+const MARKED_UP: usize = 1;
+/// Customers with a note that a person should read first.
+const DELICATE: usize = 6;
 
 /// One record, the value of variable `customer`.
 #[derive(Clone, Debug, Serialize)]
@@ -28,9 +32,8 @@ pub struct Customer {
     pub marketing_consent: bool,
     pub suppressed: bool,
     pub adviser: String,
-    /// What the adviser adds; printed as it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+    /// What the adviser adds; printed as it is in English, left out when empty.
+    pub note: String,
     pub offer: Offer,
     pub writer: Writer,
 }
@@ -58,8 +61,17 @@ pub enum Segment {
     Student,
     Business,
     PrivateBanking,
-    /// In no price list: a mistake of the record.
-    Staff,
+}
+
+impl Language {
+    /// BCP 47 tag.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::De => "de",
+            Self::Ar => "ar",
+        }
+    }
 }
 
 /// Which model writes: the real one, or the labelled simulator with its script.
@@ -69,6 +81,9 @@ pub enum Writer {
     Model,
     Scripted,
 }
+
+/// An attack on whoever shows the record.
+const MARKUP: &str = "<script>alert(document.cookie)</script>";
 
 const SEGMENTS: [Segment; 6] = [
     Segment::Savings,
@@ -80,11 +95,18 @@ const SEGMENTS: [Segment; 6] = [
 ];
 
 const NOTES: [&str; 5] = [
-    "I look forward to your questions.",
+    "Looking forward to your questions.",
     "Bring a cup of coffee and your questions.",
     "We can talk about details afterwards.",
     "You asked for this topic last time.",
     "A short summary will follow by e-mail.",
+];
+
+/// Harmless, but not to be sent by a machine alone.
+const DELICATE_NOTES: [&str; 3] = [
+    "Once more our sincere condolences.",
+    "Your complaint of last week is being looked into.",
+    "All the best for your stay in hospital.",
 ];
 
 /// Makes up all customers.
@@ -100,8 +122,19 @@ pub fn make_up(random: &mut Random) -> Vec<Customer> {
             one(index, language, random)
         })
         .collect();
-    let special = random.sample(WITHDRAWN + SUPPRESSED + WITHOUT_EMAIL, COUNT);
-    for (rank, index) in special.into_iter().enumerate() {
+    forbid(&mut customers, random);
+    make_delicate(&mut customers, random);
+    customers
+}
+
+/// Customers who must not be written to, for four reasons.
+fn forbid(customers: &mut [Customer], random: &mut Random) {
+    let count = WITHDRAWN + SUPPRESSED + WITHOUT_EMAIL + MARKED_UP;
+    for (rank, index) in random
+        .sample(count, customers.len())
+        .into_iter()
+        .enumerate()
+    {
         let Some(customer) = customers.get_mut(index) else {
             continue;
         };
@@ -109,17 +142,46 @@ pub fn make_up(random: &mut Random) -> Vec<Customer> {
             customer.marketing_consent = false;
         } else if rank < WITHDRAWN + SUPPRESSED {
             customer.suppressed = true;
-        } else {
+        } else if rank < WITHDRAWN + SUPPRESSED + WITHOUT_EMAIL {
             customer.email = None;
+        } else {
+            customer.name = MARKUP.to_owned();
         }
     }
-    customers
+}
+
+fn make_delicate(customers: &mut [Customer], random: &mut Random) {
+    let mut fit: Vec<&mut Customer> = customers.iter_mut().filter(|c| c.is_plain()).collect();
+    for (index, note) in random
+        .sample(DELICATE, fit.len())
+        .into_iter()
+        .zip(DELICATE_NOTES.into_iter().cycle())
+    {
+        if let Some(customer) = fit.get_mut(index) {
+            note.clone_into(&mut customer.note);
+        }
+    }
 }
 
 impl Customer {
     /// Nothing stands against writing to this customer.
     pub fn may_be_written_to(&self) -> bool {
-        self.marketing_consent && !self.suppressed && self.email.is_some()
+        self.is_valid() && self.marketing_consent && !self.suppressed
+    }
+
+    /// The record fits the pipeline's schema.
+    pub fn is_valid(&self) -> bool {
+        self.email.is_some() && self.name != MARKUP
+    }
+
+    /// The adviser's note is for a person to read first.
+    pub fn is_delicate(&self) -> bool {
+        DELICATE_NOTES.contains(&self.note.as_str())
+    }
+
+    /// May be written to in English, with nothing to think about.
+    pub fn is_plain(&self) -> bool {
+        self.language == Language::En && self.may_be_written_to() && !self.is_delicate()
     }
 }
 
@@ -131,7 +193,7 @@ fn one(index: usize, language: Language, random: &mut Random) -> Customer {
     let segment = random.pick(&SEGMENTS).copied().unwrap_or(Segment::Savings);
     let note = (language == Language::En && random.chance(40)).then(|| word(random, &NOTES));
     Customer {
-        id: format!("N-{:04}", index + 1),
+        id: format!("C{:04}", index + 1),
         name,
         email: Some(format!("customer{:04}@mail.example", index + 1)),
         language,
@@ -140,7 +202,7 @@ fn one(index: usize, language: Language, random: &mut Random) -> Customer {
         marketing_consent: true,
         suppressed: false,
         adviser: word(random, &names::ADVISERS).to_owned(),
-        note: note.map(str::to_owned),
+        note: note.unwrap_or_default().to_owned(),
         offer: Offer {
             rate_percent: 2.25,
             valid_until: "2026-12-31".into(),
@@ -153,15 +215,15 @@ fn interest(language: Language, segment: Segment) -> &'static str {
     match (language, segment) {
         (Language::En, Segment::Savings) => "saving for a first home",
         (Language::En, Segment::Student) => "saving while you study",
-        (Language::En, Segment::Business | Segment::Staff) => "a healthy reserve for your business",
+        (Language::En, Segment::Business) => "a healthy reserve for your business",
         (Language::En, Segment::PrivateBanking) => "saving for retirement",
         (Language::De, Segment::Savings) => "Sparen für das erste eigene Zuhause",
         (Language::De, Segment::Student) => "Sparen im Studium",
-        (Language::De, Segment::Business | Segment::Staff) => "Rücklagen für Ihr Unternehmen",
+        (Language::De, Segment::Business) => "Rücklagen für Ihr Unternehmen",
         (Language::De, Segment::PrivateBanking) => "Sparen für den Ruhestand",
         (Language::Ar, Segment::Savings) => "الادخار لشراء المنزل الأول",
         (Language::Ar, Segment::Student) => "الادخار أثناء الدراسة",
-        (Language::Ar, Segment::Business | Segment::Staff) => "احتياطي سليم لشركتكم",
+        (Language::Ar, Segment::Business) => "احتياطي سليم لشركتكم",
         (Language::Ar, Segment::PrivateBanking) => "الادخار للتقاعد",
     }
 }

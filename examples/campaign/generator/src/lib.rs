@@ -3,14 +3,17 @@
 //! Nobody here is real: names are drawn from lists, addresses end in `.example`.
 
 mod customer;
+mod expected;
+mod infrastructure;
 mod names;
 mod plants;
 mod random;
 mod script;
 
 pub use customer::{Customer, Language, Offer, Segment, Writer};
-pub use plants::{Expected, Place, Plant};
-pub use script::{Rule, config_map};
+pub use expected::Expected;
+pub use plants::{Answer, Expect, Place, Plant};
+pub use script::Rule;
 
 use random::Random;
 
@@ -38,6 +41,11 @@ pub fn generate(seed: u64) -> Campaign {
 }
 
 impl Campaign {
+    /// What must become of it.
+    pub fn expected(&self) -> Expected {
+        Expected::of(self)
+    }
+
     /// File names and contents, as committed.
     ///
     /// # Errors
@@ -55,7 +63,11 @@ impl Campaign {
                 "plants.json",
                 serde_json::to_string_pretty(&self.plants)? + "\n",
             ),
-            ("manifests/simulator-script.yaml", config_map(&script)),
+            (
+                "expected.json",
+                serde_json::to_string_pretty(&self.expected())? + "\n",
+            ),
+            ("infrastructure.yaml", infrastructure::with_script(&script)),
             ("simulator-script.json", script),
         ])
     }

@@ -5,7 +5,7 @@ use std::{error::Error, path::Path};
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let Some(folder) = arguments.next() else {
-        return Err("usage: campaign FOLDER [SEED]".into());
+        return Err("usage: campaign-generate FOLDER [SEED]".into());
     };
     let seed = arguments
         .next()

@@ -1,0 +1,536 @@
+//! A gateway with everything around it, on loopback.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use aios_audit::LogKey;
+use aios_crds::{
+    check::Terms,
+    policy_set::{Action, Review, ReviewWhen, Rule},
+    reference::{KeyRef, SecretSource},
+    writing_pipeline::{
+        ContentKind, ContextSource, Execution, Label, Models, RetrievalQuery, Route, Slot, Step,
+        UploadSource, Writer,
+    },
+};
+use aios_proto::{
+    config::{
+        Owner, PartConfig, PipelineConfig, PolicyConfig, PolicyPin, PolicyScope, PublisherConfig,
+        RetrievalConfig, RunConfig, SkeletonConfig, SourceConfig, pack,
+    },
+    control::{Item, ItemAck, ItemKind, Snapshot},
+};
+use aios_runtime::{control::Enforce, serve::Peer};
+use async_trait::async_trait;
+use axum::{Json, Router, extract::State, http::HeaderMap, response::IntoResponse, routing::post};
+use prost::Message;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    draft::Egress,
+    enforced::Enforced,
+    fault::Faults,
+    publish::{Connector, FixedSecrets},
+    serve::{
+        AuthError, Authorizer, Gateway, GatewayParts, User, Verb, router, runner, runs,
+        work_service,
+    },
+    store::{Store, StoreConfig},
+};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What is different from the usual town.
+#[derive(Clone, Default)]
+pub struct TownOptions {
+    /// A person sees every document.
+    pub always_review: bool,
+    /// Time to decide.
+    pub review_due: Option<&'static str>,
+    /// The target cannot be read back.
+    pub blind_target: bool,
+    /// The model is not there at first.
+    pub model_down: bool,
+}
+
+/// The gateway, its model and its target.
+pub struct Town {
+    pub gateway: Gateway,
+    pub base: String,
+    pub work: String,
+    pub model: Arc<Model>,
+    pub receiver: String,
+    pub shutdown: CancellationToken,
+    http: reqwest::Client,
+    folder: Arc<tempfile::TempDir>,
+    options: TownOptions,
+    tasks: Vec<JoinHandle<()>>,
+    model_uri: String,
+    /// A failed test ends its tasks, too.
+    _ends: DropGuard,
+}
+
+impl Town {
+    pub async fn start(options: TownOptions) -> Self {
+        let model = Arc::new(Model::default());
+        if options.model_down {
+            model.down();
+        }
+        let model_app = Router::new()
+            .route("/v1/chat/completions", post(complete))
+            .with_state(model.clone());
+        let (model_uri, _) = serve(model_app, CancellationToken::new()).await;
+        let settings = aios_simulator::webhook::Settings {
+            secrets: vec![SECRET.parse().unwrap()],
+            ..Default::default()
+        };
+        let receiver = aios_simulator::webhook::router(&settings).unwrap();
+        let (receiver, _) = serve(receiver, CancellationToken::new()).await;
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let town = Self::open(options, folder, model, model_uri, receiver).await;
+        let acks = town.enforce(1, vec![], vec![]);
+        assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
+        town
+    }
+
+    async fn open(
+        options: TownOptions,
+        folder: Arc<tempfile::TempDir>,
+        model: Arc<Model>,
+        model_uri: String,
+        receiver: String,
+    ) -> Self {
+        let store = Store::open(store_config(folder.path())).await.unwrap();
+        let secrets = FixedSecrets(BTreeMap::from([(
+            ("signing".to_owned(), "key".to_owned()),
+            SECRET.as_bytes().to_vec(),
+        )]));
+        let gateway = Gateway::new(GatewayParts {
+            namespace: "bank".into(),
+            store,
+            enforced: Arc::new(Enforced::default()),
+            egress: Egress::new(&model_uri).unwrap(),
+            connector: Connector::new(Arc::new(secrets), None, Faults::default()).unwrap(),
+            authorizer: Arc::new(Tokens),
+            faults: Faults::default(),
+        });
+        if let Some(bytes) = gateway.store.snapshot().await.unwrap() {
+            gateway.enforced.enforce(Snapshot::decode(bytes.as_slice()).unwrap());
+        }
+        let shutdown = CancellationToken::new();
+        let (base, rest) = serve(router(gateway.clone()), shutdown.clone()).await;
+        let own = async |mut request: axum::extract::Request| {
+            let addr = ([127, 0, 0, 1], 1).into();
+            let uris = vec!["spiffe://aios/ns/bank".to_owned()];
+            request.extensions_mut().insert(Peer { addr, uris });
+            request
+        };
+        let work = tonic::service::Routes::new(work_service(gateway.clone()))
+            .prepare()
+            .into_axum_router()
+            .layer(axum::middleware::map_request(own));
+        let (work, leases) = serve(work, shutdown.clone()).await;
+        let running = tokio::spawn(runner::run(gateway.clone(), shutdown.clone()));
+        let tasks = vec![rest, leases, running];
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let _ends = shutdown.clone().drop_guard();
+        Self {
+            gateway, base, work, model, receiver, shutdown, http, folder, options, tasks, model_uri,
+            _ends,
+        }
+    }
+
+    /// Ends the gateway and opens its store again.
+    pub async fn restart(self) -> Self {
+        let Self { gateway, model, receiver, shutdown, folder, options, tasks, model_uri, .. } = self;
+        let kept = gateway.enforced.snapshot().encode_to_vec();
+        gateway.store.put_snapshot(kept).await.unwrap();
+        shutdown.cancel();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        drop(gateway);
+        // The last connection's task may hold the store for a moment longer.
+        let opened = until(|| async {
+            Store::open(store_config(folder.path())).await.ok().map(drop)
+        });
+        opened.await;
+        Self::open(options, folder, model, model_uri, receiver).await
+    }
+
+    /// Puts the usual configuration in force, or others.
+    pub fn enforce(
+        &self,
+        sequence: u64,
+        runs: Vec<RunConfig>,
+        pipelines: Vec<PipelineConfig>,
+    ) -> Vec<ItemAck> {
+        let policy = item(ItemKind::Policy, "house", &policy(&self.options));
+        let pipelines = if pipelines.is_empty() {
+            vec![pipeline(&self.receiver)]
+        } else {
+            pipelines
+        };
+        let mut items = Vec::new();
+        for mut config in pipelines {
+            let pin = PolicyPin {
+                scope: PolicyScope::Namespace,
+                name: "house".into(),
+                digest: policy.digest.clone(),
+            };
+            config.policies.push(pin);
+            config.publish[0].read_back = !self.options.blind_target;
+            items.push(item(ItemKind::Pipeline, "mail", &config));
+        }
+        items.extend(runs.iter().map(|run| item(ItemKind::Run, &run.name, run)));
+        items.push(policy);
+        self.gateway.enforced.enforce(Snapshot { sequence, items })
+    }
+
+    /// Accepts the runs that are in force.
+    pub async fn accept_runs(&self) {
+        runs::reconcile(&self.gateway).await.unwrap();
+    }
+
+    pub async fn upload_customers(&self) {
+        let lines = [
+            json!({"id": 17, "name": "Zoë", "language": "en", "segment": "savings", "consent": true}),
+            json!({"id": 18, "name": "Jörg", "language": "de", "segment": "savings", "consent": true}),
+            json!({"id": 19, "name": "Łukasz", "language": "en", "segment": "loans"}),
+        ];
+        let body = lines.map(|line| line.to_string()).join("\n");
+        let (status, answer) =
+            self.put("alice", "/v1/pipelines/mail/context/customer", body).await;
+        assert_eq!((status, answer["records"].as_u64()), (200, Some(3)), "{answer}");
+    }
+
+    pub async fn create(&self, who: &str, key: &str, pointer: Value) -> (u16, Value) {
+        let request = self
+            .http
+            .post(format!("{}/v1/pipelines/mail/documents", self.base))
+            .bearer_auth(who)
+            .header("idempotency-key", key)
+            .json(&json!({"pointer": pointer}));
+        answer(request).await
+    }
+
+    /// Creates as alice and gives the id.
+    pub async fn created(&self, key: &str, pointer: Value) -> String {
+        let (status, document) = self.create("alice", key, pointer).await;
+        assert_eq!(status, 201, "{document}");
+        document["id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn get(&self, who: &str, path: &str) -> (u16, Value) {
+        answer(self.http.get(format!("{}{path}", self.base)).bearer_auth(who)).await
+    }
+
+    pub async fn post(&self, who: &str, path: &str, body: Value) -> (u16, Value) {
+        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(who).json(&body);
+        answer(request).await
+    }
+
+    pub async fn put(&self, who: &str, path: &str, body: String) -> (u16, Value) {
+        answer(self.http.put(format!("{}{path}", self.base)).bearer_auth(who).body(body)).await
+    }
+
+    pub async fn delete(&self, who: &str, path: &str) -> (u16, Value) {
+        answer(self.http.delete(format!("{}{path}", self.base)).bearer_auth(who)).await
+    }
+
+    /// A decision about a document's present version.
+    pub async fn decide(&self, who: &str, id: &str, verb: &str, body: Value) -> (u16, Value) {
+        self.post(who, &format!("/v1/pipelines/mail/documents/{id}/{verb}"), body).await
+    }
+
+    pub async fn text(&self, who: &str, path: &str) -> String {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(who);
+        request.send().await.unwrap().text().await.unwrap()
+    }
+
+    pub async fn read(&self, id: &str) -> Value {
+        self.get("alice", &format!("/v1/pipelines/mail/documents/{id}")).await.1
+    }
+
+    pub async fn wait_for(&self, id: &str, status: &str) -> Value {
+        let seen = Mutex::new(Value::Null);
+        let found = tokio::time::timeout(DEADLINE, async {
+            loop {
+                let document = self.read(id).await;
+                if document["status"] == status {
+                    return document;
+                }
+                *seen.lock().unwrap() = document;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("not {status}: {:#}", seen.lock().unwrap()))
+    }
+
+    pub async fn fault(&self, fault: Value) {
+        let request = self.http.post(format!("{}/faults", self.receiver)).json(&fault);
+        assert_eq!(request.send().await.unwrap().status(), 204);
+    }
+
+    pub async fn receiver_counts(&self) -> Value {
+        answer(self.http.get(format!("{}/counts", self.receiver))).await.1
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn model_uri(&self) -> &str {
+        &self.model_uri
+    }
+}
+
+/// Awaits a condition with a deadline.
+pub async fn until<T, F: Future<Output = Option<T>>>(condition: impl Fn() -> F) -> T {
+    let poll = async {
+        loop {
+            if let Some(found) = condition().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, poll).await.expect("the condition held in time")
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+async fn serve(app: Router, shutdown: CancellationToken) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let task = tokio::spawn(async move {
+        aios_runtime::serve::serve(listener, app, None, shutdown).await.unwrap();
+    });
+    (base, task)
+}
+
+fn store_config(folder: &Path) -> StoreConfig {
+    StoreConfig {
+        folder: folder.to_owned(),
+        tenant: "bank".into(),
+        kek: [7; 32],
+        log_key: LogKey::new("aios.dev/bank/log", &[9; 32]).unwrap(),
+    }
+}
+
+/// A token is the caller's name; `carol` may nothing, `dave` may only read.
+struct Tokens;
+
+#[async_trait]
+impl Authorizer for Tokens {
+    async fn authenticate(&self, token: &str) -> Result<User, AuthError> {
+        if token == "forged" {
+            return Err(AuthError::BadToken);
+        }
+        Ok(User { name: token.to_owned(), uid: String::new(), groups: Vec::new() })
+    }
+
+    async fn allowed(&self, user: &User, verb: Verb, _: &str) -> Result<bool, AuthError> {
+        Ok(match user.name.as_str() {
+            "carol" => false,
+            "dave" => matches!(verb, Verb::Get | Verb::List),
+            _ => true,
+        })
+    }
+}
+
+/// A scripted model behind an egress.
+#[derive(Default)]
+pub struct Model {
+    script: Mutex<Script>,
+}
+
+#[derive(Default)]
+struct Script {
+    down: bool,
+    answer: Option<(u16, Value)>,
+    once: VecDeque<String>,
+    text: Option<String>,
+    requests: Vec<Value>,
+}
+
+impl Model {
+    pub fn say(&self, text: &str) {
+        self.script.lock().unwrap().text = Some(text.to_owned());
+    }
+
+    /// Said once, before everything else.
+    pub fn say_once(&self, text: &str) {
+        self.script.lock().unwrap().once.push_back(text.to_owned());
+    }
+
+    pub fn answer(&self, status: u16, body: Value) {
+        self.script.lock().unwrap().answer = Some((status, body));
+    }
+
+    pub fn down(&self) {
+        self.script.lock().unwrap().down = true;
+    }
+
+    pub fn up(&self) {
+        self.script.lock().unwrap().down = false;
+    }
+
+    pub fn calls(&self) -> usize {
+        self.script.lock().unwrap().requests.len()
+    }
+
+    pub fn last_request(&self) -> Value {
+        self.script.lock().unwrap().requests.last().unwrap().clone()
+    }
+}
+
+async fn complete(
+    State(model): State<Arc<Model>>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> axum::response::Response {
+    for name in ["aios-pipeline", "aios-step", "aios-document", "aios-labels"] {
+        assert!(headers.contains_key(name), "{name}");
+    }
+    let mut script = model.script.lock().unwrap();
+    if script.down {
+        return (axum::http::StatusCode::SERVICE_UNAVAILABLE, "{}").into_response();
+    }
+    script.requests.push(body);
+    if let Some((status, body)) = &script.answer {
+        let status = axum::http::StatusCode::from_u16(*status).unwrap();
+        return (status, Json(body.clone())).into_response();
+    }
+    let usual = "\"Join our webinar today.\" It is".to_owned();
+    let text = script.once.pop_front().or(script.text.clone()).unwrap_or(usual);
+    let headers = [
+        ("aios-model", "tiny"),
+        ("aios-model-digest", "sha256:00000000000000000000000000000000000000000000000000000000000000aa"),
+        ("aios-usage", "exact"),
+        ("aios-input-tokens", "20"),
+        ("aios-output-tokens", "8"),
+        ("aios-cost", "0.00012 USD"),
+        ("aios-attempts", "1"),
+    ];
+    let body = json!({"choices": [{"message": {"role": "assistant", "content": text}}]});
+    (headers, Json(body)).into_response()
+}
+
+fn item<T: serde::Serialize>(kind: ItemKind, name: &str, body: &T) -> Item {
+    let owner = Owner { name: name.into(), uid: format!("uid-{name}"), generation: 1 };
+    pack(kind, owner, body).unwrap()
+}
+
+fn terms(name: &str, term: &str, action: Action, message: &str) -> Rule {
+    let rule = json!({"name": name, "action": action, "message": message});
+    let mut rule: Rule = serde_json::from_value(rule).unwrap();
+    rule.terms = Some(Terms {
+        list: vec![term.to_owned()],
+        matching: aios_crds::check::TermMatch::Word,
+    });
+    rule
+}
+
+fn policy(options: &TownOptions) -> PolicyConfig {
+    PolicyConfig {
+        name: "house".into(),
+        scope: PolicyScope::Namespace,
+        rules: vec![
+            terms("no-competitors", "Acme", Action::Revise, "Name no competitor"),
+            terms("no-guarantee", "guaranteed", Action::Block, "Promise nothing"),
+            terms("no-doubt", "maybe", Action::Review, "Say it or leave it"),
+            terms("no-phone", "555", Action::Redact, "No numbers to call"),
+        ],
+        review: Review {
+            when: if options.always_review { ReviewWhen::Always } else { ReviewWhen::Flagged },
+            due: options.review_due.map(|due| due.parse().unwrap()),
+        },
+    }
+}
+
+fn skeleton(language: &str, writer: Writer) -> SkeletonConfig {
+    let part = |name: &str, template: &str| PartConfig {
+        name: name.into(),
+        template: template.into(),
+    };
+    SkeletonConfig {
+        language: language.into(),
+        writer,
+        parts: vec![
+            part("subject", "A webinar for {{ customer.name }}"),
+            part("text", "Dear {{ customer.name }},\n\n{{ slots.opening }}\n"),
+            part("html", "<p>{{ slots.opening }}</p>"),
+        ],
+        slots: vec![Slot {
+            name: "opening".into(),
+            prompt: "Invite {{ customer.name }} to the webinar. {{ passages | join(' ') }}".into(),
+            safe: "Safe words for {{ customer.name }}.".into(),
+            max_tokens: 60,
+            max_sentences: Some(1),
+        }],
+    }
+}
+
+/// The usual pipeline.
+pub fn pipeline(receiver: &str) -> PipelineConfig {
+    PipelineConfig {
+        name: "mail".into(),
+        kind: ContentKind::Email,
+        variables: Some(json!({
+            "type": "object",
+            "properties": {"customer": {
+                "type": "object",
+                "required": ["name", "language"],
+                "properties": {"consent": {"const": true}},
+                "dependentRequired": {}
+            }},
+            "required": ["customer"],
+            "allOf": [{"properties": {"customer": {"required": ["consent"]}}}]
+        })),
+        language_variable: Some("customer.language".into()),
+        subject_variable: Some("customer.id".into()),
+        labels: vec![Label { name: "segment".into(), variable: "customer.segment".into() }],
+        skeletons: vec![skeleton("en", Writer::Model), skeleton("de", Writer::SafeTemplate)],
+        context: vec![ContextSource {
+            name: "customer".into(),
+            upload: UploadSource { pointer: "customerId".into(), key: "id".into() },
+        }],
+        retrieval: Some(RetrievalConfig {
+            sources: vec![SourceConfig {
+                name: "rules".into(),
+                texts: BTreeMap::from([(
+                    "rules.md".to_owned(),
+                    "Savings webinars are free.\n\nLoans cost interest.".to_owned(),
+                )]),
+            }],
+            query: RetrievalQuery { text: "{{ customer.segment }} webinar".into(), top_k: 1 },
+        }),
+        models: Models {
+            draft: Step { routes: vec![Route { model: "tiny".into(), when: None }] },
+            finish: None,
+        },
+        policies: Vec::new(),
+        publish: vec![PublisherConfig {
+            name: "outbox".into(),
+            url: format!("{receiver}/deliveries"),
+            signing_secret: Some(SecretSource {
+                secret_key_ref: KeyRef { name: "signing".into(), key: "key".into() },
+            }),
+            read_back: true,
+        }],
+        execution: Execution { parallelism: 1, concurrency: 4, revisions: 2 },
+    }
+}
