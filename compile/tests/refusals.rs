@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use aios_compile::{Diagnostic, Resolved};
-use aios_proto::config::{PolicyPin, PolicyScope};
+use aios_proto::config::{Dialect, PolicyPin, PolicyScope};
 use serde_json::{Value, json};
 
 /// One change to a good spec, and what must be said about it.
@@ -492,6 +492,33 @@ fn good_models_compile() {
     assert_eq!(
         config.standby_endpoint.as_deref(),
         Some("https://smol-standby.team.svc:8443")
+    );
+}
+
+#[test]
+fn a_hosted_model_is_called_in_its_providers_dialect_and_place() {
+    let compiled = |hosted: Value| {
+        let spec = serde_json::from_value(json!({"hosted": hosted})).unwrap();
+        let config = aios_compile::model("big", "team", &spec).unwrap();
+        (
+            config.model,
+            config.upstream.dialect,
+            config.upstream.base_url,
+        )
+    };
+    let key = json!({"secretKeyRef": {"name": "provider", "key": "token"}});
+    let expected = |model: &str, dialect, base: &str| (model.to_owned(), dialect, base.to_owned());
+    assert_eq!(
+        compiled(json!({"provider": "OpenAI", "model": "a", "credentials": key})),
+        expected("a", Dialect::OpenAI, "https://api.openai.com/v1")
+    );
+    assert_eq!(
+        compiled(json!({"provider": "Anthropic", "model": "b", "credentials": key})),
+        expected("b", Dialect::Anthropic, "https://api.anthropic.com/v1")
+    );
+    assert_eq!(
+        compiled(json!({"provider": "Anthropic", "model": "b", "baseURL": "http://proxy:1/v1"})),
+        expected("b", Dialect::Anthropic, "http://proxy:1/v1")
     );
 }
 

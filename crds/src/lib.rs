@@ -1,12 +1,13 @@
 //! What users write: the schema of every kind, its conditions and reasons, defined once.
 //! Specs and statuses are plain serde types; feature `kube` adds the Kubernetes kinds around them.
-//! `crdgen` prints the committed YAML; nothing here reads, decides or connects.
+//! `crdgen` writes the committed YAML and the tables of conditions; nothing here decides or connects.
 
 pub mod check;
 pub mod conditions;
 pub mod decimal;
 pub mod duration;
 pub mod model_deployment;
+pub mod page;
 pub mod policy_set;
 pub mod reference;
 pub mod status;

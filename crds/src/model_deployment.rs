@@ -275,7 +275,7 @@ pub struct ModelDeploymentStatus {
     /// Model as callers see it: the provider's name, or the weights' file name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Groups that exist, standby included.
+    /// Groups that exist to take traffic, ready or not. Standby groups come on top.
     #[serde(default)]
     pub replicas: i32,
     /// Groups that answer and take traffic.

@@ -2,6 +2,7 @@
 //! brings a cluster up and down, builds and loads the project's images, and
 //! hands every test a client and a namespace of its own.
 
+pub mod demo;
 pub mod files;
 pub mod images;
 pub mod node;

@@ -41,7 +41,10 @@ pub struct Skeleton {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
     #[error("skeleton `{language}`: {error}")]
-    Skeleton { language: String, error: RenderError },
+    Skeleton {
+        language: String,
+        error: RenderError,
+    },
     #[error("retrieval.query: {0}")]
     Query(RenderError),
     #[error(transparent)]
@@ -61,21 +64,33 @@ impl Pipeline {
         digest: String,
         policies: Vec<Arc<CompiledPolicy>>,
     ) -> Result<Self, CompileError> {
-        let skeletons: Vec<Skeleton> =
-            config.skeletons.iter().map(skeleton).collect::<Result<_, _>>()?;
+        let skeletons: Vec<Skeleton> = config
+            .skeletons
+            .iter()
+            .map(skeleton)
+            .collect::<Result<_, _>>()?;
         if skeletons.is_empty() {
             return Err(CompileError::NoSkeleton);
         }
         let schema = config.variables.as_ref().map(Schema::compile).transpose()?;
         let retrieval = config.retrieval.as_ref().map(retrieval).transpose()?;
         let policies = PolicyStack::new(policies);
-        Ok(Self { config, digest, skeletons, policies, schema, retrieval })
+        Ok(Self {
+            config,
+            digest,
+            skeletons,
+            policies,
+            schema,
+            retrieval,
+        })
     }
 
     /// The skeleton of a language: its own, else that of its primary subtag.
     pub fn skeleton(&self, language: &str) -> Option<&Skeleton> {
         let of = |wanted: &str| {
-            self.skeletons.iter().find(|s| s.config.language.eq_ignore_ascii_case(wanted))
+            self.skeletons
+                .iter()
+                .find(|s| s.config.language.eq_ignore_ascii_case(wanted))
         };
         of(language).or_else(|| of(language.split('-').next().unwrap_or(language)))
     }
@@ -99,9 +114,17 @@ impl Pipeline {
             read_back: target.read_back,
         });
         PipelineView {
-            writer: skeleton.map(|skeleton| skeleton.config.writer).unwrap_or_default(),
+            writer: skeleton
+                .map(|skeleton| skeleton.config.writer)
+                .unwrap_or_default(),
             slots: skeleton
-                .map(|s| s.config.slots.iter().map(|slot| slot.name.clone()).collect())
+                .map(|s| {
+                    s.config
+                        .slots
+                        .iter()
+                        .map(|slot| slot.name.clone())
+                        .collect()
+                })
                 .unwrap_or_default(),
             finish: self.config.models.finish.is_some(),
             revisions: self.config.execution.revisions,
@@ -111,17 +134,26 @@ impl Pipeline {
 
     /// The view of a document.
     pub fn view_of(&self, state: &State) -> PipelineView {
-        self.view(state.material.as_ref().map(|material| material.language.as_str()))
+        self.view(
+            state
+                .material
+                .as_ref()
+                .map(|material| material.language.as_str()),
+        )
     }
 
     /// Checks variables against the schema, if there is one.
     pub fn check_variables(&self, variables: &Value) -> Result<(), SchemaError> {
-        self.schema.as_ref().map_or(Ok(()), |schema| schema.check(variables))
+        self.schema
+            .as_ref()
+            .map_or(Ok(()), |schema| schema.check(variables))
     }
 
     /// Passages for these variables; none without retrieval.
     pub fn passages(&self, variables: &Value) -> Result<Vec<Passage>, RenderError> {
-        let Some((query, index, top_k)) = &self.retrieval else { return Ok(Vec::new()) };
+        let Some((query, index, top_k)) = &self.retrieval else {
+            return Ok(Vec::new());
+        };
         Ok(index.search(&render_one(query, QUERY, variables)?, *top_k))
     }
 }
@@ -133,19 +165,22 @@ fn skeleton(config: &SkeletonConfig) -> Result<Skeleton, CompileError> {
     })?;
     let bytes =
         canonical::to_vec(config).map_err(|error| CompileError::Encode(error.to_string()))?;
-    Ok(Skeleton { config: config.clone(), templates, digest: canonical::digest(&bytes) })
+    Ok(Skeleton {
+        config: config.clone(),
+        templates,
+        digest: canonical::digest(&bytes),
+    })
 }
 
-fn retrieval(
-    config: &RetrievalConfig,
-) -> Result<(Environment<'static>, Index, u32), CompileError> {
+fn retrieval(config: &RetrievalConfig) -> Result<(Environment<'static>, Index, u32), CompileError> {
     let query = compile_one(QUERY, &config.query.text).map_err(CompileError::Query)?;
     Ok((query, Index::build(&config.sources), config.query.top_k))
 }
 
 /// A variable by its path, as in `customer.segment`.
 pub fn lookup<'a>(variables: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(variables, |value, key| value.get(key))
+    path.split('.')
+        .try_fold(variables, |value, key| value.get(key))
 }
 
 /// A scalar as text; none for objects, lists and null.

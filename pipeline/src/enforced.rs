@@ -44,7 +44,11 @@ struct Parts {
 impl Default for Enforced {
     fn default() -> Self {
         let (changed, _) = watch::channel(0);
-        Self { config: ArcSwap::default(), parts: Mutex::default(), changed }
+        Self {
+            config: ArcSwap::default(),
+            parts: Mutex::default(),
+            changed,
+        }
     }
 }
 
@@ -63,7 +67,10 @@ impl Enforced {
     pub fn snapshot(&self) -> Snapshot {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = self.config.load().sequence;
-        Snapshot { sequence, items: parts.items.values().cloned().collect() }
+        Snapshot {
+            sequence,
+            items: parts.items.values().cloned().collect(),
+        }
     }
 }
 
@@ -75,7 +82,11 @@ impl Enforce for Enforced {
             return Vec::new();
         }
         let sequence = snapshot.sequence;
-        let mut build = Build { parts: &mut parts, before: &before, after: Config::default() };
+        let mut build = Build {
+            parts: &mut parts,
+            before: &before,
+            after: Config::default(),
+        };
         build.after.sequence = sequence;
         let acks = build.all(snapshot);
         let after = build.after;
@@ -95,13 +106,15 @@ struct Build<'a> {
 impl Build<'_> {
     /// Policies first: pipelines pin them.
     fn all(&mut self, snapshot: Snapshot) -> Vec<ItemAck> {
-        let named: Vec<_> =
-            snapshot.items.iter().map(|item| (item.kind, item.name.clone())).collect();
+        let named: Vec<_> = snapshot
+            .items
+            .iter()
+            .map(|item| (item.kind, item.name.clone()))
+            .collect();
         self.parts.items.retain(|key, _| named.contains(key));
         let mut acks = Vec::new();
-        let is_policy = |item: &Item| {
-            matches!(item.kind(), ItemKind::Policy | ItemKind::ClusterPolicy)
-        };
+        let is_policy =
+            |item: &Item| matches!(item.kind(), ItemKind::Policy | ItemKind::ClusterPolicy);
         let (policies, others): (Vec<_>, Vec<_>) = snapshot.items.into_iter().partition(is_policy);
         let kept: Vec<_> = policies
             .iter()
@@ -119,7 +132,9 @@ impl Build<'_> {
             });
             match result {
                 Ok(()) => {
-                    self.parts.items.insert((item.kind, item.name.clone()), item);
+                    self.parts
+                        .items
+                        .insert((item.kind, item.name.clone()), item);
                 }
                 Err(message) => {
                     tracing::warn!(name = item.name, message, "item refused");
@@ -147,7 +162,12 @@ impl Build<'_> {
 
     fn policy(&mut self, item: &Item) -> Result<(), String> {
         let key = (scope(item.kind()), item.name.clone());
-        if self.parts.policies.get(&key).is_some_and(|(digest, _)| *digest == item.digest) {
+        if self
+            .parts
+            .policies
+            .get(&key)
+            .is_some_and(|(digest, _)| *digest == item.digest)
+        {
             return Ok(());
         }
         let config: PolicyConfig = unpack(item).map_err(|error| error.to_string())?;
@@ -156,12 +176,18 @@ impl Build<'_> {
                 let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
                 lines.join("; ")
             })?;
-        self.parts.policies.insert(key, (item.digest.clone(), Arc::new(compiled)));
+        self.parts
+            .policies
+            .insert(key, (item.digest.clone(), Arc::new(compiled)));
         Ok(())
     }
 
     fn pipeline(&mut self, item: &Item) -> Result<(), String> {
-        if let Some(same) = self.before.pipelines.get(&item.name).filter(|p| p.digest == item.digest)
+        if let Some(same) = self
+            .before
+            .pipelines
+            .get(&item.name)
+            .filter(|p| p.digest == item.digest)
         {
             self.after.pipelines.insert(item.name.clone(), same.clone());
             return Ok(());
@@ -174,12 +200,19 @@ impl Build<'_> {
         for pin in pins {
             match self.parts.policies.get(&(pin.scope, pin.name.clone())) {
                 Some((digest, policy)) if *digest == pin.digest => policies.push(policy.clone()),
-                _ => return Err(format!("policy `{}` at {} is not here", pin.name, pin.digest)),
+                _ => {
+                    return Err(format!(
+                        "policy `{}` at {} is not here",
+                        pin.name, pin.digest
+                    ));
+                }
             }
         }
         let compiled = Pipeline::compile(config, item.digest.clone(), policies)
             .map_err(|error| error.to_string())?;
-        self.after.pipelines.insert(item.name.clone(), Arc::new(compiled));
+        self.after
+            .pipelines
+            .insert(item.name.clone(), Arc::new(compiled));
         Ok(())
     }
 
@@ -202,5 +235,9 @@ impl Build<'_> {
 }
 
 fn scope(kind: ItemKind) -> PolicyScope {
-    if kind == ItemKind::ClusterPolicy { PolicyScope::Cluster } else { PolicyScope::Namespace }
+    if kind == ItemKind::ClusterPolicy {
+        PolicyScope::Cluster
+    } else {
+        PolicyScope::Namespace
+    }
 }

@@ -33,13 +33,18 @@ impl Faults {
     pub fn new(point: Option<KillPoint>, folder: &Path) -> Self {
         Self(point.map(|point| {
             let name = point.to_possible_value().map(|v| v.get_name().to_owned());
-            (point, folder.join(format!("killed-at-{}", name.unwrap_or_default())))
+            (
+                point,
+                folder.join(format!("killed-at-{}", name.unwrap_or_default())),
+            )
         }))
     }
 
     /// True when the process will end at `point`.
     pub fn armed(&self, point: KillPoint) -> bool {
-        self.0.as_ref().is_some_and(|(at, marker)| *at == point && !marker.exists())
+        self.0
+            .as_ref()
+            .is_some_and(|(at, marker)| *at == point && !marker.exists())
     }
 
     /// Ends the process if it is armed at `point`. No destructor runs, nothing is flushed.

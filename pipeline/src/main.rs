@@ -27,12 +27,12 @@ async fn main() -> ExitCode {
     aios_runtime::init("pipeline");
     let shutdown = aios_runtime::shutdown();
     let ended = match cli.command {
-        Command::Serve(options) => {
-            serve::run(*options, shutdown).await.map_err(|error| error.to_string())
-        }
-        Command::Work(options) => {
-            work::run(*options, shutdown).await.map_err(|error| error.to_string())
-        }
+        Command::Serve(options) => serve::run(*options, shutdown)
+            .await
+            .map_err(|error| error.to_string()),
+        Command::Work(options) => work::run(*options, shutdown)
+            .await
+            .map_err(|error| error.to_string()),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,3 +21,8 @@ app.kubernetes.io/component: operator
 {{- with $images.registry }}{{ . }}/{{ end -}}
 {{ index . 1 }}:{{ $images.tag | default $root.Chart.AppVersion }}
 {{- end }}
+
+{{/* One that serves named namespaces stands beside others in the cluster. */}}
+{{- define "aios.clusterRole" -}}
+aios-operator{{ if .Values.watchNamespaces }}-{{ .Release.Namespace }}{{ end }}
+{{- end }}

@@ -52,6 +52,18 @@ pub async fn load(provider: Provider, dir: &ClusterDir, images: &[Image]) -> Res
     Ok(changed)
 }
 
+/// Digest of an image as it was loaded last; none if it was not, or not by the harness.
+pub fn loaded_digest(
+    provider: Provider,
+    dir: &ClusterDir,
+    image: Image,
+) -> Result<Option<String>> {
+    if provider == Provider::Current {
+        return Ok(None);
+    }
+    Ok(read_record(&record_file(provider, dir)?).remove(image.name()))
+}
+
 /// Loads the node's own image, once its container runtime answers.
 pub async fn load_pause(dir: &ClusterDir) -> Result<()> {
     let work = tempfile::tempdir_in(work_folder()?)?;

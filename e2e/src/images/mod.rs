@@ -6,4 +6,4 @@ mod content;
 mod load;
 
 pub use content::{Image, TAG};
-pub use load::{load, load_pause};
+pub use load::{load, load_pause, loaded_digest};

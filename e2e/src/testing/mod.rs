@@ -1,6 +1,7 @@
 //! What tests stand on: the shared cluster, a namespace each, waiting with a
 //! deadline, connections into the cluster, faults, and the API audit log.
 
+pub mod aios;
 mod apply;
 mod audit_log;
 mod cluster;
@@ -10,6 +11,7 @@ mod faults;
 mod forward;
 mod namespace;
 
+pub use aios::install;
 pub use apply::apply_yaml;
 pub use audit_log::{AuditLog, Mark, Request};
 pub use cluster::{Cluster, client_of};

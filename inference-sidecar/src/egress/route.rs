@@ -235,6 +235,37 @@ mod tests {
     }
 
     #[test]
+    fn each_step_has_routes_of_its_own() {
+        let mut pipeline = tests::pipeline("two", &json!([{"model": "small"}]));
+        pipeline["models"]["final"] = json!({"routes": [
+            {"model": "small", "when": "language == 'de'"}, {"model": "large"}]});
+        let items = vec![
+            tests::item(ItemKind::Model, "small", &tests::model("small")),
+            tests::item(ItemKind::Model, "large", &tests::model("large")),
+            tests::item(ItemKind::Pipeline, "two", &pipeline),
+        ];
+        let snapshot = Snapshot { sequence: 1, items };
+        let config = apply(&Config::default(), &snapshot, &Scope::Egress)
+            .config
+            .unwrap();
+        let models = |step, language: &str| -> Vec<String> {
+            let call = Call::Routed {
+                pipeline: "two".into(),
+                step,
+                labels: serde_json::from_value(json!({ "language": language })).unwrap(),
+            };
+            let plan = plan(&config, &call, &request("auto", 4)).unwrap();
+            plan.candidates
+                .iter()
+                .map(|c| c.model.name.clone())
+                .collect()
+        };
+        assert_eq!(models(super::Step::Draft, "en"), ["small"]);
+        assert_eq!(models(super::Step::Final, "en"), ["large"]);
+        assert_eq!(models(super::Step::Final, "de"), ["small", "large"]);
+    }
+
+    #[test]
     fn a_prompt_goes_to_the_next_route_with_enough_context() {
         assert_eq!(
             names(&call("de"), &request("auto", 600)),

@@ -2,7 +2,7 @@
 //! ignored elsewhere, so that a newer gateway stays readable.
 
 use aios_policy::{Part, Verdict};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// A document that was accepted, or found by its idempotency key.
@@ -51,7 +51,8 @@ pub struct DocumentView {
     /// Of the text as it stands: what a decision is bound to.
     #[serde(default)]
     pub digest: Option<String>,
-    #[serde(default)]
+    /// Empty before there is a text.
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub parts: Vec<Part>,
     #[serde(default)]
     pub verdict: Option<Verdict>,
@@ -66,7 +67,8 @@ pub struct DocumentView {
 pub struct Preview {
     #[serde(default)]
     pub digest: Option<String>,
-    #[serde(default)]
+    /// Empty before there is a text.
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub parts: Vec<Part>,
     #[serde(default)]
     pub verdict: Option<Verdict>,
@@ -85,4 +87,8 @@ pub struct Receipt {
     pub digest: Option<String>,
     #[serde(flatten)]
     pub more: Map<String, Value>,
+}
+
+fn null_is_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Part>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }

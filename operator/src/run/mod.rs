@@ -103,3 +103,35 @@ fn expiry(run: &WritingRun, status: &WritingRunStatus, now: Timestamp) -> Option
     let age = Duration::try_from(now.duration_since(finished)).unwrap_or_default();
     Some(Duration::from_secs(ttl).saturating_sub(age))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use aios_crds::WritingRunStatus;
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::expiry;
+    use crate::testing::run;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_finished_run_is_due_once_its_time_to_live_is_over() {
+        let mut run = run(false);
+        let finished = WritingRunStatus {
+            completion_time: Some(Time(at(100))),
+            ..WritingRunStatus::default()
+        };
+        assert_eq!(expiry(&run, &finished, at(500)), None, "kept for good");
+        run.spec.ttl_seconds_after_finished = Some(60);
+        assert_eq!(expiry(&run, &WritingRunStatus::default(), at(500)), None);
+        let left = |second| expiry(&run, &finished, at(second));
+        assert_eq!(left(110), Some(Duration::from_secs(50)));
+        assert_eq!(left(500), Some(Duration::ZERO));
+    }
+}

@@ -13,7 +13,7 @@ use super::prompt::Message;
 use crate::machine::{Step, Usage};
 
 /// Longer than any route may take with its retries: the egress gives up by itself.
-const TIMEOUT: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The pod's egress.
 #[derive(Clone, Debug)]
@@ -88,7 +88,10 @@ impl Egress {
             .connect_timeout(Duration::from_secs(5))
             .build()
             .map_err(|error| EgressError::Client(error.to_string()))?;
-        Ok(Self { client, base: base.trim_end_matches('/').to_owned() })
+        Ok(Self {
+            client,
+            base: base.trim_end_matches('/').to_owned(),
+        })
     }
 
     /// Asks, and waits for the whole answer.
@@ -126,7 +129,11 @@ impl Egress {
         }
         let completion: Completion = serde_json::from_slice(&bytes)
             .map_err(|_| EgressError::Exhausted("the answer is no chat completion".to_owned()))?;
-        let text = completion.choices.into_iter().next().and_then(|choice| choice.message.content);
+        let text = completion
+            .choices
+            .into_iter()
+            .next()
+            .and_then(|choice| choice.message.content);
         let deployment = text_of(&headers, "aios-model").unwrap_or_else(|| "unknown".to_owned());
         let digest = text_of(&headers, "aios-model-digest").unwrap_or_else(|| deployment.clone());
         Ok(Answer {
@@ -146,14 +153,19 @@ fn usage(headers: &HeaderMap, started: Instant) -> Usage {
         output_tokens: number("aios-output-tokens").unwrap_or_default(),
         cost: text_of(headers, "aios-cost"),
         exact: text_of(headers, "aios-usage").as_deref() == Some("exact"),
-        attempts: number("aios-attempts").and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+        attempts: number("aios-attempts")
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(1),
     }
 }
 
 /// What can never work is told from what may work later: a prompt that is too long stays too long.
 fn refusal(status: u16, body: &[u8]) -> EgressError {
     let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let code = body.pointer("/error/code").and_then(|code| code.as_str()).unwrap_or_default();
+    let code = body
+        .pointer("/error/code")
+        .and_then(|code| code.as_str())
+        .unwrap_or_default();
     let said = format!("{status} {code}");
     match status {
         503 if code == "routes_exhausted" => EgressError::Exhausted(said),
@@ -163,7 +175,10 @@ fn refusal(status: u16, body: &[u8]) -> EgressError {
 }
 
 fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
 }
 
 /// JSON with every other character as `\uXXXX`, for a header.

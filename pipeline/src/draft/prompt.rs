@@ -15,8 +15,15 @@ pub struct Message {
 pub fn draft(prompt: String, open: &OpenSlot) -> Vec<Message> {
     let mut messages = vec![user(prompt)];
     if let Some(previous) = &open.previous {
-        messages.push(Message { role: "assistant", content: previous.clone() });
-        let why: Vec<String> = open.feedback.iter().map(|rule| format!("- {rule}")).collect();
+        messages.push(Message {
+            role: "assistant",
+            content: previous.clone(),
+        });
+        let why: Vec<String> = open
+            .feedback
+            .iter()
+            .map(|rule| format!("- {rule}"))
+            .collect();
         messages.push(user(format!(
             "That text breaks these rules:\n{}\nWrite it again so that it keeps them. Answer with the \
              text alone.",
@@ -40,5 +47,8 @@ pub fn finish(prompt: String, draft: String) -> Vec<Message> {
 }
 
 fn user(content: String) -> Message {
-    Message { role: "user", content }
+    Message {
+        role: "user",
+        content,
+    }
 }

@@ -41,18 +41,32 @@ pub async fn write_step(
 ) -> Result<Event, StepError> {
     let material = state.material.as_ref().ok_or(StepError::NoMaterial)?;
     let skeleton = pipeline.skeleton_of(state).ok_or(StepError::NoSkeleton)?;
-    let desk = Desk { state, material, skeleton, pipeline, egress };
+    let desk = Desk {
+        state,
+        material,
+        skeleton,
+        pipeline,
+        egress,
+    };
     match effect {
         Effect::Draft { slot, open } => desk.draft(slot, open).await,
         Effect::Finish { slot, draft } => desk.finish(slot, draft).await,
         Effect::UseSafe { slot, reason } => Ok(desk.safe(slot, *reason)),
-        Effect::Check => Ok(match skeleton.templates.document(&material.variables, &state.slot_texts()) {
-            Ok(document) => Event::Checked(Box::new(check(&desk, document))),
-            Err(error) => failed(&error),
-        }),
+        Effect::Check => Ok(
+            match skeleton
+                .templates
+                .document(&material.variables, &state.slot_texts())
+            {
+                Ok(document) => Event::Checked(Box::new(check(&desk, document))),
+                Err(error) => failed(&error),
+            },
+        ),
         Effect::CheckEdited => {
             let version = state.version.as_ref().ok_or(StepError::NoMaterial)?;
-            Ok(Event::Checked(Box::new(check(&desk, version.document.clone()))))
+            Ok(Event::Checked(Box::new(check(
+                &desk,
+                version.document.clone(),
+            ))))
         }
         _ => Err(StepError::NotWriting),
     }
@@ -83,9 +97,10 @@ impl Desk<'_> {
                 digest: answer.digest,
                 usage: answer.usage,
             })),
-            Ok((answer, None)) => {
-                Ok(Event::Unusable { slot: slot.to_owned(), usage: answer.usage })
-            }
+            Ok((answer, None)) => Ok(Event::Unusable {
+                slot: slot.to_owned(),
+                usage: answer.usage,
+            }),
             Err(StepError::Egress(EgressError::Exhausted(why))) => {
                 tracing::info!(document = self.state.id, slot, why, "safe wording");
                 Ok(self.safe(slot, SafeReason::RoutesExhausted))
@@ -103,12 +118,18 @@ impl Desk<'_> {
         let seed = seed(self.state, slot, &OpenSlot::default());
         let slot_name = slot.to_owned();
         match self.ask(slot, Step::Final, messages, seed).await {
-            Ok((answer, text)) => {
-                Ok(Event::Finished { slot: slot_name, text, usage: answer.usage })
-            }
+            Ok((answer, text)) => Ok(Event::Finished {
+                slot: slot_name,
+                text,
+                usage: answer.usage,
+            }),
             Err(StepError::Egress(EgressError::Exhausted(why))) => {
                 tracing::info!(document = self.state.id, slot, why, "the draft is final");
-                Ok(Event::Finished { slot: slot_name, text: None, usage: Usage::default() })
+                Ok(Event::Finished {
+                    slot: slot_name,
+                    text: None,
+                    usage: Usage::default(),
+                })
             }
             Err(error) => Err(error),
         }
@@ -122,7 +143,12 @@ impl Desk<'_> {
         messages: Vec<prompt::Message>,
         seed: u64,
     ) -> Result<(Answer, Option<String>), StepError> {
-        let config = self.skeleton.config.slots.iter().find(|config| config.name == slot);
+        let config = self
+            .skeleton
+            .config
+            .slots
+            .iter()
+            .find(|config| config.name == slot);
         let config = config.ok_or_else(|| StepError::NoSlot(slot.to_owned()))?;
         let ask = Ask {
             pipeline: &self.state.pipeline,
@@ -140,7 +166,10 @@ impl Desk<'_> {
     }
 
     fn safe(&self, slot: &str, reason: SafeReason) -> Event {
-        let text = self.skeleton.templates.text(Template::Safe(slot), &self.material.variables, &[]);
+        let text =
+            self.skeleton
+                .templates
+                .text(Template::Safe(slot), &self.material.variables, &[]);
         match text {
             Ok(text) => Event::FellBack(FellBack {
                 slot: slot.to_owned(),
@@ -152,25 +181,41 @@ impl Desk<'_> {
     }
 
     fn prompt(&self, slot: &str) -> Result<String, RenderError> {
-        let passages: Vec<&str> =
-            self.material.passages.iter().map(|passage| passage.text.as_str()).collect();
+        let passages: Vec<&str> = self
+            .material
+            .passages
+            .iter()
+            .map(|passage| passage.text.as_str())
+            .collect();
         let variables = &self.material.variables;
-        self.skeleton.templates.text(Template::Prompt(slot), variables, &passages)
+        self.skeleton
+            .templates
+            .text(Template::Prompt(slot), variables, &passages)
     }
 }
 
 /// Judges a text by the pipeline's policies.
 pub fn check(desk: &Desk<'_>, document: Document) -> Checked {
     let started = Instant::now();
-    let passages: Vec<&str> =
-        desk.material.passages.iter().map(|passage| passage.text.as_str()).collect();
+    let passages: Vec<&str> = desk
+        .material
+        .passages
+        .iter()
+        .map(|passage| passage.text.as_str())
+        .collect();
     let template: Vec<&str> = desk
         .skeleton
         .config
         .parts
         .iter()
         .map(|part| part.template.as_str())
-        .chain(desk.skeleton.config.slots.iter().map(|slot| slot.safe.as_str()))
+        .chain(
+            desk.skeleton
+                .config
+                .slots
+                .iter()
+                .map(|slot| slot.safe.as_str()),
+        )
         .collect();
     let inputs = Inputs {
         variables: &desk.material.variables,
@@ -194,7 +239,10 @@ pub fn check(desk: &Desk<'_>, document: Document) -> Checked {
 }
 
 fn failed(error: &RenderError) -> Event {
-    Event::Refused { reason: RefuseReason::TemplateFailed, detail: error.to_string() }
+    Event::Refused {
+        reason: RefuseReason::TemplateFailed,
+        detail: error.to_string(),
+    }
 }
 
 /// The same for the same try of the same slot, so that a repeated call may be answered from a cache.

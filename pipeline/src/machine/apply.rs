@@ -27,7 +27,10 @@ pub enum Entry {
     /// A transition; the log commits to the payload.
     Fact { kind: Kind, payload: Value },
     /// The signed statement about a published document.
-    Provenance { digest: aios_audit::Hash, provenance: Box<Provenance> },
+    Provenance {
+        digest: aios_audit::Hash,
+        provenance: Box<Provenance>,
+    },
 }
 
 /// Applies one event. On an error nothing changed.
@@ -45,7 +48,9 @@ pub fn apply(
         | Event::Unusable { .. }
         | Event::FellBack(_)
         | Event::Checked(_) => writing::apply(&mut state, event, view, now_ms, &mut entries)?,
-        Event::Approved { .. } | Event::Rejected { .. } | Event::Edited { .. }
+        Event::Approved { .. }
+        | Event::Rejected { .. }
+        | Event::Edited { .. }
         | Event::ReviewExpired => review(&mut state, event, now_ms, &mut entries)?,
         Event::Refused { reason, detail } => {
             if matches!(state.phase, Phase::Published { .. } | Phase::Refused { .. }) {
@@ -76,7 +81,10 @@ fn review(
                 return Err(wrong(state, "Approved"));
             }
             same_version(state, &digest)?;
-            let edited_by = state.version.as_ref().and_then(|version| version.edited_by.as_ref());
+            let edited_by = state
+                .version
+                .as_ref()
+                .and_then(|version| version.edited_by.as_ref());
             if state.creator == by || edited_by == Some(&by) {
                 return Err(MachineError::AuthorCannotApprove(by));
             }
@@ -92,9 +100,19 @@ fn review(
             decide(state, &by, DecisionKind::Rejected, &digest, now_ms);
             let payload = json!({"by": by, "digest": digest, "reason": reason});
             entries.push(fact(Kind::Rejected, payload));
-            refuse(state, RefuseReason::RejectedByReviewer, reason, now_ms, entries);
+            refuse(
+                state,
+                RefuseReason::RejectedByReviewer,
+                reason,
+                now_ms,
+                entries,
+            );
         }
-        Event::Edited { by, digest, document } => {
+        Event::Edited {
+            by,
+            digest,
+            document,
+        } => {
             let open = matches!(
                 state.phase,
                 Phase::Review { .. } | Phase::Publishing { .. } | Phase::Parked { .. }
@@ -110,7 +128,7 @@ fn review(
             if let Some((target, _)) = begun {
                 return Err(MachineError::PublicationBegun(target.clone()));
             }
-            edit(state, by, digest, document, now_ms, entries);
+            edit(state, by, &digest, document, now_ms, entries);
         }
         _ => {
             if !matches!(state.phase, Phase::Review { .. }) {
@@ -127,7 +145,7 @@ fn review(
 fn edit(
     state: &mut State,
     by: String,
-    digest: String,
+    base: &str,
     document: aios_policy::Document,
     now_ms: u64,
     entries: &mut Vec<Entry>,
@@ -140,11 +158,14 @@ fn edit(
         }
     }
     let new_digest = document.digest().to_string();
-    let payload =
-        json!({"by": by, "base": digest, "digest": new_digest, "parts": document.parts()});
+    let payload = json!({"by": by, "base": base, "digest": new_digest, "parts": document.parts()});
     entries.push(fact(Kind::Edited, payload));
     decide(state, &by, DecisionKind::Edited, &new_digest, now_ms);
-    let template = state.version.take().map(|version| version.template).unwrap_or_default();
+    let template = state
+        .version
+        .take()
+        .map(|version| version.template)
+        .unwrap_or_default();
     state.version = Some(Version {
         document,
         digest: new_digest,
@@ -172,15 +193,25 @@ fn publish(
         return Err(wrong(state, event.name()));
     }
     match event {
-        Event::PublishIntended { target, external_id, holder } => {
+        Event::PublishIntended {
+            target,
+            external_id,
+            holder,
+        } => {
             let digest = version_digest(state);
             let payload = json!({"target": target, "externalId": external_id, "digest": digest,
                 "holder": holder});
             entries.push(fact(Kind::PublishIntended, payload));
             let phase = PublicationPhase::Intended;
-            state
-                .publications
-                .insert(target, Publication { external_id, digest, holder, phase });
+            state.publications.insert(
+                target,
+                Publication {
+                    external_id,
+                    digest,
+                    holder,
+                    phase,
+                },
+            );
         }
         Event::PublishUnproven { target } => {
             publication(state, &target)?.phase = PublicationPhase::Unproven;
@@ -188,7 +219,9 @@ fn publish(
         Event::PublishNotArrived { target } => {
             publication(state, &target)?.phase = PublicationPhase::NotArrived;
         }
-        Event::Published { target, receipt, .. } => {
+        Event::Published {
+            target, receipt, ..
+        } => {
             let publication = publication(state, &target)?;
             if receipt.digest != publication.digest {
                 return Err(MachineError::ReceiptMismatch {
@@ -203,8 +236,15 @@ fn publish(
             entries.push(fact(Kind::Published, payload));
         }
         Event::Parked { target, reason } => {
-            entries.push(fact(Kind::Parked, json!({"target": target, "reason": reason})));
-            state.phase = Phase::Parked { target, reason, since_ms: now_ms };
+            entries.push(fact(
+                Kind::Parked,
+                json!({"target": target, "reason": reason}),
+            ));
+            state.phase = Phase::Parked {
+                target,
+                reason,
+                since_ms: now_ms,
+            };
         }
         Event::Unparked { by, resend } => {
             entries.push(fact(Kind::Unparked, json!({"by": by, "resend": resend})));
@@ -223,7 +263,10 @@ fn publish(
         _ => {
             state.phase = Phase::Published { time_ms: now_ms };
             if let Some((digest, provenance)) = provenance(state) {
-                entries.push(Entry::Provenance { digest, provenance: Box::new(provenance) });
+                entries.push(Entry::Provenance {
+                    digest,
+                    provenance: Box::new(provenance),
+                });
             }
         }
     }
@@ -234,7 +277,10 @@ fn publication<'a>(
     state: &'a mut State,
     target: &str,
 ) -> Result<&'a mut Publication, MachineError> {
-    state.publications.get_mut(target).ok_or_else(|| MachineError::NoIntent(target.to_owned()))
+    state
+        .publications
+        .get_mut(target)
+        .ok_or_else(|| MachineError::NoIntent(target.to_owned()))
 }
 
 pub(super) fn refuse(
@@ -244,8 +290,15 @@ pub(super) fn refuse(
     now_ms: u64,
     entries: &mut Vec<Entry>,
 ) {
-    entries.push(fact(Kind::Refused, json!({"reason": reason, "detail": detail})));
-    state.phase = Phase::Refused { reason, detail, time_ms: now_ms };
+    entries.push(fact(
+        Kind::Refused,
+        json!({"reason": reason, "detail": detail}),
+    ));
+    state.phase = Phase::Refused {
+        reason,
+        detail,
+        time_ms: now_ms,
+    };
 }
 
 fn decide(state: &mut State, by: &str, kind: DecisionKind, digest: &str, time_ms: u64) {
@@ -263,15 +316,25 @@ fn same_version(state: &State, given: &str) -> Result<(), MachineError> {
     if current == given {
         return Ok(());
     }
-    Err(MachineError::DigestMismatch { current, given: given.to_owned() })
+    Err(MachineError::DigestMismatch {
+        current,
+        given: given.to_owned(),
+    })
 }
 
 fn version_digest(state: &State) -> String {
-    state.version.as_ref().map(|version| version.digest.clone()).unwrap_or_default()
+    state
+        .version
+        .as_ref()
+        .map(|version| version.digest.clone())
+        .unwrap_or_default()
 }
 
 pub(super) fn wrong(state: &State, event: &'static str) -> MachineError {
-    MachineError::WrongPhase { event, status: state.status() }
+    MachineError::WrongPhase {
+        event,
+        status: state.status(),
+    }
 }
 
 pub(super) fn fact(kind: Kind, payload: Value) -> Entry {

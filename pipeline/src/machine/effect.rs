@@ -53,9 +53,15 @@ pub enum Effect {
     /// Record that this process is about to publish.
     Intend { target: String },
     /// Send.
-    Send { target: String, publication: Publication },
+    Send {
+        target: String,
+        publication: Publication,
+    },
     /// Ask the target whether it arrived.
-    ReadBack { target: String, publication: Publication },
+    ReadBack {
+        target: String,
+        publication: Publication,
+    },
     /// Nobody can be asked: park.
     Park { target: String },
     /// Every target has it.
@@ -77,7 +83,10 @@ impl Effect {
 
     /// True when nothing is to be done now.
     pub fn waits(&self) -> bool {
-        matches!(self, Self::AwaitReview { .. } | Self::AwaitRelease | Self::Nothing)
+        matches!(
+            self,
+            Self::AwaitReview { .. } | Self::AwaitRelease | Self::Nothing
+        )
     }
 }
 
@@ -87,7 +96,9 @@ pub fn next(state: &State, view: &PipelineView, now_ms: u64, holder: u64) -> Eff
     match &state.phase {
         Phase::Accepted => Effect::Retrieve,
         Phase::Writing => next_writing(state, view),
-        Phase::Review { due_ms: Some(due), .. } if *due <= now_ms => Effect::ExpireReview,
+        Phase::Review {
+            due_ms: Some(due), ..
+        } if *due <= now_ms => Effect::ExpireReview,
         Phase::Review { due_ms, .. } => Effect::AwaitReview { due_ms: *due_ms },
         Phase::Publishing { .. } => next_publishing(state, view, holder),
         Phase::Parked { .. } => Effect::AwaitRelease,
@@ -96,7 +107,10 @@ pub fn next(state: &State, view: &PipelineView, now_ms: u64, holder: u64) -> Eff
 }
 
 fn next_writing(state: &State, view: &PipelineView) -> Effect {
-    let edited = state.version.as_ref().is_some_and(|version| version.edited_by.is_some());
+    let edited = state
+        .version
+        .as_ref()
+        .is_some_and(|version| version.edited_by.is_some());
     if edited {
         return Effect::CheckEdited;
     }
@@ -106,7 +120,10 @@ fn next_writing(state: &State, view: &PipelineView) -> Effect {
             Some(Slot::Open(slot)) => return open(name, slot, view),
             Some(Slot::Filled(text)) if view.finish && !text.finished => {
                 if matches!(text.origin, SlotOrigin::Model { .. }) {
-                    return Effect::Finish { slot: name.clone(), draft: text.text.clone() };
+                    return Effect::Finish {
+                        slot: name.clone(),
+                        draft: text.text.clone(),
+                    };
                 }
             }
             Some(Slot::Filled(_)) => {}
@@ -123,8 +140,14 @@ fn open(name: &str, slot: &OpenSlot, view: &PipelineView) -> Effect {
         (Writer::Model, None) => None,
     };
     match reason {
-        Some(reason) => Effect::UseSafe { slot: name.to_owned(), reason },
-        None => Effect::Draft { slot: name.to_owned(), open: slot.clone() },
+        Some(reason) => Effect::UseSafe {
+            slot: name.to_owned(),
+            reason,
+        },
+        None => Effect::Draft {
+            slot: name.to_owned(),
+            open: slot.clone(),
+        },
     }
 }
 
@@ -136,17 +159,23 @@ fn next_publishing(state: &State, view: &PipelineView, holder: u64) -> Effect {
         };
         let ask = |publication: &Publication| {
             if *read_back {
-                Effect::ReadBack { target: name.clone(), publication: publication.clone() }
+                Effect::ReadBack {
+                    target: name.clone(),
+                    publication: publication.clone(),
+                }
             } else {
-                Effect::Park { target: name.clone() }
+                Effect::Park {
+                    target: name.clone(),
+                }
             }
         };
         return match publication.phase {
             PublicationPhase::Received(_) => continue,
             PublicationPhase::NotArrived => Effect::Intend { target },
-            PublicationPhase::Intended if publication.holder == holder => {
-                Effect::Send { target, publication: publication.clone() }
-            }
+            PublicationPhase::Intended if publication.holder == holder => Effect::Send {
+                target,
+                publication: publication.clone(),
+            },
             PublicationPhase::Intended | PublicationPhase::Unproven => ask(publication),
         };
     }

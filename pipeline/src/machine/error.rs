@@ -23,7 +23,11 @@ pub enum MachineError {
     NoIntent(String),
     /// A receipt for another text.
     #[error("the receipt of `{target}` is for {found}, not for {expected}")]
-    ReceiptMismatch { target: String, expected: String, found: String },
+    ReceiptMismatch {
+        target: String,
+        expected: String,
+        found: String,
+    },
     /// The payload of a log entry has no JSON form.
     #[error("the event cannot be recorded: {0}")]
     Encode(String),

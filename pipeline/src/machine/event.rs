@@ -21,7 +21,11 @@ pub enum Event {
     /// A model wrote a slot.
     Drafted(Drafted),
     /// The final step went over a slot. Without text the draft stands.
-    Finished { slot: String, text: Option<String>, usage: Usage },
+    Finished {
+        slot: String,
+        text: Option<String>,
+        usage: Usage,
+    },
     /// A model's answer held no usable sentence.
     Unusable { slot: String, usage: Usage },
     /// A slot holds the safe wording.
@@ -31,19 +35,35 @@ pub enum Event {
     /// A person agreed to exactly this version.
     Approved { by: String, digest: String },
     /// A person refused this version.
-    Rejected { by: String, digest: String, reason: String },
+    Rejected {
+        by: String,
+        digest: String,
+        reason: String,
+    },
     /// A person replaced the text of version `digest`.
-    Edited { by: String, digest: String, document: Document },
+    Edited {
+        by: String,
+        digest: String,
+        document: Document,
+    },
     /// Nobody decided in time.
     ReviewExpired,
     /// `holder` is about to send; committed before the request leaves.
-    PublishIntended { target: String, external_id: String, holder: u64 },
+    PublishIntended {
+        target: String,
+        external_id: String,
+        holder: u64,
+    },
     /// A request left, its answer is unknown.
     PublishUnproven { target: String },
     /// The target does not have it.
     PublishNotArrived { target: String },
     /// The target has it.
-    Published { target: String, receipt: Receipt, millis: u64 },
+    Published {
+        target: String,
+        receipt: Receipt,
+        millis: u64,
+    },
     /// Every target has it.
     Completed,
     /// Only a person can move it on.
@@ -51,7 +71,10 @@ pub enum Event {
     /// A person moved it on: read back, and where that is impossible send again if `resend`.
     Unparked { by: String, resend: bool },
     /// It will never be published.
-    Refused { reason: RefuseReason, detail: String },
+    Refused {
+        reason: RefuseReason,
+        detail: String,
+    },
 }
 
 /// See `Event::Retrieved`.

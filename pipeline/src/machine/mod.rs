@@ -25,3 +25,4 @@ pub use publication::{Publication, PublicationPhase, Receipt};
 pub use reason::{Origin, ParkReason, RefuseReason, SafeReason, Status, Step};
 pub use slot::{OpenSlot, Slot, SlotOrigin, SlotText, UnusableAnswer, clean};
 pub use state::{Decision, DecisionKind, Material, Passage, Phase, RunItem, State, Version};
+pub use writing::rules as verdict_rules;

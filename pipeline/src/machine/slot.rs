@@ -69,7 +69,8 @@ impl Slot {
 
     /// True when a model's words stand in it.
     pub fn by_model(&self) -> bool {
-        self.filled().is_some_and(|text| matches!(text.origin, SlotOrigin::Model { .. }))
+        self.filled()
+            .is_some_and(|text| matches!(text.origin, SlotOrigin::Model { .. }))
     }
 }
 
@@ -92,24 +93,41 @@ pub fn clean(answer: &str, max_sentences: Option<u32>) -> Result<String, Unusabl
         None => text,
     };
     let kept = unquoted(kept.trim());
-    if kept.chars().any(char::is_alphanumeric) { Ok(kept.to_owned()) } else { Err(UnusableAnswer) }
+    if kept.chars().any(char::is_alphanumeric) {
+        Ok(kept.to_owned())
+    } else {
+        Err(UnusableAnswer)
+    }
 }
 
 /// A line without list marks, headings, emphasis, code marks and control characters.
 fn unmarked(line: &str) -> String {
-    let line: String = line.chars().filter(|c| !c.is_control() && *c != '`').collect();
+    let line: String = line
+        .chars()
+        .filter(|c| !c.is_control() && *c != '`')
+        .collect();
     let line = line.replace("**", "").replace("__", "");
-    let line = line.trim().trim_start_matches(['#', '>', '*', '-', '•']).trim();
+    let line = line
+        .trim()
+        .trim_start_matches(['#', '>', '*', '-', '•'])
+        .trim();
     line.trim_matches('*').to_owned()
 }
 
 fn unquoted(text: &str) -> &str {
-    const PAIRS: [(char, char); 6] =
-        [('"', '"'), ('\'', '\''), ('“', '”'), ('„', '“'), ('«', '»'), ('‘', '’')];
+    const PAIRS: [(char, char); 6] = [
+        ('"', '"'),
+        ('\'', '\''),
+        ('“', '”'),
+        ('„', '“'),
+        ('«', '»'),
+        ('‘', '’'),
+    ];
     let mut text = text.trim();
     loop {
         let inner = PAIRS.iter().find_map(|(open, close)| {
-            text.strip_prefix(*open).and_then(|rest| rest.strip_suffix(*close))
+            text.strip_prefix(*open)
+                .and_then(|rest| rest.strip_suffix(*close))
         });
         match inner {
             Some(inner) if !inner.is_empty() => text = inner.trim(),
@@ -118,7 +136,9 @@ fn unquoted(text: &str) -> &str {
     }
     // A quote that was opened and cut off before its end.
     match text.chars().next() {
-        Some(open @ ('"' | '“' | '„' | '«')) if text.chars().filter(|c| *c == open).count() == 1 => {
+        Some(open @ ('"' | '“' | '„' | '«'))
+            if text.chars().filter(|c| *c == open).count() == 1 =>
+        {
             text.strip_prefix(open).unwrap_or(text).trim()
         }
         _ => text,
@@ -137,7 +157,10 @@ fn sentence_ends(text: &str) -> Vec<usize> {
             '.' | '!' | '?' | '…' | '؟' | '۔' => {
                 let mut end = at + c.len_utf8();
                 while let Some((at, next)) = chars.peek().copied() {
-                    if !matches!(next, '.' | '!' | '?' | '"' | '”' | '“' | '\'' | '’' | '»' | ')') {
+                    if !matches!(
+                        next,
+                        '.' | '!' | '?' | '"' | '”' | '“' | '\'' | '’' | '»' | ')'
+                    ) {
                         break;
                     }
                     end = at + next.len_utf8();
@@ -180,11 +203,20 @@ mod tests {
 
     #[test]
     fn only_whole_sentences_up_to_the_limit_are_kept() {
-        assert_eq!(clean("One. Two! Three? Four", Some(2)).unwrap(), "One. Two!");
+        assert_eq!(
+            clean("One. Two! Three? Four", Some(2)).unwrap(),
+            "One. Two!"
+        );
         assert_eq!(clean("One. Two is cut o", Some(2)).unwrap(), "One.");
         assert_eq!(clean("No end at all", Some(1)).unwrap(), "No end at all");
-        assert_eq!(clean("Am 3. Mai geht es los. Ja.", Some(1)).unwrap(), "Am 3. Mai geht es los.");
-        assert_eq!(clean("It is 2.5 percent. Ok.", Some(1)).unwrap(), "It is 2.5 percent.");
+        assert_eq!(
+            clean("Am 3. Mai geht es los. Ja.", Some(1)).unwrap(),
+            "Am 3. Mai geht es los."
+        );
+        assert_eq!(
+            clean("It is 2.5 percent. Ok.", Some(1)).unwrap(),
+            "It is 2.5 percent."
+        );
     }
 
     #[test]

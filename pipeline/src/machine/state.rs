@@ -131,11 +131,26 @@ pub enum DecisionKind {
 pub enum Phase {
     Accepted,
     Writing,
-    Review { since_ms: u64, due_ms: Option<u64> },
-    Publishing { since_ms: u64 },
-    Parked { target: String, reason: ParkReason, since_ms: u64 },
-    Published { time_ms: u64 },
-    Refused { reason: RefuseReason, detail: String, time_ms: u64 },
+    Review {
+        since_ms: u64,
+        due_ms: Option<u64>,
+    },
+    Publishing {
+        since_ms: u64,
+    },
+    Parked {
+        target: String,
+        reason: ParkReason,
+        since_ms: u64,
+    },
+    Published {
+        time_ms: u64,
+    },
+    Refused {
+        reason: RefuseReason,
+        detail: String,
+        time_ms: u64,
+    },
 }
 
 impl State {
@@ -180,7 +195,10 @@ impl State {
 
     /// True while a worker has something to do: nobody edited it, and it has not passed its check.
     pub fn for_worker(&self) -> bool {
-        let edited = self.version.as_ref().is_some_and(|version| version.edited_by.is_some());
+        let edited = self
+            .version
+            .as_ref()
+            .is_some_and(|version| version.edited_by.is_some());
         matches!(self.phase, Phase::Accepted | Phase::Writing) && !edited
     }
 
@@ -208,7 +226,8 @@ impl State {
     /// The slots' words by name, for templates.
     pub fn slot_texts(&self) -> BTreeMap<&str, &str> {
         let texts = self.slots.iter().filter_map(|(name, slot)| {
-            slot.filled().map(|text| (name.as_str(), text.text.as_str()))
+            slot.filled()
+                .map(|text| (name.as_str(), text.text.as_str()))
         });
         texts.collect()
     }
@@ -216,8 +235,13 @@ impl State {
     /// Names of slots that hold a model's words.
     pub fn model_slots(&self) -> Vec<String> {
         let model = |slot: &Slot| {
-            slot.filled().is_some_and(|text| matches!(text.origin, SlotOrigin::Model { .. }))
+            slot.filled()
+                .is_some_and(|text| matches!(text.origin, SlotOrigin::Model { .. }))
         };
-        self.slots.iter().filter(|(_, slot)| model(slot)).map(|(name, _)| name.clone()).collect()
+        self.slots
+            .iter()
+            .filter(|(_, slot)| model(slot))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 }

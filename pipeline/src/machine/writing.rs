@@ -24,7 +24,11 @@ pub(super) fn apply(
     entries: &mut Vec<Entry>,
 ) -> Result<(), MachineError> {
     let retrieval = matches!(event, Event::Retrieved(_));
-    let fits = if retrieval { Phase::Accepted } else { Phase::Writing };
+    let fits = if retrieval {
+        Phase::Accepted
+    } else {
+        Phase::Writing
+    };
     if state.phase != fits {
         return Err(wrong(state, event.name()));
     }
@@ -35,11 +39,21 @@ pub(super) fn apply(
         }
         Event::Drafted(drafted) => {
             let open = open_slot(state, &drafted.slot)?;
-            let kind = if open.feedback.is_empty() { Kind::Drafted } else { Kind::Revised };
+            let kind = if open.feedback.is_empty() {
+                Kind::Drafted
+            } else {
+                Kind::Revised
+            };
             entries.push(fact(kind, payload(&drafted)?));
-            let origin =
-                SlotOrigin::Model { deployment: drafted.deployment, digest: drafted.digest };
-            let text = SlotText { text: drafted.text, origin, finished: !view.finish };
+            let origin = SlotOrigin::Model {
+                deployment: drafted.deployment,
+                digest: drafted.digest,
+            };
+            let text = SlotText {
+                text: drafted.text,
+                origin,
+                finished: !view.finish,
+            };
             state.slots.insert(drafted.slot, Slot::Filled(text));
         }
         Event::Finished { slot, text, usage } => {
@@ -66,8 +80,14 @@ pub(super) fn apply(
         Event::FellBack(fell_back) => {
             open_slot(state, &fell_back.slot)?;
             entries.push(fact(Kind::FellBack, payload(&fell_back)?));
-            let origin = SlotOrigin::Safe { reason: fell_back.reason };
-            let text = SlotText { text: fell_back.text, origin, finished: true };
+            let origin = SlotOrigin::Safe {
+                reason: fell_back.reason,
+            };
+            let text = SlotText {
+                text: fell_back.text,
+                origin,
+                finished: true,
+            };
             state.slots.insert(fell_back.slot, Slot::Filled(text));
         }
         Event::Checked(checked) => judge(state, *checked, view, now_ms, entries)?,
@@ -77,10 +97,25 @@ pub(super) fn apply(
 }
 
 fn take_material(state: &mut State, retrieved: Retrieved, view: &PipelineView) {
-    let Retrieved { config, variables, labels, language, passages, .. } = retrieved;
-    state.material = Some(Material { config, variables, labels, language, passages });
+    let Retrieved {
+        config,
+        variables,
+        labels,
+        language,
+        passages,
+        ..
+    } = retrieved;
+    state.material = Some(Material {
+        config,
+        variables,
+        labels,
+        language,
+        passages,
+    });
     for slot in &view.slots {
-        state.slots.insert(slot.clone(), Slot::Open(OpenSlot::default()));
+        state
+            .slots
+            .insert(slot.clone(), Slot::Open(OpenSlot::default()));
     }
     state.phase = Phase::Writing;
 }
@@ -95,30 +130,61 @@ fn judge(
     entries: &mut Vec<Entry>,
 ) -> Result<(), MachineError> {
     let said = payload(&checked)?;
-    let Checked { document, original, template, verdict, .. } = checked;
+    let Checked {
+        document,
+        original,
+        template,
+        verdict,
+        ..
+    } = checked;
     let expected = verdict.redacted.unwrap_or(verdict.document).to_string();
     let digest = document.digest().to_string();
     if expected != digest {
-        return Err(MachineError::DigestMismatch { current: expected, given: digest });
+        return Err(MachineError::DigestMismatch {
+            current: expected,
+            given: digest,
+        });
     }
     let edited_by = match state.version.take() {
-        Some(Version { edited_by: Some(by), digest: current, .. }) => {
+        Some(Version {
+            edited_by: Some(by),
+            digest: current,
+            ..
+        }) => {
             let read = verdict.document.to_string();
             if current != read {
-                return Err(MachineError::DigestMismatch { current, given: read });
+                return Err(MachineError::DigestMismatch {
+                    current,
+                    given: read,
+                });
             }
             Some(by)
         }
         _ => None,
     };
     entries.push(fact(Kind::Checked, said));
-    state.verdicts.push(JudgedVersion { verdict: verdict.clone(), time_ms: now_ms });
-    if edited_by.is_none() && reopen(state, original.as_ref().unwrap_or(&document), &verdict, view) {
+    state.verdicts.push(JudgedVersion {
+        verdict: verdict.clone(),
+        time_ms: now_ms,
+    });
+    if edited_by.is_none()
+        && reopen(
+            state,
+            original.as_ref().unwrap_or(&document),
+            &verdict,
+            view,
+        )
+    {
         return Ok(());
     }
     let by_person = edited_by.is_some();
-    let version =
-        Version { document, digest, template, edited_by, verdict: Some(verdict.clone()) };
+    let version = Version {
+        document,
+        digest,
+        template,
+        edited_by,
+        verdict: Some(verdict.clone()),
+    };
     state.version = Some(version);
     settle(state, &verdict, by_person, now_ms, entries);
     Ok(())
@@ -142,11 +208,22 @@ fn reopen(state: &mut State, read: &Document, verdict: &Verdict, view: &Pipeline
         .collect();
     feedback.dedup();
     for name in affected {
-        let previous = state.slots.get(&name).and_then(Slot::filled).map(|slot| slot.text.clone());
+        let previous = state
+            .slots
+            .get(&name)
+            .and_then(Slot::filled)
+            .map(|slot| slot.text.clone());
         let slot = if again {
-            OpenSlot { previous, feedback: feedback.clone(), ..OpenSlot::default() }
+            OpenSlot {
+                previous,
+                feedback: feedback.clone(),
+                ..OpenSlot::default()
+            }
         } else {
-            OpenSlot { safe: Some(SafeReason::RevisionsExhausted), ..OpenSlot::default() }
+            OpenSlot {
+                safe: Some(SafeReason::RevisionsExhausted),
+                ..OpenSlot::default()
+            }
         };
         state.slots.insert(name, Slot::Open(slot));
     }
@@ -158,7 +235,10 @@ fn reopen(state: &mut State, read: &Document, verdict: &Verdict, view: &Pipeline
 /// span in any.
 fn affected(state: &State, read: &Document, verdict: &Verdict) -> Vec<String> {
     let model = state.model_slots();
-    let revise = verdict.findings.iter().filter(|finding| finding.action == Action::Revise);
+    let revise = verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.action == Action::Revise);
     let mut touched = Vec::new();
     for finding in revise {
         let hit: Vec<String> = model
@@ -166,7 +246,10 @@ fn affected(state: &State, read: &Document, verdict: &Verdict) -> Vec<String> {
             .filter(|name| {
                 let text = state.slots.get(*name).and_then(Slot::filled);
                 text.is_some_and(|slot| {
-                    finding.spans.iter().any(|span| overlaps(read, span, &slot.text))
+                    finding
+                        .spans
+                        .iter()
+                        .any(|span| overlaps(read, span, &slot.text))
                 })
             })
             .cloned()
@@ -182,12 +265,18 @@ fn affected(state: &State, read: &Document, verdict: &Verdict) -> Vec<String> {
 }
 
 fn overlaps(document: &Document, span: &aios_policy::Span, slot: &str) -> bool {
-    let Some(part) = document.part(span.part.as_str()) else { return false };
-    [slot.to_owned(), crate::render::escape_html(slot)].iter().any(|needle| {
-        part.text.match_indices(needle.as_str()).any(|(start, found)| {
-            (span.start as usize) < start + found.len() && start < span.end as usize
+    let Some(part) = document.part(span.part.as_str()) else {
+        return false;
+    };
+    [slot.to_owned(), crate::render::escape_html(slot)]
+        .iter()
+        .any(|needle| {
+            part.text
+                .match_indices(needle.as_str())
+                .any(|(start, found)| {
+                    (span.start as usize) < start + found.len() && start < span.end as usize
+                })
         })
-    })
 }
 
 fn settle(
@@ -210,18 +299,29 @@ fn settle(
             json!({"rules": rules(verdict), "dueMs": due_ms, "digest": state.version.as_ref()
                 .map(|version| version.digest.as_str())}),
         ));
-        state.phase = Phase::Review { since_ms: now_ms, due_ms };
+        state.phase = Phase::Review {
+            since_ms: now_ms,
+            due_ms,
+        };
     } else {
         state.phase = Phase::Publishing { since_ms: now_ms };
     }
 }
 
 /// Names of the rules behind a verdict, as `policy/rule`.
-pub(super) fn rules(verdict: &Verdict) -> Vec<String> {
-    let findings = verdict.findings.iter().map(|found| (&found.policy, &found.rule));
-    let errors = verdict.errors.iter().map(|error| (&error.policy, &error.rule));
-    let mut names: Vec<String> =
-        findings.chain(errors).map(|(policy, rule)| format!("{policy}/{rule}")).collect();
+pub fn rules(verdict: &Verdict) -> Vec<String> {
+    let findings = verdict
+        .findings
+        .iter()
+        .map(|found| (&found.policy, &found.rule));
+    let errors = verdict
+        .errors
+        .iter()
+        .map(|error| (&error.policy, &error.rule));
+    let mut names: Vec<String> = findings
+        .chain(errors)
+        .map(|(policy, rule)| format!("{policy}/{rule}"))
+        .collect();
     names.dedup();
     names
 }

@@ -35,9 +35,14 @@ pub struct KubeSecrets {
 impl KubeSecrets {
     /// Reads Secrets of one namespace.
     pub fn new(client: Client, namespace: &str) -> Self {
-        let cache =
-            Cache::builder().max_capacity(256).time_to_live(Duration::from_secs(30)).build();
-        Self { api: Api::namespaced(client, namespace), cache }
+        let cache = Cache::builder()
+            .max_capacity(256)
+            .time_to_live(Duration::from_secs(30))
+            .build();
+        Self {
+            api: Api::namespaced(client, namespace),
+            cache,
+        }
     }
 }
 

@@ -6,9 +6,14 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// A signing key from `whsec_` and base64; none if the text is no such secret.
 pub fn key(secret: &[u8]) -> Option<hmac::Key> {
-    let text = std::str::from_utf8(secret).ok()?.trim().strip_prefix("whsec_")?;
+    let text = std::str::from_utf8(secret)
+        .ok()?
+        .trim()
+        .strip_prefix("whsec_")?;
     let bytes = STANDARD.decode(text).ok()?;
-    (24..=64).contains(&bytes.len()).then(|| hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+    (24..=64)
+        .contains(&bytes.len())
+        .then(|| hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
 
 /// The value of `webhook-signature`.

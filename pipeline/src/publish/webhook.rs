@@ -82,7 +82,11 @@ impl Connector {
             .tls_certs_merge(extra.clone())
             .build()
             .or_else(|_| builder().tls_certs_only(extra).build())?;
-        Ok(Self { client, secrets, faults })
+        Ok(Self {
+            client,
+            secrets,
+            faults,
+        })
     }
 
     /// Sends. `now_s` is the signature's time, seconds since 1970.
@@ -128,7 +132,11 @@ impl Connector {
 
     /// Asks whether it arrived.
     pub async fn read_back(&self, target: &PublisherConfig, parcel: &Parcel<'_>) -> Found {
-        let answer = self.client.get(format!("{}/{}", target.url, parcel.id)).send().await;
+        let answer = self
+            .client
+            .get(format!("{}/{}", target.url, parcel.id))
+            .send()
+            .await;
         let response = match answer {
             Ok(response) => response,
             Err(error) => return Found::Unknown(error.without_url().to_string()),
@@ -148,12 +156,13 @@ impl Connector {
         &self,
         target: &PublisherConfig,
     ) -> Result<Option<aws_lc_rs::hmac::Key>, SecretError> {
-        let Some(source) = &target.signing_secret else { return Ok(None) };
+        let Some(source) = &target.signing_secret else {
+            return Ok(None);
+        };
         let reference = &source.secret_key_ref;
         let secret = self.secrets.get(reference).await?;
-        let key = sign::key(&secret).ok_or_else(|| {
-            SecretError::Malformed(reference.name.clone(), reference.key.clone())
-        })?;
+        let key = sign::key(&secret)
+            .ok_or_else(|| SecretError::Malformed(reference.name.clone(), reference.key.clone()))?;
         Ok(Some(key))
     }
 }

@@ -1,6 +1,6 @@
 //! The JSON Schema of a pipeline's variables.
 
-use jsonschema::Validator;
+use jsonschema::{Validator, error::ValidationErrorKind};
 use serde_json::Value;
 
 /// A compiled schema.
@@ -21,20 +21,43 @@ pub enum SchemaError {
 impl Schema {
     /// Compiles a schema. References to other documents are not followed.
     pub fn compile(schema: &Value) -> Result<Self, SchemaError> {
-        jsonschema::validator_for(schema).map(Self).map_err(|error| SchemaError::Schema {
-            path: error.instance_path().to_string(),
-            message: error.masked().to_string(),
-        })
+        jsonschema::validator_for(schema)
+            .map(Self)
+            .map_err(|error| SchemaError::Schema {
+                path: error.instance_path().to_string(),
+                message: error.masked().to_string(),
+            })
     }
 
     /// Checks variables; the error is about the first that does not fit.
     pub fn check(&self, variables: &Value) -> Result<(), SchemaError> {
-        let Some(error) = self.0.iter_errors(variables).next() else { return Ok(()) };
+        let Some(error) = self.0.iter_errors(variables).next() else {
+            return Ok(());
+        };
         let path = error.instance_path().to_string();
-        let path = path.trim_start_matches('/').replace('/', ".");
-        let path = if path.is_empty() { "(all)".to_owned() } else { path };
+        let mut path = path.trim_start_matches('/').replace('/', ".");
+        if let ValidationErrorKind::Required { property } = error.kind() {
+            let missing = property.as_str().unwrap_or_default();
+            path = if path.is_empty() {
+                missing.to_owned()
+            } else {
+                format!("{path}.{missing}")
+            };
+            return Err(SchemaError::Variables {
+                path,
+                problem: "is missing".to_owned(),
+            });
+        }
+        let path = if path.is_empty() {
+            "(all)".to_owned()
+        } else {
+            path
+        };
         let problem = error.masked_with("the value").to_string();
-        Err(SchemaError::Variables { path, problem: format!("does not fit the schema: {problem}") })
+        Err(SchemaError::Variables {
+            path,
+            problem: format!("does not fit the schema: {problem}"),
+        })
     }
 }
 
@@ -55,12 +78,16 @@ mod tests {
             }}
         }))
         .unwrap();
-        schema.check(&json!({"customer": {"name": "x", "email": "a@b"}})).unwrap();
-        let error = schema.check(&json!({"customer": {"name": "x", "email": "Zoë"}})).unwrap_err();
+        schema
+            .check(&json!({"customer": {"name": "x", "email": "a@b"}}))
+            .unwrap();
+        let error = schema
+            .check(&json!({"customer": {"name": "x", "email": "Zoë"}}))
+            .unwrap_err();
         assert!(matches!(&error, SchemaError::Variables { path, .. } if path == "customer.email"));
         assert!(!error.to_string().contains("Zoë"), "{error}");
         let error = schema.check(&json!({"customer": {}})).unwrap_err();
-        assert!(error.to_string().contains("name"), "{error}");
+        assert_eq!(error.to_string(), "variable `customer.name` is missing");
     }
 
     #[test]

@@ -32,7 +32,11 @@ pub enum Template<'a> {
 pub enum RenderError {
     /// The template is wrong.
     #[error("template `{template}` line {line}: {problem}")]
-    Template { template: String, line: usize, problem: String },
+    Template {
+        template: String,
+        line: usize,
+        problem: String,
+    },
     /// Its result is no document.
     #[error("the skeleton makes no document: {0}")]
     Document(String),
@@ -46,12 +50,24 @@ impl SkeletonTemplates {
         for part in &skeleton.parts {
             let name = PartName::try_from(part.name.clone())
                 .map_err(|error| RenderError::Document(error.to_string()))?;
-            add(&mut environment, format!("part/{name}"), part.template.clone())?;
+            add(
+                &mut environment,
+                &format!("part/{name}"),
+                part.template.clone(),
+            )?;
             parts.push(name);
         }
         for slot in &skeleton.slots {
-            add(&mut environment, format!("prompt/{}", slot.name), slot.prompt.clone())?;
-            add(&mut environment, format!("safe/{}", slot.name), slot.safe.clone())?;
+            add(
+                &mut environment,
+                &format!("prompt/{}", slot.name),
+                slot.prompt.clone(),
+            )?;
+            add(
+                &mut environment,
+                &format!("safe/{}", slot.name),
+                slot.safe.clone(),
+            )?;
         }
         Ok(Self { environment, parts })
     }
@@ -62,11 +78,16 @@ impl SkeletonTemplates {
         variables: &serde_json::Value,
         slots: &BTreeMap<&str, &str>,
     ) -> Result<Document, RenderError> {
-        let context = context! { slots => Value::from(Serde(slots)), ..Value::from(Serde(variables)) };
+        let context =
+            context! { slots => Value::from(Serde(slots)), ..Value::from(Serde(variables)) };
         let mut parts = Vec::new();
         for name in &self.parts {
             let text = self.render(&format!("part/{name}"), &context)?;
-            parts.push(Part { name: name.clone(), kind: name.kind(), text });
+            parts.push(Part {
+                name: name.clone(),
+                kind: name.kind(),
+                text,
+            });
         }
         Document::new(parts).map_err(|error| RenderError::Document(error.to_string()))
     }
@@ -82,20 +103,26 @@ impl SkeletonTemplates {
             Template::Prompt(slot) => format!("prompt/{slot}"),
             Template::Safe(slot) => format!("safe/{slot}"),
         };
-        let context = context! { passages => Value::from(Serde(passages)), ..Value::from(Serde(variables)) };
+        let context =
+            context! { passages => Value::from(Serde(passages)), ..Value::from(Serde(variables)) };
         self.render(&name, &context)
     }
 
     fn render(&self, name: &str, context: &Value) -> Result<String, RenderError> {
-        let template = self.environment.get_template(name).map_err(|e| failed(name, &e))?;
-        template.render(context).map_err(|error| failed(name, &error))
+        let template = self
+            .environment
+            .get_template(name)
+            .map_err(|e| failed(name, &e))?;
+        template
+            .render(context)
+            .map_err(|error| failed(name, &error))
     }
 }
 
 /// A template that stands alone, as a retrieval query.
 pub fn compile_one(name: &str, source: &str) -> Result<Environment<'static>, RenderError> {
     let mut environment = environment();
-    add(&mut environment, name.to_owned(), source.to_owned())?;
+    add(&mut environment, name, source.to_owned())?;
     Ok(environment)
 }
 
@@ -105,8 +132,12 @@ pub fn render_one(
     name: &str,
     variables: &serde_json::Value,
 ) -> Result<String, RenderError> {
-    let template = environment.get_template(name).map_err(|error| failed(name, &error))?;
-    template.render(Value::from(Serde(variables))).map_err(|error| failed(name, &error))
+    let template = environment
+        .get_template(name)
+        .map_err(|error| failed(name, &error))?;
+    template
+        .render(Value::from(Serde(variables)))
+        .map_err(|error| failed(name, &error))
 }
 
 /// Text as it stands in a part of kind HTML.
@@ -131,18 +162,22 @@ fn environment() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment.set_auto_escape_callback(|name| {
-        if name == "part/html" { AutoEscape::Html } else { AutoEscape::None }
+        if name == "part/html" {
+            AutoEscape::Html
+        } else {
+            AutoEscape::None
+        }
     });
     environment
 }
 
 fn add(
     environment: &mut Environment<'static>,
-    name: String,
+    name: &str,
     source: String,
 ) -> Result<(), RenderError> {
-    let result = environment.add_template_owned(name.clone(), source);
-    result.map_err(|error| failed(&name, &error))
+    let result = environment.add_template_owned(name.to_owned(), source);
+    result.map_err(|error| failed(name, &error))
 }
 
 /// The kind and, for what the author wrote, the detail: details of other kinds may hold values.
@@ -152,15 +187,24 @@ fn failed(name: &str, error: &minijinja::Error) -> RenderError {
         | ErrorKind::UnknownFilter
         | ErrorKind::UnknownFunction
         | ErrorKind::UnknownTest => {
-            format!("{}: {}", error.kind(), error.detail().unwrap_or("see the line"))
+            format!(
+                "{}: {}",
+                error.kind(),
+                error.detail().unwrap_or("see the line")
+            )
         }
         ErrorKind::UndefinedError => {
-            "a variable is missing: require it in content.variables or guard it with `if`".to_owned()
+            "a variable is missing: require it in content.variables or guard it with `if`"
+                .to_owned()
         }
         ErrorKind::OutOfFuel => "too much work: shorten its loops".to_owned(),
         kind => kind.to_string(),
     };
-    RenderError::Template { template: name.to_owned(), line: error.line().unwrap_or(1), problem }
+    RenderError::Template {
+        template: name.to_owned(),
+        line: error.line().unwrap_or(1),
+        problem,
+    }
 }
 
 #[cfg(test)]
@@ -181,7 +225,10 @@ mod tests {
         SkeletonConfig {
             language: "en".into(),
             writer: Writer::Model,
-            parts: vec![part("text", text), part("html", "<p>{{ slots.opening }}</p>")],
+            parts: vec![
+                part("text", text),
+                part("html", "<p>{{ slots.opening }}</p>"),
+            ],
             slots: vec![Slot {
                 name: "opening".into(),
                 prompt: "Write to {{ customer.name }}. {{ passages[0] }}".into(),
@@ -207,7 +254,9 @@ mod tests {
     fn a_value_is_never_read_as_a_template() {
         let templates = SkeletonTemplates::compile(&skeleton("-")).unwrap();
         let variables = json!({"customer": {"name": "{{ 7 * 7 }}"}});
-        let text = templates.text(Template::Safe("opening"), &variables, &[]).unwrap();
+        let text = templates
+            .text(Template::Safe("opening"), &variables, &[])
+            .unwrap();
         assert_eq!(text, "Dear {{ 7 * 7 }}");
     }
 
@@ -216,8 +265,10 @@ mod tests {
         let cases = [
             ("{{ customer.name", "syntax error"),
             ("a\n{{ nobody }}", "line 2: a variable is missing"),
-            ("{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}",
-             "too much work"),
+            (
+                "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}",
+                "too much work",
+            ),
         ];
         for (text, expected) in cases {
             let result = SkeletonTemplates::compile(&skeleton(text)).and_then(|templates| {

@@ -53,7 +53,12 @@ impl Index {
             }
         }
         let average = lengths.iter().sum::<usize>() as f64 / lengths.len().max(1) as f64;
-        Self { passages, lengths, average, postings }
+        Self {
+            passages,
+            lengths,
+            average,
+            postings,
+        }
     }
 
     /// The best passages, best first; equal scores keep the order of the sources.
@@ -63,7 +68,9 @@ impl Index {
         asked.sort_unstable();
         asked.dedup();
         for word in asked {
-            let Some(postings) = self.postings.get(&word) else { continue };
+            let Some(postings) = self.postings.get(&word) else {
+                continue;
+            };
             let (n, df) = (self.passages.len() as f64, postings.len() as f64);
             let idf = (1.0 + (n - df + 0.5) / (df + 0.5)).ln();
             for (at, count) in postings {
@@ -75,8 +82,11 @@ impl Index {
                 }
             }
         }
-        let mut found: Vec<(usize, f64)> =
-            scores.into_iter().enumerate().filter(|(_, score)| *score > 0.0).collect();
+        let mut found: Vec<(usize, f64)> = scores
+            .into_iter()
+            .enumerate()
+            .filter(|(_, score)| *score > 0.0)
+            .collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         found
             .into_iter()
@@ -108,7 +118,10 @@ mod tests {
              names an unsubscribe link. Every mail names the sender."
                 .to_owned(),
         )]);
-        Index::build(&[SourceConfig { name: "rules".into(), texts }])
+        Index::build(&[SourceConfig {
+            name: "rules".into(),
+            texts,
+        }])
     }
 
     #[test]

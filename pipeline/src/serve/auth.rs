@@ -21,6 +21,8 @@ pub enum Verb {
     Audit,
     Get,
     List,
+    /// Erasure: no auditor or reader may destroy what they read.
+    Delete,
 }
 
 /// Who calls.
@@ -38,8 +40,14 @@ pub enum AuthError {
     NoToken,
     #[error("the token is not valid for audience `aios`")]
     BadToken,
-    #[error("`{user}` may not {verb} documents of pipeline `{pipeline}`: a Role needs verb `{verb}` on `writingpipelines/documents`")]
-    Forbidden { user: String, verb: &'static str, pipeline: String },
+    #[error(
+        "`{user}` may not {verb} documents of pipeline `{pipeline}`: a Role needs verb `{verb}` on `writingpipelines/documents`"
+    )]
+    Forbidden {
+        user: String,
+        verb: &'static str,
+        pipeline: String,
+    },
     #[error("callers cannot be checked now: {0}")]
     Unavailable(String),
 }
@@ -72,6 +80,7 @@ impl Verb {
             Self::Audit => "audit",
             Self::Get => "get",
             Self::List => "list",
+            Self::Delete => "delete",
         }
     }
 }
@@ -84,8 +93,14 @@ impl KubeAuthorizer {
             operator,
             reviews: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
-            users: Cache::builder().time_to_live(users.0).max_capacity(users.1).build(),
-            verdicts: Cache::builder().time_to_live(verdicts.0).max_capacity(verdicts.1).build(),
+            users: Cache::builder()
+                .time_to_live(users.0)
+                .max_capacity(users.1)
+                .build(),
+            verdicts: Cache::builder()
+                .time_to_live(verdicts.0)
+                .max_capacity(verdicts.1)
+                .build(),
         }
     }
 
@@ -135,7 +150,11 @@ impl Authorizer for KubeAuthorizer {
         if !answer.authenticated {
             return Err(AuthError::BadToken);
         }
-        let user = User { name: answer.username, uid: answer.uid, groups: answer.groups };
+        let user = User {
+            name: answer.username,
+            uid: answer.uid,
+            groups: answer.groups,
+        };
         self.users.insert(key, user.clone()).await;
         Ok(user)
     }

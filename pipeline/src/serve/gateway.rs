@@ -30,7 +30,10 @@ struct Inner {
 
 impl Gateway {
     pub fn new(parts: GatewayParts) -> Self {
-        Self(Arc::new(Inner { parts, metrics: Metrics::default() }))
+        Self(Arc::new(Inner {
+            parts,
+            metrics: Metrics::default(),
+        }))
     }
 
     /// A pipeline that is in force.

@@ -28,7 +28,9 @@ pub struct Metrics {
     fenced: Counter,
 }
 
-const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+const SECONDS: [f64; 12] = [
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
+];
 
 fn histogram() -> Histogram {
     Histogram::new(SECONDS)
@@ -46,8 +48,16 @@ impl Default for Metrics {
 
 impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("aios_documents", "Documents by the status they reached", self.documents.clone());
-        registry.register("aios_step_duration_seconds", "Time of one step", self.steps.clone());
+        registry.register(
+            "aios_documents",
+            "Documents by the status they reached",
+            self.documents.clone(),
+        );
+        registry.register(
+            "aios_step_duration_seconds",
+            "Time of one step",
+            self.steps.clone(),
+        );
         registry.register(
             "aios_fenced_checkpoints",
             "Results of workers whose lease had gone to another",
@@ -65,8 +75,12 @@ impl Metrics {
             Event::Published { millis, .. } => (Step::Publish, *millis),
             _ => return self.reached(status),
         };
-        let label = StepLabel { step: step.as_str() };
-        self.steps.get_or_create(&label).observe(millis as f64 / 1000.0);
+        let label = StepLabel {
+            step: step.as_str(),
+        };
+        self.steps
+            .get_or_create(&label)
+            .observe(millis as f64 / 1000.0);
         if matches!(step, Step::Check) {
             self.reached(status);
         }
@@ -77,6 +91,10 @@ impl Metrics {
     }
 
     fn reached(&self, status: Status) {
-        self.documents.get_or_create(&StatusLabel { status: status.as_str() }).inc();
+        self.documents
+            .get_or_create(&StatusLabel {
+                status: status.as_str(),
+            })
+            .inc();
     }
 }

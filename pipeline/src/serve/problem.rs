@@ -18,11 +18,19 @@ pub struct Problem {
     pub detail: String,
     /// Field of the request that is at fault, as a JSON path.
     pub field: Option<String>,
+    /// Digest of the version that a decision must name now.
+    pub current_digest: Option<String>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), field: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            field: None,
+            current_digest: None,
+        }
     }
 
     pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -47,8 +55,14 @@ impl IntoResponse for Problem {
             "status": self.status.as_u16(),
             "detail": self.detail,
             "field": self.field,
+            "currentDigest": self.current_digest,
         });
-        (self.status, [(CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
+        (
+            self.status,
+            [(CONTENT_TYPE, "application/problem+json")],
+            Json(body),
+        )
+            .into_response()
     }
 }
 
@@ -91,6 +105,10 @@ impl From<StoreError> for Problem {
                 );
             }
         };
-        Self::new(status, code, error.to_string())
+        let mut problem = Self::new(status, code, error.to_string());
+        if let StoreError::Machine(MachineError::DigestMismatch { current, .. }) = error {
+            problem.current_digest = Some(current);
+        }
+        problem
     }
 }

@@ -72,7 +72,10 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Se
     let health = Health::default();
     let mut registry = Registry::default();
     gateway.metrics().register(&mut registry);
-    let admin = Admin { health: health.clone(), registry: Arc::new(registry) };
+    let admin = Admin {
+        health: health.clone(),
+        registry: Arc::new(registry),
+    };
     let tls = |client_ca| ServerTls::new(&options.tls_cert_file, &options.tls_key_file, client_ca);
     let work = tonic::service::Routes::new(work_service(gateway.clone())).prepare();
 
@@ -87,10 +90,25 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Se
     let admin_listener = listen(&options.admin_address).await?;
     let rest_listener = listen(&options.rest_address).await?;
     let work_listener = listen(&options.work_address).await?;
-    tasks.spawn(serve(admin_listener, admin::router(admin), None, shutdown.clone()));
-    tasks.spawn(serve(rest_listener, router(gateway.clone()), Some(tls(None)?), shutdown.clone()));
+    tasks.spawn(serve(
+        admin_listener,
+        admin::router(admin),
+        None,
+        shutdown.clone(),
+    ));
+    tasks.spawn(serve(
+        rest_listener,
+        router(gateway.clone()),
+        Some(tls(None)?),
+        shutdown.clone(),
+    ));
     let work_tls = tls(Some(options.ca_file.as_path()))?;
-    tasks.spawn(serve(work_listener, work.into_axum_router(), Some(work_tls), shutdown.clone()));
+    tasks.spawn(serve(
+        work_listener,
+        work.into_axum_router(),
+        Some(work_tls),
+        shutdown.clone(),
+    ));
 
     let (report_sender, report_receiver) = watch::channel(Report::default());
     let enforce: Arc<dyn Enforce> = gateway.enforced.clone();
@@ -102,7 +120,11 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Se
         }
     });
     loops.spawn(runner::run(gateway.clone(), shutdown.clone()));
-    loops.spawn(reports::run(gateway.clone(), report_sender, shutdown.clone()));
+    loops.spawn(reports::run(
+        gateway.clone(),
+        report_sender,
+        shutdown.clone(),
+    ));
     loops.spawn(witness::run(gateway.clone(), operator, shutdown.clone()));
     loops.spawn(follow(gateway.clone(), health.clone(), shutdown.clone()));
     shutdown.cancelled().await;
@@ -138,13 +160,23 @@ async fn open(options: &Options, operator: Operator) -> Result<Gateway, ServeErr
     }))
 }
 
-/// Waits while a predecessor on a hanging node still holds the store: the kubelet sees a pod that
-/// is not ready yet, not one that crashes.
+/// While a predecessor still holds the store this fails, and the kubelet starts the process again.
 async fn open_store(config: StoreConfig) -> Result<Store, StoreError> {
-    let StoreConfig { folder, tenant, kek, log_key } = config;
+    let StoreConfig {
+        folder,
+        tenant,
+        kek,
+        log_key,
+    } = config;
     let origin = log_key.origin().to_owned();
     tracing::info!(folder = %folder.display(), origin, "opening the store");
-    Store::open(StoreConfig { folder, tenant, kek, log_key }).await
+    Store::open(StoreConfig {
+        folder,
+        tenant,
+        kek,
+        log_key,
+    })
+    .await
 }
 
 /// Keeps what came into force, accepts runs, and turns ready with the first snapshot.
@@ -164,7 +196,7 @@ async fn follow(gateway: Gateway, health: Health, shutdown: CancellationToken) {
         }
         changes.mark_unchanged();
         let again = match runs::reconcile(&gateway).await {
-            Ok(()) => Duration::from_secs(600),
+            Ok(()) => Duration::from_mins(10),
             Err(error) => {
                 tracing::error!(%error, "runs");
                 Duration::from_secs(5)
@@ -204,5 +236,7 @@ async fn listen(address: &str) -> Result<TcpListener, ServeError> {
 
 fn key(path: &Path) -> Result<[u8; 32], ServeError> {
     let bytes = std::fs::read(path).map_err(|error| ServeError::Read(path.to_owned(), error))?;
-    bytes.try_into().map_err(|_| ServeError::Key(path.to_owned()))
+    bytes
+        .try_into()
+        .map_err(|_| ServeError::Key(path.to_owned()))
 }

@@ -20,9 +20,9 @@ pub async fn run(gateway: Gateway, reports: watch::Sender<Report>, shutdown: Can
         match report(&gateway).await {
             Ok(report) => {
                 reports.send_if_modified(|known| {
-                    let changed = *known != report;
+                    let differs = *known != report;
                     *known = report;
-                    changed
+                    differs
                 });
             }
             Err(error) => tracing::error!(%error, "cannot count"),
@@ -49,7 +49,9 @@ async fn report(gateway: &Gateway) -> Result<Report, StoreError> {
         .collect();
     let mut runs = Vec::new();
     for run in configuration.runs.values() {
-        let Some(row) = gateway.store.run(&run.uid).await? else { continue };
+        let Some(row) = gateway.store.run(&run.uid).await? else {
+            continue;
+        };
         let counts = gateway.store.run_counts(&run.uid).await?;
         runs.push(RunReport {
             run: run.name.clone(),

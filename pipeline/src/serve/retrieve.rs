@@ -55,25 +55,38 @@ pub async fn retrieve(
         .and_then(scalar)
         .map(|id| store.vault().person(&id));
     if let Err(error) = pipeline.check_variables(&variables) {
-        let event =
-            Event::Refused { reason: RefuseReason::InvalidVariables, detail: error.to_string() };
+        let event = Event::Refused {
+            reason: RefuseReason::InvalidVariables,
+            detail: error.to_string(),
+        };
         return Ok(Found { event, subject });
     }
-    let first = pipeline.skeletons.first().map(|skeleton| skeleton.config.language.clone());
+    let first = pipeline
+        .skeletons
+        .first()
+        .map(|skeleton| skeleton.config.language.clone());
     let language = match &config.language_variable {
         Some(path) => lookup(&variables, path).and_then(scalar),
         None => first,
     };
-    let Some(skeleton) = language.as_deref().and_then(|language| pipeline.skeleton(language)) else {
+    let Some(skeleton) = language
+        .as_deref()
+        .and_then(|language| pipeline.skeleton(language))
+    else {
         let detail = "no skeleton has the document's language".to_owned();
-        let event = Event::Refused { reason: RefuseReason::UnsupportedLanguage, detail };
+        let event = Event::Refused {
+            reason: RefuseReason::UnsupportedLanguage,
+            detail,
+        };
         return Ok(Found { event, subject });
     };
     let passages = match pipeline.passages(&variables) {
         Ok(passages) => passages,
         Err(error) => {
-            let event =
-                Event::Refused { reason: RefuseReason::TemplateFailed, detail: error.to_string() };
+            let event = Event::Refused {
+                reason: RefuseReason::TemplateFailed,
+                detail: error.to_string(),
+            };
             return Ok(Found { event, subject });
         }
     };

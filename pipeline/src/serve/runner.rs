@@ -50,13 +50,19 @@ pub async fn run(gateway: Gateway, shutdown: CancellationToken) {
         let claims = if free == 0 {
             Vec::new()
         } else {
-            gateway.store.claim(now, now + LEASE_MS, free).await.unwrap_or_else(|error| {
-                tracing::error!(%error, "cannot claim");
-                Vec::new()
-            })
+            gateway
+                .store
+                .claim(now, now + LEASE_MS, free)
+                .await
+                .unwrap_or_else(|error| {
+                    tracing::error!(%error, "cannot claim");
+                    Vec::new()
+                })
         };
         for claim in claims {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let Ok(place) = places.clone().acquire_owned().await else {
+                return;
+            };
             let gateway = gateway.clone();
             working.spawn(async move {
                 drive(&gateway, &claim).await;
@@ -149,15 +155,19 @@ async fn step(
             external_id: state.id.clone(),
             holder: gateway.store.epoch(),
         }]),
-        Effect::Send { target, publication } => {
-            send(gateway, pipeline, state, target, publication).await
-        }
-        Effect::ReadBack { target, publication } => {
-            read_back(gateway, pipeline, state, target, publication).await
-        }
+        Effect::Send {
+            target,
+            publication,
+        } => send(gateway, pipeline, state, target, publication).await,
+        Effect::ReadBack {
+            target,
+            publication,
+        } => read_back(gateway, pipeline, state, target, publication).await,
         Effect::Park { target } => Ok(vec![parked(target, ParkReason::Unproven)]),
         Effect::Complete => Ok(vec![Event::Completed]),
-        step => Ok(vec![write_step(step, state, pipeline, &gateway.egress).await?]),
+        step => Ok(vec![
+            write_step(step, state, pipeline, &gateway.egress).await?,
+        ]),
     }
 }
 
@@ -173,7 +183,10 @@ async fn send(
     };
     let parcel = parcel(state, publication, version);
     let started = std::time::Instant::now();
-    let sent = gateway.connector.send(config, &parcel, now_ms() / 1000).await;
+    let sent = gateway
+        .connector
+        .send(config, &parcel, now_ms() / 1000)
+        .await;
     let name = target.to_owned();
     Ok(match sent {
         Sent::Received { status } => {
@@ -184,7 +197,11 @@ async fn send(
                 read_back: false,
                 time_ms: now_ms(),
             };
-            vec![Event::Published { target: name, receipt, millis: millis(started) }]
+            vec![Event::Published {
+                target: name,
+                receipt,
+                millis: millis(started),
+            }]
         }
         Sent::Unknown(why) => {
             tracing::warn!(document = %state.id, target, why, "the answer is unknown");
@@ -220,7 +237,11 @@ async fn read_back(
                 read_back: true,
                 time_ms: now_ms(),
             };
-            vec![Event::Published { target: name, receipt, millis: millis(started) }]
+            vec![Event::Published {
+                target: name,
+                receipt,
+                millis: millis(started),
+            }]
         }
         Found::Other => vec![parked(target, ParkReason::Mismatch)],
         Found::Missing => vec![Event::PublishNotArrived { target: name }],
@@ -233,16 +254,15 @@ async fn read_back(
     })
 }
 
-fn parcel<'a>(
-    state: &'a State,
-    publication: &'a Publication,
-    version: &'a Version,
-) -> Parcel<'a> {
+fn parcel<'a>(state: &'a State, publication: &'a Publication, version: &'a Version) -> Parcel<'a> {
     Parcel {
         id: &publication.external_id,
         pipeline: &state.pipeline,
         digest: &publication.digest,
-        language: state.material.as_ref().map_or("", |material| material.language.as_str()),
+        language: state
+            .material
+            .as_ref()
+            .map_or("", |material| material.language.as_str()),
         parts: version.document.parts(),
     }
 }
@@ -251,11 +271,18 @@ fn publisher<'a>(
     pipeline: &'a Pipeline,
     target: &str,
 ) -> Option<&'a aios_proto::config::PublisherConfig> {
-    pipeline.config.publish.iter().find(|publisher| publisher.name == target)
+    pipeline
+        .config
+        .publish
+        .iter()
+        .find(|publisher| publisher.name == target)
 }
 
 fn parked(target: &str, reason: ParkReason) -> Event {
-    Event::Parked { target: target.to_owned(), reason }
+    Event::Parked {
+        target: target.to_owned(),
+        reason,
+    }
 }
 
 fn millis(started: std::time::Instant) -> u64 {

@@ -85,12 +85,22 @@ async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
         id: uuid::Uuid::now_v7().to_string(),
         pipeline: run.pipeline.clone(),
         creator: format!("run:{}", run.name),
-        run: Some(RunItem { name: run.name.clone(), uid: run.uid.clone(), item: item.clone() }),
+        run: Some(RunItem {
+            name: run.name.clone(),
+            uid: run.uid.clone(),
+            item: item.clone(),
+        }),
         subject: None,
-        idempotency: Idempotency::Item { run_uid: run.uid.clone(), item },
+        idempotency: Idempotency::Item {
+            run_uid: run.uid.clone(),
+            item,
+        },
         pointer,
     });
-    gateway.store.accept_all(accepts.collect(), now_ms()).await?;
+    gateway
+        .store
+        .accept_all(accepts.collect(), now_ms())
+        .await?;
     Ok(())
 }
 
@@ -102,16 +112,33 @@ async fn pointers(
     pipeline: &Pipeline,
 ) -> Result<Vec<(String, Pointer)>, Refusal> {
     if let Some(pointers) = &run.input.pointers {
-        return Ok(pointers.iter().enumerate().map(|(n, p)| (n.to_string(), p.clone())).collect());
+        return Ok(pointers
+            .iter()
+            .enumerate()
+            .map(|(n, p)| (n.to_string(), p.clone()))
+            .collect());
     }
     let Some(upload) = &run.input.upload else {
-        return Err(Refusal::Run("input names neither pointers nor an upload".to_owned()));
+        return Err(Refusal::Run(
+            "input names neither pointers nor an upload".to_owned(),
+        ));
     };
-    let Some(source) = pipeline.config.context.iter().find(|c| c.name == upload.context) else {
-        let why = format!("pipeline `{}` has no context `{}`", run.pipeline, upload.context);
+    let Some(source) = pipeline
+        .config
+        .context
+        .iter()
+        .find(|c| c.name == upload.context)
+    else {
+        let why = format!(
+            "pipeline `{}` has no context `{}`",
+            run.pipeline, upload.context
+        );
         return Err(Refusal::Run(why));
     };
-    let records = gateway.store.records(&run.pipeline, &upload.context).await?;
+    let records = gateway
+        .store
+        .records(&run.pipeline, &upload.context)
+        .await?;
     if records.is_empty() {
         let why = format!(
             "no records were uploaded for context `{}`: PUT /v1/pipelines/{}/context/{}",
@@ -131,11 +158,19 @@ async fn pointers(
 async fn abandon(gateway: &Gateway, uid: &str) -> Result<(), StoreError> {
     for id in gateway.store.worker_items(uid).await? {
         let state = gateway.store.document(&id).await?;
-        let Some(pipeline) = gateway.pipeline(&state.pipeline) else { continue };
+        let Some(pipeline) = gateway.pipeline(&state.pipeline) else {
+            continue;
+        };
         let view = pipeline.view_of(&state);
         let detail = "the run was deleted before the document was written".to_owned();
-        let event = Event::Refused { reason: RefuseReason::RunDeleted, detail };
-        gateway.store.apply(&id, event, &view, &Fence::Open, now_ms()).await?;
+        let event = Event::Refused {
+            reason: RefuseReason::RunDeleted,
+            detail,
+        };
+        gateway
+            .store
+            .apply(&id, event, &view, &Fence::Open, now_ms())
+            .await?;
     }
     Ok(())
 }

@@ -45,8 +45,11 @@ pub async fn run(gateway: Gateway, operator: Operator, shutdown: CancellationTok
 
 /// Shows the present head with a proof from the one the operator keeps.
 async fn show(gateway: &Gateway, operator: &Operator, kept: &mut u64) -> Result<(), String> {
-    let (size, checkpoint) =
-        gateway.store.sign_checkpoint().await.map_err(|error| error.to_string())?;
+    let (size, checkpoint) = gateway
+        .store
+        .sign_checkpoint()
+        .await
+        .map_err(|error| error.to_string())?;
     // The first answer tells which head is kept; the second proof starts there.
     for _ in 0..2 {
         let from = (*kept).min(size);
@@ -59,11 +62,17 @@ async fn show(gateway: &Gateway, operator: &Operator, kept: &mut u64) -> Result<
             proof_from: from,
             proof: proof.iter().map(|hash| hash.0.to_vec()).collect(),
         };
-        let answer =
-            operator.witness(request).await.map_err(|status| status.message().to_owned())?;
+        let answer = operator
+            .witness(request)
+            .await
+            .map_err(|status| status.message().to_owned())?;
         *kept = answer.kept_size;
         if answer.accepted {
-            return gateway.store.witnessed(size).await.map_err(|error| error.to_string());
+            return gateway
+                .store
+                .witnessed(size)
+                .await
+                .map_err(|error| error.to_string());
         }
         if answer.kept_size == from || answer.kept_size > size {
             return Err(answer.message);

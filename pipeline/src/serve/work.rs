@@ -13,7 +13,9 @@ use tonic::{Request, Response, Status};
 use super::{gateway::Gateway, retrieve::retrieve};
 use crate::{
     clock::now_ms,
-    machine::{Event, Phase, State},
+    compiled::Pipeline,
+    draft::write_step,
+    machine::{Effect, Event, Phase, State, next},
     store::{Claim, Fence, StoreError},
 };
 
@@ -46,7 +48,10 @@ impl Work for Leases {
         let mut changes = self.gateway.store.changes();
         loop {
             changes.mark_unchanged();
-            let response = self.try_lease(&request).await.map_err(status)?;
+            let response = self
+                .try_lease(&request)
+                .await
+                .map_err(|error| status(&error))?;
             if response.drained || !response.items.is_empty() {
                 return Ok(Response::new(response));
             }
@@ -67,7 +72,11 @@ impl Work for Leases {
         let RenewRequest { worker, leases } = request.into_inner();
         if leases.is_empty() {
             // A worker that ends holds nothing any more.
-            self.gateway.store.give_back(&worker).await.map_err(status)?;
+            self.gateway
+                .store
+                .give_back(&worker)
+                .await
+                .map_err(|error| status(&error))?;
         }
         let mut fenced = Vec::new();
         for lease in leases {
@@ -77,7 +86,7 @@ impl Work for Leases {
                 .store
                 .renew(&lease.document_id, &worker, lease.fencing_token, until)
                 .await
-                .map_err(status)?;
+                .map_err(|error| status(&error))?;
             if !kept {
                 fenced.push(lease.document_id);
             }
@@ -95,10 +104,15 @@ impl Work for Leases {
             .map_err(|error| Status::invalid_argument(format!("event: {error}")))?;
         if !event.by_worker() {
             let name = event.name();
-            return Err(Status::permission_denied(format!("workers may not report `{name}`")));
+            return Err(Status::permission_denied(format!(
+                "workers may not report `{name}`"
+            )));
         }
         let owner = crate::store::worker_owner(&request.worker);
-        let fence = Fence::Lease { owner, token: request.fencing_token };
+        let fence = Fence::Lease {
+            owner,
+            token: request.fencing_token,
+        };
         match self.apply(&request.document_id, event, &fence).await {
             Ok(state) => Ok(Response::new(CheckpointResponse {
                 fenced: false,
@@ -113,7 +127,7 @@ impl Work for Leases {
                     state: Vec::new(),
                 }))
             }
-            Err(error) => Err(status(error)),
+            Err(error) => Err(status(&error)),
         }
     }
 }
@@ -125,23 +139,41 @@ impl Leases {
         let known = request
             .extensions()
             .get::<Peer>()
-            .is_some_and(|peer| peer.uris.iter().any(|uri| *uri == own));
-        if known { Ok(()) } else { Err(Status::permission_denied("not of this namespace")) }
+            .is_some_and(|peer| peer.uris.contains(&own));
+        if known {
+            Ok(())
+        } else {
+            Err(Status::permission_denied("not of this namespace"))
+        }
     }
 
     async fn try_lease(&self, request: &LeaseRequest) -> Result<LeaseResponse, StoreError> {
         let store = &self.gateway.store;
         let run = store.run(&request.run_uid).await?;
         if run.as_ref().is_some_and(|run| run.suspended) {
-            return Ok(LeaseResponse { items: Vec::new(), drained: true });
+            return Ok(LeaseResponse {
+                items: Vec::new(),
+                drained: false,
+            });
         }
         let now = now_ms();
         let claims = store
-            .lease(&request.run_uid, &request.worker, now, now + lease_ms(), request.max_items)
+            .lease(
+                &request.run_uid,
+                &request.worker,
+                now,
+                now + lease_ms(),
+                request.max_items,
+            )
             .await?;
         let mut items = Vec::new();
         for claim in claims {
-            items.extend(self.prepare(&request.worker, claim).await?);
+            let document = claim.document.clone();
+            match self.prepare(&request.worker, claim).await {
+                Ok(item) => items.extend(item),
+                // One item must not hold the others back; its lease runs out.
+                Err(error) => tracing::warn!(document, %error, "not leased"),
+            }
         }
         let accepted = run.is_some_and(|run| run.accepted);
         let drained =
@@ -150,21 +182,22 @@ impl Leases {
     }
 
     /// Fetches context as late as possible; an item that is refused for it needs no worker.
-    async fn prepare(
-        &self,
-        worker: &str,
-        claim: Claim,
-    ) -> Result<Option<LeasedItem>, StoreError> {
+    async fn prepare(&self, worker: &str, claim: Claim) -> Result<Option<LeasedItem>, StoreError> {
         let store = &self.gateway.store;
         let mut state = store.document(&claim.document).await?;
         if state.phase == Phase::Accepted {
-            let Some(pipeline) = self.gateway.pipeline(&state.pipeline) else { return Ok(None) };
+            let Some(pipeline) = self.gateway.pipeline(&state.pipeline) else {
+                return Ok(None);
+            };
             let found = retrieve(store, &pipeline, &state).await?;
             if let Some(subject) = found.subject {
                 store.assign(&state.id, subject, now_ms()).await?;
             }
             let owner = crate::store::worker_owner(worker);
-            let fence = Fence::Lease { owner, token: claim.token };
+            let fence = Fence::Lease {
+                owner,
+                token: claim.token,
+            };
             state = self.apply(&claim.document, found.event, &fence).await?;
         }
         if !state.for_worker() {
@@ -182,17 +215,37 @@ impl Leases {
     async fn apply(&self, id: &str, event: Event, fence: &Fence) -> Result<State, StoreError> {
         let store = &self.gateway.store;
         let before = store.document(id).await?;
-        let view = self
+        let pipeline = self
             .gateway
             .pipeline(&before.pipeline)
-            .map(|pipeline| match &event {
-                Event::Retrieved(retrieved) => pipeline.view(Some(&retrieved.language)),
-                _ => pipeline.view_of(&before),
-            })
             .ok_or_else(|| StoreError::NoDocument(id.to_owned()))?;
-        let after = store.apply(id, event.clone(), &view, fence, now_ms()).await?;
+        let view = match &event {
+            Event::Retrieved(retrieved) => pipeline.view(Some(&retrieved.language)),
+            _ => pipeline.view_of(&before),
+        };
+        let event = match event {
+            Event::Checked(_) => self.judged(&pipeline, &before, event).await,
+            event => event,
+        };
+        let after = store
+            .apply(id, event.clone(), &view, fence, now_ms())
+            .await?;
         self.gateway.metrics().applied(&event, after.status());
         Ok(after)
+    }
+
+    /// The gateway's own verdict in place of the worker's, which may hold other policies by now.
+    async fn judged(&self, pipeline: &Pipeline, state: &State, reported: Event) -> Event {
+        let view = pipeline.view_of(state);
+        let effect = next(state, &view, now_ms(), self.gateway.store.epoch());
+        if effect != Effect::Check {
+            // Out of place: the machine says why.
+            return reported;
+        }
+        match write_step(&effect, state, pipeline, &self.gateway.egress).await {
+            Ok(event) => event,
+            Err(_) => reported,
+        }
     }
 }
 
@@ -200,7 +253,7 @@ fn lease_ms() -> u64 {
     u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn status(error: StoreError) -> Status {
+fn status(error: &StoreError) -> Status {
     match error {
         StoreError::NoDocument(_) => Status::not_found(error.to_string()),
         StoreError::Machine(_) => Status::failed_precondition(error.to_string()),

@@ -40,10 +40,13 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         for (ordinal, uploaded) in (0..).zip(records) {
-            let subject =
-                uploaded.subject.unwrap_or_else(|| self.vault.impersonal(pipeline, context));
+            let subject = uploaded
+                .subject
+                .unwrap_or_else(|| self.vault.impersonal(pipeline, context));
             let sealing = keys::ensure(&mut tx, &self.vault, subject).await?;
-            let key = self.vault.hash("record", &[pipeline, context, &uploaded.key]);
+            let key = self
+                .vault
+                .hash("record", &[pipeline, context, &uploaded.key]);
             let record = serde_json::to_vec(&uploaded.record)?;
             sqlx::query(
                 "INSERT INTO contexts (pipeline, name, key, ordinal, subject, record)

@@ -84,9 +84,19 @@ impl Store {
         accept: Accept,
         now_ms: u64,
     ) -> Result<(String, Vec<aios_audit::Hash>), StoreError> {
-        let Accept { id, pipeline, creator, run, pointer, subject, idempotency } = accept;
+        let Accept {
+            id,
+            pipeline,
+            creator,
+            run,
+            pointer,
+            subject,
+            idempotency,
+        } = accept;
         let key = idempotency.hash(&self.vault, &pipeline);
-        let request = self.vault.hash("idempotency/request", &[&serde_json::to_string(&pointer)?]);
+        let request = self
+            .vault
+            .hash("idempotency/request", &[&serde_json::to_string(&pointer)?]);
         if let Some(first) = idempotency::find(tx, &key, &request).await? {
             return Ok((first, Vec::new()));
         }
@@ -110,7 +120,10 @@ impl Store {
         .bind(signed(now_ms))
         .execute(&mut *tx)
         .await?;
-        let entries = vec![Entry::Fact { kind: Kind::Accepted, payload }];
+        let entries = vec![Entry::Fact {
+            kind: Kind::Accepted,
+            payload,
+        }];
         let hashes = self.save(tx, &state, subject, 0, entries, now_ms).await?;
         Ok((id, hashes))
     }
@@ -140,10 +153,17 @@ impl Store {
         let mut tx = writer.begin().await?;
         let loaded = rows::load(&mut tx, &self.vault, id).await?;
         hold(&loaded, fence)?;
-        let Loaded { state: before, subject, seq, .. } = loaded;
+        let Loaded {
+            state: before,
+            subject,
+            seq,
+            ..
+        } = loaded;
         let measured = stats::measure(&before, &event, now_ms);
         let Applied { state, entries } = machine::apply(before, event, view, now_ms)?;
-        let hashes = self.save(&mut tx, &state, subject, seq, entries, now_ms).await?;
+        let hashes = self
+            .save(&mut tx, &state, subject, seq, entries, now_ms)
+            .await?;
         stats::record(&mut tx, &state, measured, now_ms).await?;
         if !state.for_worker() {
             release(&mut tx, id).await?;
@@ -165,7 +185,15 @@ impl Store {
                 .bind(id.to_owned())
                 .execute(&mut *tx)
                 .await?;
-            self.save(&mut tx, &loaded.state, subject, loaded.seq, Vec::new(), now_ms).await?;
+            self.save(
+                &mut tx,
+                &loaded.state,
+                subject,
+                loaded.seq,
+                Vec::new(),
+                now_ms,
+            )
+            .await?;
         }
         tx.commit().await?;
         Ok(())
@@ -181,7 +209,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<Vec<aios_audit::Hash>, StoreError> {
         let key = keys::ensure(tx, &self.vault, subject).await?;
-        let line = Line {
+        let about = Line {
             pipeline: &state.pipeline,
             document: &state.id,
             subject,
@@ -189,9 +217,12 @@ impl Store {
             seq,
             time_ms: now_ms,
         };
-        let hashes = self.write_leaves(tx, &line, entries).await?;
+        let hashes = self.write_leaves(tx, &about, entries).await?;
         let (lane, wake) = Lane::of(state, now_ms);
-        let language = state.material.as_ref().map(|material| material.language.clone());
+        let language = state
+            .material
+            .as_ref()
+            .map(|material| material.language.clone());
         sqlx::query(
             "UPDATE documents SET state = ?, status = ?, reason = ?, origin = ?, language = ?,
              seq = ?, lane = ?, wake_ms = ?, attempts = 0, updated_ms = ? WHERE id = ?",

@@ -45,7 +45,10 @@ impl Store {
                 seq,
                 time_ms: now_ms,
             };
-            let entries = vec![Entry::Fact { kind: Kind::Erased, payload: json!({"by": by}) }];
+            let entries = vec![Entry::Fact {
+                kind: Kind::Erased,
+                payload: json!({"by": by}),
+            }];
             hashes.extend(self.write_leaves(&mut tx, &line, entries).await?);
             sqlx::query(
                 "UPDATE documents SET state = NULL, seq = seq + 1, lane = NULL, wake_ms = NULL,
@@ -76,7 +79,9 @@ impl Store {
     /// the disk, too.
     async fn forget_pages(&self) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *writer).await?;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut *writer)
+            .await?;
         Ok(())
     }
 }

@@ -8,7 +8,10 @@ pub enum StoreError {
     #[error("{0} is in use by another gateway: only one may write")]
     Locked(PathBuf),
     #[error("cannot use {path}: {error}")]
-    File { path: PathBuf, error: std::io::Error },
+    File {
+        path: PathBuf,
+        error: std::io::Error,
+    },
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
     #[error("database schema: {0}")]

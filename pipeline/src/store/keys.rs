@@ -39,5 +39,7 @@ pub async fn find(
         .fetch_optional(connection)
         .await?;
     let wrapped: Option<Vec<u8>> = row.map(|row| row.try_get(0)).transpose()?.flatten();
-    wrapped.map(|wrapped| vault.unwrap_key(subject, &wrapped)).transpose()
+    wrapped
+        .map(|wrapped| vault.unwrap_key(subject, &wrapped))
+        .transpose()
 }

@@ -19,7 +19,12 @@ pub struct Claim {
 
 impl Store {
     /// Leases documents that the gateway itself is to look at now.
-    pub async fn claim(&self, now_ms: u64, until_ms: u64, most: u32) -> Result<Vec<Claim>, StoreError> {
+    pub async fn claim(
+        &self,
+        now_ms: u64,
+        until_ms: u64,
+        most: u32,
+    ) -> Result<Vec<Claim>, StoreError> {
         let mut writer = self.writer.lock().await;
         let rows = sqlx::query(
             "UPDATE documents SET lease_owner = ?1, lease_until_ms = ?2, fencing = fencing + 1
@@ -87,10 +92,12 @@ impl Store {
     /// Gives a worker's leases back, so that others need not wait for their end.
     pub async fn give_back(&self, worker: &str) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
-        sqlx::query("UPDATE documents SET lease_until_ms = 0, lease_owner = NULL WHERE lease_owner = ?")
-            .bind(worker_owner(worker))
-            .execute(&mut *writer)
-            .await?;
+        sqlx::query(
+            "UPDATE documents SET lease_until_ms = 0, lease_owner = NULL WHERE lease_owner = ?",
+        )
+        .bind(worker_owner(worker))
+        .execute(&mut *writer)
+        .await?;
         drop(writer);
         self.announce();
         Ok(())
@@ -126,18 +133,20 @@ impl Store {
 
     /// Items of a run that are left for workers.
     pub async fn left_for_workers(&self, run_uid: &str) -> Result<u64, StoreError> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) FROM documents WHERE run_uid = ? AND lane = 'worker'",
-        )
-        .bind(run_uid.to_owned())
-        .fetch_one(&self.reader)
-        .await?;
+        let row =
+            sqlx::query("SELECT COUNT(*) FROM documents WHERE run_uid = ? AND lane = 'worker'")
+                .bind(run_uid.to_owned())
+                .fetch_one(&self.reader)
+                .await?;
         unsigned(&row, 0)
     }
 
     /// The fence of a claim of this gateway.
     pub fn claim_fence(&self, claim: &Claim) -> Fence {
-        Fence::Lease { owner: self.gateway(), token: claim.token }
+        Fence::Lease {
+            owner: self.gateway(),
+            token: claim.token,
+        }
     }
 
     fn gateway(&self) -> String {
@@ -152,6 +161,11 @@ pub(crate) fn worker_owner(worker: &str) -> String {
 
 fn claims(rows: &[sqlx::sqlite::SqliteRow]) -> Result<Vec<Claim>, StoreError> {
     rows.iter()
-        .map(|row| Ok(Claim { document: row.try_get(0)?, token: unsigned(row, 1)? }))
+        .map(|row| {
+            Ok(Claim {
+                document: row.try_get(0)?,
+                token: unsigned(row, 1)?,
+            })
+        })
         .collect()
 }

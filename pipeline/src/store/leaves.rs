@@ -82,7 +82,10 @@ impl Store {
     fn payload(&self, entry: Entry, line: &Line<'_>) -> Result<(Kind, Vec<u8>), StoreError> {
         match entry {
             Entry::Fact { kind, payload } => Ok((kind, canonical::to_vec(&payload)?)),
-            Entry::Provenance { digest, mut provenance } => {
+            Entry::Provenance {
+                digest,
+                mut provenance,
+            } => {
                 provenance.tenant.clone_from(&self.tenant);
                 let statement = Statement::new(line.document, digest, *provenance);
                 let envelope = Envelope::sign(&statement, &self.log_key)?;
@@ -112,7 +115,10 @@ impl Store {
                 Some(sealed) => {
                     let subject = super::rows::subject(&row, 2)?;
                     let key = keys::find(&mut connection, &self.vault, subject).await?;
-                    key.map(|key| key.open(&place, &sealed)).transpose()?.and_then(split)
+                    key.map(|key| key.open(&place, &sealed))
+                        .transpose()?
+                        .as_deref()
+                        .and_then(split)
                 }
             };
             leaves.push(StoredLeaf { leaf, opening });
@@ -122,13 +128,18 @@ impl Store {
 
     /// The last signed checkpoint and whether the operator has seen it.
     pub async fn checkpoint(&self) -> Result<Option<(u64, String, bool)>, StoreError> {
-        let row = sqlx::query(
-            "SELECT size, note, witnessed FROM checkpoints ORDER BY size DESC LIMIT 1",
-        )
-        .fetch_optional(&self.reader)
-        .await?;
-        row.map(|row| Ok((unsigned(&row, 0)?, row.try_get(1)?, row.try_get::<i64, _>(2)? != 0)))
-            .transpose()
+        let row =
+            sqlx::query("SELECT size, note, witnessed FROM checkpoints ORDER BY size DESC LIMIT 1")
+                .fetch_optional(&self.reader)
+                .await?;
+        row.map(|row| {
+            Ok((
+                unsigned(&row, 0)?,
+                row.try_get(1)?,
+                row.try_get::<i64, _>(2)? != 0,
+            ))
+        })
+        .transpose()
     }
 
     /// Signs the present head, unless it is signed already, and gives the note.
@@ -164,7 +175,7 @@ fn leaf_place(position: u64) -> String {
     format!("leaf/{position}")
 }
 
-fn split(opening: Vec<u8>) -> Option<([u8; 32], Vec<u8>)> {
+fn split(opening: &[u8]) -> Option<([u8; 32], Vec<u8>)> {
     let (salt, payload) = opening.split_first_chunk::<32>()?;
     Some((*salt, payload.to_vec()))
 }

@@ -22,7 +22,10 @@ impl StoreLock {
             .truncate(false)
             .write(true)
             .open(&path)
-            .map_err(|error| StoreError::File { path: path.clone(), error })?;
+            .map_err(|error| StoreError::File {
+                path: path.clone(),
+                error,
+            })?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(folder.to_owned())),

@@ -46,9 +46,16 @@ pub struct Store {
 impl Store {
     /// Opens or creates; refuses while another process has it open.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
-        let StoreConfig { folder, tenant, kek, log_key } = config;
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| StoreError::File { path: folder.clone(), error })?;
+        let StoreConfig {
+            folder,
+            tenant,
+            kek,
+            log_key,
+        } = config;
+        std::fs::create_dir_all(&folder).map_err(|error| StoreError::File {
+            path: folder.clone(),
+            error,
+        })?;
         let lock = StoreLock::take(&folder)?;
         let options = options(&folder);
         let mut writer = SqliteConnection::connect_with(&options).await?;
@@ -120,13 +127,15 @@ impl Store {
         }
         let size = log.size();
         drop(log);
-        self.size.send_if_modified(|known| std::mem::replace(known, size) != size);
+        self.size
+            .send_if_modified(|known| std::mem::replace(known, size) != size);
         self.announce();
     }
 
     /// Tells who waits that a document may have changed.
     pub(super) fn announce(&self) {
-        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
@@ -176,7 +185,9 @@ async fn next_epoch(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
         .await?
         .map(|row| row.try_get(0))
         .transpose()?;
-    let last = stored.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()).map_or(0, u64::from_be_bytes);
+    let last = stored
+        .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())
+        .map_or(0, u64::from_be_bytes);
     let epoch = last + 1;
     sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES ('epoch', ?)")
         .bind(epoch.to_be_bytes().to_vec())
@@ -186,12 +197,15 @@ async fn next_epoch(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
 }
 
 async fn rebuild(writer: &mut SqliteConnection) -> Result<Log, StoreError> {
-    let rows =
-        sqlx::query("SELECT hash FROM leaves ORDER BY position").fetch_all(writer).await?;
+    let rows = sqlx::query("SELECT hash FROM leaves ORDER BY position")
+        .fetch_all(writer)
+        .await?;
     rows.into_iter()
         .map(|row| {
             let bytes: Vec<u8> = row.try_get(0)?;
-            <[u8; 32]>::try_from(bytes).map(Hash).map_err(|_| StoreError::Sealed)
+            <[u8; 32]>::try_from(bytes)
+                .map(Hash)
+                .map_err(|_| StoreError::Sealed)
         })
         .collect()
 }

@@ -43,7 +43,9 @@ impl Lane {
             Phase::Accepted | Phase::Writing | Phase::Publishing { .. } => {
                 (Some(Self::Gateway), Some(now_ms))
             }
-            Phase::Review { due_ms: Some(due), .. } => (Some(Self::Gateway), Some(due)),
+            Phase::Review {
+                due_ms: Some(due), ..
+            } => (Some(Self::Gateway), Some(due)),
             _ => (None, None),
         }
     }
@@ -87,7 +89,10 @@ pub async fn load(
 /// A keyed hash column.
 pub fn subject(row: &SqliteRow, column: usize) -> Result<Subject, StoreError> {
     let bytes: Vec<u8> = row.try_get(column)?;
-    bytes.try_into().map(Subject).map_err(|_| StoreError::Sealed)
+    bytes
+        .try_into()
+        .map(Subject)
+        .map_err(|_| StoreError::Sealed)
 }
 
 /// A count or time; they are never negative.

@@ -89,11 +89,10 @@ impl Store {
 
     /// Ids of a run's items that are left for workers.
     pub async fn worker_items(&self, run_uid: &str) -> Result<Vec<String>, StoreError> {
-        let rows =
-            sqlx::query("SELECT id FROM documents WHERE run_uid = ? AND lane = 'worker'")
-                .bind(run_uid.to_owned())
-                .fetch_all(&self.reader)
-                .await?;
+        let rows = sqlx::query("SELECT id FROM documents WHERE run_uid = ? AND lane = 'worker'")
+            .bind(run_uid.to_owned())
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 

@@ -62,7 +62,8 @@ pub struct PipelineStats {
 /// What an event says about times; taken before the event changes the document.
 pub fn measure(before: &State, event: &Event, now_ms: u64) -> Option<Measured> {
     let reviewing = |since: u64| now_ms.saturating_sub(since);
-    let first_draft = before.version.is_none() && before.slots.values().all(|s| s.filled().is_none());
+    let first_draft =
+        before.version.is_none() && before.slots.values().all(|s| s.filled().is_none());
     let (step, millis, usage) = match event {
         Event::Retrieved(retrieved) => (Step::Retrieve, retrieved.millis, None),
         Event::Drafted(drafted) => (Step::Draft, drafted.usage.millis, Some(&drafted.usage)),
@@ -71,13 +72,20 @@ pub fn measure(before: &State, event: &Event, now_ms: u64) -> Option<Measured> {
         Event::Checked(checked) => (Step::Check, checked.millis, None),
         Event::Published { millis, .. } => (Step::Publish, *millis, None),
         Event::Approved { .. } | Event::Rejected { .. } | Event::ReviewExpired => {
-            let Phase::Review { since_ms, .. } = before.phase else { return None };
+            let Phase::Review { since_ms, .. } = before.phase else {
+                return None;
+            };
             (Step::Review, reviewing(since_ms), None)
         }
         _ => return None,
     };
     let first_draft = first_draft && matches!(event, Event::Drafted(_));
-    Some(Measured { step, millis, usage: usage.cloned(), first_draft })
+    Some(Measured {
+        step,
+        millis,
+        usage: usage.cloned(),
+        first_draft,
+    })
 }
 
 /// Writes a measurement in the event's transaction.
@@ -87,9 +95,23 @@ pub async fn record(
     measured: Option<Measured>,
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    let Some(Measured { step, millis, usage, first_draft }) = measured else { return Ok(()) };
-    let (cost, currency) = usage.as_ref().and_then(|u| u.cost.as_deref()).map_or((0, None), cost);
-    let usage = usage.unwrap_or(Usage { exact: true, ..Usage::default() });
+    let Some(Measured {
+        step,
+        millis,
+        usage,
+        first_draft,
+    }) = measured
+    else {
+        return Ok(());
+    };
+    let (cost, currency) = usage
+        .as_ref()
+        .and_then(|u| u.cost.as_deref())
+        .map_or((0, None), cost);
+    let usage = usage.unwrap_or(Usage {
+        exact: true,
+        ..Usage::default()
+    });
     sqlx::query(
         "INSERT INTO steps (document, pipeline, run_uid, step, millis, input_tokens, output_tokens,
          cost_nano, currency, exact) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -121,7 +143,11 @@ fn cost(text: &str) -> (u64, Option<String>) {
     let mut words = text.split_whitespace();
     let amount = words.next().unwrap_or_default();
     let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
-    let fraction: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
+    let fraction: String = fraction
+        .chars()
+        .chain(std::iter::repeat('0'))
+        .take(9)
+        .collect();
     let nano = whole
         .parse::<u64>()
         .ok()
@@ -147,7 +173,10 @@ impl Store {
         let mut counts: BTreeMap<String, StatusCounts> = BTreeMap::new();
         for row in rows {
             let (pipeline, status): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-            counts.entry(pipeline).or_default().insert(status, unsigned(&row, 2)?);
+            counts
+                .entry(pipeline)
+                .or_default()
+                .insert(status, unsigned(&row, 2)?);
         }
         Ok(counts)
     }
@@ -158,7 +187,10 @@ impl Store {
         pipeline: &str,
         run: Option<&str>,
     ) -> Result<PipelineStats, StoreError> {
-        let mut stats = PipelineStats { exact: true, ..PipelineStats::default() };
+        let mut stats = PipelineStats {
+            exact: true,
+            ..PipelineStats::default()
+        };
         let rows = sqlx::query(
             "SELECT status, reason, origin, first_draft_ms FROM documents WHERE pipeline = ?1
              AND (?2 IS NULL OR run = ?2)",
@@ -169,22 +201,22 @@ impl Store {
         .await?;
         let (mut first_drafts, mut decided, mut edited) = (Vec::new(), 0_u64, 0_u64);
         for row in &rows {
-            let status: String = row.try_get(0)?;
+            let place: String = row.try_get(0)?;
             let reason: Option<String> = row.try_get(1)?;
             let origin: Option<String> = row.try_get(2)?;
             if let Some(origin) = origin {
                 decided += 1;
                 edited += u64::from(origin == "Edited");
-                if status == "Published" {
+                if place == "Published" {
                     *stats.origins.entry(origin).or_default() += 1;
                 }
             }
-            match (status.as_str(), reason) {
+            match (place.as_str(), reason) {
                 ("Refused", Some(reason)) => *stats.refusals.entry(reason).or_default() += 1,
                 ("Parked", Some(reason)) => *stats.parked.entry(reason).or_default() += 1,
                 _ => {}
             }
-            *stats.documents.entry(status).or_default() += 1;
+            *stats.documents.entry(place).or_default() += 1;
             if row.try_get::<Option<i64>, _>(3)?.is_some() {
                 first_drafts.push(unsigned(row, 3)?);
             }
@@ -230,12 +262,17 @@ impl Store {
         let tokens = stats.input_tokens + stats.output_tokens;
         for (currency, nano) in costs {
             let each = nano.saturating_mul(1000) / tokens.max(1);
-            stats.cost_per_thousand_tokens.insert(currency.clone(), decimal(each));
+            stats
+                .cost_per_thousand_tokens
+                .insert(currency.clone(), decimal(each));
             stats.cost.insert(currency, decimal(nano));
         }
         stats.tokens_per_second =
             stats.output_tokens as f64 * 1000.0 / (model_millis.max(1)) as f64;
-        stats.steps = steps.into_iter().map(|(step, millis)| (step, latency(millis))).collect();
+        stats.steps = steps
+            .into_iter()
+            .map(|(step, millis)| (step, latency(millis)))
+            .collect();
         Ok(())
     }
 }
@@ -246,7 +283,12 @@ fn latency(mut millis: Vec<u64>) -> Latency {
         let rank = (millis.len() * percent).div_ceil(100).saturating_sub(1);
         millis.get(rank).copied().unwrap_or_default()
     };
-    Latency { count: millis.len() as u64, p50: at(50), p95: at(95), p99: at(99) }
+    Latency {
+        count: millis.len() as u64,
+        p50: at(50),
+        p95: at(95),
+        p99: at(99),
+    }
 }
 
 #[cfg(test)]

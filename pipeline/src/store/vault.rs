@@ -2,7 +2,7 @@
 //! Look-ups go by keyed hashes, so that no id of a person stands in the database.
 
 use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, Nonce, NONCE_LEN, RandomizedNonceKey},
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
     hmac, rand,
 };
 
@@ -111,7 +111,9 @@ fn seal(key: &RandomizedNonceKey, place: &[u8], plain: &[u8]) -> Result<Vec<u8>,
 }
 
 fn open(key: &RandomizedNonceKey, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(StoreError::Sealed)?;
+    let (nonce, body) = sealed
+        .split_at_checked(NONCE_LEN)
+        .ok_or(StoreError::Sealed)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| StoreError::Sealed)?;
     let mut body = body.to_vec();
     let plain = key

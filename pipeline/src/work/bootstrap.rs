@@ -48,7 +48,10 @@ pub fn read(path: &Path) -> Result<Option<Snapshot>, BootstrapError> {
     };
     let file: SnapshotFile = serde_json::from_slice(&text)?;
     let items = file.items.into_iter().map(item).collect::<Result<_, _>>()?;
-    Ok(Some(Snapshot { sequence: file.sequence, items }))
+    Ok(Some(Snapshot {
+        sequence: file.sequence,
+        items,
+    }))
 }
 
 fn item(file: ItemFile) -> Result<Item, BootstrapError> {

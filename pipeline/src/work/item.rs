@@ -46,7 +46,13 @@ pub async fn work(desk: Desk, item: LeasedItem, lost: CancellationToken) {
 }
 
 async fn steps(desk: &Desk, item: LeasedItem) -> Result<(), LeaseError> {
-    let LeasedItem { document_id, pipeline, fencing_token, state, .. } = item;
+    let LeasedItem {
+        document_id,
+        pipeline,
+        fencing_token,
+        state,
+        ..
+    } = item;
     let mut state: State = serde_json::from_slice(&state)?;
     let mut delay = FIRST_RETRY;
     loop {

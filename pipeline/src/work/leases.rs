@@ -1,7 +1,8 @@
 //! The worker's end of the lease service.
 
 use aios_proto::work::{
-    CheckpointRequest, HeldLease, LeaseRequest, LeaseResponse, RenewRequest, work_client::WorkClient,
+    CheckpointRequest, HeldLease, LeaseRequest, LeaseResponse, RenewRequest,
+    work_client::WorkClient,
 };
 use aios_runtime::{channel, channel::ChannelError, tls::ClientTls};
 use tonic::{Status, transport::Channel};
@@ -53,7 +54,11 @@ impl GatewayClient {
         let client = WorkClient::new(channel::connect(uri, tls)?)
             .max_decoding_message_size(LARGEST_MESSAGE)
             .max_encoding_message_size(LARGEST_MESSAGE);
-        Ok(Self { client, run_uid: run_uid.to_owned(), worker: worker.to_owned() })
+        Ok(Self {
+            client,
+            run_uid: run_uid.to_owned(),
+            worker: worker.to_owned(),
+        })
     }
 
     /// Leases up to `max_items`, waiting up to `wait_ms` for one.
@@ -64,13 +69,22 @@ impl GatewayClient {
             max_items,
             wait_ms,
         };
-        Ok(self.client.clone().lease(request).await.map_err(Box::new)?.into_inner())
+        Ok(self
+            .client
+            .clone()
+            .lease(request)
+            .await
+            .map_err(Box::new)?
+            .into_inner())
     }
 
     /// Keeps leases; gives the documents that another worker holds by now. An empty list gives all
     /// leases of this worker back.
     pub async fn renew(&self, leases: Vec<HeldLease>) -> Result<Vec<String>, LeaseError> {
-        let request = RenewRequest { worker: self.worker.clone(), leases };
+        let request = RenewRequest {
+            worker: self.worker.clone(),
+            leases,
+        };
         let answer = self.client.clone().renew(request).await.map_err(Box::new)?;
         Ok(answer.into_inner().fenced)
     }
@@ -88,14 +102,22 @@ impl GatewayClient {
             fencing_token,
             event: serde_json::to_vec(event)?,
         };
-        let answer = self.client.clone().checkpoint(request).await.map_err(Box::new)?.into_inner();
+        let answer = self
+            .client
+            .clone()
+            .checkpoint(request)
+            .await
+            .map_err(Box::new)?
+            .into_inner();
         if answer.fenced {
             return Ok(Recorded::Fenced);
         }
         if answer.released {
             return Ok(Recorded::Released);
         }
-        Ok(Recorded::Go(Box::new(serde_json::from_slice(&answer.state)?)))
+        Ok(Recorded::Go(Box::new(serde_json::from_slice(
+            &answer.state,
+        )?)))
     }
 }
 

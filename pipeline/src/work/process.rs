@@ -49,8 +49,16 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Pr
     let listener = TcpListener::bind(&options.admin_address)
         .await
         .map_err(|error| ProcessError::Listen(options.admin_address.clone(), error))?;
-    let admin = Admin { health: health.clone(), registry: Arc::new(Registry::default()) };
-    tokio::spawn(serve::serve(listener, admin::router(admin), None, ended.clone()));
+    let admin = Admin {
+        health: health.clone(),
+        registry: Arc::new(Registry::default()),
+    };
+    tokio::spawn(serve::serve(
+        listener,
+        admin::router(admin),
+        None,
+        ended.clone(),
+    ));
 
     let enforced = Arc::new(Enforced::default());
     start_from_file(&options, &enforced);
@@ -82,7 +90,9 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Pr
 }
 
 fn start_from_file(options: &Options, enforced: &Enforced) {
-    let Some(path) = &options.config_file else { return };
+    let Some(path) = &options.config_file else {
+        return;
+    };
     match bootstrap::read(path) {
         Ok(Some(snapshot)) => {
             enforced.enforce(snapshot);
@@ -97,7 +107,11 @@ fn attach(
     enforced: Arc<Enforced>,
     shutdown: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + use<>, ProcessError> {
-    let tls = options.ca_file.as_deref().map(|ca| ClientTls::new(Some(ca), None)).transpose()?;
+    let tls = options
+        .ca_file
+        .as_deref()
+        .map(|ca| ClientTls::new(Some(ca), None))
+        .transpose()?;
     let config = AttachConfig {
         operator_uri: options.operator_uri.clone(),
         tls,
@@ -115,7 +129,13 @@ fn attach(
 }
 
 fn client_tls(options: &Options) -> Result<Option<ClientTls>, TlsError> {
-    let identity =
-        options.client_cert_file.as_deref().zip(options.client_key_file.as_deref());
-    options.ca_file.as_deref().map(|ca| ClientTls::new(Some(ca), identity)).transpose()
+    let identity = options
+        .client_cert_file
+        .as_deref()
+        .zip(options.client_key_file.as_deref());
+    options
+        .ca_file
+        .as_deref()
+        .map(|ca| ClientTls::new(Some(ca), identity))
+        .transpose()
 }

@@ -55,8 +55,17 @@ impl Worker {
         faults: Faults,
         shutdown: CancellationToken,
     ) -> Self {
-        let desk = Desk { gateway, egress, enforced, faults, shutdown };
-        Self { desk, held: Arc::default() }
+        let desk = Desk {
+            gateway,
+            egress,
+            enforced,
+            faults,
+            shutdown,
+        };
+        Self {
+            desk,
+            held: Arc::default(),
+        }
     }
 
     /// Works until no item of the run is left.
@@ -112,7 +121,10 @@ impl Worker {
                     for item in leased.items {
                         let lost = CancellationToken::new();
                         let id = item.document_id.clone();
-                        let held = Held { token: item.fencing_token, lost: lost.clone() };
+                        let held = Held {
+                            token: item.fencing_token,
+                            lost: lost.clone(),
+                        };
                         lock(&self.held).insert(id.clone(), held);
                         let (desk, all) = (self.desk.clone(), Arc::clone(&self.held));
                         working.spawn(async move {
@@ -157,7 +169,10 @@ async fn renew(
         }
         let leases: Vec<HeldLease> = lock(&held)
             .iter()
-            .map(|(id, held)| HeldLease { document_id: id.clone(), fencing_token: held.token })
+            .map(|(id, held)| HeldLease {
+                document_id: id.clone(),
+                fencing_token: held.token,
+            })
             .collect();
         // An empty list would give everything back, also what is being leased right now.
         if leases.is_empty() {
@@ -185,8 +200,6 @@ fn forget(held: &Mutex<BTreeMap<String, Held>>, id: &str, token: u64) {
     }
 }
 
-fn lock(
-    held: &Mutex<BTreeMap<String, Held>>,
-) -> std::sync::MutexGuard<'_, BTreeMap<String, Held>> {
+fn lock(held: &Mutex<BTreeMap<String, Held>>) -> std::sync::MutexGuard<'_, BTreeMap<String, Held>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }

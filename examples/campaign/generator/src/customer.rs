@@ -145,7 +145,7 @@ fn forbid(customers: &mut [Customer], random: &mut Random) {
         } else if rank < WITHDRAWN + SUPPRESSED + WITHOUT_EMAIL {
             customer.email = None;
         } else {
-            customer.name = MARKUP.to_owned();
+            MARKUP.clone_into(&mut customer.name);
         }
     }
 }

@@ -181,3 +181,24 @@ fn another_source_or_digest_is_another_job_and_another_file() {
     };
     assert_ne!(names(&first), names(&second));
 }
+
+#[test]
+fn weights_and_engine_are_as_the_spec_asks() {
+    let mut model = self_hosted(0);
+    let own = model.spec.self_hosted.as_mut().unwrap();
+    own.engine.image = Some("mirror/llama:2".into());
+    own.model.cache.storage_class_name = Some("fast".into());
+    let desired = built(&model, &found(Some(Fetched::Ready), None));
+    let engine = &json_of(&desired.active)["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(engine["image"], "mirror/llama:2");
+    assert_eq!(engine["resources"]["requests"]["memory"], "512Mi");
+    assert_eq!(engine["resources"]["limits"]["memory"], "512Mi");
+    let claim = json_of(&desired.claim);
+    assert_eq!(claim["spec"]["storageClassName"], "fast");
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Gi");
+    let missing = built(&model, &found(Some(Fetched::Missing), None));
+    let job = json_of(&missing.prefetch);
+    let args = &job["spec"]["template"]["spec"]["containers"][0]["args"];
+    assert_eq!(args[2], "http://files/smollm.gguf");
+    assert_eq!(args[4], format!("sha256:{}", "ab".repeat(32)));
+}

@@ -45,12 +45,19 @@ pub async fn bundle(State(gateway): State<Gateway>, caller: Caller) -> Result<Re
         from = to;
     }
     let bytes = writer.finish().map_err(|e| failed(&e))?;
-    Ok((StatusCode::OK, [(CONTENT_TYPE, "application/x-ndjson")], bytes).into_response())
+    Ok((
+        StatusCode::OK,
+        [(CONTENT_TYPE, "application/x-ndjson")],
+        bytes,
+    )
+        .into_response())
 }
 
 fn write(writer: &mut BundleWriter<Vec<u8>>, stored: &StoredLeaf) -> std::io::Result<()> {
     writer.leaf(&stored.leaf)?;
-    let Some((salt, payload)) = &stored.opening else { return Ok(()) };
+    let Some((salt, payload)) = &stored.opening else {
+        return Ok(());
+    };
     if stored.leaf.kind == Kind::Provenance {
         let envelope: Envelope = serde_json::from_slice(payload)?;
         writer.envelope(salt, &envelope)
@@ -65,13 +72,20 @@ pub async fn erase(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    caller.may(&gateway, Verb::Audit, "*").await?;
+    caller.may(&gateway, Verb::Delete, "*").await?;
     let person = gateway.store.vault().person(&id);
-    let documents = gateway.store.erase(person, &caller.0.name, now_ms()).await?;
+    let documents = gateway
+        .store
+        .erase(person, &caller.0.name, now_ms())
+        .await?;
     Ok(Json(json!({"documents": documents})))
 }
 
 fn failed(error: &std::io::Error) -> Problem {
     tracing::error!(%error, "bundle");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "bundle_failed", "the bundle cannot be written")
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "bundle_failed",
+        "the bundle cannot be written",
+    )
 }

@@ -40,6 +40,11 @@ impl Caller {
             return Ok(());
         }
         let (user, pipeline) = (self.0.name.clone(), pipeline.to_owned());
-        Err(AuthError::Forbidden { user, verb: verb.as_str(), pipeline }.into())
+        Err(AuthError::Forbidden {
+            user,
+            verb: verb.as_str(),
+            pipeline,
+        }
+        .into())
     }
 }

@@ -25,10 +25,22 @@ pub async fn upload(
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
     caller.may(&gateway, Verb::Create, &pipeline).await?;
-    let compiled = gateway.pipeline(&pipeline).ok_or_else(|| Problem::no_pipeline(&pipeline))?;
-    let source = compiled.config.context.iter().find(|context| context.name == name).ok_or_else(
-        || Problem::invalid("name", format!("pipeline `{pipeline}` has no context `{name}`")),
-    )?;
+    let compiled = gateway
+        .pipeline(&pipeline)
+        .ok_or_else(|| Problem::no_pipeline(&pipeline))?;
+    let source = compiled
+        .config
+        .context
+        .iter()
+        .find(|context| context.name == name)
+        .ok_or_else(|| {
+            let contexts = compiled.config.context.iter();
+            let known: Vec<_> = contexts.map(|context| context.name.as_str()).collect();
+            let known = known.join(", ");
+            let why =
+                format!("pipeline `{pipeline}` has no context `{name}`; its contexts: {known}");
+            Problem::invalid("name", why)
+        })?;
     let key_field = &source.upload.key;
     let mut seen = BTreeSet::new();
     let mut records = Vec::new();
@@ -44,7 +56,11 @@ pub async fn upload(
             return Err(Problem::invalid(format!("{place}.{key_field}"), why));
         }
         let subject = record_subject(&gateway, &compiled, &name, &record);
-        records.push(UploadedRecord { key, subject, record });
+        records.push(UploadedRecord {
+            key,
+            subject,
+            record,
+        });
     }
     let count = records.len();
     gateway.store.put_context(&pipeline, &name, records).await?;
@@ -61,7 +77,11 @@ fn parse(body: &[u8]) -> Result<Vec<Placed>, Problem> {
         let all: Vec<Map<String, Value>> = serde_json::from_str(text).map_err(|error| {
             Problem::invalid("body", format!("an array of objects is wanted: {error}"))
         })?;
-        return Ok(all.into_iter().enumerate().map(|(n, r)| (format!("[{n}]"), r)).collect());
+        return Ok(all
+            .into_iter()
+            .enumerate()
+            .map(|(n, r)| (format!("[{n}]"), r))
+            .collect());
     }
     text.lines()
         .enumerate()
@@ -70,9 +90,10 @@ fn parse(body: &[u8]) -> Result<Vec<Placed>, Problem> {
             let place = format!("line {}", index + 1);
             match serde_json::from_str(line) {
                 Ok(record) => Ok((place, record)),
-                Err(error) => {
-                    Err(Problem::invalid(place, format!("one JSON object a line is wanted: {error}")))
-                }
+                Err(error) => Err(Problem::invalid(
+                    place,
+                    format!("one JSON object a line is wanted: {error}"),
+                )),
             }
         })
         .collect()

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
 };
 use serde::Deserialize;
@@ -38,7 +38,9 @@ pub async fn create(
     body: Result<Json<Create>, axum::extract::rejection::JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     caller.may(&gateway, Verb::Create, &pipeline).await?;
-    gateway.pipeline(&pipeline).ok_or_else(|| Problem::no_pipeline(&pipeline))?;
+    gateway
+        .pipeline(&pipeline)
+        .ok_or_else(|| Problem::no_pipeline(&pipeline))?;
     let Json(create) = body.map_err(|rejection| Problem::invalid("body", rejection.body_text()))?;
     let accept = Accept {
         id: uuid::Uuid::now_v7().to_string(),
@@ -50,13 +52,23 @@ pub async fn create(
         pointer: create.pointer,
     };
     let (id, new) = gateway.store.accept(accept, now_ms()).await?;
-    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(view::document(&gateway.store.document(&id).await?))))
+    let status = if new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((
+        status,
+        Json(view::document(&gateway.store.document(&id).await?)),
+    ))
 }
 
 fn idempotency(headers: &HeaderMap, create: &Create) -> Result<Idempotency, Problem> {
     if let (Some(source), Some(id)) = (&create.source, &create.id) {
-        return Ok(Idempotency::Event { source: source.clone(), id: id.clone() });
+        return Ok(Idempotency::Event {
+            source: source.clone(),
+            id: id.clone(),
+        });
     }
     let key = headers
         .get("idempotency-key")
@@ -85,9 +97,10 @@ pub async fn list(
     State(gateway): State<Gateway>,
     caller: Caller,
     Path(pipeline): Path<String>,
-    Query(query): Query<ListQuery>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     caller.may(&gateway, Verb::List, &pipeline).await?;
+    let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
     if let Some(status) = &query.status
         && Status::parse(status).is_none()
     {
@@ -96,9 +109,15 @@ pub async fn list(
         return Err(Problem::invalid("status", why));
     }
     let limit = query.limit.unwrap_or(LONGEST_LIST).clamp(1, LONGEST_LIST);
-    let (status, run, after) =
-        (query.status.as_deref(), query.run.as_deref(), query.after.as_deref());
-    let documents = gateway.store.list(&pipeline, status, run, after, limit).await?;
+    let (status, run, after) = (
+        query.status.as_deref(),
+        query.run.as_deref(),
+        query.after.as_deref(),
+    );
+    let documents = gateway
+        .store
+        .list(&pipeline, status, run, after, limit)
+        .await?;
     let next = if documents.len() == limit as usize {
         documents.last().map(|document| document.id.clone())
     } else {
@@ -115,7 +134,9 @@ pub async fn read(
     Path((pipeline, id)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     caller.may(&gateway, Verb::Get, &pipeline).await?;
-    Ok(Json(view::document(&of_pipeline(&gateway, &pipeline, &id).await?)))
+    Ok(Json(view::document(
+        &of_pipeline(&gateway, &pipeline, &id).await?,
+    )))
 }
 
 /// The document, if it is one of this pipeline: rights are given by pipeline.
@@ -132,6 +153,10 @@ pub async fn of_pipeline(
     }
 }
 
+fn bad_query(rejection: &QueryRejection) -> Problem {
+    Problem::invalid("query", rejection.body_text())
+}
+
 /// Query of the numbers.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,8 +169,11 @@ pub async fn stats(
     State(gateway): State<Gateway>,
     caller: Caller,
     Path(pipeline): Path<String>,
-    Query(query): Query<StatsQuery>,
+    query: Result<Query<StatsQuery>, QueryRejection>,
 ) -> Result<Json<PipelineStats>, Problem> {
     caller.may(&gateway, Verb::List, &pipeline).await?;
-    Ok(Json(gateway.store.stats(&pipeline, query.run.as_deref()).await?))
+    let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
+    Ok(Json(
+        gateway.store.stats(&pipeline, query.run.as_deref()).await?,
+    ))
 }

@@ -33,12 +33,13 @@ pub async fn preview(
     body: Result<Json<Preview>, axum::extract::rejection::JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
     caller.may(&gateway, Verb::Preview, &pipeline).await?;
-    let compiled = gateway.pipeline(&pipeline).ok_or_else(|| Problem::no_pipeline(&pipeline))?;
+    let compiled = gateway
+        .pipeline(&pipeline)
+        .ok_or_else(|| Problem::no_pipeline(&pipeline))?;
     let Json(body) = body.map_err(|rejection| Problem::invalid("body", rejection.body_text()))?;
     let id = format!("preview-{}", uuid::Uuid::now_v7());
     let creator = caller.0.name;
-    let mut state =
-        machine::State::accepted(id, pipeline, creator, None, body.pointer, now_ms());
+    let mut state = machine::State::accepted(id, pipeline, creator, None, body.pointer, now_ms());
     for _ in 0..MOST_STEPS {
         let view = compiled.view_of(&state);
         let effect = next(&state, &view, now_ms(), 0);

@@ -1,24 +1,22 @@
 //! The review desk: what waits, and people's decisions.
 
-use aios_policy::{Document, Part, PartName};
+use aios_policy::{Document, PartKind, VerdictAction};
 use axum::{
     Json,
     extract::{Path, State},
+    http::StatusCode,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    caller::Caller,
-    documents::of_pipeline,
-    view,
-};
+use super::{caller::Caller, documents::of_pipeline, view};
 use crate::{
     clock::now_ms,
+    draft::write_step,
     fault::KillPoint,
-    machine::Event,
+    machine::{Effect, Event, State as Machine, apply, verdict_rules},
     serve::{auth::Verb, gateway::Gateway, problem::Problem},
-    store::Fence,
+    store::{Fence, StoreError},
 };
 
 const MOST: u32 = 1000;
@@ -54,6 +52,8 @@ pub struct Edit {
 #[serde(deny_unknown_fields)]
 pub struct EditedPart {
     name: String,
+    /// As it was read; an edit does not change it.
+    kind: Option<PartKind>,
     text: String,
 }
 
@@ -75,7 +75,11 @@ pub async fn list(
     caller.may(&gateway, Verb::List, &pipeline).await?;
     let mut reviews = Vec::new();
     for status in ["Review", "Parked"] {
-        for listed in gateway.store.list(&pipeline, Some(status), None, None, MOST).await? {
+        for listed in gateway
+            .store
+            .list(&pipeline, Some(status), None, None, MOST)
+            .await?
+        {
             // It may have been decided or erased since the list was read.
             if let Ok(state) = gateway.store.document(&listed.id).await {
                 reviews.push(view::document(&state));
@@ -94,7 +98,10 @@ pub async fn approve(
 ) -> Answer {
     caller.may(&gateway, Verb::Approve, &pipeline).await?;
     let Approve { digest } = parse(body)?;
-    let event = Event::Approved { by: caller.0.name, digest };
+    let event = Event::Approved {
+        by: caller.0.name,
+        digest,
+    };
     let answer = decide(&gateway, &pipeline, &id, event).await;
     if answer.is_ok() {
         gateway.faults.hit(KillPoint::ApprovalRecorded);
@@ -111,7 +118,11 @@ pub async fn reject(
 ) -> Answer {
     caller.may(&gateway, Verb::Approve, &pipeline).await?;
     let Reject { digest, reason } = parse(body)?;
-    let event = Event::Rejected { by: caller.0.name, digest, reason };
+    let event = Event::Rejected {
+        by: caller.0.name,
+        digest,
+        reason,
+    };
     decide(&gateway, &pipeline, &id, event).await
 }
 
@@ -126,11 +137,49 @@ pub async fn edit(
     let Edit { digest, parts } = parse(body)?;
     let state = of_pipeline(&gateway, &pipeline, &id).await?;
     let version = state.version.as_ref().ok_or_else(|| {
-        Problem::new(axum::http::StatusCode::CONFLICT, "wrong_status", "there is no text yet")
+        Problem::new(StatusCode::CONFLICT, "wrong_status", "there is no text yet")
     })?;
     let document = replace(&version.document, parts)?;
-    let event = Event::Edited { by: caller.0.name, digest, document };
+    let event = Event::Edited {
+        by: caller.0.name,
+        digest,
+        document,
+    };
+    refuse_blocked(&gateway, state, &event).await?;
     decide(&gateway, &pipeline, &id, event).await
+}
+
+/// An edit that policy would refuse leaves the text as it was.
+async fn refuse_blocked(gateway: &Gateway, state: Machine, event: &Event) -> Result<(), Problem> {
+    let pipeline = state.pipeline.clone();
+    let compiled = gateway
+        .pipeline(&pipeline)
+        .ok_or_else(|| Problem::no_pipeline(&pipeline))?;
+    let edited = apply(state, event.clone(), &compiled.view(None), now_ms())
+        .map_err(StoreError::from)?
+        .state;
+    let checked = write_step(&Effect::CheckEdited, &edited, &compiled, &gateway.egress).await;
+    let verdict = match checked {
+        Ok(Event::Checked(checked)) => checked.verdict,
+        Ok(_) => return Ok(()),
+        Err(error) => {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "cannot_check",
+                error.to_string(),
+            ));
+        }
+    };
+    if verdict.action != VerdictAction::Block {
+        return Ok(());
+    }
+    let why = format!(
+        "policy refuses this text ({}): change it",
+        verdict_rules(&verdict).join(", ")
+    );
+    let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_blocked", why);
+    problem.field = Some("parts".to_owned());
+    Err(problem)
 }
 
 /// `POST …/documents/{id}/publish`: moves a parked document on after reading back. Repeating it for
@@ -147,7 +196,10 @@ pub async fn publish(
         return Ok(Json(view::document(&state)));
     }
     let resend = body.is_some_and(|Json(publish)| publish.resend);
-    let event = Event::Unparked { by: caller.0.name, resend };
+    let event = Event::Unparked {
+        by: caller.0.name,
+        resend,
+    };
     decide(&gateway, &pipeline, &id, event).await
 }
 
@@ -158,23 +210,41 @@ fn parse<T>(body: Body<T>) -> Result<T, Problem> {
 
 async fn decide(gateway: &Gateway, pipeline: &str, id: &str, event: Event) -> Answer {
     let state = of_pipeline(gateway, pipeline, id).await?;
-    let compiled = gateway.pipeline(pipeline).ok_or_else(|| Problem::no_pipeline(pipeline))?;
+    let compiled = gateway
+        .pipeline(pipeline)
+        .ok_or_else(|| Problem::no_pipeline(pipeline))?;
     let view = compiled.view_of(&state);
-    let after = gateway.store.apply(id, event, &view, &Fence::Open, now_ms()).await?;
+    let after = gateway
+        .store
+        .apply(id, event, &view, &Fence::Open, now_ms())
+        .await?;
     Ok(Json(view::document(&after)))
 }
 
 fn replace(current: &Document, parts: Vec<EditedPart>) -> Result<Document, Problem> {
     let mut edited = current.parts().to_vec();
     for (index, part) in parts.into_iter().enumerate() {
-        let at = edited.iter_mut().find(|known| known.name.as_str() == part.name);
+        let at = edited
+            .iter_mut()
+            .find(|known| known.name.as_str() == part.name);
         let Some(known) = at else {
             let names: Vec<_> = current.parts().iter().map(|p| p.name.as_str()).collect();
-            let why = format!("there is no part `{}`; there are {}", part.name, names.join(", "));
+            let why = format!(
+                "there is no part `{}`; there are {}",
+                part.name,
+                names.join(", ")
+            );
             return Err(Problem::invalid(format!("parts[{index}].name"), why));
         };
-        let name: PartName = known.name.clone();
-        *known = Part { kind: name.kind(), name, text: part.text };
+        if part.kind.is_some_and(|kind| kind != known.kind) {
+            let why = format!(
+                "part `{}` is {}: leave its kind out",
+                part.name,
+                known.kind.as_str()
+            );
+            return Err(Problem::invalid(format!("parts[{index}].kind"), why));
+        }
+        known.text = part.text;
     }
     Document::new(edited).map_err(|error| Problem::invalid("parts", error.to_string()))
 }

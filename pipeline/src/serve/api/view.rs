@@ -10,9 +10,10 @@ use crate::{
 /// A whole document.
 pub fn document(state: &State) -> Value {
     let version = state.version.as_ref();
-    let due = match state.phase {
-        Phase::Review { due_ms, .. } => due_ms,
-        _ => None,
+    let (since, due) = match state.phase {
+        Phase::Review { since_ms, due_ms } => (Some(since_ms), due_ms),
+        Phase::Parked { since_ms, .. } => (Some(since_ms), None),
+        _ => (None, None),
     };
     json!({
         "id": state.id,
@@ -36,6 +37,7 @@ pub fn document(state: &State) -> Value {
         "publications": state.publications,
         "revisions": state.revisions,
         "createdMs": state.created_ms,
+        "sinceMs": since,
         "dueMs": due,
     })
 }

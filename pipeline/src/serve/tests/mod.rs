@@ -3,6 +3,7 @@
 
 mod api;
 mod audit;
+mod fields;
 mod publish;
 mod town;
 mod workers;
@@ -21,24 +22,36 @@ async fn a_document_passes_from_intent_to_published() {
     assert_eq!(document["origin"], "Model");
     assert_eq!(document["language"], "en");
     let text = document["parts"][1]["text"].as_str().unwrap();
-    assert!(text.contains("Zoë") && text.contains("Join our webinar today."), "{text}");
+    assert!(
+        text.contains("Zoë") && text.contains("Join our webinar today."),
+        "{text}"
+    );
     let counts = town.receiver_counts().await;
-    assert_eq!((counts["posts"].as_u64(), counts["documents"].as_u64()), (Some(1), Some(1)));
-    let stats = town.get("alice", "/v1/pipelines/mail/stats").await.1;
-    assert_eq!(stats["origins"]["Model"], 1);
-    assert_eq!(stats["steps"]["draft"]["count"], 1);
-    assert_eq!(stats["cost"]["USD"], "0.00012");
+    assert_eq!(
+        (counts["posts"].as_u64(), counts["documents"].as_u64()),
+        (Some(1), Some(1))
+    );
+    let numbers = town.get("alice", "/v1/pipelines/mail/stats").await.1;
+    assert_eq!(numbers["origins"]["Model"], 1);
+    assert_eq!(numbers["steps"]["draft"]["count"], 1);
+    assert_eq!(numbers["cost"]["USD"], "0.00012");
 }
 
 #[tokio::test]
 async fn what_the_model_cannot_write_falls_back_to_the_safe_wording() {
     let town = Town::start(TownOptions::default()).await;
     town.upload_customers().await;
-    town.model.answer(503, json!({"error": {"code": "routes_exhausted"}}));
+    town.model
+        .answer(503, json!({"error": {"code": "routes_exhausted"}}));
     let id = town.created("k1", json!({"customerId": 17})).await;
     let document = town.wait_for(&id, "Published").await;
     assert_eq!(document["origin"], "Template");
-    assert!(document["parts"][1]["text"].as_str().unwrap().contains("Safe words for Zoë"));
+    assert!(
+        document["parts"][1]["text"]
+            .as_str()
+            .unwrap()
+            .contains("Safe words for Zoë")
+    );
 }
 
 #[tokio::test]
@@ -51,7 +64,10 @@ async fn a_rule_sends_the_text_back_to_the_model_and_then_to_the_safe_wording() 
     assert_eq!(document["origin"], "Template");
     assert_eq!(town.model.calls(), 3, "one draft and two revisions");
     let last = town.model.last_request();
-    assert!(last["messages"].to_string().contains("Name no competitor"), "{last}");
+    assert!(
+        last["messages"].to_string().contains("Name no competitor"),
+        "{last}"
+    );
 }
 
 #[tokio::test]
@@ -62,7 +78,12 @@ async fn a_blocked_document_is_refused_and_never_posted() {
     let id = town.created("k1", json!({"customerId": 17})).await;
     let document = town.wait_for(&id, "Refused").await;
     assert_eq!(document["reason"], "PolicyBlocked");
-    assert!(document["detail"].as_str().unwrap().contains("house/no-guarantee"));
+    assert!(
+        document["detail"]
+            .as_str()
+            .unwrap()
+            .contains("house/no-guarantee")
+    );
     assert_eq!(town.receiver_counts().await["posts"], 0);
 }
 
@@ -70,15 +91,15 @@ async fn a_blocked_document_is_refused_and_never_posted() {
 async fn a_record_that_breaks_the_schema_is_refused_without_a_model_call() {
     let town = Town::start(TownOptions::default()).await;
     town.upload_customers().await;
-    for (key, customer, expected) in [
-        ("k1", 19, "customer.consent"),
-        ("k2", 99, "no record"),
-    ] {
+    for (key, customer, expected) in [("k1", 19, "customer.consent"), ("k2", 99, "no record")] {
         let id = town.created(key, json!({"customerId": customer})).await;
         let document = town.wait_for(&id, "Refused").await;
         assert_eq!(document["reason"], "InvalidVariables");
         let detail = document["detail"].as_str().unwrap();
-        assert!(detail.contains(expected) && !detail.contains("Łukasz"), "{detail}");
+        assert!(
+            detail.contains(expected) && !detail.contains("Łukasz"),
+            "{detail}"
+        );
     }
     assert_eq!(town.model.calls(), 0);
 }
@@ -89,13 +110,19 @@ async fn an_untrusted_language_never_reaches_a_model() {
     town.upload_customers().await;
     let id = town.created("k1", json!({"customerId": 18})).await;
     let document = town.wait_for(&id, "Published").await;
-    assert_eq!((document["language"].as_str(), town.model.calls()), (Some("de"), 0));
+    assert_eq!(
+        (document["language"].as_str(), town.model.calls()),
+        (Some("de"), 0)
+    );
     assert_eq!(document["origin"], "Template");
 }
 
 #[tokio::test]
 async fn a_restart_with_the_kept_snapshot_goes_on() {
-    let options = TownOptions { model_down: true, ..TownOptions::default() };
+    let options = TownOptions {
+        model_down: true,
+        ..TownOptions::default()
+    };
     let town = Town::start(options).await;
     town.upload_customers().await;
     let id = town.created("k1", json!({"customerId": 17})).await;
@@ -110,9 +137,13 @@ async fn an_item_that_does_not_compile_keeps_its_predecessor_in_force() {
     let town = Town::start(TownOptions::default()).await;
     let mut broken = pipeline(&town.receiver);
     broken.skeletons[0].parts[0].template = "{{ customer.name".into();
-    let acks = town.enforce(2, vec![], vec![broken]);
+    let acks = town.enforce(2, &[], vec![broken]);
     let refused = acks.iter().find(|ack| !ack.accepted).unwrap();
-    assert!(refused.message.contains("part/subject"), "{}", refused.message);
+    assert!(
+        refused.message.contains("part/subject"),
+        "{}",
+        refused.message
+    );
     town.upload_customers().await;
     let id = town.created("k1", json!({"customerId": 17})).await;
     town.wait_for(&id, "Published").await;

@@ -95,7 +95,7 @@ impl Town {
         let (receiver, _) = serve(receiver, CancellationToken::new()).await;
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let town = Self::open(options, folder, model, model_uri, receiver).await;
-        let acks = town.enforce(1, vec![], vec![]);
+        let acks = town.enforce(1, &[], vec![]);
         assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
         town
     }
@@ -122,7 +122,9 @@ impl Town {
             faults: Faults::default(),
         });
         if let Some(bytes) = gateway.store.snapshot().await.unwrap() {
-            gateway.enforced.enforce(Snapshot::decode(bytes.as_slice()).unwrap());
+            gateway
+                .enforced
+                .enforce(Snapshot::decode(bytes.as_slice()).unwrap());
         }
         let shutdown = CancellationToken::new();
         let (base, rest) = serve(router(gateway.clone()), shutdown.clone()).await;
@@ -139,17 +141,41 @@ impl Town {
         let (work, leases) = serve(work, shutdown.clone()).await;
         let running = tokio::spawn(runner::run(gateway.clone(), shutdown.clone()));
         let tasks = vec![rest, leases, running];
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-        let _ends = shutdown.clone().drop_guard();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([])
+            .build()
+            .unwrap();
+        let ends = shutdown.clone().drop_guard();
         Self {
-            gateway, base, work, model, receiver, shutdown, http, folder, options, tasks, model_uri,
-            _ends,
+            gateway,
+            base,
+            work,
+            model,
+            receiver,
+            shutdown,
+            http,
+            folder,
+            options,
+            tasks,
+            model_uri,
+            _ends: ends,
         }
     }
 
     /// Ends the gateway and opens its store again.
     pub async fn restart(self) -> Self {
-        let Self { gateway, model, receiver, shutdown, folder, options, tasks, model_uri, .. } = self;
+        let Self {
+            gateway,
+            model,
+            receiver,
+            shutdown,
+            folder,
+            options,
+            tasks,
+            model_uri,
+            ..
+        } = self;
         let kept = gateway.enforced.snapshot().encode_to_vec();
         gateway.store.put_snapshot(kept).await.unwrap();
         shutdown.cancel();
@@ -159,7 +185,10 @@ impl Town {
         drop(gateway);
         // The last connection's task may hold the store for a moment longer.
         let opened = until(|| async {
-            Store::open(store_config(folder.path())).await.ok().map(drop)
+            Store::open(store_config(folder.path()))
+                .await
+                .ok()
+                .map(drop)
         });
         opened.await;
         Self::open(options, folder, model, model_uri, receiver).await
@@ -169,7 +198,7 @@ impl Town {
     pub fn enforce(
         &self,
         sequence: u64,
-        runs: Vec<RunConfig>,
+        runs: &[RunConfig],
         pipelines: Vec<PipelineConfig>,
     ) -> Vec<ItemAck> {
         let policy = item(ItemKind::Policy, "house", &policy(&self.options));
@@ -206,9 +235,14 @@ impl Town {
             json!({"id": 19, "name": "Łukasz", "language": "en", "segment": "loans"}),
         ];
         let body = lines.map(|line| line.to_string()).join("\n");
-        let (status, answer) =
-            self.put("alice", "/v1/pipelines/mail/context/customer", body).await;
-        assert_eq!((status, answer["records"].as_u64()), (200, Some(3)), "{answer}");
+        let (status, answer) = self
+            .put("alice", "/v1/pipelines/mail/context/customer", body)
+            .await;
+        assert_eq!(
+            (status, answer["records"].as_u64()),
+            (200, Some(3)),
+            "{answer}"
+        );
     }
 
     pub async fn create(&self, who: &str, key: &str, pointer: Value) -> (u16, Value) {
@@ -229,34 +263,64 @@ impl Town {
     }
 
     pub async fn get(&self, who: &str, path: &str) -> (u16, Value) {
-        answer(self.http.get(format!("{}{path}", self.base)).bearer_auth(who)).await
+        answer(
+            self.http
+                .get(format!("{}{path}", self.base))
+                .bearer_auth(who),
+        )
+        .await
     }
 
     pub async fn post(&self, who: &str, path: &str, body: Value) -> (u16, Value) {
-        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(who).json(&body);
+        let request = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(who)
+            .json(&body);
         answer(request).await
     }
 
     pub async fn put(&self, who: &str, path: &str, body: String) -> (u16, Value) {
-        answer(self.http.put(format!("{}{path}", self.base)).bearer_auth(who).body(body)).await
+        answer(
+            self.http
+                .put(format!("{}{path}", self.base))
+                .bearer_auth(who)
+                .body(body),
+        )
+        .await
     }
 
     pub async fn delete(&self, who: &str, path: &str) -> (u16, Value) {
-        answer(self.http.delete(format!("{}{path}", self.base)).bearer_auth(who)).await
+        answer(
+            self.http
+                .delete(format!("{}{path}", self.base))
+                .bearer_auth(who),
+        )
+        .await
     }
 
     /// A decision about a document's present version.
     pub async fn decide(&self, who: &str, id: &str, verb: &str, body: Value) -> (u16, Value) {
-        self.post(who, &format!("/v1/pipelines/mail/documents/{id}/{verb}"), body).await
+        self.post(
+            who,
+            &format!("/v1/pipelines/mail/documents/{id}/{verb}"),
+            body,
+        )
+        .await
     }
 
     pub async fn text(&self, who: &str, path: &str) -> String {
-        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(who);
+        let request = self
+            .http
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(who);
         request.send().await.unwrap().text().await.unwrap()
     }
 
     pub async fn read(&self, id: &str) -> Value {
-        self.get("alice", &format!("/v1/pipelines/mail/documents/{id}")).await.1
+        self.get("alice", &format!("/v1/pipelines/mail/documents/{id}"))
+            .await
+            .1
     }
 
     pub async fn wait_for(&self, id: &str, status: &str) -> Value {
@@ -271,16 +335,24 @@ impl Town {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        found.await.unwrap_or_else(|_| panic!("not {status}: {:#}", seen.lock().unwrap()))
+        found
+            .await
+            .unwrap_or_else(|_| panic!("not {status}: {:#}", seen.lock().unwrap()))
     }
 
+    #[allow(clippy::needless_pass_by_value)]
     pub async fn fault(&self, fault: Value) {
-        let request = self.http.post(format!("{}/faults", self.receiver)).json(&fault);
+        let request = self
+            .http
+            .post(format!("{}/faults", self.receiver))
+            .json(&fault);
         assert_eq!(request.send().await.unwrap().status(), 204);
     }
 
     pub async fn receiver_counts(&self) -> Value {
-        answer(self.http.get(format!("{}/counts", self.receiver))).await.1
+        answer(self.http.get(format!("{}/counts", self.receiver)))
+            .await
+            .1
     }
 
     pub fn folder(&self) -> &Path {
@@ -302,21 +374,28 @@ pub async fn until<T, F: Future<Output = Option<T>>>(condition: impl Fn() -> F) 
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, poll).await.expect("the condition held in time")
+    tokio::time::timeout(DEADLINE, poll)
+        .await
+        .expect("the condition held in time")
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
-    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    (
+        status,
+        serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    )
 }
 
 async fn serve(app: Router, shutdown: CancellationToken) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let task = tokio::spawn(async move {
-        aios_runtime::serve::serve(listener, app, None, shutdown).await.unwrap();
+        aios_runtime::serve::serve(listener, app, None, shutdown)
+            .await
+            .unwrap();
     });
     (base, task)
 }
@@ -339,7 +418,11 @@ impl Authorizer for Tokens {
         if token == "forged" {
             return Err(AuthError::BadToken);
         }
-        Ok(User { name: token.to_owned(), uid: String::new(), groups: Vec::new() })
+        Ok(User {
+            name: token.to_owned(),
+            uid: String::new(),
+            groups: Vec::new(),
+        })
     }
 
     async fn allowed(&self, user: &User, verb: Verb, _: &str) -> Result<bool, AuthError> {
@@ -415,10 +498,17 @@ async fn complete(
         return (status, Json(body.clone())).into_response();
     }
     let usual = "\"Join our webinar today.\" It is".to_owned();
-    let text = script.once.pop_front().or(script.text.clone()).unwrap_or(usual);
+    let text = script
+        .once
+        .pop_front()
+        .or(script.text.clone())
+        .unwrap_or(usual);
     let headers = [
         ("aios-model", "tiny"),
-        ("aios-model-digest", "sha256:00000000000000000000000000000000000000000000000000000000000000aa"),
+        (
+            "aios-model-digest",
+            "sha256:00000000000000000000000000000000000000000000000000000000000000aa",
+        ),
         ("aios-usage", "exact"),
         ("aios-input-tokens", "20"),
         ("aios-output-tokens", "8"),
@@ -430,7 +520,11 @@ async fn complete(
 }
 
 fn item<T: serde::Serialize>(kind: ItemKind, name: &str, body: &T) -> Item {
-    let owner = Owner { name: name.into(), uid: format!("uid-{name}"), generation: 1 };
+    let owner = Owner {
+        name: name.into(),
+        uid: format!("uid-{name}"),
+        generation: 1,
+    };
     pack(kind, owner, body).unwrap()
 }
 
@@ -449,13 +543,27 @@ fn policy(options: &TownOptions) -> PolicyConfig {
         name: "house".into(),
         scope: PolicyScope::Namespace,
         rules: vec![
-            terms("no-competitors", "Acme", Action::Revise, "Name no competitor"),
-            terms("no-guarantee", "guaranteed", Action::Block, "Promise nothing"),
+            terms(
+                "no-competitors",
+                "Acme",
+                Action::Revise,
+                "Name no competitor",
+            ),
+            terms(
+                "no-guarantee",
+                "guaranteed",
+                Action::Block,
+                "Promise nothing",
+            ),
             terms("no-doubt", "maybe", Action::Review, "Say it or leave it"),
             terms("no-phone", "555", Action::Redact, "No numbers to call"),
         ],
         review: Review {
-            when: if options.always_review { ReviewWhen::Always } else { ReviewWhen::Flagged },
+            when: if options.always_review {
+                ReviewWhen::Always
+            } else {
+                ReviewWhen::Flagged
+            },
             due: options.review_due.map(|due| due.parse().unwrap()),
         },
     }
@@ -502,11 +610,20 @@ pub fn pipeline(receiver: &str) -> PipelineConfig {
         })),
         language_variable: Some("customer.language".into()),
         subject_variable: Some("customer.id".into()),
-        labels: vec![Label { name: "segment".into(), variable: "customer.segment".into() }],
-        skeletons: vec![skeleton("en", Writer::Model), skeleton("de", Writer::SafeTemplate)],
+        labels: vec![Label {
+            name: "segment".into(),
+            variable: "customer.segment".into(),
+        }],
+        skeletons: vec![
+            skeleton("en", Writer::Model),
+            skeleton("de", Writer::SafeTemplate),
+        ],
         context: vec![ContextSource {
             name: "customer".into(),
-            upload: UploadSource { pointer: "customerId".into(), key: "id".into() },
+            upload: UploadSource {
+                pointer: "customerId".into(),
+                key: "id".into(),
+            },
         }],
         retrieval: Some(RetrievalConfig {
             sources: vec![SourceConfig {
@@ -516,10 +633,18 @@ pub fn pipeline(receiver: &str) -> PipelineConfig {
                     "Savings webinars are free.\n\nLoans cost interest.".to_owned(),
                 )]),
             }],
-            query: RetrievalQuery { text: "{{ customer.segment }} webinar".into(), top_k: 1 },
+            query: RetrievalQuery {
+                text: "{{ customer.segment }} webinar".into(),
+                top_k: 1,
+            },
         }),
         models: Models {
-            draft: Step { routes: vec![Route { model: "tiny".into(), when: None }] },
+            draft: Step {
+                routes: vec![Route {
+                    model: "tiny".into(),
+                    when: None,
+                }],
+            },
             finish: None,
         },
         policies: Vec::new(),
@@ -527,10 +652,17 @@ pub fn pipeline(receiver: &str) -> PipelineConfig {
             name: "outbox".into(),
             url: format!("{receiver}/deliveries"),
             signing_secret: Some(SecretSource {
-                secret_key_ref: KeyRef { name: "signing".into(), key: "key".into() },
+                secret_key_ref: KeyRef {
+                    name: "signing".into(),
+                    key: "key".into(),
+                },
             }),
             read_back: true,
         }],
-        execution: Execution { parallelism: 1, concurrency: 4, revisions: 2 },
+        execution: Execution {
+            parallelism: 1,
+            concurrency: 4,
+            revisions: 2,
+        },
     }
 }

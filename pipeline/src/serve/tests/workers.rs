@@ -1,0 +1,266 @@
+//! Gateway and workers together: leases, fencing, runs.
+
+use std::sync::Arc;
+
+use aios_crds::writing_run::{RunInput, UploadInput};
+use aios_proto::{
+    config::RunConfig,
+    work::{CheckpointRequest, LeaseRequest, work_client::WorkClient},
+};
+use aios_runtime::control::Enforce;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::town::{Town, TownOptions, until};
+use crate::{
+    draft::Egress,
+    enforced::Enforced,
+    fault::Faults,
+    machine::Event,
+    work::{GatewayClient, Worker},
+};
+
+fn run(suspend: bool) -> RunConfig {
+    RunConfig {
+        name: "batch".into(),
+        uid: "uid-batch".into(),
+        pipeline: "mail".into(),
+        input: RunInput {
+            pointers: None,
+            upload: Some(UploadInput {
+                context: "customer".into(),
+            }),
+        },
+        suspend,
+    }
+}
+
+fn worker(town: &Town, name: &str, shutdown: CancellationToken) -> Worker {
+    let gateway = GatewayClient::new(&town.work, None, "uid-batch", name).unwrap();
+    let enforced = Arc::new(Enforced::default());
+    enforced.enforce(town.gateway.enforced.snapshot());
+    Worker::new(
+        gateway,
+        Egress::new(town.model_uri()).unwrap(),
+        enforced,
+        Faults::default(),
+        shutdown,
+    )
+}
+
+async fn in_run(town: &Town, status: &str) -> Vec<Value> {
+    let path = format!("/v1/pipelines/mail/documents?run=batch&status={status}");
+    town.get("alice", &path).await.1["documents"]
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+#[tokio::test]
+async fn a_run_of_an_upload_is_drafted_by_a_worker_and_published_by_the_gateway() {
+    let town = Town::start(TownOptions::default()).await;
+    town.enforce(2, &[run(false)], vec![]);
+    town.accept_runs().await;
+    let row = town.gateway.store.run("uid-batch").await.unwrap().unwrap();
+    assert!(
+        row.error
+            .contains("PUT /v1/pipelines/mail/context/customer"),
+        "{}",
+        row.error
+    );
+    town.upload_customers().await;
+    town.accept_runs().await;
+    town.accept_runs().await;
+    worker(&town, "w1", CancellationToken::new())
+        .run()
+        .await
+        .unwrap();
+    let published = until(|| async {
+        let found = in_run(&town, "Published").await;
+        (found.len() == 2).then_some(found)
+    });
+    published.await;
+    assert_eq!(in_run(&town, "Refused").await.len(), 1);
+    let counts = town.gateway.store.run_counts("uid-batch").await.unwrap();
+    assert_eq!(
+        (
+            counts.accepted,
+            counts.drafted,
+            counts.published,
+            counts.refused
+        ),
+        (3, 3, 2, 1)
+    );
+    assert_eq!(town.receiver_counts().await["posts"], 2);
+}
+
+#[tokio::test]
+async fn a_suspended_run_gives_nothing_and_is_not_drained() {
+    let town = Town::start(TownOptions::default()).await;
+    town.upload_customers().await;
+    town.enforce(2, &[run(true)], vec![]);
+    town.accept_runs().await;
+    let client = GatewayClient::new(&town.work, None, "uid-batch", "w1").unwrap();
+    let leased = client.lease(5, 0).await.unwrap();
+    assert!(leased.items.is_empty() && !leased.drained);
+    town.enforce(3, &[run(false)], vec![]);
+    town.accept_runs().await;
+    assert!(!client.lease(5, 0).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn items_of_a_deleted_run_are_refused() {
+    let town = Town::start(TownOptions::default()).await;
+    town.upload_customers().await;
+    town.enforce(2, &[run(false)], vec![]);
+    town.accept_runs().await;
+    town.enforce(3, &[], vec![]);
+    town.accept_runs().await;
+    let refused = in_run(&town, "Refused").await;
+    assert_eq!(refused.len(), 3);
+    assert!(
+        refused
+            .iter()
+            .all(|document| document["reason"] == "RunDeleted")
+    );
+}
+
+#[tokio::test]
+async fn a_worker_that_shuts_down_gives_its_items_to_another_at_once() {
+    let town = Town::start(TownOptions {
+        model_down: true,
+        ..TownOptions::default()
+    })
+    .await;
+    town.upload_customers().await;
+    town.enforce(2, &[run(false)], vec![]);
+    town.accept_runs().await;
+    let shutdown = CancellationToken::new();
+    let first = worker(&town, "w1", shutdown.clone());
+    let working = tokio::spawn(async move { first.run().await });
+    let leased = until(|| async { (!in_run(&town, "Writing").await.is_empty()).then_some(()) });
+    leased.await;
+    shutdown.cancel();
+    assert!(working.await.unwrap().is_err());
+    town.model.up();
+    worker(&town, "w2", CancellationToken::new())
+        .run()
+        .await
+        .unwrap();
+    let published = until(|| async { (in_run(&town, "Published").await.len() == 2).then_some(()) });
+    published.await;
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_lease_cannot_write_and_none_may_decide() {
+    let town = Town::start(TownOptions::default()).await;
+    town.upload_customers().await;
+    town.enforce(2, &[run(false)], vec![]);
+    town.accept_runs().await;
+    let mut client = WorkClient::connect(town.work.clone()).await.unwrap();
+    let lease = |worker: &str| LeaseRequest {
+        run_uid: "uid-batch".into(),
+        worker: worker.into(),
+        max_items: 1,
+        wait_ms: 0,
+    };
+    let item = client
+        .lease(lease("w1"))
+        .await
+        .unwrap()
+        .into_inner()
+        .items
+        .remove(0);
+    town.gateway.store.give_back("w1").await.unwrap();
+    let again = client
+        .lease(lease("w2"))
+        .await
+        .unwrap()
+        .into_inner()
+        .items
+        .remove(0);
+    assert_eq!(again.document_id, item.document_id);
+    assert!(again.fencing_token > item.fencing_token);
+    let unusable = json!({"event": "Unusable", "slot": "opening", "usage":
+        {"millis": 1, "inputTokens": 0, "outputTokens": 0, "exact": true, "attempts": 1}});
+    let checkpoint = |worker: &str, token: u64, event: &Value| CheckpointRequest {
+        worker: worker.into(),
+        document_id: item.document_id.clone(),
+        fencing_token: token,
+        event: event.to_string().into_bytes(),
+    };
+    let stale = checkpoint("w1", item.fencing_token, &unusable);
+    assert!(client.checkpoint(stale).await.unwrap().into_inner().fenced);
+    let forged = checkpoint("w1", again.fencing_token, &unusable);
+    assert!(client.checkpoint(forged).await.unwrap().into_inner().fenced);
+    let own = checkpoint("w2", again.fencing_token, &unusable);
+    assert!(!client.checkpoint(own).await.unwrap().into_inner().fenced);
+    let approved = serde_json::to_value(Event::Approved {
+        by: "w2".into(),
+        digest: "d".into(),
+    });
+    let decision = checkpoint("w2", again.fencing_token, &approved.unwrap());
+    let refused = client.checkpoint(decision).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_forged_verdict_publishes_nothing() {
+    let town = Town::start(TownOptions::default()).await;
+    town.upload_customers().await;
+    town.enforce(2, &[run(false)], vec![]);
+    town.accept_runs().await;
+    let mut client = WorkClient::connect(town.work.clone()).await.unwrap();
+    let lease = LeaseRequest {
+        run_uid: "uid-batch".into(),
+        worker: "w1".into(),
+        max_items: 1,
+        wait_ms: 0,
+    };
+    let item = client
+        .lease(lease)
+        .await
+        .unwrap()
+        .into_inner()
+        .items
+        .remove(0);
+    let state: crate::machine::State = serde_json::from_slice(&item.state).unwrap();
+    let enforced = town.gateway.enforced.load();
+    let honest = &enforced.pipelines["mail"];
+    let mut lax = honest.config.clone();
+    lax.policies.clear();
+    let lax = crate::compiled::Pipeline::compile(lax, honest.digest.clone(), Vec::new()).unwrap();
+    let usage = json!({"millis": 1, "inputTokens": 0, "outputTokens": 0, "exact": true,
+        "attempts": 1});
+    let drafted = json!({"event": "Drafted", "slot": "opening", "text": "A win is guaranteed.",
+        "deployment": "tiny", "digest": "tiny", "usage": usage});
+    let drafted: Event = serde_json::from_value(drafted).unwrap();
+    let view = lax.view_of(&state);
+    let written = crate::machine::apply(state, drafted.clone(), &view, 1)
+        .unwrap()
+        .state;
+    let egress = Egress::new(town.model_uri()).unwrap();
+    let check = crate::machine::Effect::Check;
+    let checked = crate::draft::write_step(&check, &written, &lax, &egress)
+        .await
+        .unwrap();
+    for event in [drafted, checked] {
+        let request = CheckpointRequest {
+            worker: "w1".into(),
+            document_id: item.document_id.clone(),
+            fencing_token: item.fencing_token,
+            event: serde_json::to_vec(&event).unwrap(),
+        };
+        assert!(
+            !client
+                .checkpoint(request)
+                .await
+                .unwrap()
+                .into_inner()
+                .fenced
+        );
+    }
+    let document = town.wait_for(&item.document_id, "Refused").await;
+    assert_eq!(document["reason"], "PolicyBlocked");
+    assert_eq!(town.receiver_counts().await["posts"], 0);
+}
