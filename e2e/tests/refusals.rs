@@ -7,6 +7,10 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
+#![allow(
+    clippy::too_many_lines,
+    reason = "tables are as long as what they list"
+)]
 
 #[path = "support/desk.rs"]
 mod desk;

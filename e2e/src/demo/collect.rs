@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use aios_audit::Head;
 use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use kubectl_aios::client::{ClientError, DocumentFilter, DocumentSummary};
+use kubectl_aios::client::DocumentFilter;
 use serde::Deserialize;
 
 use super::campaign::Campaign;
@@ -43,7 +44,7 @@ pub async fn records(campaign: &Campaign, people: &People, desk: &Desk) -> Resul
         .documents(&campaign.pipeline, &filter)
         .await?;
     let mut records: Vec<Record> = futures::stream::iter(listed)
-        .map(|summary| record(campaign, people, desk, summary))
+        .map(|summary| record(campaign, people, desk, summary.id))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
@@ -51,31 +52,9 @@ pub async fn records(campaign: &Campaign, people: &People, desk: &Desk) -> Resul
     Ok(records)
 }
 
-async fn record(
-    campaign: &Campaign,
-    people: &People,
-    desk: &Desk,
-    summary: DocumentSummary,
-) -> Result<Record> {
-    let drafted = desk.drafts.get(&summary.id).cloned();
-    match people
-        .auditor
-        .document(&campaign.pipeline, &summary.id)
-        .await
-    {
-        Ok(view) => Record::read(view, drafted),
-        // It still counts: the list says where it stands.
-        Err(error @ ClientError::Answer { .. }) => Ok(Record {
-            id: summary.id,
-            status: summary.status,
-            reason: summary.reason,
-            origin: summary.origin,
-            language: summary.language,
-            detail: Some(error.to_string()),
-            ..Record::default()
-        }),
-        Err(error) => Err(error.into()),
-    }
+async fn record(campaign: &Campaign, people: &People, desk: &Desk, id: String) -> Result<Record> {
+    let view = people.auditor.document(&campaign.pipeline, &id).await?;
+    Record::read(view, desk.drafts.get(&id).cloned())
 }
 
 pub async fn stats(campaign: &Campaign, people: &People) -> Result<Stats> {
@@ -96,25 +75,33 @@ pub async fn posts(cluster: &Cluster, namespace: &str) -> Result<Posts> {
 
 /// Exports the log and proves it. The witness is asked first, so that its head cannot be newer.
 pub async fn proof(cluster: &Cluster, people: &People, settings: &Settings) -> Result<Proof> {
-    let witnesses = Api::<ConfigMap>::namespaced(cluster.client(), SYSTEM);
-    let name = format!("aios-witness-{}", settings.namespace);
-    let data = eventually(
-        "the operator has witnessed the log",
-        WITNESSED,
-        async || Ok(witnesses.get_opt(&name).await?.and_then(|map| map.data)),
-    )
-    .await?;
-    if let Some(fault) = data.get("fault") {
-        bail!("the operator's witness refuses the log: {fault}");
-    }
-    let note = data
-        .get("checkpoint")
-        .with_context(|| format!("ConfigMap {name}: no checkpoint"))?;
-    let head = proof::head(note).map_err(anyhow::Error::msg)?;
+    let witnessed = witnessed(cluster, settings).await;
     let mut bundle = Vec::new();
     people.auditor.bundle(&mut bundle).await?;
     let folder = repository().join("target").join("demo");
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("audit.ndjson"), &bundle)?;
-    Ok(proof::prove(&bundle, head))
+    Ok(proof::prove(
+        &bundle,
+        witnessed.map_err(|error| error.to_string()),
+    ))
+}
+
+/// The head that the operator keeps, out of the tenant's reach.
+async fn witnessed(cluster: &Cluster, settings: &Settings) -> Result<Head> {
+    let maps = Api::<ConfigMap>::namespaced(cluster.client(), SYSTEM);
+    let name = format!("aios-witness-{}", settings.namespace);
+    let data = eventually(
+        "the operator has witnessed the log",
+        WITNESSED,
+        async || Ok(maps.get_opt(&name).await?.and_then(|map| map.data)),
+    )
+    .await?;
+    if let Some(fault) = data.get("fault") {
+        bail!("{fault}");
+    }
+    let note = data
+        .get("checkpoint")
+        .with_context(|| format!("ConfigMap {name}: no checkpoint"))?;
+    proof::head(note).map_err(anyhow::Error::msg)
 }

@@ -8,8 +8,8 @@ use aios_audit::{Checkpoint, Expectations, Head, Report, verify_bundle};
 pub struct Proof {
     /// Why it does not verify, if it does not.
     pub verified: Result<Report, String>,
-    /// The head that the operator witnessed.
-    pub witnessed: u64,
+    /// Leaves that the operator witnessed, or why it witnesses none.
+    pub witnessed: Result<u64, String>,
     /// Where a byte was flipped, and what the verifier said.
     pub tampered: Tampered,
 }
@@ -32,15 +32,16 @@ pub fn head(note: &str) -> Result<Head, String> {
     })
 }
 
-pub fn prove(bundle: &[u8], witnessed: Head) -> Proof {
+/// A log without a witnessed head is held to itself alone.
+pub fn prove(bundle: &[u8], witnessed: Result<Head, String>) -> Proof {
     let expected = Expectations {
         key: None,
-        heads: vec![witnessed],
+        heads: witnessed.iter().copied().collect(),
     };
     let verified = verify_bundle(bundle, &expected).map_err(|fault| fault.to_string());
     Proof {
         verified,
-        witnessed: witnessed.size,
+        witnessed: witnessed.map(|head| head.size),
         tampered: tamper(bundle, &expected),
     }
 }
@@ -122,7 +123,7 @@ mod tests {
     #[test]
     fn a_log_verifies_and_one_flipped_byte_is_found_where_it_is() {
         let (bundle, head) = exported();
-        let proof = prove(&bundle, head);
+        let proof = prove(&bundle, Ok(head));
         assert_eq!(proof.verified.as_ref().map(|report| report.leaves), Ok(3));
         assert!(proof.tampered.located, "{}", proof.tampered.said);
     }
@@ -134,7 +135,14 @@ mod tests {
             root: aios_audit::sha256(b"other"),
             ..head
         };
-        assert!(prove(&bundle, other).verified.is_err());
+        assert!(prove(&bundle, Ok(other)).verified.is_err());
+    }
+
+    #[test]
+    fn a_log_that_the_witness_refuses_is_held_to_itself() {
+        let proof = prove(&exported().0, Err("it shrank".into()));
+        assert!(proof.verified.is_ok());
+        assert_eq!(proof.witnessed, Err("it shrank".into()));
     }
 
     #[test]

@@ -125,12 +125,16 @@ fn reviews(desk: &Desk, records: &[Record]) -> String {
 }
 
 fn proven(proof: &Proof) -> Vec<String> {
+    let witnessed = match &proof.witnessed {
+        Ok(leaves) => format!("the operator witnessed the first {leaves}"),
+        Err(why) => format!("NOT witnessed: {why}"),
+    };
     let first = match &proof.verified {
         Ok(report) => format!(
-            "audit verified offline: {} leaves (the operator witnessed the first {})",
-            report.leaves, proof.witnessed
+            "audit verified offline: {} leaves ({witnessed})",
+            report.leaves
         ),
-        Err(why) => format!("audit NOT verified: {why}"),
+        Err(why) => format!("audit NOT verified: {why} ({witnessed})"),
     };
     let tampered = &proof.tampered;
     vec![
@@ -178,6 +182,10 @@ fn failures(facts: &Facts, tally: &Tally, origins: &Origins, caught: &Caught) ->
             "the log does not verify".to_owned(),
         ),
         (
+            facts.proof.witnessed.is_ok(),
+            "the operator witnesses no head of the log".to_owned(),
+        ),
+        (
             facts.proof.tampered.located,
             "a flipped byte was not found where it was flipped".to_owned(),
         ),
@@ -223,7 +231,7 @@ pub(super) mod tests {
     fn proof(located: bool) -> Proof {
         Proof {
             verified: Err("cut".into()),
-            witnessed: 3,
+            witnessed: Ok(3),
             tampered: Tampered {
                 byte: 7,
                 said: "leaf 2".into(),

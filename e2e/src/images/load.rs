@@ -53,11 +53,7 @@ pub async fn load(provider: Provider, dir: &ClusterDir, images: &[Image]) -> Res
 }
 
 /// Digest of an image as it was loaded last; none if it was not, or not by the harness.
-pub fn loaded_digest(
-    provider: Provider,
-    dir: &ClusterDir,
-    image: Image,
-) -> Result<Option<String>> {
+pub fn loaded_digest(provider: Provider, dir: &ClusterDir, image: Image) -> Result<Option<String>> {
     if provider == Provider::Current {
         return Ok(None);
     }

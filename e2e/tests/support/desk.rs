@@ -98,7 +98,18 @@ impl Ask {
     }
 
     pub async fn answer(self) -> Answer {
-        let answer = self.request.send().await.unwrap();
+        // The way to the pod may still be opening: a connection that failed carried no request.
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+        let answer = loop {
+            let request = self.request.try_clone().unwrap();
+            match request.send().await {
+                Ok(answer) => break answer,
+                Err(error) if error.is_connect() && tokio::time::Instant::now() < deadline => {
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
         let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();
         Answer {

@@ -13,7 +13,7 @@ const KINDS: &str = "deployments,statefulsets,replicasets,pods,jobs,services,con
     serviceaccounts,roles,rolebindings,networkpolicies,persistentvolumeclaims,\
     modeldeployments,policysets,writingpipelines,writingruns";
 /// Made by Kubernetes, by the tests, or by Helm.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "/kube-root-ca.crt",
     "serviceaccount/default",
     "/model-simulator",
@@ -21,6 +21,7 @@ const OTHERS: [&str; 8] = [
     "/author",
     "/reviewer",
     "/auditor",
+    "/publisher",
     "/sh.helm.release",
 ];
 

@@ -216,9 +216,13 @@ impl Witness {
                 api.create(&params, &map).await
             }
             Some(version) => {
-                map.metadata.resource_version = Some(version);
-                let params = PatchParams::apply(FIELD_MANAGER).force();
-                api.patch(&names::witness(namespace), &params, &Patch::Apply(&map))
+                // A merge, because an apply would make an object anew that a person deleted.
+                let patch = merge(&map, &version);
+                let params = PatchParams {
+                    field_manager: Some(FIELD_MANAGER.into()),
+                    ..PatchParams::default()
+                };
+                api.patch(&names::witness(namespace), &params, &Patch::Merge(&patch))
                     .await
             }
         };
@@ -320,6 +324,18 @@ fn refused(kept: Option<&Kept>, message: String) -> WitnessResponse {
 fn unavailable(error: kube::Error) -> Status {
     tracing::warn!(%error, "witness");
     Status::unavailable("the API server does not answer")
+}
+
+/// What changes a kept head that is still at `version`; a fault that is over is taken out.
+fn merge(map: &ConfigMap, version: &str) -> serde_json::Value {
+    let mut data = serde_json::json!(map.data);
+    if let Some(data) = data.as_object_mut() {
+        data.entry(FAULT).or_insert(serde_json::Value::Null);
+    }
+    serde_json::json!({
+        "metadata": {"resourceVersion": version, "labels": map.metadata.labels},
+        "data": data,
+    })
 }
 
 #[cfg(test)]
