@@ -69,7 +69,6 @@ fn model(name: &str, digest: &str, standby: u8) -> String {
 }
 
 #[tokio::test]
-#[ignore = "real weights on a busy machine: run with --ignored"]
 async fn a_real_model_is_ready_with_a_warm_standby_and_writes_documents() {
     install(&Cluster::shared().await.unwrap()).await.unwrap();
     let scene = Scene::with("smollm", |manifests| {

@@ -105,7 +105,7 @@ impl Ask {
             match request.send().await {
                 Ok(answer) => break answer,
                 Err(error) if error.is_connect() && tokio::time::Instant::now() < deadline => {
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
                 }
                 Err(error) => panic!("{error}"),
             }
