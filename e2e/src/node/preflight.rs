@@ -123,7 +123,7 @@ mod tests {
             Snapshotter::Overlayfs
         );
         assert_eq!(
-            snapshotter_on(mounts, Path::new("/root/.cache")),
+            snapshotter_on(mounts, Path::new("/var/cache")),
             Snapshotter::Native
         );
     }

@@ -191,17 +191,7 @@ async fn send(
     Ok(match sent {
         Sent::Received { status } => {
             gateway.faults.hit(KillPoint::ReceiptUnwritten);
-            let receipt = Receipt {
-                digest: publication.digest.clone(),
-                status,
-                read_back: false,
-                time_ms: now_ms(),
-            };
-            vec![Event::Published {
-                target: name,
-                receipt,
-                millis: millis(started),
-            }]
+            vec![published(name, publication, status, false, started)]
         }
         Sent::Unknown(why) => {
             tracing::warn!(document = %state.id, target, why, "the answer is unknown");
@@ -231,17 +221,7 @@ async fn read_back(
     let name = target.to_owned();
     Ok(match gateway.connector.read_back(config, &parcel).await {
         Found::Same { status } => {
-            let receipt = Receipt {
-                digest: publication.digest.clone(),
-                status,
-                read_back: true,
-                time_ms: now_ms(),
-            };
-            vec![Event::Published {
-                target: name,
-                receipt,
-                millis: millis(started),
-            }]
+            vec![published(name, publication, status, true, started)]
         }
         Found::Other => vec![parked(target, ParkReason::Mismatch)],
         Found::Missing => vec![Event::PublishNotArrived { target: name }],
@@ -276,6 +256,27 @@ fn publisher<'a>(
         .publish
         .iter()
         .find(|publisher| publisher.name == target)
+}
+
+/// The target has it, as its answer or the reading back says.
+fn published(
+    target: String,
+    publication: &Publication,
+    status: u16,
+    read_back: bool,
+    started: std::time::Instant,
+) -> Event {
+    let receipt = Receipt {
+        digest: publication.digest.clone(),
+        status,
+        read_back,
+        time_ms: now_ms(),
+    };
+    Event::Published {
+        target,
+        receipt,
+        millis: millis(started),
+    }
 }
 
 fn parked(target: &str, reason: ParkReason) -> Event {
