@@ -124,7 +124,7 @@ fn review(
             let begun = state
                 .publications
                 .iter()
-                .find(|(_, publication)| publication.phase != PublicationPhase::NotArrived);
+                .find(|(_, publication)| !publication.is_absent());
             if let Some((target, _)) = begun {
                 return Err(MachineError::PublicationBegun(target.clone()));
             }
@@ -203,12 +203,15 @@ fn publish(
                 "holder": holder});
             entries.push(fact(Kind::PublishIntended, payload));
             let phase = PublicationPhase::Intended;
+            let before = state.publications.get(&target);
+            let tries = before.map_or(1, |earlier| earlier.tries.saturating_add(1));
             state.publications.insert(
                 target,
                 Publication {
                     external_id,
                     digest,
                     holder,
+                    tries,
                     phase,
                 },
             );
@@ -217,7 +220,9 @@ fn publish(
             publication(state, &target)?.phase = PublicationPhase::Unproven;
         }
         Event::PublishNotArrived { target } => {
-            publication(state, &target)?.phase = PublicationPhase::NotArrived;
+            let publication = publication(state, &target)?;
+            let retry_ms = publication.retry_ms(now_ms);
+            publication.phase = PublicationPhase::NotArrived { retry_ms };
         }
         Event::Published {
             target, receipt, ..
@@ -250,9 +255,8 @@ fn publish(
             entries.push(fact(Kind::Unparked, json!({"by": by, "resend": resend})));
             for publication in state.publications.values_mut() {
                 if publication.receipt().is_none() {
-                    let known = publication.phase == PublicationPhase::NotArrived || resend;
-                    publication.phase = if known {
-                        PublicationPhase::NotArrived
+                    publication.phase = if publication.is_absent() || resend {
+                        PublicationPhase::NotArrived { retry_ms: now_ms }
                     } else {
                         PublicationPhase::Unproven
                     };

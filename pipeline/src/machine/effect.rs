@@ -62,6 +62,8 @@ pub enum Effect {
         target: String,
         publication: Publication,
     },
+    /// The target did not take it; another try may follow from `retry_ms` on.
+    AwaitTarget { retry_ms: u64 },
     /// Nobody can be asked: park.
     Park { target: String },
     /// Every target has it.
@@ -85,7 +87,10 @@ impl Effect {
     pub fn waits(&self) -> bool {
         matches!(
             self,
-            Self::AwaitReview { .. } | Self::AwaitRelease | Self::Nothing
+            Self::AwaitReview { .. }
+                | Self::AwaitTarget { .. }
+                | Self::AwaitRelease
+                | Self::Nothing
         )
     }
 }
@@ -100,7 +105,7 @@ pub fn next(state: &State, view: &PipelineView, now_ms: u64, holder: u64) -> Eff
             due_ms: Some(due), ..
         } if *due <= now_ms => Effect::ExpireReview,
         Phase::Review { due_ms, .. } => Effect::AwaitReview { due_ms: *due_ms },
-        Phase::Publishing { .. } => next_publishing(state, view, holder),
+        Phase::Publishing { .. } => next_publishing(state, view, now_ms, holder),
         Phase::Parked { .. } => Effect::AwaitRelease,
         Phase::Published { .. } | Phase::Refused { .. } => Effect::Nothing,
     }
@@ -151,7 +156,8 @@ fn open(name: &str, slot: &OpenSlot, view: &PipelineView) -> Effect {
     }
 }
 
-fn next_publishing(state: &State, view: &PipelineView, holder: u64) -> Effect {
+fn next_publishing(state: &State, view: &PipelineView, now_ms: u64, holder: u64) -> Effect {
+    let mut earliest: Option<u64> = None;
     for TargetView { name, read_back } in &view.targets {
         let target = name.clone();
         let Some(publication) = state.publications.get(name) else {
@@ -171,7 +177,11 @@ fn next_publishing(state: &State, view: &PipelineView, holder: u64) -> Effect {
         };
         return match publication.phase {
             PublicationPhase::Received(_) => continue,
-            PublicationPhase::NotArrived => Effect::Intend { target },
+            PublicationPhase::NotArrived { retry_ms } if retry_ms > now_ms => {
+                earliest = Some(earliest.map_or(retry_ms, |known| known.min(retry_ms)));
+                continue;
+            }
+            PublicationPhase::NotArrived { .. } => Effect::Intend { target },
             PublicationPhase::Intended if publication.holder == holder => Effect::Send {
                 target,
                 publication: publication.clone(),
@@ -179,5 +189,7 @@ fn next_publishing(state: &State, view: &PipelineView, holder: u64) -> Effect {
             PublicationPhase::Intended | PublicationPhase::Unproven => ask(publication),
         };
     }
-    Effect::Complete
+    earliest.map_or(Effect::Complete, |retry_ms| Effect::AwaitTarget {
+        retry_ms,
+    })
 }

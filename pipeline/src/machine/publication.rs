@@ -12,6 +12,8 @@ pub struct Publication {
     pub digest: String,
     /// Store epoch of the process that may send. After a restart only reading back is allowed.
     pub holder: u64,
+    /// Tries so far, the present one included.
+    pub tries: u32,
     pub phase: PublicationPhase,
 }
 
@@ -23,8 +25,10 @@ pub enum PublicationPhase {
     Intended,
     /// A request left and its answer is unknown: only reading back may follow.
     Unproven,
-    /// The target was asked, or refused: nothing arrived. Another intent may follow.
-    NotArrived,
+    /// The target was asked, or refused: nothing arrived. Another intent may follow from `retry_ms`
+    /// on; until then the text can be edited.
+    #[serde(rename_all = "camelCase")]
+    NotArrived { retry_ms: u64 },
     /// It arrived.
     Received(Receipt),
 }
@@ -42,7 +46,23 @@ pub struct Receipt {
     pub time_ms: u64,
 }
 
+/// After the first try that did not arrive; doubles with each.
+const FIRST_DELAY_MS: u64 = 1000;
+/// A target that is down for a night still gets its documents soon after.
+const MOST_DOUBLINGS: u32 = 8;
+
 impl Publication {
+    /// When another try may follow one that did not arrive.
+    pub fn retry_ms(&self, now_ms: u64) -> u64 {
+        let doublings = self.tries.saturating_sub(1).min(MOST_DOUBLINGS);
+        now_ms.saturating_add(FIRST_DELAY_MS << doublings)
+    }
+
+    /// True if it is known that the target does not have it.
+    pub fn is_absent(&self) -> bool {
+        matches!(self.phase, PublicationPhase::NotArrived { .. })
+    }
+
     /// The receipt, once there is one.
     pub fn receipt(&self) -> Option<&Receipt> {
         match &self.phase {

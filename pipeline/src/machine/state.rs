@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    publication::Publication,
+    publication::{Publication, PublicationPhase},
     reason::{Origin, ParkReason, RefuseReason, Status},
     slot::{Slot, SlotOrigin},
 };
@@ -18,7 +18,7 @@ use super::{
 pub struct State {
     pub id: String,
     pub pipeline: String,
-    /// Kubernetes user name of who asked for it; for items of a run `run:NAME`.
+    /// Kubernetes user name of who asked for it; `run:NAME` for items of a run without an author.
     pub creator: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunItem>,
@@ -212,6 +212,21 @@ impl State {
         } else {
             Origin::Template
         })
+    }
+
+    /// When publication goes on; none if it can at once.
+    pub fn publication_retry_ms(&self) -> Option<u64> {
+        let mut earliest = None;
+        for publication in self.publications.values() {
+            match publication.phase {
+                PublicationPhase::Received(_) => {}
+                PublicationPhase::NotArrived { retry_ms } => {
+                    earliest = Some(earliest.map_or(retry_ms, |known: u64| known.min(retry_ms)));
+                }
+                PublicationPhase::Intended | PublicationPhase::Unproven => return None,
+            }
+        }
+        earliest
     }
 
     /// The reason of a refusal or of parking, for people and metrics.

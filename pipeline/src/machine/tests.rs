@@ -444,13 +444,42 @@ fn only_the_holder_of_an_intent_sends_and_everybody_else_reads_back() {
             target: "outbox".into(),
         },
     );
+    let retry_ms = missing.publication_retry_ms().unwrap();
+    assert_eq!(asked(&missing), Effect::AwaitTarget { retry_ms });
     assert_eq!(
-        asked(&missing),
+        next(&missing, &view(), retry_ms, ME),
         Effect::Intend {
             target: "outbox".into()
         }
     );
     assert!(matches!(asked(&intended(missing, ME)), Effect::Send { .. }));
+}
+
+#[test]
+fn a_target_that_does_not_take_a_document_is_asked_ever_more_rarely_and_the_text_can_be_edited() {
+    let mut state = written("good");
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        let target = || "outbox".to_owned();
+        state = intended(state, ME);
+        assert_eq!(state.publication_retry_ms(), None);
+        state = step(state, Event::PublishUnproven { target: target() });
+        state = step(state, Event::PublishNotArrived { target: target() });
+        waits.push(state.publication_retry_ms().unwrap() - NOW);
+    }
+    assert_eq!(waits[..3], [1000, 2000, 4000]);
+    assert_eq!(waits[10..], [256_000, 256_000]);
+    let base = digest(&state);
+    let document = state.version.clone().unwrap().document;
+    let edited = step(
+        state,
+        Event::Edited {
+            by: "bob".into(),
+            digest: base,
+            document,
+        },
+    );
+    assert!(edited.publications.is_empty());
 }
 
 #[test]

@@ -40,9 +40,11 @@ impl Lane {
             Phase::Accepted | Phase::Writing if state.run.is_some() && state.for_worker() => {
                 (Some(Self::Worker), None)
             }
-            Phase::Accepted | Phase::Writing | Phase::Publishing { .. } => {
-                (Some(Self::Gateway), Some(now_ms))
+            Phase::Publishing { .. } => {
+                let retry_ms = state.publication_retry_ms();
+                (Some(Self::Gateway), Some(retry_ms.unwrap_or(now_ms)))
             }
+            Phase::Accepted | Phase::Writing => (Some(Self::Gateway), Some(now_ms)),
             Phase::Review {
                 due_ms: Some(due), ..
             } => (Some(Self::Gateway), Some(due)),
