@@ -4,6 +4,7 @@
 mod campaign;
 mod collect;
 mod desk;
+mod final_way;
 mod plants;
 mod progress;
 mod proof;
@@ -42,7 +43,12 @@ pub async fn run(settings: &Settings) -> Result<bool> {
         &settings.chosen,
     )?;
     let cluster = cluster(settings).await?;
-    tenant::prepare(&cluster, &campaign, settings).await?;
+    let way = match &settings.final_model {
+        Some(chosen) => Some(final_way::open(&cluster, chosen).await?),
+        None => None,
+    };
+    let final_url = way.as_ref().map(|way| way.base_url.as_str());
+    tenant::prepare(&cluster, &campaign, settings, final_url).await?;
     let people = tenant::People::connect(&cluster, &settings.namespace).await?;
     tenant::start(&cluster, &campaign, &people, settings).await?;
     watch::until_settled(&cluster, &campaign, &people, settings).await?;

@@ -10,7 +10,7 @@ use kubectl_aios::client::{Auth, Gateway};
 use serde_json::json;
 
 use super::campaign::Campaign;
-use super::settings::{FinalModel, Settings};
+use super::settings::Settings;
 use crate::progress::step;
 use crate::testing::aios::SYSTEM;
 use crate::{Cluster, eventually};
@@ -57,7 +57,14 @@ impl People {
 }
 
 /// Applies everything but the run, and waits until the pipeline is ready.
-pub async fn prepare(cluster: &Cluster, campaign: &Campaign, settings: &Settings) -> Result<()> {
+///
+/// `final_url` is where pods find the final model's endpoint.
+pub async fn prepare(
+    cluster: &Cluster,
+    campaign: &Campaign,
+    settings: &Settings,
+    final_url: Option<&str>,
+) -> Result<()> {
     let namespace = settings.namespace.as_str();
     if !settings.keep {
         step(
@@ -80,7 +87,7 @@ pub async fn prepare(cluster: &Cluster, campaign: &Campaign, settings: &Settings
         for manifest in &campaign.manifests {
             apply(manifest).await?;
         }
-        let Some(chosen) = &settings.final_model else {
+        let (Some(chosen), Some(url)) = (&settings.final_model, final_url) else {
             return Ok(());
         };
         let (manifest, patch) = campaign
@@ -88,7 +95,7 @@ pub async fn prepare(cluster: &Cluster, campaign: &Campaign, settings: &Settings
             .as_ref()
             .context("the example has no variant with a final step: unset AIOS_FINAL_BASE_URL")?;
         apply(&secret_manifest(&chosen.api_key).to_string()).await?;
-        apply(&final_manifest(manifest, chosen)).await?;
+        apply(&final_manifest(manifest, url, &chosen.model)).await?;
         let target = [
             "-n",
             namespace,
@@ -211,27 +218,28 @@ fn secret_manifest(key: &str) -> serde_json::Value {
 }
 
 /// The example's manifest with address and model in their places.
-fn final_manifest(manifest: &str, chosen: &FinalModel) -> String {
+fn final_manifest(manifest: &str, base_url: &str, model: &str) -> String {
     manifest
-        .replace("https://AIOS_FINAL_BASE_URL", &chosen.base_url)
-        .replace("AIOS_FINAL_MODEL", &chosen.model)
+        .replace("model: AIOS_FINAL_MODEL", &format!("model: {model}"))
+        .replace(
+            "baseURL: AIOS_FINAL_BASE_URL",
+            &format!("baseURL: {base_url}"),
+        )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::repository;
 
     #[test]
     fn the_final_model_takes_the_places_in_capitals() {
-        let chosen = FinalModel {
-            base_url: "http://host:1/v1".into(),
-            api_key: "k".into(),
-            model: "m".into(),
-        };
-        let manifest = "model: AIOS_FINAL_MODEL\nbaseURL: https://AIOS_FINAL_BASE_URL\n";
-        assert_eq!(
-            final_manifest(manifest, &chosen),
-            "model: m\nbaseURL: http://host:1/v1\n"
+        let path = repository().join("examples/campaign/final/final.yaml");
+        let manifest = std::fs::read_to_string(path).unwrap();
+        let filled = final_manifest(&manifest, "http://host:1/v1", "m");
+        assert!(
+            filled.contains("    model: m\n    baseURL: http://host:1/v1\n"),
+            "{filled}"
         );
     }
 }
