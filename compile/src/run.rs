@@ -44,6 +44,7 @@ pub fn run(name: &str, uid: &str, spec: &WritingRunSpec) -> Result<RunConfig, Ve
         uid: uid.to_owned(),
         pipeline: spec.pipeline_ref.name.clone(),
         input: spec.input.clone(),
+        author: spec.author.clone(),
         suspend: spec.suspend,
     })
 }

@@ -62,14 +62,19 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "self.pipelineRef == oldSelf.pipelineRef && self.input == oldSelf.input",
-    "message": "pipelineRef and input are immutable: create another WritingRun",
+    "rule": "self.pipelineRef == oldSelf.pipelineRef && self.input == oldSelf.input && has(self.author) == has(oldSelf.author) && (!has(self.author) || self.author == oldSelf.author)",
+    "message": "pipelineRef, input and author are immutable: create another WritingRun",
 }]))]
 pub struct WritingRunSpec {
     /// The pipeline.
     pub pipeline_ref: LocalRef,
     /// The items.
     pub input: RunInput,
+    /// User name of who starts the run, as `kubectl auth whoami` says it: that person cannot approve
+    /// its documents. The platform's admission policy refuses another's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub author: Option<String>,
     /// Holds the run back; documents under way are finished.
     #[serde(default)]
     pub suspend: bool,

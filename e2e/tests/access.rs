@@ -17,12 +17,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aios_crds::WritingRun;
 use aios_e2e::testing::install;
 use aios_e2e::{Cluster, TestNamespace, eventually};
 use anyhow::ensure;
-use desk::{Desk, token};
+use desk::{Desk, token, token_for};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::Api;
+use kube::api::PostParams;
 use scene::{DEADLINE, DOUBTFUL, Scene};
 use serde_json::{Value, json};
 
@@ -240,6 +242,44 @@ async fn whoever_made_or_edited_a_text_cannot_approve_it() {
     let published = court.until(&id, "Published").await;
     assert_eq!(part(&published, "text"), words);
     assert_eq!(published["origin"], "Edited");
+}
+
+#[tokio::test]
+async fn whoever_starts_a_run_is_the_author_and_cannot_say_that_another_did() {
+    let court = Court::open("runner").await;
+    let namespace = court.namespace();
+    let account = |who: &str| format!("system:serviceaccount:{}:{who}", namespace.name());
+    let start = async |author: &str| {
+        let run = json!({
+            "apiVersion": "aios.dev/v1alpha1",
+            "kind": "WritingRun",
+            "metadata": {"name": "batch"},
+            "spec": {
+                "pipelineRef": {"name": "welcome"},
+                "author": author,
+                "input": {"pointers": [{"customerId": 1}]},
+            },
+        });
+        let token = token_for(namespace, "both", "https://kubernetes.default.svc").await;
+        let client = namespace.cluster().client_with_token(&token).await.unwrap();
+        let runs: Api<WritingRun> = Api::namespaced(client, namespace.name());
+        let run = serde_json::from_value(run).unwrap();
+        runs.create(&PostParams::default(), &run).await
+    };
+    let refused = start(&account("author")).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("spec.author must be your own user name")
+            && refused.contains(&account("both")),
+        "{refused}"
+    );
+    start(&account("both")).await.unwrap();
+    let waiting = court.scene.documents_in("Review", 1).await;
+    let document = court.document(&waiting[0].id).await;
+    let (id, digest) = (text(&document, "id"), text(&document, "digest"));
+    let refused = court.approve(&id, &digest, "both").await;
+    assert_eq!(refused.text_of("title"), "author_cannot_approve");
+    court.approve(&id, &digest, "reviewer").await.accepted();
+    court.until(&id, "Published").await;
 }
 
 #[tokio::test]

@@ -98,6 +98,12 @@ async fn start() -> (tempfile::TempDir, Shared) {
             },
         ))
         .route(&format!("{NS}/writingruns/{{name}}"), get(run))
+        .route("/apis/authentication.k8s.io/v1/selfsubjectreviews", post(
+            async |Json(mut body): Json<Value>| {
+                body["status"] = json!({"userInfo": {"username": "ann"}});
+                (StatusCode::CREATED, Json(body))
+            },
+        ))
         .route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", post(
             async |Json(mut body): Json<Value>| {
                 let resource = body["spec"]["resourceAttributes"]["resource"].clone();
@@ -182,6 +188,7 @@ async fn a_run_is_created_and_followed_to_its_end() {
     );
     let created = seen.lock().unwrap().created.clone();
     assert_eq!(created[0]["metadata"]["name"], "monday");
+    assert_eq!(created[0]["spec"]["author"], "ann");
     assert_eq!(
         created[0]["spec"]["input"],
         json!({"upload": {"context": "customer"}})

@@ -156,6 +156,9 @@ pub struct RunConfig {
     pub uid: String,
     pub pipeline: String,
     pub input: RunInput,
+    /// Who started it, if the run says so: its documents' author.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
     pub suspend: bool,
 }
 

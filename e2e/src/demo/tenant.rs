@@ -163,10 +163,13 @@ pub async fn start(
     if usize::try_from(uploaded.records).ok() != Some(count) {
         bail!("{} records were taken of {count}", uploaded.records);
     }
-    let author = format!("--as=system:serviceaccount:{namespace}:author");
-    let create = ["-n", namespace, &author, "create", "-f", "-"];
+    let author = format!("system:serviceaccount:{namespace}:author");
+    let mut run: serde_json::Value = serde_saphyr::from_str(&campaign.run).context("run.yaml")?;
+    run["spec"]["author"] = json!(author);
+    let as_author = format!("--as={author}");
+    let create = ["-n", namespace, &as_author, "create", "-f", "-"];
     cluster
-        .kubectl_stdin(&create, &campaign.run)
+        .kubectl_stdin(&create, &run.to_string())
         .await
         .context("cannot start the run")?;
     Ok(())

@@ -23,8 +23,9 @@ pub async fn run(arguments: &Run, session: &Session) -> Result<bool> {
         let (text, records) = ndjson(&upload.file)?;
         uploads.push((upload.context.as_str(), text, records.len()));
     }
-    let spec = spec(arguments)?;
+    let mut spec = spec(arguments)?;
     fits(&spec, &pipeline, arguments)?;
+    spec.author = Some(session.user_name().await?);
     if !uploads.is_empty() {
         let gateway = session.gateway().await?;
         for (context, text, records) in uploads {
@@ -91,6 +92,7 @@ fn spec(arguments: &Run) -> Result<WritingRunSpec> {
             name: arguments.pipeline.clone(),
         },
         input,
+        author: None,
         suspend: false,
         ttl_seconds_after_finished: None,
     })

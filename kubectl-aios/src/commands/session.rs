@@ -1,7 +1,8 @@
 //! The cluster and namespace of a call, and the gateway as the caller.
 
 use anyhow::{Context, Result};
-use kube::{Client, Config, config::KubeConfigOptions};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::{Api, Client, Config, api::PostParams, config::KubeConfigOptions};
 
 use crate::{
     cli::Global,
@@ -48,6 +49,20 @@ impl Session {
             namespace,
             auth,
         })
+    }
+
+    /// Who the cluster takes the caller for, as `kubectl auth whoami` says it.
+    pub async fn user_name(&self) -> Result<String> {
+        let review: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let answer = review
+            .create(&PostParams::default(), &SelfSubjectReview::default())
+            .await
+            .context("the cluster does not say who you are: see `kubectl auth whoami`")?;
+        answer
+            .status
+            .and_then(|status| status.user_info)
+            .and_then(|user| user.username)
+            .context("the cluster takes you for nobody: log in first")
     }
 
     pub fn speaks_as(&self) -> Option<&Auth> {

@@ -81,10 +81,14 @@ async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
     if pointers.is_empty() {
         return Err(Refusal::Run("the run has no items".to_owned()));
     }
+    let creator = run
+        .author
+        .clone()
+        .unwrap_or_else(|| format!("run:{}", run.name));
     let accepts = pointers.into_iter().map(|(item, pointer)| Accept {
         id: uuid::Uuid::now_v7().to_string(),
         pipeline: run.pipeline.clone(),
-        creator: format!("run:{}", run.name),
+        creator: creator.clone(),
         run: Some(RunItem {
             name: run.name.clone(),
             uid: run.uid.clone(),

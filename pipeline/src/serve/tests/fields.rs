@@ -96,6 +96,7 @@ async fn a_run_of_pointers_is_a_document_each_and_a_worker_takes_no_more_than_it
             pointers: Some((0..5).map(|_| pointer()).collect()),
             upload: None,
         },
+        author: Some("ann".into()),
         suspend: false,
     };
     let mut narrow = pipeline(&town.receiver);
@@ -110,6 +111,17 @@ async fn a_run_of_pointers_is_a_document_each_and_a_worker_takes_no_more_than_it
             .len()
     };
     assert_eq!(listed("Accepted").await, 5);
+    let found = town
+        .get("alice", "/v1/pipelines/mail/documents?run=batch")
+        .await;
+    let id = found.1["documents"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        town.get("alice", &format!("/v1/pipelines/mail/documents/{id}"))
+            .await
+            .1["creator"],
+        "ann",
+        "who started the run is the author of its documents"
+    );
 
     let gateway = GatewayClient::new(&town.work, None, "uid-batch", "w1").unwrap();
     let enforced = Arc::new(Enforced::default());

@@ -31,6 +31,7 @@ fn run(suspend: bool) -> RunConfig {
                 context: "customer".into(),
             }),
         },
+        author: None,
         suspend,
     }
 }
