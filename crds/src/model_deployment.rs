@@ -122,6 +122,9 @@ pub struct SelfHosted {
     pub engine: Engine,
     /// The weights.
     pub model: Weights,
+    /// How the model is split, where one pod cannot hold it.
+    #[serde(default)]
+    pub shards: Shards,
     /// GPUs of one pod. Without it the engine runs on CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
@@ -195,10 +198,30 @@ pub struct WeightsCache {
     pub storage_class_name: Option<String>,
 }
 
+/// How a model is split. A replica is one group of pipeline × ⌈tensor / GPUs of a pod⌉ pods, which
+/// are started, replaced and deleted together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Shards {
+    /// Devices that hold a part of every layer.
+    #[serde(default = "one_u32")]
+    #[schemars(range(min = 1, max = 64))]
+    pub tensor: u32,
+    /// Stages that hold some of the layers each.
+    #[serde(default = "one_u32")]
+    #[schemars(range(min = 1, max = 64))]
+    pub pipeline: u32,
+}
+
 /// GPUs of one pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gpu {
+    /// A class of nodes that the platform offers (`gpuClasses` of the chart). Without it pods go to
+    /// whatever node has GPUs free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"), length(max = 40))]
+    pub class: Option<String>,
     /// `nvidia.com/gpu` of one pod.
     #[schemars(range(min = 1, max = 16))]
     pub count: i32,
@@ -295,6 +318,24 @@ pub struct ModelDeploymentStatus {
     pub endpoint: Option<String>,
 }
 
+// === impl Shards ===
+
+impl Default for Shards {
+    fn default() -> Self {
+        Self {
+            tensor: one_u32(),
+            pipeline: one_u32(),
+        }
+    }
+}
+
+impl Shards {
+    /// Pods of one group, if each has so many GPUs; a pod without any counts as one device.
+    pub fn pods(&self, gpus: u32) -> u32 {
+        self.pipeline * self.tensor.div_ceil(gpus.max(1))
+    }
+}
+
 // === impl Limits ===
 
 impl Default for Limits {
@@ -338,6 +379,10 @@ impl Default for ModelDeploymentStatus {
 }
 
 fn one() -> i32 {
+    1
+}
+
+fn one_u32() -> u32 {
     1
 }
 

@@ -19,9 +19,7 @@ use aios_e2e::testing::aios::SYSTEM;
 use aios_e2e::testing::{AuditLog, Mark, Request, install};
 use aios_e2e::{Cluster, TestNamespace, eventually};
 use anyhow::{Result, ensure};
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use objects::{names, versions};
 use scene::{DEADLINE, DOUBTFUL, Scene};
@@ -80,9 +78,9 @@ async fn the_same_manifests_again_change_nothing_and_an_idle_operator_writes_not
     assert_eq!(scene.finished("first").await.published, 3);
     // Other tests may kill the operator; its successor learns anew what data planes run, and says so.
     for _ in 0..ATTEMPTS {
-        let leader = leader(namespace).await;
+        let leader = scene::leader(namespace).await;
         let outcome = a_quiet_minute(namespace).await;
-        if self::leader(namespace).await == leader {
+        if scene::leader(namespace).await == leader {
             return outcome.unwrap();
         }
     }
@@ -106,12 +104,6 @@ async fn a_quiet_minute(namespace: &TestNamespace) -> Result<()> {
     let after = versions(namespace).await;
     ensure!(after == before, "{before:#?} became {after:#?}");
     Ok(())
-}
-
-async fn leader(namespace: &TestNamespace) -> Option<String> {
-    let leases = Api::<Lease>::namespaced(namespace.client(), SYSTEM);
-    let lease = leases.get("aios-operator").await.unwrap();
-    lease.spec.and_then(|spec| spec.holder_identity)
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ use objects::names;
 use serde_json::Value;
 
 const QUICKSTART: &str = include_str!("../../examples/quickstart/quickstart.yaml");
+const CLUSTER_WIDE: &str = "clusterroles,clusterrolebindings,validatingadmissionpolicies,\
+    validatingadmissionpolicybindings";
 const DEADLINE: std::time::Duration = std::time::Duration::from_mins(2);
 
 async fn namespace(prefix: &str) -> TestNamespace {
@@ -153,7 +155,7 @@ async fn a_release_is_upgraded_with_other_values_and_uninstalled_without_a_trace
     .await;
     let cluster_wide = namespace
         .cluster()
-        .kubectl(&["get", "clusterroles,clusterrolebindings", "-o", "name"])
+        .kubectl(&["get", CLUSTER_WIDE, "-o", "name"])
         .await
         .unwrap();
     assert!(!cluster_wide.contains(namespace.name()), "{cluster_wide}");

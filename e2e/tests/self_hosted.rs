@@ -7,6 +7,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "support/real_model.rs"]
+mod real_model;
 #[path = "support/scene.rs"]
 mod scene;
 
@@ -15,66 +17,14 @@ use aios_e2e::testing::install;
 use aios_e2e::{Cluster, eventually};
 use anyhow::ensure;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use real_model::{DIGEST, model, written_by};
 use scene::{DEADLINE, Scene};
-
-/// Of the model in the image `aios/weights`.
-const DIGEST: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
-
-const WEIGHTS: &str = "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: weights}
-spec:
-  selector: {matchLabels: {app: weights}}
-  template:
-    metadata: {labels: {app: weights}}
-    spec:
-      automountServiceAccountToken: false
-      securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
-      containers:
-      - name: files
-        image: aios/weights:dev
-        imagePullPolicy: IfNotPresent
-        readinessProbe: {httpGet: {path: /health, port: 8080}, periodSeconds: 1}
-        securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: weights}
-spec: {selector: {app: weights}, ports: [{port: 8080, targetPort: 8080}]}
-";
-
-/// One replica, one that waits loaded.
-const MODEL: &str = "
-apiVersion: aios.dev/v1alpha1
-kind: ModelDeployment
-metadata: {name: NAME}
-spec:
-  selfHosted:
-    engine: {name: LlamaCpp, resources: {cpu: 100m, memory: 1Gi}}
-    model:
-      uri: http://weights:8080/SmolLM2-135M-Instruct.Q4_1.gguf
-      digest: sha256:DIGEST
-      cache: {size: 512Mi}
-    warm: {standby: STANDBY}
-  limits: {contextTokens: 1024, maxOutputTokens: 64, maxInFlight: 2}
-  resilience: {timeout: 3m, firstTokenTimeout: 2m}
-";
-
-fn model(name: &str, digest: &str, standby: u8) -> String {
-    MODEL
-        .replace("NAME", name)
-        .replace("DIGEST", digest)
-        .replace("STANDBY", &standby.to_string())
-}
 
 #[tokio::test]
 async fn a_real_model_is_ready_with_a_warm_standby_and_writes_documents() {
     install(&Cluster::shared().await.unwrap()).await.unwrap();
     let scene = Scene::with("smollm", |manifests| {
-        let routes = manifests.replace("routes: [{model: writer}]", "routes: [{model: smollm}]");
-        assert_ne!(routes, manifests);
-        format!("{routes}\n---{WEIGHTS}---{}", model("smollm", DIGEST, 1))
+        written_by(manifests, "smollm", &model("smollm", DIGEST, 1))
     })
     .await;
     let namespace = &scene.namespace;

@@ -71,6 +71,8 @@ const fn needs_a_person(reason: Reason) -> bool {
             | Reason::LastKnownGood
             | Reason::ReferenceNotFound
             | Reason::CredentialsMissing
+            | Reason::GpuClassUnknown
+            | Reason::KarpenterMissing
             | Reason::WeightsInvalid
             | Reason::Refused
             | Reason::LogForked

@@ -13,6 +13,7 @@ use crate::{
     ca::Authority,
     control::{Hub, Witness},
     metrics::Metrics,
+    pool::{GpuClasses, Karpenter},
     settings::Settings,
     status::StatusWriter,
     tenant::Board,
@@ -25,6 +26,8 @@ const RESYNC: Duration = Duration::from_hours(1);
 
 pub struct Context {
     pub settings: Settings,
+    pub gpu_classes: GpuClasses,
+    pub karpenter: Karpenter,
     pub applier: Applier,
     pub statuses: StatusWriter,
     pub hub: Arc<Hub>,

@@ -2,8 +2,9 @@
 
 use aios_crds::{ConditionType, GROUP, Reason, VERSION};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
-    Api,
+    Api, Client,
     api::{Patch, PatchParams},
     core::{ApiResource, DynamicObject, GroupVersionKind, error_boundary::InvalidObject},
     runtime::controller::Action,
@@ -35,32 +36,70 @@ pub async fn tell(context: &Context, kind: Kind, object: &InvalidObject) -> Resu
     context
         .hub
         .change(|index| index.keep(&namespace, &Key::new(kind, &name), broken));
+    say(context.applier.client(), kind, object, Timestamp::now()).await?;
+    Ok(Action::await_change())
+}
+
+/// Writes what differs from the conditions that stand: a bad object costs no write a look.
+async fn say(client: Client, kind: Kind, object: &InvalidObject, now: Timestamp) -> Result<()> {
+    let meta = &object.metadata;
+    let name = meta.name.clone().unwrap_or_default();
     let generation = meta.generation.unwrap_or_default();
-    let message = format!("this operator cannot read the object: {}", object.error);
+    let error = without_values(&object.error);
+    let message = format!("this operator cannot read the object: {error}");
     let facts = summarize(vec![Fact::no(fact_of(kind), Reason::InvalidSpec, message)]);
-    let status = json!({
-        "observedGeneration": generation,
-        "conditions": write(facts, &[], generation, Timestamp::now()),
-    });
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, kind_name(kind)));
-    let client = context.applier.client();
-    let api: Api<DynamicObject> = if namespace.is_empty() {
-        Api::all_with(client, &resource)
-    } else {
-        Api::namespaced_with(client, &namespace, &resource)
+    let api: Api<DynamicObject> = match &meta.namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
     };
+    let failed = |verb| {
+        let name = name.clone();
+        move |error| Error::api(verb, kind_name(kind), &name, error)
+    };
+    let Some(live) = api.get_opt(&name).await.map_err(failed(Verb::Get))? else {
+        return Ok(());
+    };
+    let before = conditions(&live);
+    let after = write(facts, &before, generation, now);
+    if before == after {
+        return Ok(());
+    }
     let patch = json!({
         "apiVersion": resource.api_version, "kind": resource.kind,
-        "metadata": {"name": name, "uid": uid}, "status": status,
+        "metadata": {"name": name, "uid": meta.uid},
+        "status": {"observedGeneration": generation, "conditions": after},
     });
-    api.patch_status(
-        &name,
-        &PatchParams::apply(FIELD_MANAGER).force(),
-        &Patch::Apply(&patch),
-    )
-    .await
-    .map_err(|error| Error::api(Verb::Status, kind_name(kind), &name, error))?;
-    Ok(Action::await_change())
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    api.patch_status(&name, &params, &Patch::Apply(&patch))
+        .await
+        .map(drop)
+        .map_err(failed(Verb::Status))
+}
+
+fn conditions(object: &DynamicObject) -> Vec<Condition> {
+    object
+        .data
+        .pointer("/status/conditions")
+        .and_then(|found| serde_json::from_value(found.clone()).ok())
+        .unwrap_or_default()
+}
+
+/// A reader's error without the values that it quotes: they may be a text's.
+fn without_values(error: &str) -> String {
+    let (mut kept, mut quoted, mut escaped) = (String::new(), false, false);
+    for letter in error.chars() {
+        match letter {
+            '"' if !escaped => {
+                quoted = !quoted;
+                kept.push_str(if quoted { "\"…" } else { "\"" });
+            }
+            _ if !quoted => kept.push(letter),
+            _ => {}
+        }
+        escaped = quoted && letter == '\\' && !escaped;
+    }
+    kept
 }
 
 const fn kind_name(kind: Kind) -> &'static str {
@@ -79,5 +118,60 @@ const fn fact_of(kind: Kind) -> ConditionType {
         Kind::Model => ConditionType::EndpointReachable,
         Kind::Pipeline => ConditionType::Serving,
         Kind::Run => ConditionType::Drafted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{say, without_values};
+    use crate::{control::Kind, testing::server::Server};
+    use aios_crds::PolicySet;
+    use http::Method;
+    use jiff::Timestamp;
+    use kube::core::DeserializeGuard;
+    use serde_json::{Value, json};
+    use std::sync::Mutex;
+
+    fn bad() -> Value {
+        json!({
+            "apiVersion": "aios.dev/v1alpha1", "kind": "PolicySet",
+            "metadata": {"name": "tone", "namespace": "team", "uid": "u", "generation": 3},
+            "spec": {"rules": "Dear Ms \"X\" Y"},
+        })
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_object_is_told_so_once_and_its_text_is_not_quoted() {
+        let stored = Mutex::new(bad());
+        let server = Server::start(move |request, sent| {
+            let mut stored = stored.lock().unwrap();
+            if request.method() == Method::PATCH {
+                stored["status"] = sent["status"].clone();
+            }
+            (200, stored.clone())
+        });
+        let guard: DeserializeGuard<PolicySet> = serde_json::from_value(bad()).unwrap();
+        let unreadable = guard.0.unwrap_err();
+        let second = |n| Timestamp::from_second(n).unwrap();
+        for n in 1..4 {
+            say(server.client.clone(), Kind::Policy, &unreadable, second(n))
+                .await
+                .unwrap();
+        }
+        let (get, patch) = (Method::GET, Method::PATCH);
+        assert_eq!(server.methods(), [&get, &patch, &get, &get]);
+        let written = server.requests()[1].body.to_string();
+        assert!(written.contains("cannot read the object"), "{written}");
+        assert!(!written.contains("Dear"), "{written}");
+    }
+
+    #[test]
+    fn field_names_stay_in_an_error_and_values_do_not() {
+        let error = "invalid type: string \"say \\\"hi\\\" now\", expected `rules` at line 1";
+        assert_eq!(
+            without_values(error),
+            "invalid type: string \"…\", expected `rules` at line 1"
+        );
     }
 }

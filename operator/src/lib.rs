@@ -18,6 +18,7 @@ mod names;
 mod pipeline;
 mod pods;
 mod policy;
+mod pool;
 mod process;
 mod run;
 mod runner;

@@ -23,6 +23,8 @@ pub const GATEWAY_TLS: &str = "aios-gateway-tls";
 pub const GATEWAY_DATA: &str = "data-aios-gateway-0";
 /// ServiceAccount of run workers.
 pub const WORKER: &str = "aios-worker";
+/// Container of an engine, in leaders and shards.
+pub const ENGINE: &str = "engine";
 /// Service and Lease of the operator, in its own namespace.
 pub const OPERATOR: &str = "aios-operator";
 
@@ -31,12 +33,24 @@ pub const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
 pub const LABEL_COMPONENT: &str = "app.kubernetes.io/component";
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const LABEL_MODEL: &str = "aios.dev/model";
+/// The group that a pod or StatefulSet is of: its leader's StatefulSet.
+pub const LABEL_GROUP: &str = "aios.dev/group";
+/// What a group runs: its pods as they are specified.
+pub const LABEL_REVISION: &str = "aios.dev/revision";
+pub const LABEL_SLOT: &str = "aios.dev/slot";
 pub const LABEL_PIPELINE: &str = "aios.dev/pipeline";
 pub const LABEL_RUN: &str = "aios.dev/run";
+/// On NodePools, NodeClaims and nodes: whose they are and of which class.
+pub const LABEL_NAMESPACE: &str = "aios.dev/namespace";
+pub const LABEL_GPU_CLASS: &str = "aios.dev/gpu-class";
+/// Keeps a model until the NodePools that nobody else uses are gone.
+pub const FINALIZER: &str = "aios.dev/node-pool";
 /// Marks the leader's pod, so that the control Service selects it alone.
 pub const LABEL_LEADER: &str = "aios.dev/leader";
 /// Digest of what was applied last: tells a field that is no longer wanted from a default.
 pub const ANNOTATION_APPLIED: &str = "aios.dev/applied";
+/// On a group of several pods: which pods it had when it was whole.
+pub const ANNOTATION_MEMBERS: &str = "aios.dev/members";
 
 /// What an object is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +65,8 @@ pub enum Component {
     Engine,
     /// Engines that wait.
     Standby,
+    /// Further pods of an engine that one pod cannot hold.
+    Shard,
     Prefetch,
 }
 
@@ -63,6 +79,7 @@ impl Component {
             Self::Ingress => "ingress",
             Self::Engine => "engine",
             Self::Standby => "standby",
+            Self::Shard => "shard",
             Self::Prefetch => "prefetch",
         }
     }
@@ -75,6 +92,7 @@ impl Component {
             Self::Ingress,
             Self::Engine,
             Self::Standby,
+            Self::Shard,
             Self::Prefetch,
         ]
         .into_iter()
@@ -106,12 +124,19 @@ pub fn model_service(model: &str) -> String {
     format!("{model}-model")
 }
 
-pub fn model_standby(model: &str) -> String {
-    format!("{model}-standby")
+/// StatefulSet of a group's leader. Kubernetes appends up to 12 characters in labels of its own.
+pub fn model_group(model: &str, revision: &str, slot: u32) -> String {
+    format!("{model}-{revision}-{slot}")
 }
 
-pub fn model_engine(model: &str) -> String {
-    format!("{model}-engine")
+/// StatefulSet of a group's further pods.
+pub fn group_shards(group: &str) -> String {
+    format!("{group}w")
+}
+
+/// Service that gives shards their names.
+pub fn model_shards(model: &str) -> String {
+    format!("{model}-shards")
 }
 
 pub fn model_tls(model: &str) -> String {
@@ -149,12 +174,14 @@ pub fn witness(namespace: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Component, model_prefetch};
+    use super::{Component, group_shards, model_group, model_prefetch};
 
     #[test]
     fn names_of_children_fit_a_dns_label() {
         let longest = "m".repeat(aios_compile::MAX_MODEL_NAME);
         assert!(model_prefetch(&longest, "0123456789").len() <= 63);
+        let shards = group_shards(&model_group(&longest, "012345", 999));
+        assert!(shards.len() + "-0123456789".len() <= 63, "{shards}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! tried again with back-off, every pass measured.
 
 use std::{
+    collections::{HashSet, VecDeque},
     fmt::Debug,
     hash::Hash,
     sync::Arc,
@@ -16,6 +17,7 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::{
@@ -23,6 +25,45 @@ use crate::{
     error::{Error, Result},
     triggers::Requests,
 };
+
+/// Objects of a namespace are applied in bursts, and what they share lists them all: one pass for
+/// each burst instead of one for each object.
+pub const BURST: Duration = Duration::from_millis(100);
+
+/// Holds every request back for a while, in which its doubles join it. However many come, none
+/// waits longer than that.
+pub fn gathered<K>(mut requests: Requests<K>, hold: Duration) -> Requests<K>
+where
+    K: Resource<DynamicType = ()> + 'static,
+{
+    let (sender, gathered) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut due: VecDeque<(tokio::time::Instant, ObjectRef<K>)> = VecDeque::new();
+        let mut held: HashSet<ObjectRef<K>> = HashSet::new();
+        loop {
+            let next = due.front().map(|(at, _)| *at);
+            tokio::select! {
+                request = requests.recv() => match request {
+                    Some(request) => if held.insert(request.clone()) {
+                        due.push_back((tokio::time::Instant::now() + hold, request));
+                    },
+                    None => return,
+                },
+                () = tokio::time::sleep_until(next.unwrap_or_else(tokio::time::Instant::now)),
+                    if next.is_some() =>
+                {
+                    if let Some((_, request)) = due.pop_front() {
+                        held.remove(&request);
+                        if sender.send(request).is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    });
+    gathered
+}
 
 /// Runs until the queue closes.
 pub async fn run<K, F, Fut>(
@@ -87,4 +128,31 @@ fn key<K: Resource>(kind: &str, object: &K) -> String {
 
 fn key_of(kind: &str, namespace: Option<&str>, name: &str) -> String {
     format!("{kind}/{}/{name}", namespace.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use kube::runtime::reflector::ObjectRef;
+    use tokio::sync::mpsc;
+
+    use super::gathered;
+    use crate::triggers::NamespaceMeta;
+
+    #[tokio::test]
+    async fn doubles_that_come_while_a_request_is_held_join_it() {
+        let (sender, requests) = mpsc::unbounded_channel();
+        for name in ["a", "b", "a", "a"] {
+            sender.send(ObjectRef::<NamespaceMeta>::new(name)).unwrap();
+        }
+        let mut gathered = gathered(requests, Duration::from_millis(5));
+        let first = gathered.recv().await.unwrap();
+        let second = gathered.recv().await.unwrap();
+        assert_eq!((first.name.as_str(), second.name.as_str()), ("a", "b"));
+        assert!(gathered.try_recv().is_err());
+        sender.send(ObjectRef::<NamespaceMeta>::new("a")).unwrap();
+        assert_eq!(gathered.recv().await.unwrap().name, "a");
+    }
 }

@@ -35,6 +35,9 @@ pub struct Settings {
     /// Size of gateways' volumes.
     #[arg(long, env = "AIOS_GATEWAY_STORAGE_SIZE", default_value = "1Gi")]
     pub gateway_storage_size: String,
+    /// JSON list of the GPU classes that models may name; none when left out.
+    #[arg(long, env = "AIOS_GPU_CLASSES_FILE")]
+    pub gpu_classes_file: Option<PathBuf>,
     /// Where data planes attach.
     #[arg(long, env = "AIOS_CONTROL_ADDRESS", default_value = "0.0.0.0:8443")]
     pub control_address: SocketAddr,
@@ -66,9 +69,10 @@ impl Settings {
         format!("https://{OPERATOR}.{}.svc:8443", self.namespace)
     }
 
+    /// Who stands for election: the pod, or a process outside of one, unlike any other.
     pub fn identity(&self) -> String {
         self.pod_name
             .clone()
-            .unwrap_or_else(|| format!("{OPERATOR}-{}", std::process::id()))
+            .unwrap_or_else(|| format!("{OPERATOR}-{:016x}", rand::random::<u64>()))
     }
 }

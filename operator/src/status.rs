@@ -54,6 +54,17 @@ struct Entry {
     moved: Instant,
     /// The status last computed, to see numbers move.
     seen: u64,
+    /// What was last written, and what the server made of it.
+    made: Option<(Print, Print)>,
+    /// The status last written, and the version of the object that it was decided upon.
+    sent: Option<(u64, String)>,
+}
+
+/// Fingerprints of a status: of all, and with its numbers at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Print {
+    all: u64,
+    facts: u64,
 }
 
 /// Writes statuses of any kind.
@@ -80,11 +91,17 @@ impl StatusWriter {
         status: &K::Status,
     ) -> Result<Option<Duration>> {
         let before = object.status();
-        let facts_changed =
-            before.is_none_or(|before| before.without_numbers() != status.without_numbers());
         let uid = object.uid().unwrap_or_default();
-        let numbers_changed = before != Some(status);
-        let (since_write, since_move) = self.ledger.note(&uid, fingerprint(status)?);
+        let (wanted, found) = (print(status)?, before.map(print).transpose()?);
+        let version = object.resource_version().unwrap_or_default();
+        if self.ledger.is_sent(&uid, wanted.all, &version) {
+            // The watch does not show it yet.
+            return Ok(None);
+        }
+        let (since_write, since_move) = self.ledger.note(&uid, wanted.all);
+        let stands = found.map(|found| self.ledger.meant_by(&uid, found));
+        let facts_changed = stands.is_none_or(|stands| stands.facts != wanted.facts);
+        let numbers_changed = stands != Some(wanted);
         let settled = status.is_settled();
         match decide(Moment {
             facts_changed,
@@ -96,8 +113,8 @@ impl StatusWriter {
             Decision::Nothing => Ok(None),
             Decision::Wait(left) => Ok(Some(left)),
             Decision::Write => {
-                self.patch(api, object, status).await?;
-                self.ledger.wrote(&uid);
+                let made = self.patch(api, object, status).await?;
+                self.ledger.wrote(&uid, (wanted, version), made);
                 self.tell(object, before.map(Status::conditions), status.conditions())
                     .await;
                 Ok(None)
@@ -105,8 +122,14 @@ impl StatusWriter {
         }
     }
 
-    /// The uid is a precondition: the status of a deleted object never lands on its successor.
-    async fn patch<K: Stated>(&self, api: &Api<K>, object: &K, status: &K::Status) -> Result<()> {
+    /// Returns what the server made of it. The uid is a precondition: the status of a deleted object
+    /// never lands on its successor.
+    async fn patch<K: Stated>(
+        &self,
+        api: &Api<K>,
+        object: &K,
+        status: &K::Status,
+    ) -> Result<Option<Print>> {
         let name = object.name_any();
         let patch: Value = json!({
             "apiVersion": K::api_version(&()),
@@ -120,9 +143,9 @@ impl StatusWriter {
             .await;
         self.metrics.requested(Verb::Status, patched.is_ok());
         match patched {
-            Ok(_) => Ok(()),
+            Ok(object) => object.status().map(print).transpose(),
             // Deleted meanwhile.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
             Err(error) => Err(Error::api(Verb::Status, &K::kind(&()), &name, error)),
         }
     }
@@ -138,11 +161,14 @@ impl StatusWriter {
     }
 }
 
-/// The event of a change of Ready, if it changed.
+/// The event of a change of Ready, if it changed. That a new object is under way is none.
 fn transition(before: &[Condition], after: &[Condition]) -> Option<Event> {
     let ready = find(after, ConditionType::Ready)?;
-    let was = find(before, ConditionType::Ready);
-    if was.is_some_and(|was| was.status == ready.status && was.reason == ready.reason) {
+    let told = match find(before, ConditionType::Ready) {
+        Some(was) => was.status == ready.status && was.reason == ready.reason,
+        None => ready.status == "Unknown",
+    };
+    if told {
         return None;
     }
     let type_ = if ready.status == "False" {
@@ -156,6 +182,13 @@ fn transition(before: &[Condition], after: &[Condition]) -> Option<Event> {
         note: Some(ready.message.clone()),
         action: "Reconcile".into(),
         secondary: None,
+    })
+}
+
+fn print<S: Status>(status: &S) -> Result<Print> {
+    Ok(Print {
+        all: fingerprint(status)?,
+        facts: fingerprint(&status.without_numbers())?,
     })
 }
 
@@ -179,6 +212,8 @@ impl Ledger {
             written: None,
             moved: now,
             seen,
+            made: None,
+            sent: None,
         });
         if entry.seen != seen {
             entry.seen = seen;
@@ -187,13 +222,35 @@ impl Ledger {
         (entry.written.map(|at| now - at), now - entry.moved)
     }
 
-    fn wrote(&self, uid: &str) {
+    /// `sent` was decided upon a version of the object.
+    fn wrote(&self, uid: &str, (sent, version): (Print, String), made: Option<Print>) {
         if let Some(entry) = self.lock().get_mut(uid) {
             entry.written = Some(Instant::now());
+            entry.made = made.map(|made| (sent, made));
+            entry.sent = Some((sent.all, version));
         }
+    }
+
+    /// What we meant by a status that stands in the API server: an older CRD drops fields that it
+    /// does not know, and to write them again would never help.
+    fn meant_by(&self, uid: &str, found: Print) -> Print {
+        match self.lock().get(uid).and_then(|entry| entry.made) {
+            Some((sent, made)) if made == found => sent,
+            _ => found,
+        }
+    }
+
+    /// Whether this status was written already, from the same version of the object.
+    fn is_sent(&self, uid: &str, print: u64, version: &str) -> bool {
+        let entries = self.lock();
+        let sent = entries.get(uid).and_then(|entry| entry.sent.as_ref());
+        sent.is_some_and(|(sent, of)| *sent == print && of == version)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

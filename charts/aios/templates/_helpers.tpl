@@ -22,6 +22,11 @@ app.kubernetes.io/component: operator
 {{ index . 1 }}:{{ $images.tag | default $root.Chart.AppVersion }}
 {{- end }}
 
+{{/* "true" if a class makes its nodes with Karpenter. */}}
+{{- define "aios.karpenter" -}}
+{{- range .Values.gpuClasses }}{{ if ne (.nodes | default "Karpenter") "Existing" }}true{{ break }}{{ end }}{{ end -}}
+{{- end }}
+
 {{/* One that serves named namespaces stands beside others in the cluster. */}}
 {{- define "aios.clusterRole" -}}
 aios-operator{{ if .Values.watchNamespaces }}-{{ .Release.Namespace }}{{ end }}

@@ -4,10 +4,14 @@ No rule has `escalate`, `bind` or `impersonate`: the operator can give its gatew
 holds itself.
 */}}
 {{- define "aios.rules" -}}
-# Its own kinds: watched. It never writes a spec.
+# Its own kinds: watched, and one that cannot be read is looked at again. It never writes a spec.
 - apiGroups: [aios.dev]
   resources: [modeldeployments, policysets, writingpipelines, writingruns]
   verbs: [get, list, watch]
+# The finalizer of models with GPU nodes, which must come off also once no GPU class is left.
+- apiGroups: [aios.dev]
+  resources: [modeldeployments]
+  verbs: [patch]
 # What it has seen of them.
 - apiGroups: [aios.dev]
   resources:
@@ -15,19 +19,16 @@ holds itself.
     - policysets/status
     - writingpipelines/status
     - writingruns/status
-  verbs: [get, patch]
+  verbs: [patch]
 # Runs with ttlSecondsAfterFinished are deleted when their time is over.
 - apiGroups: [aios.dev]
   resources: [writingruns]
   verbs: [delete]
-# Engines and ingresses, of which one that is no longer wanted is removed.
+# Ingresses, groups of engines and gateways, of which those that are no longer wanted are removed.
+# What has no `delete` below goes with the objects that own it.
 - apiGroups: [apps]
-  resources: [deployments]
+  resources: [deployments, statefulsets]
   verbs: [get, list, watch, create, patch, delete]
-# Gateways. Like everything below without `delete`, they go with the objects that own them.
-- apiGroups: [apps]
-  resources: [statefulsets]
-  verbs: [get, list, watch, create, patch]
 # Workers of runs, and the fetching of weights.
 - apiGroups: [batch]
   resources: [jobs]
@@ -53,18 +54,28 @@ holds itself.
 # failed.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
+# A loaded standby takes a lost group's place by its label; a group that lost a shard starts again.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [patch, delete]
 # Each gateway's own Role and who may connect to it.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 # Held only to be given on to gateways, which ask whether a caller may create, approve or publish.
 - apiGroups: [authorization.k8s.io]
   resources: [localsubjectaccessreviews]
   verbs: [create]
+{{- if .Values.gpuClasses }}
+# Why a pod gets no GPU node: what Karpenter says of it.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
+{{- end }}
 # A line in `kubectl describe` when Ready changes.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -74,12 +74,20 @@ impl Image {
     /// Built tools in it: the tool, its file, the place in the image, the mode.
     const fn tools(self) -> &'static [(Tool, &'static str, &'static str, u32)] {
         match self {
-            Self::LlamaCpp => &[(
-                Tool::LlamaServer,
-                "llama-server",
-                "/usr/local/bin/llama-server",
-                0o755,
-            )],
+            Self::LlamaCpp => &[
+                (
+                    Tool::LlamaServer,
+                    "llama-server",
+                    "/usr/local/bin/llama-server",
+                    0o755,
+                ),
+                (
+                    Tool::LlamaServer,
+                    "ggml-rpc-server",
+                    "/usr/local/bin/ggml-rpc-server",
+                    0o755,
+                ),
+            ],
             Self::Weights => &[(
                 Tool::SmolLm2,
                 "SmolLM2-135M-Instruct.Q4_1.gguf",

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
-use super::NODE;
 use crate::files::ClusterDir;
 use crate::testing::client_of;
 
@@ -23,6 +22,10 @@ pub const CLASS: &str = "local";
 pub const PROVISIONER: &str = "aios.dev/local";
 /// Set by the scheduler once it has chosen the node for the claim's first pod.
 const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+const HOSTNAME: &str = "kubernetes.io/hostname";
+const ZONE: &str = "topology.kubernetes.io/zone";
+/// Annotation of nodes that KWOK plays.
+const PLAYED: &str = "kwok.x-k8s.io/node";
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -108,7 +111,10 @@ async fn provision(dir: &ClusterDir, client: &Client, claim: &PersistentVolumeCl
     );
     let path = dir.volumes().join(&name);
     fs::create_dir_all(&path)?;
-    let volume = volume_for(claim, &name, &path)?;
+    let chosen = claim.annotations().get(SELECTED_NODE);
+    let chosen = chosen.context("a claim that waits has a node")?;
+    let node = Api::<Node>::all(client.clone()).get(chosen).await?;
+    let volume = volume_for(claim, &name, &path, place(&node))?;
     match Api::<PersistentVolume>::all(client.clone())
         .create(&PostParams::default(), &volume)
         .await
@@ -120,11 +126,22 @@ async fn provision(dir: &ClusterDir, client: &Client, claim: &PersistentVolumeCl
     }
 }
 
+/// Where a volume can be mounted: on the node that was chosen. Nodes that KWOK plays mount nothing;
+/// their volumes are bound to a zone, as a cloud's are.
+fn place(node: &Node) -> (&'static str, String) {
+    let label = |key: &str| node.labels().get(key).cloned();
+    match label(ZONE).filter(|_| node.annotations().contains_key(PLAYED)) {
+        Some(zone) => (ZONE, zone),
+        None => (HOSTNAME, label(HOSTNAME).unwrap_or_else(|| node.name_any())),
+    }
+}
+
 /// The volume bound to one claim. Pure.
 fn volume_for(
     claim: &PersistentVolumeClaim,
     name: &str,
     path: &std::path::Path,
+    (key, value): (&str, String),
 ) -> Result<PersistentVolume> {
     let spec = claim.spec.clone().unwrap_or_default();
     let requests: BTreeMap<_, _> = spec
@@ -148,7 +165,7 @@ fn volume_for(
             },
             "local": {"path": path},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
-                {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]},
+                {"key": key, "operator": "In", "values": [value]},
             ]}]}},
         },
     });
@@ -174,6 +191,7 @@ async fn remove(dir: &ClusterDir, client: &Client, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::NODE;
 
     fn claim(extra: &serde_json::Value) -> PersistentVolumeClaim {
         let mut claim = json!({
@@ -207,6 +225,7 @@ mod tests {
             &claim(&json!({})),
             "pvc-u1",
             std::path::Path::new("/v/pvc-u1"),
+            (HOSTNAME, NODE.into()),
         )
         .unwrap();
         let spec = serde_json::to_value(volume.spec).unwrap();
@@ -218,5 +237,15 @@ mod tests {
                 [0],
             NODE
         );
+    }
+
+    #[test]
+    fn a_volume_stays_on_its_node_and_where_none_is_mounted_in_its_zone() {
+        let mut node: Node = serde_json::from_value(json!({"metadata": {"name": "n",
+            "labels": {HOSTNAME: "h", ZONE: "z"}}}))
+        .unwrap();
+        assert_eq!(place(&node), (HOSTNAME, "h".into()));
+        node.metadata.annotations = Some([(PLAYED.into(), "fake".into())].into());
+        assert_eq!(place(&node), (ZONE, "z".into()));
     }
 }

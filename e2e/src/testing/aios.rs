@@ -1,7 +1,7 @@
 //! AIOS itself, as Helm installs it for everybody.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -53,8 +53,10 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
         );
         let tag = format!("images.tag={TAG}");
         let pod = format!("operator.podAnnotations.aios\\.dev/installed-as={fingerprint}");
+        let values = values();
         if chart == "aios" {
-            arguments.extend(["--set", &tag, "--set-string", &pod]);
+            let values = values.to_str().context("the path is not UTF-8")?;
+            arguments.extend(["--values", values, "--set", &tag, "--set-string", &pod]);
         }
         cluster
             .helm(&arguments)
@@ -62,6 +64,11 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
             .with_context(|| format!("chart {chart} cannot be installed"))?;
     }
     Ok(())
+}
+
+/// What the platform of the suites offers.
+fn values() -> PathBuf {
+    files::repository().join("e2e/values.yaml")
 }
 
 fn system_namespace() -> String {
@@ -139,6 +146,7 @@ fn fingerprint(cluster: &Cluster, charts: &Path) -> Result<String> {
     for chart in CHARTS {
         add(&mut hash, &charts.join(chart))?;
     }
+    add(&mut hash, &values())?;
     let options = cluster.options();
     let image = images::loaded_digest(options.provider, &options.dir, Image::Operator)?;
     hash.update(image.unwrap_or_default());

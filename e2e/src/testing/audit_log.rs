@@ -1,6 +1,7 @@
 //! The API server's audit log: which requests were made, for tests that count
 //! them. Every request is in it once, when it has been answered.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -12,12 +13,17 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark(u64);
 
+/// The beginning of the log.
+pub const BEGINNING: Mark = Mark(0);
+
 /// One answered request. A watch is in the log when it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     pub verb: String,
     /// Such as `system:serviceaccount:NAMESPACE:NAME`.
     pub user: String,
+    /// The pod that a ServiceAccount's token is bound to; empty for other tokens.
+    pub pod: String,
     pub user_agent: String,
     pub group: String,
     pub resource: String,
@@ -111,6 +117,8 @@ struct Event {
 struct User {
     #[serde(default)]
     username: String,
+    #[serde(default)]
+    extra: HashMap<String, Vec<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -133,7 +141,12 @@ impl Event {
     /// A watch also has an event when it begins: that one is not counted.
     fn into_request(self) -> Option<Request> {
         let is_last = matches!(self.stage.as_str(), "ResponseComplete" | "Panic");
-        is_last.then_some(Request {
+        let pod = self.user.extra.get("authentication.kubernetes.io/pod-name");
+        is_last.then(|| Request {
+            pod: pod
+                .and_then(|names| names.first())
+                .cloned()
+                .unwrap_or_default(),
             verb: self.verb,
             user: self.user.username,
             user_agent: self.user_agent,
@@ -151,13 +164,14 @@ impl Event {
 mod tests {
     use super::*;
 
-    const LINE: &str = r#"{"kind":"Event","stage":"ResponseComplete","verb":"patch","user":{"username":"system:serviceaccount:a:b"},"userAgent":"operator/1","objectRef":{"resource":"jobs","namespace":"n","name":"j","apiGroup":"batch","subresource":"status"},"responseStatus":{"code":200}}"#;
+    const LINE: &str = r#"{"kind":"Event","stage":"ResponseComplete","verb":"patch","user":{"username":"system:serviceaccount:a:b","extra":{"authentication.kubernetes.io/pod-name":["b-0"]}},"userAgent":"operator/1","objectRef":{"resource":"jobs","namespace":"n","name":"j","apiGroup":"batch","subresource":"status"},"responseStatus":{"code":200}}"#;
 
     #[test]
     fn a_request_is_read_with_who_and_what() {
         let requests = requests(&format!("{LINE}\n"));
         let request = requests.first().unwrap();
         assert!(request.is_write() && request.is_by("a", "b"));
+        assert_eq!(request.pod, "b-0");
         assert_eq!(
             (
                 request.resource.as_str(),

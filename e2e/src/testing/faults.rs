@@ -5,25 +5,14 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::TestNamespace;
+use super::{Cluster, TestNamespace};
 use crate::node::cgroups;
 
 impl TestNamespace {
     /// Sends SIGKILL to a container's processes: it has no chance to finish
     /// anything. kubelet starts it again as the pod's restart policy says.
     pub async fn kill_container(&self, pod: &str, container: &str) -> Result<()> {
-        self.cluster().require_local("killing a container")?;
-        let found = self.api::<Pod>().get(pod).await?;
-        let id = container_id(&found, container)
-            .with_context(|| format!("{pod}/{container} does not run"))?;
-        let cgroup = self.cluster().options().dir.cgroup();
-        let processes = cgroups::processes_of(&cgroup, &id);
-        ensure!(!processes.is_empty(), "{pod}/{container} has no process");
-        for pid in processes.into_iter().filter_map(Pid::from_raw) {
-            // One that has ended meanwhile needs no signal.
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        Ok(())
+        signal(self.cluster(), self.name(), (pod, container), Signal::KILL).await
     }
 
     /// Kills every container of a pod at once, and deletes it without grace, as
@@ -40,6 +29,45 @@ impl TestNamespace {
             .await?;
         Ok(())
     }
+}
+
+/// Stops a container's processes where they are, as a machine that hangs does.
+pub async fn freeze(
+    cluster: &Cluster,
+    namespace: &str,
+    (pod, container): (&str, &str),
+) -> Result<()> {
+    signal(cluster, namespace, (pod, container), Signal::STOP).await
+}
+
+/// Lets frozen processes go on, as if nothing had happened.
+pub async fn thaw(
+    cluster: &Cluster,
+    namespace: &str,
+    (pod, container): (&str, &str),
+) -> Result<()> {
+    signal(cluster, namespace, (pod, container), Signal::CONT).await
+}
+
+async fn signal(
+    cluster: &Cluster,
+    namespace: &str,
+    (pod, container): (&str, &str),
+    signal: Signal,
+) -> Result<()> {
+    cluster.require_local("signals to a container")?;
+    let found = Api::<Pod>::namespaced(cluster.client(), namespace)
+        .get(pod)
+        .await?;
+    let id = container_id(&found, container)
+        .with_context(|| format!("{pod}/{container} does not run"))?;
+    let processes = cgroups::processes_of(&cluster.options().dir.cgroup(), &id);
+    ensure!(!processes.is_empty(), "{pod}/{container} has no process");
+    for pid in processes.into_iter().filter_map(Pid::from_raw) {
+        // One that has ended meanwhile needs no signal.
+        let _ = kill_process(pid, signal);
+    }
+    Ok(())
 }
 
 /// `containerd://ID`, without the scheme; none unless the container runs.

@@ -9,12 +9,15 @@ mod commands;
 mod eventually;
 mod faults;
 mod forward;
+mod karpenter;
 mod namespace;
 
 pub use aios::install;
 pub use apply::apply_yaml;
-pub use audit_log::{AuditLog, Mark, Request};
+pub use audit_log::{AuditLog, BEGINNING, Mark, Request};
 pub use cluster::{Cluster, client_of};
 pub use eventually::{await_condition, eventually};
+pub use faults::{freeze, thaw};
 pub use forward::Forward;
+pub use karpenter::Karpenter;
 pub use namespace::TestNamespace;

@@ -24,10 +24,13 @@ pub enum Tool {
     Base,
     LlamaServer,
     SmolLm2,
+    /// Only suites that make nodes need these two.
+    Karpenter,
+    Kwok,
 }
 
 impl Tool {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Pause,
         Self::Etcd,
         Self::CoreDns,
@@ -36,6 +39,8 @@ impl Tool {
         Self::Kubernetes,
         Self::Helm,
         Self::LlamaServer,
+        Self::Kwok,
+        Self::Karpenter,
     ];
 
     /// The recipe's folder.
@@ -49,6 +54,8 @@ impl Tool {
             Self::Base => "base",
             Self::LlamaServer => "llama-server",
             Self::SmolLm2 => "smollm2",
+            Self::Karpenter => "karpenter",
+            Self::Kwok => "kwok",
         }
     }
 
@@ -57,8 +64,8 @@ impl Tool {
         match self {
             Self::Kubernetes => "about 4 min",
             Self::LlamaServer => "about 5 min",
-            Self::Helm => "about 2 min",
-            Self::CoreDns => "about 1 min",
+            Self::Helm | Self::Karpenter => "about 2 min",
+            Self::CoreDns | Self::Kwok => "about 1 min",
             Self::Etcd => "about 20 s",
             Self::Pause | Self::Base | Self::SmolLm2 => "a few seconds",
         }
@@ -67,9 +74,13 @@ impl Tool {
     /// Commands the recipe runs, with the Debian package of each.
     const fn needs(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Kubernetes | Self::Etcd | Self::CoreDns | Self::Helm | Self::Pause => {
-                &[("go", "Go 1.26 from https://go.dev/dl")]
-            }
+            Self::Kubernetes
+            | Self::Etcd
+            | Self::CoreDns
+            | Self::Helm
+            | Self::Pause
+            | Self::Karpenter
+            | Self::Kwok => &[("go", "Go 1.26 from https://go.dev/dl")],
             Self::Base => &[("dpkg-deb", "dpkg"), ("apt-get", "apt"), ("tar", "tar")],
             Self::SmolLm2 => &[("python3", "python3 python3-pip")],
             Self::LlamaServer => &[

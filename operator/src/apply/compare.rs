@@ -6,16 +6,16 @@ use serde_json::{Map, Value};
 
 use crate::names::ANNOTATION_APPLIED;
 
-/// Writes the digest of `desired` into its annotations. Removed fields change it, which a
-/// comparison of the wanted fields alone would not see.
-pub fn stamp(desired: &mut Value) -> Result<(), serde_json::Error> {
+/// Writes the digest of `desired` into its annotations, and returns it. Removed fields change it,
+/// which a comparison of the wanted fields alone would not see.
+pub fn stamp(desired: &mut Value) -> Result<String, serde_json::Error> {
     let digest = canonical::digest(&canonical::to_vec(desired)?);
     if let Some(metadata) = object(desired).and_then(|root| child(root, "metadata"))
         && let Some(annotations) = child(metadata, "annotations")
     {
-        annotations.insert(ANNOTATION_APPLIED.into(), digest.into());
+        annotations.insert(ANNOTATION_APPLIED.into(), digest.clone().into());
     }
-    Ok(())
+    Ok(digest)
 }
 
 /// Whether every field of `desired` stands in `live`. Defaults and other managers' fields do not
@@ -73,7 +73,7 @@ fn same_quantity(left: &str, right: &str) -> bool {
 }
 
 /// A Kubernetes quantity in thousandths.
-fn quantity(text: &str) -> Option<u128> {
+pub fn quantity(text: &str) -> Option<u128> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, suffix) = text.split_at(digits);
     let thousandths = match suffix {

@@ -1,9 +1,12 @@
 //! The only room that writes children: compare first, then server-side apply with one field manager.
 
+mod cluster;
 mod compare;
+mod known;
 mod sweep;
 
-pub use compare::is_as_desired;
+pub use compare::{is_as_desired, quantity};
+pub use known::Known;
 pub use sweep::sweep_model;
 
 use std::fmt::Debug;
@@ -53,11 +56,16 @@ impl<K> Child for K where
 pub struct Applier {
     client: Client,
     metrics: Metrics,
+    known: Known,
 }
 
 impl Applier {
-    pub fn new(client: Client, metrics: Metrics) -> Self {
-        Self { client, metrics }
+    pub fn new(client: Client, metrics: Metrics, known: Known) -> Self {
+        Self {
+            client,
+            metrics,
+            known,
+        }
     }
 
     pub fn client(&self) -> Client {
@@ -70,12 +78,36 @@ impl Applier {
         self.done::<K, _>(Verb::Get, name, found)
     }
 
-    /// Brings the object to what is desired and returns it as the server has it. Nothing is sent
-    /// when it already is as desired.
+    /// The object, if it exists and carries our labels: one that neither a watch nor a write of
+    /// ours has shown is not asked for.
+    pub async fn get_own<K: Child>(&self, namespace: &str, name: &str) -> Result<Option<K>> {
+        if self.known.is_absent(&K::kind(&()), namespace, name) {
+            return Ok(None);
+        }
+        self.get(namespace, name).await
+    }
+
+    /// Brings the object to what is desired. Nothing is written when it already is as desired, and
+    /// nothing read while the watches show the version that was: then the server's defaults are
+    /// missing from what is returned, but not identity, replicas and status.
     pub async fn apply<K: Child>(&self, namespace: &str, desired: &K) -> Result<K> {
-        let name = desired.name_any();
-        let found = self.live::<K>(namespace, &name).await?;
-        self.bring(namespace, &name, desired, found.as_ref()).await
+        let (name, kind) = (desired.name_any(), K::kind(&()));
+        let wanted = Wanted::new(desired)?;
+        let known = self
+            .known
+            .unchanged(&kind, namespace, &name, &wanted.digest);
+        if let Some(overlay) = known {
+            return Ok(serde_json::from_value(known::overlaid(
+                wanted.object,
+                overlay,
+            ))?);
+        }
+        let found = if self.known.is_absent(&kind, namespace, &name) {
+            None
+        } else {
+            self.live::<K>(namespace, &name).await?
+        };
+        self.bring(namespace, &name, &wanted, found.as_ref()).await
     }
 
     /// Like [`Applier::apply`], but leaves an object alone that does not exist.
@@ -85,9 +117,17 @@ impl Applier {
         desired: &K,
     ) -> Result<Option<K>> {
         let name = desired.name_any();
+        let wanted = Wanted::new(desired)?;
+        let known = self
+            .known
+            .unchanged(&K::kind(&()), namespace, &name, &wanted.digest);
+        if let Some(overlay) = known {
+            let found = known::overlaid(wanted.object, overlay);
+            return Ok(Some(serde_json::from_value(found)?));
+        }
         match self.live::<K>(namespace, &name).await? {
             Some(found) => self
-                .bring(namespace, &name, desired, Some(&found))
+                .bring(namespace, &name, &wanted, Some(&found))
                 .await
                 .map(Some),
             None => Ok(None),
@@ -138,23 +178,28 @@ impl Applier {
         &self,
         namespace: &str,
         name: &str,
-        desired: &K,
+        wanted: &Wanted,
         found: Option<&Value>,
     ) -> Result<K> {
-        let mut wanted = serde_json::to_value(desired)?;
-        compare::stamp(&mut wanted)?;
         if let Some(found) = found
-            && is_as_desired(&wanted, found)
+            && is_as_desired(&wanted.object, found)
         {
-            return Ok(serde_json::from_value(found.clone())?);
+            let object: K = serde_json::from_value(found.clone())?;
+            self.known
+                .verified(K::kind(&()), object.meta(), &wanted.digest, found);
+            return Ok(object);
         }
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let applied = self
             .api::<K>(namespace)
-            .patch(name, &params, &Patch::Apply(&wanted))
+            .patch(name, &params, &Patch::Apply(&wanted.object))
             .await;
         tracing::info!(kind = %K::kind(&()), namespace, name, created = found.is_none(), "applied");
-        self.done::<K, _>(Verb::Apply, name, applied)
+        let applied = self.done::<K, _>(Verb::Apply, name, applied)?;
+        let live = serde_json::to_value(&applied)?;
+        self.known
+            .verified(K::kind(&()), applied.meta(), &wanted.digest, &live);
+        Ok(applied)
     }
 
     /// The object as the server has it, every field kept.
@@ -180,6 +225,20 @@ impl Applier {
     ) -> Result<T> {
         self.metrics.requested(verb, result.is_ok());
         result.map_err(|error| Error::api(verb, &K::kind(&()), name, error))
+    }
+}
+
+/// A desired object, stamped with its digest.
+struct Wanted {
+    object: Value,
+    digest: String,
+}
+
+impl Wanted {
+    fn new<K: Child>(desired: &K) -> Result<Self> {
+        let mut object = serde_json::to_value(desired)?;
+        let digest = compare::stamp(&mut object)?;
+        Ok(Self { object, digest })
     }
 }
 

@@ -1,58 +1,39 @@
 #![allow(clippy::unwrap_used)]
 
-use std::sync::{Arc, Mutex};
-
-use http::{Method, Request, Response};
-use http_body_util::BodyExt;
+use http::Method;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Client, client::Body};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
-use super::{Applier, compare};
-use crate::metrics::Metrics;
-
-/// Every request, in order.
-type Log = Arc<Mutex<Vec<(Method, String, Value)>>>;
+use super::{Applier, Known, compare};
+use crate::{
+    metrics::Metrics,
+    testing::server::{Server, refusal},
+};
 
 /// A fake API server that answers `GET` with `live` and echoes what is applied.
-fn server(live: Option<Value>) -> (Applier, Log) {
-    let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-    let log: Log = Log::default();
-    let written = log.clone();
-    tokio::spawn(async move {
-        while let Some((request, send)) = handle.next_request().await {
-            let (parts, body) = request.into_parts();
-            let bytes = body.collect().await.unwrap().to_bytes();
-            let sent: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            let answer = match (&parts.method, &live) {
-                (&Method::GET, Some(live)) => ok(live),
-                (&Method::GET, None) => Response::builder()
-                    .status(404)
-                    .body(Body::from(
-                        serde_json::to_vec(&json!({"kind": "Status", "apiVersion": "v1",
-                            "status": "Failure", "reason": "NotFound", "code": 404, "message": ""}))
-                        .unwrap(),
-                    ))
-                    .unwrap(),
-                _ => ok(&sent),
-            };
-            written
-                .lock()
-                .unwrap()
-                .push((parts.method, parts.uri.to_string(), sent));
-            send.send_response(answer);
-        }
-    });
-    let client = Client::new(service, "default");
-    (
-        Applier::new(client, Metrics::new(&mut Registry::default())),
-        log,
-    )
+fn server(live: Option<Value>) -> (Applier, Server) {
+    server_with(live, Known::default())
 }
 
-fn ok(value: &Value) -> Response<Body> {
-    Response::new(Body::from(serde_json::to_vec(value).unwrap()))
+/// The same beside watches that have shown something.
+fn server_with(live: Option<Value>, known: Known) -> (Applier, Server) {
+    let server = Server::start(move |request, sent| match (request.method(), &live) {
+        (&Method::GET, Some(live)) => (200, live.clone()),
+        (&Method::GET, None) => refusal(404, "NotFound"),
+        _ => (200, versioned(sent)),
+    });
+    let metrics = Metrics::new(&mut Registry::default());
+    (Applier::new(server.client.clone(), metrics, known), server)
+}
+
+/// As the server answers: with a version.
+fn versioned(sent: &Value) -> Value {
+    let mut answer = sent.clone();
+    if let Some(metadata) = answer.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("resourceVersion".into(), "8".into());
+    }
+    answer
 }
 
 fn desired() -> ConfigMap {
@@ -73,28 +54,20 @@ fn applied() -> Value {
     value
 }
 
-fn methods(log: &Log) -> Vec<Method> {
-    log.lock()
-        .unwrap()
-        .iter()
-        .map(|(method, _, _)| method.clone())
-        .collect()
-}
-
 #[tokio::test]
 async fn what_is_as_desired_is_not_written_again() {
-    let (applier, log) = server(Some(applied()));
+    let (applier, server) = server(Some(applied()));
     let returned = applier.apply("team", &desired()).await.unwrap();
-    assert_eq!(methods(&log), [Method::GET]);
+    assert_eq!(server.methods(), [Method::GET]);
     assert_eq!(returned.metadata.uid.as_deref(), Some("u"));
 }
 
 #[tokio::test]
 async fn what_is_missing_is_applied_by_one_manager() {
-    let (applier, log) = server(None);
+    let (applier, server) = server(None);
     applier.apply("team", &desired()).await.unwrap();
-    assert_eq!(methods(&log), [Method::GET, Method::PATCH]);
-    let uri = log.lock().unwrap().last().unwrap().1.clone();
+    assert_eq!(server.methods(), [Method::GET, Method::PATCH]);
+    let uri = server.requests().last().unwrap().query.clone();
     assert!(
         uri.contains("fieldManager=aios-operator") && uri.contains("force=true"),
         "{uri}"
@@ -105,9 +78,9 @@ async fn what_is_missing_is_applied_by_one_manager() {
 async fn drift_is_mended() {
     let mut live = applied();
     *live.pointer_mut("/data/ca.crt").unwrap() = json!("two");
-    let (applier, log) = server(Some(live));
+    let (applier, server) = server(Some(live));
     applier.apply("team", &desired()).await.unwrap();
-    assert_eq!(methods(&log), [Method::GET, Method::PATCH]);
+    assert_eq!(server.methods(), [Method::GET, Method::PATCH]);
 }
 
 #[tokio::test]
@@ -120,14 +93,14 @@ async fn a_field_that_is_no_longer_wanted_is_taken_back() {
         .insert("old".into(), "x".into());
     let mut live = serde_json::to_value(&before).unwrap();
     compare::stamp(&mut live).unwrap();
-    let (applier, log) = server(Some(live));
+    let (applier, server) = server(Some(live));
     applier.apply("team", &desired()).await.unwrap();
-    assert_eq!(methods(&log), [Method::GET, Method::PATCH]);
+    assert_eq!(server.methods(), [Method::GET, Method::PATCH]);
 }
 
 #[tokio::test]
 async fn what_must_exist_first_is_never_created() {
-    let (applier, log) = server(None);
+    let (applier, server) = server(None);
     assert!(
         applier
             .apply_existing("team", &desired())
@@ -135,14 +108,46 @@ async fn what_must_exist_first_is_never_created() {
             .unwrap()
             .is_none()
     );
-    assert_eq!(methods(&log), [Method::GET]);
+    assert_eq!(server.methods(), [Method::GET]);
 }
 
 #[tokio::test]
 async fn keys_are_created_under_a_manager_of_their_own() {
-    let (applier, log) = server(None);
+    let (applier, server) = server(None);
     applier.create_once("team", &desired()).await.unwrap();
-    let uri = log.lock().unwrap().last().unwrap().1.clone();
-    assert_eq!(methods(&log), [Method::POST]);
+    let uri = server.requests().last().unwrap().query.clone();
+    assert_eq!(server.methods(), [Method::POST]);
     assert!(uri.contains("fieldManager=aios-operator-keys"), "{uri}");
+}
+
+#[tokio::test]
+async fn what_no_watch_shows_is_applied_unread_and_then_neither_read_nor_written() {
+    let known = Known::default();
+    known.listed();
+    let (applier, server) = server_with(None, known);
+    applier.apply("team", &desired()).await.unwrap();
+    let again = applier.apply("team", &desired()).await.unwrap();
+    assert_eq!(server.methods(), [Method::PATCH]);
+    assert_eq!(again.metadata.resource_version.as_deref(), Some("8"));
+}
+
+#[tokio::test]
+async fn a_later_version_on_a_watch_is_compared_again() {
+    let known = Known::default();
+    let (applier, server) = server_with(Some(applied()), known.clone());
+    applier.apply("team", &desired()).await.unwrap();
+    let mut seen = desired().metadata;
+    seen.resource_version = Some("9".into());
+    assert!(known.seen("ConfigMap".into(), &seen));
+    applier.apply("team", &desired()).await.unwrap();
+    assert_eq!(server.methods(), [Method::GET, Method::GET]);
+}
+
+#[tokio::test]
+async fn ones_own_object_that_no_watch_shows_is_not_asked_for() {
+    let known = Known::default();
+    known.listed();
+    let (applier, server) = server_with(Some(applied()), known);
+    let found = applier.get_own::<ConfigMap>("team", "trust").await.unwrap();
+    assert!(found.is_none() && server.methods().is_empty());
 }

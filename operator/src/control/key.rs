@@ -93,7 +93,7 @@ impl Seat {
             Component::Ingress | Component::Engine | Component::Standby => {
                 Some(Self::Ingress(model?.to_owned()))
             }
-            Component::Tenant | Component::Prefetch => None,
+            Component::Tenant | Component::Shard | Component::Prefetch => None,
         }
     }
 

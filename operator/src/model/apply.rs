@@ -1,5 +1,7 @@
 //! Writes a model's objects: configuration before workloads, orphans swept last.
 
+mod groups;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,9 +17,10 @@ use crate::{
         build::Desired,
         fetch::Found,
         prefetch::{Fetched, fetched},
-        status::Applied,
+        status::{Applied, Standing},
         validate::{Backend, Model},
     },
+    names::group_shards,
 };
 
 pub async fn apply(
@@ -31,6 +34,9 @@ pub async fn apply(
     applier.apply(namespace, &desired.certificate).await?;
     for service in &desired.services {
         applier.apply(namespace, service).await?;
+    }
+    if let Some(policy) = &desired.network {
+        applier.apply(namespace, policy).await?;
     }
     if let Some(claim) = &desired.claim {
         applier.apply(namespace, claim).await?;
@@ -53,34 +59,27 @@ pub async fn apply(
             .delete::<Job>(namespace, &job.name_any(), &uid)
             .await?;
     }
-    let mut active = None;
-    if let Some(workload) = &desired.active {
-        active = Some(applier.apply(namespace, workload).await?);
-    } else if let Some(name) = desired.kept.first() {
-        active = applier.get::<Deployment>(namespace, name).await?;
+    let mut ingress = None;
+    if let Some(workload) = &desired.hosted {
+        ingress = Some(applier.apply(namespace, workload).await?);
+    } else if let Some(name) = &desired.kept {
+        ingress = applier.get::<Deployment>(namespace, name).await?;
     }
-    let mut standby = None;
-    if let Some(workload) = &desired.standby {
-        standby = Some(applier.apply(namespace, workload).await?);
-    } else if let Some(name) = desired.kept.get(1) {
-        standby = applier.get::<Deployment>(namespace, name).await?;
-    }
+    groups::apply(context, namespace, &found.groups, &desired.groups).await?;
     sweep(context, model, &desired).await?;
-    let (desired_standby, credentials) = match &model.backend {
-        Backend::Own(own) => (own.standby, None),
-        Backend::Hosted { .. } => (0, found.credentials.clone()),
+    let standing = match &model.backend {
+        Backend::Own(own) => Standing::of_groups(own.standby, found, &desired),
+        Backend::Hosted { .. } => Standing::of_ingress(ingress.as_ref()),
     };
     Ok(Applied {
-        credentials,
+        credentials: found.credentials.clone(),
         weights,
-        replicas: replicas(active.as_ref()),
-        ready: ready(active.as_ref()),
-        updated: settled(active.as_ref()),
-        standby_ready: ready(standby.as_ref()),
-        desired_standby,
+        standing,
         engine: matches!(model.backend, Backend::Own(_)),
         enforcement: Enforcement::default(),
         renewal: None,
+        nodes: None,
+        nodes_again: None,
         retry: retry.filter(|left| !left.is_zero()),
     })
 }
@@ -96,46 +95,39 @@ async fn sweep(context: &Context, model: &Model, desired: &Desired) -> Result<()
         .map(|owner| owner.uid.clone())
         .unwrap_or_default();
     let owner = (model.name.as_str(), uid.as_str());
-    let mut workloads = desired.kept.clone();
-    workloads.extend(
-        [&desired.active, &desired.standby]
-            .into_iter()
-            .flatten()
-            .map(Deployment::name_any),
-    );
-    sweep_model(applier, &children.deployments, namespace, owner, &workloads).await?;
+    let deployments: Vec<String> = desired
+        .hosted
+        .iter()
+        .map(ResourceExt::name_any)
+        .chain(desired.kept.clone())
+        .collect();
+    sweep_model(
+        applier,
+        &children.deployments,
+        namespace,
+        owner,
+        &deployments,
+    )
+    .await?;
+    let sets: Vec<String> = desired
+        .groups
+        .iter()
+        .flat_map(|group| [group.name.clone(), group_shards(&group.name)])
+        .collect();
+    sweep_model(applier, &children.stateful_sets, namespace, owner, &sets).await?;
     let services: Vec<String> = desired.services.iter().map(ResourceExt::name_any).collect();
+    let policies: Vec<String> = desired.network.iter().map(ResourceExt::name_any).collect();
+    sweep_model(
+        applier,
+        &children.network_policies,
+        namespace,
+        owner,
+        &policies,
+    )
+    .await?;
     sweep_model(applier, &children.services, namespace, owner, &services).await?;
     let jobs: Vec<String> = desired.prefetch.iter().map(ResourceExt::name_any).collect();
     sweep_model(applier, &children.jobs, namespace, owner, &jobs).await?;
     let claims: Vec<String> = desired.claim.iter().map(ResourceExt::name_any).collect();
     sweep_model(applier, &children.claims, namespace, owner, &claims).await
-}
-
-fn ready(workload: Option<&Deployment>) -> i32 {
-    workload
-        .and_then(|w| w.status.as_ref()?.ready_replicas)
-        .unwrap_or_default()
-}
-
-fn replicas(workload: Option<&Deployment>) -> i32 {
-    workload
-        .and_then(|w| w.status.as_ref()?.replicas)
-        .unwrap_or_default()
-}
-
-/// Whether the server has rolled the workload out as it is specified now.
-fn settled(workload: Option<&Deployment>) -> bool {
-    let Some(workload) = workload else {
-        return false;
-    };
-    let status = workload.status.clone().unwrap_or_default();
-    let wanted = workload
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.replicas)
-        .unwrap_or(1);
-    status.observed_generation >= workload.metadata.generation
-        && status.updated_replicas.unwrap_or_default() == wanted
-        && status.replicas.unwrap_or_default() == wanted
 }

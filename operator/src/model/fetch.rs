@@ -1,19 +1,22 @@
-//! The only reads: Secrets, the prefetch Job, and why it failed if it did.
+//! The only reads: Secrets, groups and their pods, the prefetch Job, and why it failed if it did.
 
 use k8s_openapi::api::{
+    apps::v1::StatefulSet,
     batch::v1::Job,
     core::v1::{Pod, Secret},
 };
 use kube::{Api, api::ListParams};
 
 use crate::{
+    apply::Child,
     context::Context,
     error::{Error, Result, Verb},
     model::{
+        groups::{Group, seen},
         prefetch::{Fetched, fetched},
         validate::{Backend, Model},
     },
-    names,
+    names::{self, LABEL_GROUP, LABEL_MODEL},
 };
 
 pub struct Found {
@@ -24,6 +27,8 @@ pub struct Found {
     pub weights: Option<Fetched>,
     /// The Job that fetches them.
     pub prefetch: Option<Job>,
+    /// Groups that exist.
+    pub groups: Vec<Group>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +45,10 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
     let namespace = model.namespace.as_str();
     let certificate = context
         .applier
-        .get::<Secret>(namespace, &names::model_tls(&model.name))
+        .get_own::<Secret>(namespace, &names::model_tls(&model.name))
         .await?;
     let (mut credentials, mut weights, mut prefetch) = (None, None, None);
+    let mut groups = Vec::new();
     match &model.backend {
         Backend::Hosted {
             credentials: Some(reference),
@@ -75,12 +81,17 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
                         .as_ref()
                         .is_some_and(|s| s.failed.unwrap_or(0) > 0) =>
                 {
-                    pods_of(context, namespace, &name).await?
+                    let selector = format!("batch.kubernetes.io/job-name={name}");
+                    list::<Pod>(context, namespace, &selector).await?
                 }
                 _ => Vec::new(),
             };
             weights = Some(fetched(job.as_ref(), &pods));
             prefetch = job;
+            let selector = format!("{LABEL_MODEL}={},{LABEL_GROUP}", model.name);
+            let sets = list::<StatefulSet>(context, namespace, &selector).await?;
+            let pods = list::<Pod>(context, namespace, &selector).await?;
+            groups = seen(&sets, &pods);
         }
     }
     Ok(Found {
@@ -88,15 +99,15 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
         certificate,
         weights,
         prefetch,
+        groups,
     })
 }
 
-async fn pods_of(context: &Context, namespace: &str, job: &str) -> Result<Vec<Pod>> {
-    let selector = format!("batch.kubernetes.io/job-name={job}");
-    let api = Api::<Pod>::namespaced(context.applier.client(), namespace);
-    let pods = api.list(&ListParams::default().labels(&selector)).await;
-    context.metrics.requested(Verb::List, pods.is_ok());
-    Ok(pods
-        .map_err(|error| Error::api(Verb::List, "Pod", job, error))?
+async fn list<K: Child>(context: &Context, namespace: &str, selector: &str) -> Result<Vec<K>> {
+    let api = Api::<K>::namespaced(context.applier.client(), namespace);
+    let found = api.list(&ListParams::default().labels(selector)).await;
+    context.metrics.requested(Verb::List, found.is_ok());
+    Ok(found
+        .map_err(|error| Error::api(Verb::List, &K::kind(&()), selector, error))?
         .items)
 }

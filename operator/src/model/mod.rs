@@ -1,9 +1,10 @@
 //! A ModelDeployment becomes an ingress before a provider, or engines behind ingresses with weights
-//! on a volume. Rooms: fetch, validate, build, apply, status.
+//! on a volume. Rooms: fetch, validate, groups, build, apply, status.
 
 mod apply;
 mod build;
 mod fetch;
+mod groups;
 mod prefetch;
 mod status;
 mod validate;
@@ -23,6 +24,7 @@ use crate::{
     control::{Audience, Broken, Key, Kind},
     error::{Error, Result},
     invalid,
+    pool::{self, GpuClass},
     triggers::Guarded,
 };
 
@@ -33,7 +35,8 @@ pub async fn reconcile(
 ) -> Result<Action> {
     let model = match &object.0 {
         Ok(model) if model.metadata.deletion_timestamp.is_some() => {
-            return Ok(Action::await_change());
+            let again = pool::leave(&context, model).await?;
+            return Ok(again.map_or_else(Action::await_change, Action::requeue));
         }
         Ok(model) => model,
         Err(unreadable) => return invalid::tell(&context, Kind::Model, unreadable).await,
@@ -54,7 +57,7 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
     let (namespace, name) = (model.namespace().unwrap_or_default(), model.name_any());
     let key = Key::new(Kind::Model, &name);
     let uid = model.uid().unwrap_or_default();
-    let valid = match validate::validate(model) {
+    let mut valid = match validate::validate(model) {
         Ok(valid) => valid,
         Err(diagnostics) => {
             let was_good = model
@@ -83,7 +86,18 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
             .change(|index| index.apply(&namespace, Kind::Model, item)),
         Err(error) => return (status::Observed::Unknown, Some(error.into())),
     }
-    let mut applied = match Box::pin(bring(&valid, context)).await {
+    let class = match valid
+        .gpu_class()
+        .map(|class| context.gpu_classes.find(class))
+    {
+        Some(Ok(class)) => Some(class),
+        Some(Err(message)) => return (status::Observed::NoGpuClass(message), None),
+        None => None,
+    };
+    valid.placement = class
+        .map(|class| pool::placement(class, &namespace))
+        .unwrap_or_default();
+    let mut applied = match Box::pin(bring(model, &valid, class, context)).await {
         Ok(applied) => applied,
         Err(error) => return (status::Observed::Unknown, Some(error)),
     };
@@ -93,7 +107,16 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
     (status::Observed::Applied(Box::new(applied)), None)
 }
 
-async fn bring(valid: &validate::Model, context: &Context) -> Result<status::Applied> {
+async fn bring(
+    model: &ModelDeployment,
+    valid: &validate::Model,
+    class: Option<&GpuClass>,
+    context: &Context,
+) -> Result<status::Applied> {
+    let pool = match class {
+        Some(class) => pool::bring(context, model, class).await?,
+        None => None,
+    };
     let found = fetch::fetch(valid, context).await?;
     let subject = valid.server();
     let (certificate, renewal) = crate::tenant::paper(
@@ -105,5 +128,19 @@ async fn bring(valid: &validate::Model, context: &Context) -> Result<status::App
     let desired = build::build(&context.settings, valid, &found, &certificate);
     let mut applied = Box::pin(apply::apply(context, valid, &found, desired)).await?;
     applied.renewal = Some(renewal);
+    if let Some(class) = class {
+        let wanted = valid.groups();
+        let is_settled = applied.standing.is_settled(wanted);
+        let name = (valid.namespace.as_str(), valid.name.as_str());
+        let (fact, again) =
+            pool::look(context, name, class, pool.as_ref(), (wanted, is_settled)).await?;
+        (applied.nodes, applied.nodes_again) = (Some(fact), again);
+    }
+    let left = if pool.is_some() {
+        pool::tidy(context, &valid.namespace).await?
+    } else {
+        pool::leave(context, model).await?
+    };
+    applied.nodes_again = [applied.nodes_again, left].into_iter().flatten().min();
     Ok(applied)
 }

@@ -5,14 +5,19 @@ use std::time::Duration;
 use aios_compile::Diagnostic;
 use aios_crds::{ConditionType, ModelDeployment, ModelDeploymentStatus, Reason};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::Condition};
 
 use crate::{
     conditions::{Fact, summarize, with_failure, write},
     control::Enforcement,
     diagnostics::text,
     error::Error,
-    model::{fetch::Credentials, prefetch::Fetched},
+    model::{
+        build::{Desired, DesiredGroup},
+        fetch::{Credentials, Found},
+        groups::Role,
+        prefetch::Fetched,
+    },
     names::{self, Component, LABEL_COMPONENT, LABEL_MODEL},
     status::{Stated, Status},
 };
@@ -20,6 +25,8 @@ use crate::{
 /// What a pass saw.
 pub enum Observed {
     Invalid(Vec<Diagnostic>),
+    /// The platform does not offer the GPU class that it names; what runs goes on.
+    NoGpuClass(String),
     /// A stage failed before anything could be seen.
     Unknown,
     Applied(Box<Applied>),
@@ -30,19 +37,69 @@ pub struct Applied {
     pub credentials: Option<Credentials>,
     /// Self-hosted models only.
     pub weights: Option<Fetched>,
-    pub replicas: i32,
-    pub ready: i32,
-    /// Whether the active groups run the present spec.
-    pub updated: bool,
-    pub standby_ready: i32,
-    pub desired_standby: i32,
+    pub standing: Standing,
     /// Whether the model is served here.
     pub engine: bool,
     pub enforcement: Enforcement,
+    /// Models with a GPU class only.
+    pub nodes: Option<Fact>,
+    /// When the nodes are looked at again.
+    pub nodes_again: Option<Duration>,
     /// When the certificate is due.
     pub renewal: Option<Duration>,
     /// When weights that could not be fetched are tried again.
     pub retry: Option<Duration>,
+}
+
+/// Groups, or ingresses of a hosted model, by what they are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub replicas: i32,
+    pub ready: i32,
+    /// Whether all of them run the present spec.
+    pub updated: bool,
+    pub standby_ready: i32,
+    pub desired_standby: i32,
+}
+
+impl Standing {
+    pub fn of_ingress(workload: Option<&Deployment>) -> Self {
+        let Some(workload) = workload else {
+            return Self::default();
+        };
+        let status = workload.status.clone().unwrap_or_default();
+        let wanted = workload.spec.as_ref().and_then(|spec| spec.replicas);
+        let wanted = wanted.unwrap_or(1);
+        Self {
+            replicas: status.replicas.unwrap_or_default(),
+            ready: status.ready_replicas.unwrap_or_default(),
+            updated: status.observed_generation >= workload.metadata.generation
+                && status.updated_replicas.unwrap_or_default() == wanted
+                && status.replicas.unwrap_or_default() == wanted,
+            ..Self::default()
+        }
+    }
+
+    /// Whether so many run the present spec, loaded.
+    pub fn is_settled(&self, wanted: i32) -> bool {
+        self.updated && self.ready + self.standby_ready >= wanted
+    }
+
+    pub fn of_groups(standby: u32, found: &Found, desired: &Desired) -> Self {
+        let is_ready = |group: &&DesiredGroup| {
+            let mut seen = found.groups.iter();
+            seen.any(|seen| seen.name == group.name && seen.is_ready())
+        };
+        let of = |role: Role| desired.groups.iter().filter(move |g| g.place.role == role);
+        let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+        Self {
+            replicas: count(of(Role::Active).count()),
+            ready: count(of(Role::Active).filter(is_ready).count()),
+            updated: desired.groups.iter().all(|group| !group.sets.is_empty()),
+            standby_ready: count(of(Role::Standby).filter(is_ready).count()),
+            desired_standby: i32::try_from(standby).unwrap_or(i32::MAX),
+        }
+    }
 }
 
 impl Observed {
@@ -52,6 +109,7 @@ impl Observed {
                 let due = [
                     applied.renewal,
                     applied.retry,
+                    applied.nodes_again,
                     applied.enforcement.look_again,
                 ];
                 due.into_iter().flatten().min()
@@ -75,6 +133,11 @@ pub fn status(
     };
     let facts = match (observed, error) {
         (_, Some(error)) => failure(error.reason(), error.to_string()),
+        (Observed::NoGpuClass(message), _) => {
+            let kind = ConditionType::NodePoolReady;
+            let fact = Fact::no(kind, Reason::GpuClassUnknown, message.as_str());
+            with_failure(&before.conditions, fact)
+        }
         (Observed::Invalid(diagnostics), _) => failure(Reason::InvalidSpec, text(diagnostics)),
         (Observed::Unknown, _) => failure(Reason::Progressing, String::new()),
         (Observed::Applied(applied), _) => facts(model.spec.replicas, applied),
@@ -99,16 +162,16 @@ fn numbers(model: &ModelDeployment, applied: &Applied, status: &mut ModelDeploym
     } else {
         Component::Ingress
     };
-    let standby = match applied.desired_standby {
+    let standby = match applied.standing.desired_standby {
         0 => String::new(),
-        desired => format!(" +{}/{desired}", applied.standby_ready),
+        desired => format!(" +{}/{desired}", applied.standing.standby_ready),
     };
-    status.replicas = applied.replicas;
-    status.ready_replicas = applied.ready;
-    status.standby_ready = applied.standby_ready;
+    status.replicas = applied.standing.replicas;
+    status.ready_replicas = applied.standing.ready;
+    status.standby_ready = applied.standing.standby_ready;
     status.summary = Some(format!(
         "{}/{}{standby}",
-        applied.ready, model.spec.replicas
+        applied.standing.ready, model.spec.replicas
     ));
     status.selector = Some(format!(
         "{LABEL_MODEL}={name},{LABEL_COMPONENT}={}",
@@ -123,10 +186,11 @@ fn numbers(model: &ModelDeployment, applied: &Applied, status: &mut ModelDeploym
 fn facts(desired: i32, applied: &Applied) -> Vec<Fact> {
     let mut facts = Vec::new();
     facts.extend(applied.credentials.as_ref().map(credentials));
+    facts.extend(applied.nodes.clone());
     facts.extend(applied.weights.as_ref().map(weights));
     if applied.engine {
         facts.push(shards(desired, applied));
-        if applied.desired_standby > 0 {
+        if applied.standing.desired_standby > 0 {
             facts.push(standby(applied));
         }
     }
@@ -171,8 +235,8 @@ fn weights(found: &Fetched) -> Fact {
 
 fn shards(desired: i32, applied: &Applied) -> Fact {
     let kind = ConditionType::ShardsReady;
-    let count = format!("{} of {desired} groups are ready", applied.ready);
-    if applied.ready >= desired && applied.updated {
+    let count = format!("{} of {desired} groups are ready", applied.standing.ready);
+    if applied.standing.ready >= desired && applied.standing.updated {
         Fact::yes(kind, Reason::Ready, count)
     } else {
         Fact::pending(kind, Reason::PodsNotReady, count)
@@ -181,12 +245,12 @@ fn shards(desired: i32, applied: &Applied) -> Fact {
 
 fn standby(applied: &Applied) -> Fact {
     let kind = ConditionType::StandbyWarm;
-    let desired = applied.desired_standby;
+    let desired = applied.standing.desired_standby;
     let count = format!(
         "{} of {desired} standby groups are loaded",
-        applied.standby_ready
+        applied.standing.standby_ready
     );
-    if applied.standby_ready >= desired {
+    if applied.standing.standby_ready >= desired {
         Fact::yes(kind, Reason::Ready, count)
     } else {
         Fact::pending(kind, Reason::PodsNotReady, count)
@@ -202,7 +266,7 @@ fn endpoint(desired: i32, applied: &Applied) -> Fact {
     if desired == 0 {
         return Fact::yes(kind, Reason::Ready, "scaled to zero by its spec");
     }
-    if applied.ready == 0 {
+    if applied.standing.ready == 0 {
         return Fact::pending(kind, Reason::NoEndpoints, "no pod of the Service is ready");
     }
     if !enforcement.is_complete() {

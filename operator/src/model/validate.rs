@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 use sha2::{Digest, Sha256};
 
-use crate::{apply::owned_by, ca::Subject, names};
+use crate::{apply::owned_by, ca::Subject, names, pool::Placement};
 
 /// Calls that one engine decodes at once at most; the ingress lets more wait.
 const MAX_SLOTS: u32 = 16;
@@ -23,6 +23,8 @@ pub struct Model {
     pub owner: Vec<OwnerReference>,
     pub config: ModelConfig,
     pub backend: Backend,
+    /// Where its pods go: the platform's answer to the GPU class that it names.
+    pub placement: Placement,
 }
 
 pub enum Backend {
@@ -40,8 +42,12 @@ pub struct Own {
     /// Names the prefetch Job: one for each source and digest.
     pub hash: String,
     pub gpu: Option<Gpu>,
-    pub replicas: i32,
-    pub standby: i32,
+    /// Pods of one group.
+    pub pods: u32,
+    /// Groups that take traffic.
+    pub replicas: u32,
+    /// Groups that wait.
+    pub standby: u32,
     pub slots: u32,
     pub context_tokens: u32,
 }
@@ -67,6 +73,7 @@ pub fn validate(model: &ModelDeployment) -> Result<Model, Vec<Diagnostic>> {
         owner,
         config,
         backend,
+        placement: Placement::default(),
     })
 }
 
@@ -74,6 +81,8 @@ fn self_hosted(model: &ModelDeployment, own: &SelfHosted) -> Own {
     let limits = &model.spec.limits;
     let digest = own.model.digest.trim_start_matches("sha256:");
     let source = Sha256::digest(format!("{}\n{}", own.model.uri, own.model.digest));
+    let gpus = own.gpu.as_ref().map_or(0, |gpu| gpu.count);
+    let gpus = u32::try_from(gpus).unwrap_or_default();
     let short = |text: &str, length: usize| text.chars().take(length).collect::<String>();
     Own {
         engine: own.engine.clone(),
@@ -81,14 +90,31 @@ fn self_hosted(model: &ModelDeployment, own: &SelfHosted) -> Own {
         file: format!("/weights/{}.gguf", short(digest, 32)),
         hash: short(&hex::encode(source), 10),
         gpu: own.gpu.clone(),
-        replicas: model.spec.replicas,
-        standby: own.warm.standby,
+        pods: own.shards.pods(gpus),
+        replicas: u32::try_from(model.spec.replicas).unwrap_or_default(),
+        standby: u32::try_from(own.warm.standby).unwrap_or_default(),
         slots: limits.max_in_flight.clamp(1, MAX_SLOTS),
         context_tokens: limits.context_tokens,
     }
 }
 
 impl Model {
+    /// The GPU class that it names.
+    pub fn gpu_class(&self) -> Option<&str> {
+        match &self.backend {
+            Backend::Own(own) => own.gpu.as_ref()?.class.as_deref(),
+            Backend::Hosted { .. } => None,
+        }
+    }
+
+    /// Groups that there shall be, with those that stand by.
+    pub fn groups(&self) -> i32 {
+        match &self.backend {
+            Backend::Own(own) => i32::try_from(own.replicas + own.standby).unwrap_or(i32::MAX),
+            Backend::Hosted { .. } => 1,
+        }
+    }
+
     /// The server that every ingress of the model is.
     pub fn server(&self) -> Subject {
         let mut hosts = names::service_hosts(&model_service(&self.name), &self.namespace);

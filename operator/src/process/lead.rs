@@ -18,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
-    apply::Applier,
+    apply::{Applier, Known},
     ca,
     context::{Backoff, Context},
     control::{Authenticator, ControlService, Hub, Index, Witness},
     leader,
     metrics::Metrics,
     model, pipeline, policy,
+    pool::{self, GpuClasses},
     process::{ProcessError, listen, serving},
     run, runner,
     settings::Settings,
@@ -54,11 +55,12 @@ struct AllRequests {
 /// Leads until shutdown or until a part ends.
 pub async fn lead(
     client: &Client,
-    settings: &Settings,
+    (settings, gpu_classes): (&Settings, GpuClasses),
     metrics: Metrics,
     health: &Health,
     shutdown: &CancellationToken,
 ) -> Result<(), ProcessError> {
+    leader::admitted(client, settings).await?;
     let now = Timestamp::now();
     let authority = Arc::new(ca::load(client, &settings.namespace, now).await?);
     let (triggers, requests) = queues(settings);
@@ -67,22 +69,27 @@ pub async fn lead(
     let witness =
         Arc::new(Witness::load(client.clone(), &settings.namespace, triggers.clone()).await?);
 
+    let known = Known::default();
     let mut feeds = Feeds::default();
     let stores = Stores {
         cells: settings
             .scopes()
             .iter()
-            .map(|scope| watch::cell(client, scope, &hub, &triggers, &mut feeds))
+            .map(|scope| watch::cell(client, scope, (&hub, &known), &triggers, &mut feeds))
             .collect(),
         cluster: watch::cluster(client, &hub, &triggers, &mut feeds),
     };
-    let applier = Applier::new(client.clone(), metrics.clone());
+    let cells = &stores.cells;
+    let karpenter = pool::watch(client, &gpu_classes, cells, &triggers, &mut feeds);
+    let applier = Applier::new(client.clone(), metrics.clone(), known.clone());
     let reporter = Reporter {
         controller: "aios-operator".into(),
         instance: settings.pod_name.clone(),
     };
     let context = Arc::new(Context {
         settings: settings.clone(),
+        gpu_classes,
+        karpenter,
         statuses: StatusWriter::new(metrics.clone(), Recorder::new(client.clone(), reporter)),
         applier,
         hub: hub.clone(),
@@ -96,6 +103,7 @@ pub async fn lead(
     });
 
     feeds.listed().await;
+    known.listed();
     hub.listed();
     let mut runners = start_all(&context, requests);
 
@@ -113,7 +121,7 @@ pub async fn lead(
     let tls = serving::open(&authority, settings)?;
     let listener = listen(settings.control_address).await?;
     let server = aios_runtime::serve::serve(listener, app, Some(tls), shutdown.clone());
-    leader::mark(client, settings, true).await?;
+    leader::mark(client, settings).await?;
     health.set_ready(true, "");
 
     tokio::pin!(server);
@@ -218,7 +226,7 @@ fn start_all(context: &Arc<Context>, requests: AllRequests) -> JoinSet<()> {
         "Tenant",
         context.clone(),
         namespaces,
-        requests.tenants,
+        runner::gathered(requests.tenants, runner::BURST),
         tenant::reconcile,
     ));
     tasks

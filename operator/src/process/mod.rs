@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::Error,
-    leader::{self, Election},
+    leader::{self, Election, PACE},
     metrics::Metrics,
+    pool::GpuClasses,
     settings::Settings,
 };
 
@@ -30,9 +31,7 @@ pub enum ProcessError {
     Kube(#[from] kube::Error),
     #[error("no configuration for the Kubernetes API: {0}")]
     Config(#[from] kube::config::InferConfigError),
-    #[error("leader election: {0}")]
-    Election(#[from] kube_lease_manager::LeaseManagerError),
-    #[error("the lease was lost: another operator leads now")]
+    #[error("the lease was lost, or could not be confirmed in time")]
     Deposed,
     #[error(transparent)]
     Operator(#[from] Error),
@@ -45,6 +44,8 @@ pub enum ProcessError {
     },
     #[error(transparent)]
     Tls(#[from] aios_runtime::tls::TlsError),
+    #[error(transparent)]
+    GpuClasses(#[from] crate::pool::ClassError),
     #[error("{0} ended")]
     Ended(&'static str),
 }
@@ -54,6 +55,7 @@ pub enum ProcessError {
 /// # Errors
 /// When a port, the API server or the lease cannot be had, or the lease is lost.
 pub async fn run(settings: Settings) -> Result<(), ProcessError> {
+    let gpu_classes = GpuClasses::load(settings.gpu_classes_file.as_deref())?;
     let shutdown = aios_runtime::shutdown();
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
@@ -69,22 +71,24 @@ pub async fn run(settings: Settings) -> Result<(), ProcessError> {
 
     let client = Client::try_default().await?;
     // A mark of a former life of this pod would draw data planes to an operator that waits.
-    leader::mark(&client, &settings, false).await?;
+    leader::unmark(&client, &settings).await?;
     let lease_client = Client::try_default().await?;
-    let mut election = Election::join(lease_client, &settings).await?;
+    let identity = settings.identity();
+    let mut election = Election::join(lease_client, &settings.namespace, &identity, PACE);
     health.set_ready(true, "");
-    tracing::info!(identity = settings.identity(), "standing by");
+    tracing::info!(identity, "standing by");
 
     let result = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         won = election.won() => if won {
-            reign(&client, &settings, metrics, &health, &mut election, &shutdown).await
+            let platform = (&settings, gpu_classes);
+            reign(&client, platform, metrics, &health, &mut election, &shutdown).await
         } else {
             Err(ProcessError::Ended("the election"))
         },
     };
     // The reign's tasks ended: a successor may start at once.
-    if let Err(error) = leader::mark(&client, &settings, false).await {
+    if let Err(error) = leader::unmark(&client, &settings).await {
         tracing::warn!(%error, "the leader's mark stays");
     }
     election.leave().await;
@@ -95,17 +99,19 @@ pub async fn run(settings: Settings) -> Result<(), ProcessError> {
 
 async fn reign(
     client: &Client,
-    settings: &Settings,
+    (settings, gpu_classes): (&Settings, GpuClasses),
     metrics: Metrics,
     health: &Health,
     election: &mut Election,
     shutdown: &CancellationToken,
 ) -> Result<(), ProcessError> {
-    tracing::info!(identity = settings.identity(), "leading");
+    tracing::info!("leading");
     metrics.lead(true);
+    // Nothing that a leader does has another client than this.
+    let client = leader::fenced(client, election.tenure());
     let ended = tokio::select! {
         () = election.lost() => Err(ProcessError::Deposed),
-        ended = lead::lead(client, settings, metrics.clone(), health, shutdown) => ended,
+        ended = lead::lead(&client, (settings, gpu_classes), metrics.clone(), health, shutdown) => ended,
     };
     metrics.lead(false);
     ended

@@ -33,14 +33,17 @@ pub async fn fetch(namespace: &str, context: &Context) -> Result<Found> {
     if !pipelines.is_empty() || !models.is_empty() {
         bootstrap = context
             .applier
-            .get::<ConfigMap>(namespace, BOOTSTRAP)
+            .get_own::<ConfigMap>(namespace, BOOTSTRAP)
             .await?;
-        client = context.applier.get::<Secret>(namespace, CLIENT_TLS).await?;
+        client = context
+            .applier
+            .get_own::<Secret>(namespace, CLIENT_TLS)
+            .await?;
     }
     if !pipelines.is_empty() {
         serving = context
             .applier
-            .get::<Secret>(namespace, GATEWAY_TLS)
+            .get_own::<Secret>(namespace, GATEWAY_TLS)
             .await?;
         gateway = context
             .applier

@@ -1,6 +1,8 @@
 //! Objects that tests start from.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod server;
+
 use aios_crds::{ModelDeployment, WritingPipeline, WritingRun};
 use clap::Parser;
 use serde::de::DeserializeOwned;

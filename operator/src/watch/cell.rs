@@ -26,12 +26,13 @@ use kube::{
 use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
+    apply::Known,
     control::{Hub, Key, Kind},
     names::{FIELD_MANAGER, LABEL_MANAGED_BY},
     triggers::{Guarded, Scope, Triggers},
     watch::{
         CellStores, Children, Meta, Target,
-        feed::{Touch, Watched, feed},
+        feed::{Touch, Watched, feed, prune_child, prune_kind},
         of_child,
         relations::of_pod,
         valid,
@@ -62,6 +63,11 @@ impl Feeds {
         })));
     }
 
+    /// Starts what may never list, as a watch of a kind that is not served: nobody waits for it.
+    pub fn spawn_apart(&mut self, watch: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(watch);
+    }
+
     /// Waits until a watch ends, which none should.
     pub async fn ended(&mut self) {
         self.tasks.join_next().await;
@@ -90,7 +96,7 @@ enum Change {
 pub fn cell(
     client: &Client,
     scope: &Scope,
-    hub: &Arc<Hub>,
+    (hub, known): (&Arc<Hub>, &Known),
     triggers: &Triggers,
     feeds: &mut Feeds,
 ) -> CellStores {
@@ -98,6 +104,7 @@ pub fn cell(
         client,
         scope,
         hub,
+        known,
         triggers,
     };
     let (models, model_writer) = reflector::store();
@@ -168,16 +175,16 @@ pub fn cell(
 
     let children = Children {
         deployments: start.child::<Deployment>(feeds),
+        stateful_sets: start.child::<StatefulSet>(feeds),
         jobs: start.child::<Job>(feeds),
         services: start.child::<Service>(feeds),
         claims: start.child::<PersistentVolumeClaim>(feeds),
+        network_policies: start.child::<NetworkPolicy>(feeds),
     };
     start.child::<ServiceAccount>(feeds);
     start.secrets(feeds, models.clone());
-    start.child::<StatefulSet>(feeds);
     start.child::<Role>(feeds);
     start.child::<RoleBinding>(feeds);
-    start.child::<NetworkPolicy>(feeds);
     start.config_maps(feeds, pipelines.clone());
     start.pods(feeds);
     CellStores {
@@ -194,6 +201,7 @@ struct Start<'a> {
     client: &'a Client,
     scope: &'a Scope,
     hub: &'a Arc<Hub>,
+    known: &'a Known,
     triggers: &'a Triggers,
 }
 
@@ -245,31 +253,37 @@ impl Start<'_> {
             }
         };
         let api = self.api::<Guarded<K>>();
-        feeds.spawn(|listed| feed(api, watcher::Config::default(), writer, touched, listed));
+        let config = watcher::Config::default();
+        feeds.spawn(|listed| feed(api, config, writer, prune_kind, touched, listed));
     }
 
-    /// A kind of children: whatever happens to one, its owner looks at it.
+    /// A kind of children: whatever others do to one, its owner looks at it.
     fn child<K>(&self, feeds: &mut Feeds) -> Store<Meta<K>>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Watched,
     {
         let (store, writer) = reflector::store();
-        let queues = self.triggers.clone();
+        let (queues, known) = (self.triggers.clone(), self.known.clone());
         let touched = move |touch: Touch<Meta<K>>| {
-            let (Touch::Applied { now: object, .. } | Touch::Deleted(object)) = touch;
-            to_owner(&queues, object.meta());
+            if is_news(&known, &touch) {
+                let (Touch::Applied { now: object, .. } | Touch::Deleted(object)) = touch;
+                to_owner(&queues, object.meta());
+            }
         };
         let config = watcher::Config::default().labels(&ours());
         let api = self.api::<Meta<K>>();
-        feeds.spawn(|listed| feed(api, config, writer, touched, listed));
+        feeds.spawn(|listed| feed(api, config, writer, prune_child, touched, listed));
         store
     }
 
     /// Secrets of ours, and those that models refer to. Only metadata: no value is held.
     fn secrets(&self, feeds: &mut Feeds, models: Store<Guarded<ModelDeployment>>) {
         let (_, writer) = reflector::store();
-        let queues = self.triggers.clone();
+        let (queues, known) = (self.triggers.clone(), self.known.clone());
         let touched = move |touch: Touch<Meta<Secret>>| {
+            if !is_news(&known, &touch) {
+                return;
+            }
             let (Touch::Applied { now: object, .. } | Touch::Deleted(object)) = touch;
             if to_owner(&queues, object.meta()) {
                 return;
@@ -282,7 +296,7 @@ impl Start<'_> {
                         .iter()
                         .any(|(secret, _)| *secret == name)
                 };
-                if model.namespace().as_deref() == Some(&namespace)
+                if model.meta().namespace.as_deref() == Some(&namespace)
                     && valid(&model).is_some_and(|model| refers(&model.spec))
                 {
                     queues.model(&namespace, &model.name_any());
@@ -290,14 +304,18 @@ impl Start<'_> {
             }
         };
         let api = self.api::<Meta<Secret>>();
-        feeds.spawn(|listed| feed(api, watcher::Config::default(), writer, touched, listed));
+        let config = watcher::Config::default();
+        feeds.spawn(|listed| feed(api, config, writer, prune_child, touched, listed));
     }
 
     /// ConfigMaps of ours, and those that pipelines refer to.
     fn config_maps(&self, feeds: &mut Feeds, pipelines: Store<Guarded<WritingPipeline>>) {
         let (_, writer) = reflector::store();
-        let queues = self.triggers.clone();
+        let (queues, known) = (self.triggers.clone(), self.known.clone());
         let touched = move |touch: Touch<Meta<ConfigMap>>| {
+            if !is_news(&known, &touch) {
+                return;
+            }
             let (Touch::Applied { now: object, .. } | Touch::Deleted(object)) = touch;
             if to_owner(&queues, object.meta()) {
                 return;
@@ -309,7 +327,8 @@ impl Start<'_> {
             });
         };
         let api = self.api::<Meta<ConfigMap>>();
-        feeds.spawn(|listed| feed(api, watcher::Config::default(), writer, touched, listed));
+        let config = watcher::Config::default();
+        feeds.spawn(|listed| feed(api, config, writer, prune_child, touched, listed));
     }
 
     /// Running pods of data planes: those that wait for a node or have ended enforce nothing.
@@ -333,7 +352,7 @@ impl Start<'_> {
             .labels(&ours())
             .fields("status.phase=Running");
         let api = self.api::<Meta<Pod>>();
-        feeds.spawn(|listed| feed(api, config, writer, touched, listed));
+        feeds.spawn(|listed| feed(api, config, writer, prune_child, touched, listed));
     }
 
     fn api<K>(&self) -> Api<K>
@@ -343,6 +362,20 @@ impl Start<'_> {
         match self.scope {
             Scope::All => Api::all(self.client.clone()),
             Scope::Namespace(namespace) => Api::namespaced(self.client.clone(), namespace),
+        }
+    }
+}
+
+/// Tells what is known of children; whether it is more than what the applier read or wrote itself.
+fn is_news<K>(known: &Known, touch: &Touch<Meta<K>>) -> bool
+where
+    K: Resource<DynamicType = ()>,
+{
+    match touch {
+        Touch::Applied { now, .. } => known.seen(K::kind(&()), &now.metadata),
+        Touch::Deleted(gone) => {
+            known.gone(&K::kind(&()), &gone.metadata);
+            true
         }
     }
 }
@@ -374,7 +407,7 @@ fn pipelines_that(
         let Some(pipeline) = valid(&guarded) else {
             continue;
         };
-        if pipeline.namespace().as_deref() == Some(namespace)
+        if pipeline.metadata.namespace.as_deref() == Some(namespace)
             && refer(&references::of_pipeline(&pipeline.spec))
         {
             queue(&pipeline.name_any());
@@ -390,7 +423,7 @@ fn runs_of(
 ) {
     for guarded in runs.state() {
         if let Some(run) = valid(&guarded)
-            && run.namespace().as_deref() == Some(namespace)
+            && run.metadata.namespace.as_deref() == Some(namespace)
             && run.spec.pipeline_ref.name == pipeline
         {
             queue(&run.name_any());

@@ -11,7 +11,7 @@ use crate::{
     watch::{
         ClusterStores,
         cell::Feeds,
-        feed::{Touch, feed},
+        feed::{Touch, feed, prune_kind},
     },
 };
 
@@ -40,7 +40,16 @@ pub fn cluster(
         }
     };
     let api = Api::<Guarded<ClusterPolicySet>>::all(client.clone());
-    feeds.spawn(|listed| feed(api, watcher::Config::default(), writer, touched, listed));
+    feeds.spawn(|listed| {
+        feed(
+            api,
+            watcher::Config::default(),
+            writer,
+            prune_kind,
+            touched,
+            listed,
+        )
+    });
 
     let (namespaces, writer) = reflector::store();
     let (index, queues) = (hub.clone(), triggers.clone());
@@ -64,7 +73,16 @@ pub fn cluster(
         }),
     };
     let api = Api::<NamespaceMeta>::all(client.clone());
-    feeds.spawn(|listed| feed(api, watcher::Config::default(), writer, touched, listed));
+    feeds.spawn(|listed| {
+        feed(
+            api,
+            watcher::Config::default(),
+            writer,
+            prune_kind,
+            touched,
+            listed,
+        )
+    });
     ClusterStores {
         policies,
         namespaces,

@@ -1,17 +1,21 @@
 //! One watch: a store kept up to date, and a call for each object that came, changed or went.
 
-use std::{collections::HashMap, fmt::Debug, hash::Hash, pin::pin, sync::Arc};
+use std::{collections::HashMap, fmt::Debug, pin::pin, sync::Arc};
 
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, Resource,
     runtime::{
         WatchStreamExt,
-        reflector::store::Writer,
+        reflector::{ObjectRef, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
+
+/// `kubectl apply` keeps the whole object in it, a Secret's values included.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What happened to an object. The store shows it already.
 pub enum Touch<K> {
@@ -30,17 +34,20 @@ impl<K> Watched for K where
 {
 }
 
-/// Watches for ever, with back-off. `listed` is called after every complete list.
+/// Watches for ever, with back-off. `prune` takes from each object what nobody reads; `listed` is
+/// called after every complete list. Lists come in pages, and each object is held once: a list of
+/// many costs no more than a page above what is kept. (Streamed lists would spare the pages, but are
+/// not on in every Kubernetes that the chart allows.)
 pub async fn feed<K: Watched>(
     api: Api<K>,
     config: watcher::Config,
     mut store: Writer<K>,
+    prune: fn(&mut ObjectMeta),
     mut touched: impl FnMut(Touch<K>),
     mut listed: impl FnMut(),
 ) {
     let reader = store.as_reader();
     let mut events = pin!(watcher(api, config).default_backoff());
-    let mut fresh: Vec<Arc<K>> = Vec::new();
     while let Some(event) = events.next().await {
         let mut event = match event {
             Ok(event) => event,
@@ -49,49 +56,50 @@ pub async fn feed<K: Watched>(
                 continue;
             }
         };
-        prune(&mut event);
-        let before = |object: &K| {
-            let key = identity(object);
-            reader.find(|held| identity(held) == key)
-        };
+        if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = &mut event
+        {
+            prune(object.meta_mut());
+        }
         match &event {
             Event::Apply(object) => {
-                let before = before(object);
-                let now = Arc::new(object.clone());
+                let key = ObjectRef::from_obj(object);
+                let before = reader.get(&key);
                 store.apply_watcher_event(&event);
-                touched(Touch::Applied { before, now });
+                // What the store holds is handed on: there is no second copy.
+                if let Some(now) = reader.get(&key) {
+                    touched(Touch::Applied { before, now });
+                }
             }
             Event::Delete(object) => {
                 let gone = Arc::new(object.clone());
                 store.apply_watcher_event(&event);
                 touched(Touch::Deleted(gone));
             }
-            Event::Init => {
-                fresh.clear();
-                store.apply_watcher_event(&event);
-            }
-            Event::InitApply(object) => {
-                fresh.push(Arc::new(object.clone()));
-                store.apply_watcher_event(&event);
-            }
+            Event::Init | Event::InitApply(_) => store.apply_watcher_event(&event),
             Event::InitDone => {
-                let held = by_identity(reader.state());
+                let held = reader.state();
                 store.apply_watcher_event(&event);
-                relisted(held, std::mem::take(&mut fresh), &mut touched);
+                relisted(held, reader.state(), &mut touched);
                 listed();
             }
         }
     }
 }
 
-/// After a list: what it shows, and what went unseen while the watch was down.
-fn relisted<K: Watched>(
-    mut held: HashMap<Identity, Arc<K>>,
-    fresh: Vec<Arc<K>>,
-    touched: &mut impl FnMut(Touch<K>),
-) {
+/// After a list: what changed, came or went unseen while the watch was down.
+fn relisted<K: Watched>(held: Vec<Arc<K>>, fresh: Vec<Arc<K>>, touched: &mut impl FnMut(Touch<K>)) {
+    let mut held: HashMap<ObjectRef<K>, Arc<K>> = held
+        .into_iter()
+        .map(|object| (ObjectRef::from_obj(object.as_ref()), object))
+        .collect();
     for now in fresh {
-        let before = held.remove(&identity(now.as_ref()));
+        let before = held.remove(&ObjectRef::from_obj(now.as_ref()));
+        if before
+            .as_ref()
+            .is_some_and(|before| same(before.meta(), now.meta()))
+        {
+            continue;
+        }
         touched(Touch::Applied { before, now });
     }
     for gone in held.into_values() {
@@ -99,23 +107,32 @@ fn relisted<K: Watched>(
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Identity(Option<String>, Option<String>);
-
-fn identity<K: Resource>(object: &K) -> Identity {
-    Identity(object.meta().namespace.clone(), object.meta().name.clone())
+fn same(before: &ObjectMeta, now: &ObjectMeta) -> bool {
+    before.resource_version.is_some()
+        && before.resource_version == now.resource_version
+        && before.uid == now.uid
 }
 
-fn by_identity<K: Watched>(objects: Vec<Arc<K>>) -> HashMap<Identity, Arc<K>> {
-    objects
-        .into_iter()
-        .map(|object| (identity(object.as_ref()), object))
-        .collect()
-}
-
-/// Managed fields are the larger half of most objects, and nobody here reads them.
-fn prune<K: Resource>(event: &mut Event<K>) {
-    if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = event {
-        object.managed_fields_mut().clear();
+/// Of a kind of ours: managed fields are the larger half of most objects, and what `kubectl apply`
+/// remembers is the object once more.
+pub fn prune_kind(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(LAST_APPLIED);
     }
 }
+
+/// Of a child, a Secret or a ConfigMap: labels say whose it is, the controlling owner whether it
+/// may be swept. The shared objects of a namespace have an owner reference for every object in it.
+pub fn prune_child(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
+    meta.annotations = None;
+    meta.finalizers = None;
+    if let Some(owners) = &mut meta.owner_references {
+        owners.retain(|owner| owner.controller == Some(true));
+        owners.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,5 +9,6 @@ mod stores;
 
 pub use cell::{Feeds, cell};
 pub use cluster::cluster;
+pub use feed::{Touch, feed, prune_kind};
 pub use relations::{Target, of_child};
 pub use stores::{CellStores, Children, ClusterStores, Meta, Stores, valid};

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use aios_crds::{ClusterPolicySet, ModelDeployment, PolicySet, WritingPipeline, WritingRun};
 use k8s_openapi::api::{
-    apps::v1::Deployment,
+    apps::v1::{Deployment, StatefulSet},
     batch::v1::Job,
     core::v1::{PersistentVolumeClaim, Service},
+    networking::v1::NetworkPolicy,
 };
 use kube::{
     Resource,
@@ -22,9 +23,11 @@ pub type Meta<K> = PartialObjectMeta<K>;
 /// Children by metadata: for orphan sweeps.
 pub struct Children {
     pub deployments: Store<Meta<Deployment>>,
+    pub stateful_sets: Store<Meta<StatefulSet>>,
     pub jobs: Store<Meta<Job>>,
     pub services: Store<Meta<Service>>,
     pub claims: Store<Meta<PersistentVolumeClaim>>,
+    pub network_policies: Store<Meta<NetworkPolicy>>,
 }
 
 /// Stores of one scope.

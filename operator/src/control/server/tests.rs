@@ -13,10 +13,8 @@ use aios_proto::{
     },
 };
 use aios_runtime::control::{AttachConfig, Enforce, Operator, attach};
-use http::{Request, Response};
-use http_body_util::BodyExt;
 use jiff::Timestamp;
-use kube::{Client, client::Body};
+use kube::Client;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
@@ -28,28 +26,21 @@ use crate::{
     control::{Audience, Authenticator, Hub, Index, Key, Kind, Pod, Witness},
     metrics::Metrics,
     names::Component,
+    testing::server::Server,
     triggers::{Queue, Triggers},
 };
 
 /// A fake API server: it knows one token per service account and no ConfigMaps.
 fn api_server() -> Client {
-    let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-    tokio::spawn(async move {
-        while let Some((request, send)) = handle.next_request().await {
-            let (parts, body) = request.into_parts();
-            let bytes = body.collect().await.unwrap().to_bytes();
-            let sent: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            let answer = if parts.uri.path().ends_with("/tokenreviews") {
-                review(&sent)
-            } else {
-                json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {}, "items": []})
-            };
-            send.send_response(Response::new(Body::from(
-                serde_json::to_vec(&answer).unwrap(),
-            )));
+    let server = Server::start(|request, sent| {
+        if request.path().ends_with("/tokenreviews") {
+            return (201, review(sent));
         }
+        let none =
+            json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {}, "items": []});
+        (200, none)
     });
-    Client::new(service, "default")
+    server.client
 }
 
 /// Tokens are `account@pod`; anything else is nobody's.

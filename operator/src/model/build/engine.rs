@@ -1,24 +1,31 @@
-//! The engine's container: llama.cpp's `llama-server` on the pod's loopback, behind the ingress.
-//! It has no probe of its own: the kubelet cannot reach a loopback, so the ingress asks `/health`
-//! and is not ready before the engine is.
+//! The engine's containers: llama.cpp's `llama-server` on its pod's loopback, behind the ingress,
+//! and its `ggml-rpc-server` in the group's other pods. The leader has no probe of its own: the kubelet
+//! cannot reach a loopback, so the ingress asks `/health` and is not ready before the engine is.
 
 use aios_compile::ENGINE_PORT;
 use k8s_openapi::{
-    api::core::v1::{Container, PersistentVolumeClaimVolumeSource, ResourceRequirements, Volume},
-    apimachinery::pkg::api::resource::Quantity,
+    api::core::v1::{
+        Container, ContainerPort, PersistentVolumeClaimVolumeSource, Probe, ResourceRequirements,
+        TCPSocketAction, Volume,
+    },
+    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
 
 use crate::{
     model::validate::{Model, Own},
     names,
-    pods::{container_security, mount, scratch_mount},
+    pods::{container_security, mount, port, scratch_mount},
     settings::Settings,
 };
 
 /// Resource of GPUs.
 const GPU: &str = "nvidia.com/gpu";
 
-pub fn container(settings: &Settings, own: &Own) -> Container {
+/// Where a shard listens for its leader.
+pub const SHARD_PORT: i32 = 50_052;
+
+/// The container that loads the model and answers.
+pub fn leader(settings: &Settings, model: &Model, own: &Own, group: &str) -> Container {
     let context = u64::from(own.context_tokens) * u64::from(own.slots);
     let mut args: Vec<String> = [
         "-m".to_owned(),
@@ -34,20 +41,63 @@ pub fn container(settings: &Settings, own: &Own) -> Container {
         "--metrics".to_owned(),
     ]
     .into();
+    if own.pods > 1 {
+        args.push("--rpc".to_owned());
+        args.push(shard_addresses(model, own, group).join(","));
+    }
     args.extend(own.engine.args.iter().cloned());
+    Container {
+        args: Some(args),
+        volume_mounts: Some(vec![mount("weights", "/weights", true), scratch_mount()]),
+        ..engine(settings, own)
+    }
+}
+
+/// The container that holds a part of the model for its leader.
+pub fn shard(settings: &Settings, own: &Own) -> Container {
+    let port = SHARD_PORT.to_string();
+    Container {
+        command: Some(vec!["ggml-rpc-server".into()]),
+        args: Some(vec!["-H".into(), "0.0.0.0".into(), "-p".into(), port]),
+        ports: Some(vec![port_of_shards()]),
+        readiness_probe: Some(Probe {
+            tcp_socket: Some(TCPSocketAction {
+                port: IntOrString::Int(SHARD_PORT),
+                host: None,
+            }),
+            period_seconds: Some(2),
+            ..Probe::default()
+        }),
+        volume_mounts: Some(vec![scratch_mount()]),
+        ..engine(settings, own)
+    }
+}
+
+fn port_of_shards() -> ContainerPort {
+    port("shard", SHARD_PORT)
+}
+
+/// DNS names of a group's further pods, which are known before the pods exist.
+fn shard_addresses(model: &Model, own: &Own, group: &str) -> Vec<String> {
+    let (set, service) = (names::group_shards(group), names::model_shards(&model.name));
+    let namespace = &model.namespace;
+    (0..own.pods.saturating_sub(1))
+        .map(|index| format!("{set}-{index}.{service}.{namespace}.svc:{SHARD_PORT}"))
+        .collect()
+}
+
+fn engine(settings: &Settings, own: &Own) -> Container {
     let image = own
         .engine
         .image
         .as_ref()
         .unwrap_or(&settings.image_llama_cpp);
     Container {
-        name: "engine".into(),
+        name: names::ENGINE.into(),
         image: Some(image.clone()),
         image_pull_policy: Some(settings.image_pull_policy.clone()),
-        args: Some(args),
         security_context: Some(container_security()),
         resources: Some(resources(own)),
-        volume_mounts: Some(vec![mount("weights", "/weights", true), scratch_mount()]),
         ..Container::default()
     }
 }

@@ -52,8 +52,9 @@ pub fn prefetch(settings: &Settings, model: &Model, own: &Own) -> Job {
     }
 }
 
+/// Where the engines run: a volume is bound to the zone of its first pod.
 fn pod(settings: &Settings, model: &Model, own: &Own) -> PodSpec {
-    PodSpec {
+    let mut pod = PodSpec {
         restart_policy: Some("Never".into()),
         service_account_name: Some(names::model_service(&model.name)),
         automount_service_account_token: Some(false),
@@ -82,7 +83,9 @@ fn pod(settings: &Settings, model: &Model, own: &Own) -> PodSpec {
         }],
         volumes: Some(vec![weights_volume(model), scratch_volume()]),
         ..PodSpec::default()
-    }
+    };
+    model.placement.put(&mut pod);
+    pod
 }
 
 /// A drained node costs no try; a wrong digest ends the Job.

@@ -4,16 +4,20 @@ mod account;
 mod certificate;
 mod deployment;
 mod engine;
+mod group;
 mod ingress;
 mod job;
+mod network;
 mod service;
+mod shards;
 mod volume;
 
 use k8s_openapi::{
     api::{
-        apps::v1::Deployment,
+        apps::v1::{Deployment, StatefulSet},
         batch::v1::Job,
-        core::v1::{PersistentVolumeClaim, Secret, Service, ServiceAccount},
+        core::v1::{PersistentVolumeClaim, PodSpec, Secret, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -22,24 +26,40 @@ use crate::{
     ca::Issued,
     model::{
         fetch::{Credentials, Found},
+        groups::{Place, Want, plan},
         prefetch::Fetched,
-        validate::{Backend, Model},
+        validate::{Backend, Model, Own},
     },
     names::{self, Component},
+    pods::pod_security,
     settings::Settings,
 };
+
+/// Longest answer that a pod may finish when it is told to go.
+const DRAIN_SECONDS: i64 = 60;
 
 pub struct Desired {
     pub account: ServiceAccount,
     pub certificate: Secret,
     pub services: Vec<Service>,
+    pub network: Option<NetworkPolicy>,
     pub claim: Option<PersistentVolumeClaim>,
     pub prefetch: Option<Job>,
-    /// Groups that take traffic. `None` until key or weights are there.
-    pub active: Option<Deployment>,
-    pub standby: Option<Deployment>,
-    /// Deployments that stay as they are until key or weights are there.
-    pub kept: Vec<String>,
+    /// The ingress of a hosted model. `None` until its key is there.
+    pub hosted: Option<Deployment>,
+    /// A Deployment that stays as it is until the key is there.
+    pub kept: Option<String>,
+    /// What groups run now. `None` until weights are there.
+    pub revision: Option<String>,
+    pub groups: Vec<DesiredGroup>,
+}
+
+/// A group that is to exist.
+pub struct DesiredGroup {
+    pub name: String,
+    pub place: Place,
+    /// Leader, then shards. Empty for a group of an older revision, which stays as it is.
+    pub sets: Vec<StatefulSet>,
 }
 
 pub fn build(settings: &Settings, model: &Model, found: &Found, certificate: &Issued) -> Desired {
@@ -47,46 +67,77 @@ pub fn build(settings: &Settings, model: &Model, found: &Found, certificate: &Is
         account: account::account(model),
         certificate: certificate::secret(model, certificate),
         services: Vec::new(),
+        network: None,
         claim: None,
         prefetch: None,
-        active: None,
-        standby: None,
-        kept: Vec::new(),
+        hosted: None,
+        kept: None,
+        revision: None,
+        groups: Vec::new(),
     };
     match &model.backend {
         Backend::Hosted { credentials } => {
-            desired
-                .services
-                .push(service::active(model, Component::Ingress));
+            let service = service::active(model, Component::Ingress);
+            desired.services.push(service);
             if matches!(found.credentials, Some(Credentials::Missing { .. })) {
-                desired.kept.push(names::model_service(&model.name));
+                desired.kept = Some(names::model_service(&model.name));
             } else {
-                desired.active = Some(deployment::hosted(settings, model, credentials.as_ref()));
+                desired.hosted = Some(deployment::hosted(settings, model, credentials.as_ref()));
             }
         }
-        Backend::Own(own) => {
-            desired
-                .services
-                .push(service::active(model, Component::Engine));
-            desired.claim = Some(volume::claim(model, own));
-            desired.prefetch = Some(job::prefetch(settings, model, own));
-            if own.standby > 0 {
-                desired.services.push(service::standby(model));
-            }
-            if found.weights.as_ref().is_some_and(Fetched::is_ready) {
-                desired.active = Some(deployment::active(settings, model, own));
-                desired.standby =
-                    (own.standby > 0).then(|| deployment::standby(settings, model, own));
-            } else {
-                // What runs on older weights goes on until the new ones are there.
-                desired.kept.push(names::model_engine(&model.name));
-                if own.standby > 0 {
-                    desired.kept.push(names::model_standby(&model.name));
-                }
-            }
-        }
+        Backend::Own(own) => served_here(settings, model, own, found, &mut desired),
     }
     desired
+}
+
+fn served_here(
+    settings: &Settings,
+    model: &Model,
+    own: &Own,
+    found: &Found,
+    desired: &mut Desired,
+) {
+    let service = service::active(model, Component::Engine);
+    desired.services.push(service);
+    if own.standby > 0 {
+        desired.services.push(service::standby(model));
+    }
+    if own.pods > 1 {
+        desired.services.push(service::shards(model));
+        desired.network = Some(network::shards(model));
+    }
+    desired.claim = Some(volume::claim(model, own));
+    desired.prefetch = Some(job::prefetch(settings, model, own));
+    let is_loadable = found.weights.as_ref().is_some_and(Fetched::is_ready);
+    desired.revision = is_loadable.then(|| group::revision(settings, model, own));
+    let want = Want {
+        revision: desired.revision.as_deref(),
+        active: own.replicas as usize,
+        standby: own.standby as usize,
+    };
+    let places = plan(&want, &found.groups);
+    desired.groups = places
+        .into_iter()
+        .map(|place| desired_group(settings, model, own, desired.revision.as_deref(), place))
+        .collect();
+}
+
+fn desired_group(
+    settings: &Settings,
+    model: &Model,
+    own: &Own,
+    revision: Option<&str>,
+    place: Place,
+) -> DesiredGroup {
+    let name = names::model_group(&model.name, &place.revision, place.slot);
+    let mut sets = Vec::new();
+    if revision == Some(place.revision.as_str()) {
+        sets.push(group::leader(settings, model, own, &name, &place));
+        if own.pods > 1 {
+            sets.push(shards::shards(settings, model, own, &name, &place));
+        }
+    }
+    DesiredGroup { name, place, sets }
 }
 
 fn meta(model: &Model, name: String, component: Component) -> ObjectMeta {
@@ -97,6 +148,20 @@ fn meta(model: &Model, name: String, component: Component) -> ObjectMeta {
         owner_references: Some(model.owner.clone()),
         ..ObjectMeta::default()
     }
+}
+
+/// What all pods of a model share.
+fn base(model: &Model) -> PodSpec {
+    let mut pod = PodSpec {
+        service_account_name: Some(names::model_service(&model.name)),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(DRAIN_SECONDS),
+        security_context: Some(pod_security()),
+        ..PodSpec::default()
+    };
+    model.placement.put(&mut pod);
+    pod
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 
 use crate::{
-    model::{build::meta, validate::Model},
+    model::{
+        build::{engine::SHARD_PORT, meta},
+        validate::Model,
+    },
     names::{self, Component},
     pods::{HTTPS, HTTPS_PORT, named},
 };
@@ -18,6 +21,22 @@ pub fn standby(model: &Model) -> Service {
         aios_compile::standby_service(&model.name),
         Component::Standby,
     )
+}
+
+/// Gives shards their names, ready or not: their leader waits for them.
+pub fn shards(model: &Model) -> Service {
+    let mut service = service(model, names::model_shards(&model.name), Component::Shard);
+    if let Some(spec) = &mut service.spec {
+        spec.cluster_ip = Some("None".into());
+        spec.publish_not_ready_addresses = Some(true);
+        spec.ports = Some(vec![ServicePort {
+            name: Some("shard".into()),
+            port: SHARD_PORT,
+            protocol: Some("TCP".into()),
+            ..ServicePort::default()
+        }]);
+    }
+    service
 }
 
 fn service(model: &Model, name: String, component: Component) -> Service {

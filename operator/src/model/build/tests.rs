@@ -10,6 +10,7 @@ use crate::{
         prefetch::Fetched,
         validate::validate,
     },
+    pool::{GpuClasses, placement},
     testing::{assert_restricted, hosted, self_hosted, settings},
 };
 
@@ -19,7 +20,13 @@ fn found(weights: Option<Fetched>, credentials: Option<Credentials>) -> Found {
         certificate: None,
         weights,
         prefetch: None,
+        groups: Vec::new(),
     }
+}
+
+/// The leader's StatefulSet of the n-th group.
+fn leader(desired: &Desired, index: usize) -> Value {
+    json_of(&desired.groups[index].sets[0])
 }
 
 fn built(model: &aios_crds::ModelDeployment, found: &Found) -> Desired {
@@ -37,7 +44,7 @@ fn json_of<T: serde::Serialize>(value: &T) -> Value {
 #[test]
 fn only_the_ingress_of_a_hosted_model_holds_the_key() {
     let desired = built(&hosted(true), &found(None, Some(Credentials::Ready)));
-    let workload = json_of(&desired.active);
+    let workload = json_of(&desired.hosted);
     assert_restricted(&workload);
     assert_eq!(workload["metadata"]["name"], "big-model");
     let pod = &workload["spec"]["template"]["spec"];
@@ -61,15 +68,14 @@ fn without_its_key_a_hosted_model_keeps_what_runs_and_starts_nothing() {
         key: "token".into(),
     };
     let desired = built(&hosted(true), &found(None, Some(missing)));
-    assert!(desired.active.is_none());
-    assert_eq!(desired.kept, ["big-model"]);
+    assert!(desired.hosted.is_none());
+    assert_eq!(desired.kept.as_deref(), Some("big-model"));
 }
 
 #[test]
 fn engines_wait_for_their_weights() {
     let desired = built(&self_hosted(1), &found(Some(Fetched::Missing), None));
-    assert!(desired.active.is_none() && desired.standby.is_none());
-    assert_eq!(desired.kept, ["small-engine", "small-standby"]);
+    assert!(desired.groups.is_empty() && desired.revision.is_none());
     let job = json_of(&desired.prefetch);
     assert_restricted(&job);
     let args = &job["spec"]["template"]["spec"]["containers"][0]["args"];
@@ -83,9 +89,12 @@ fn engines_wait_for_their_weights() {
 #[test]
 fn a_group_is_an_engine_on_loopback_behind_an_ingress() {
     let desired = built(&self_hosted(1), &found(Some(Fetched::Ready), None));
-    let workload = json_of(&desired.active);
+    assert_eq!(desired.groups.len(), 3);
+    let workload = leader(&desired, 0);
     assert_restricted(&workload);
-    assert_eq!(workload["spec"]["replicas"], 2);
+    assert_eq!(workload["spec"]["replicas"], 1);
+    assert_eq!(workload["spec"]["podManagementPolicy"], "Parallel");
+    assert_eq!(workload["spec"]["updateStrategy"]["type"], "OnDelete");
     let pod = &workload["spec"]["template"]["spec"];
     assert_eq!(pod["initContainers"][0]["name"], "ingress");
     assert_eq!(pod["initContainers"][0]["restartPolicy"], "Always");
@@ -129,16 +138,83 @@ fn standby_groups_have_a_service_of_their_own() {
         .map(|s| s.metadata.name.clone().unwrap())
         .collect();
     assert_eq!(names, ["small-model", "small-standby"]);
-    let standby = json_of(&desired.standby);
-    assert_eq!(standby["metadata"]["name"], "small-standby");
-    assert_eq!(standby["spec"]["replicas"], 1);
-    assert_eq!(
-        json_of(&desired.services[1])["spec"]["selector"],
-        standby["spec"]["selector"]["matchLabels"]
-    );
+    let roles: Vec<_> = (0..3)
+        .map(|index| {
+            leader(&desired, index)["spec"]["template"]["metadata"]["labels"]
+                ["app.kubernetes.io/component"]
+                .clone()
+        })
+        .collect();
+    assert_eq!(roles, ["engine", "engine", "standby"]);
+    let selects = |service: usize, group: usize| {
+        let service = json_of(&desired.services[service]);
+        let labels = &leader(&desired, group)["spec"]["template"]["metadata"]["labels"];
+        let selector = service["spec"]["selector"].as_object().unwrap();
+        selector
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+    };
+    assert!(selects(0, 0) && selects(0, 1) && !selects(0, 2));
+    assert!(selects(1, 2) && !selects(1, 0));
     let without = built(&self_hosted(0), &found(Some(Fetched::Ready), None));
-    assert!(without.standby.is_none());
-    assert_eq!(without.services.len(), 1);
+    assert_eq!((without.groups.len(), without.services.len()), (2, 1));
+}
+
+#[test]
+fn a_model_that_one_pod_cannot_hold_is_a_leader_and_shards_that_it_dials() {
+    let mut model = self_hosted(0);
+    model.spec.replicas = 1;
+    let own = model.spec.self_hosted.as_mut().unwrap();
+    own.shards = serde_json::from_value(json!({"tensor": 2, "pipeline": 2})).unwrap();
+    own.gpu.as_mut().unwrap().count = 2;
+    let desired = built(&model, &found(Some(Fetched::Ready), None));
+    let group = &desired.groups[0];
+    assert_eq!(group.sets.len(), 2);
+    let (leader, shards) = (json_of(&group.sets[0]), json_of(&group.sets[1]));
+    assert_restricted(&shards);
+    assert_eq!(
+        shards["spec"]["replicas"], 1,
+        "2 stages of 2 devices in 2 pods"
+    );
+    assert_eq!(shards["spec"]["serviceName"], "small-shards");
+    let engine = &leader["spec"]["template"]["spec"]["containers"][0];
+    let args = engine["args"].as_array().unwrap();
+    let at = args.iter().position(|arg| arg == "--rpc").unwrap();
+    let address = format!("{}w-0.small-shards.team.svc:50052", group.name);
+    assert_eq!(args[at + 1], address);
+    let shard = &shards["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(shard["command"], json!(["ggml-rpc-server"]));
+    assert_eq!(shard["ports"][0]["containerPort"], 50_052);
+    let names: Vec<_> = desired
+        .services
+        .iter()
+        .map(|s| s.metadata.name.clone().unwrap())
+        .collect();
+    assert_eq!(names, ["small-model", "small-shards"]);
+    let policy = json_of(&desired.network);
+    assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], 50_052);
+}
+
+#[test]
+fn what_pods_run_is_their_revision_and_what_they_are_for_is_not() {
+    let revision = |model: &aios_crds::ModelDeployment| {
+        built(model, &found(Some(Fetched::Ready), None))
+            .revision
+            .unwrap()
+    };
+    let first = revision(&self_hosted(0));
+    assert_eq!(first.len(), 6);
+    assert_eq!(
+        revision(&self_hosted(1)),
+        first,
+        "a standby more runs the same"
+    );
+    let mut more = self_hosted(0);
+    more.spec.replicas = 7;
+    assert_eq!(revision(&more), first);
+    let mut changed = self_hosted(0);
+    changed.spec.self_hosted.as_mut().unwrap().engine.args = vec!["--flash-attn".into()];
+    assert_ne!(revision(&changed), first);
 }
 
 #[test]
@@ -150,7 +226,7 @@ fn every_child_is_owned_by_its_model() {
         json_of(&desired.services[0]),
         json_of(&desired.claim),
         json_of(&desired.prefetch),
-        json_of(&desired.active),
+        leader(&desired, 0),
     ] {
         let owner = &child["metadata"]["ownerReferences"][0];
         assert_eq!(
@@ -189,7 +265,7 @@ fn weights_and_engine_are_as_the_spec_asks() {
     own.engine.image = Some("mirror/llama:2".into());
     own.model.cache.storage_class_name = Some("fast".into());
     let desired = built(&model, &found(Some(Fetched::Ready), None));
-    let engine = &json_of(&desired.active)["spec"]["template"]["spec"]["containers"][0];
+    let engine = &leader(&desired, 0)["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(engine["image"], "mirror/llama:2");
     assert_eq!(engine["resources"]["requests"]["memory"], "512Mi");
     assert_eq!(engine["resources"]["limits"]["memory"], "512Mi");
@@ -201,4 +277,34 @@ fn weights_and_engine_are_as_the_spec_asks() {
     let args = &job["spec"]["template"]["spec"]["containers"][0]["args"];
     assert_eq!(args[2], "http://files/smollm.gguf");
     assert_eq!(args[4], format!("sha256:{}", "ab".repeat(32)));
+}
+
+#[test]
+fn every_pod_of_a_model_goes_to_the_nodes_of_its_class() {
+    let classes = GpuClasses::parse(
+        r#"[{"name": "l4", "nodeClass": {"group": "g", "kind": "K", "name": "n"}}]"#,
+    )
+    .unwrap();
+    let mut model = self_hosted(1);
+    let own = model.spec.self_hosted.as_mut().unwrap();
+    own.gpu.as_mut().unwrap().class = Some("l4".into());
+    let mut valid = validate(&model).unwrap();
+    assert_eq!((valid.gpu_class(), valid.groups()), (Some("l4"), 3));
+    valid.placement = placement(classes.find("l4").unwrap(), "team");
+    let issued = Issued {
+        certificate: "c".into(),
+        key: "k".into(),
+    };
+    let ready = found(Some(Fetched::Ready), None);
+    let desired = build(&settings(), &valid, &ready, &issued);
+    for workload in [
+        leader(&desired, 0),
+        leader(&desired, 2),
+        json_of(&desired.prefetch),
+    ] {
+        let pod = &workload["spec"]["template"]["spec"];
+        let pool = pod["nodeSelector"]["karpenter.sh/nodepool"].as_str();
+        assert!(pool.unwrap().starts_with("aios-l4-"), "{pod}");
+        assert_eq!(pod["tolerations"][0]["key"], "nvidia.com/gpu");
+    }
 }

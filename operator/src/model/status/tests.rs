@@ -1,31 +1,39 @@
 #![allow(clippy::unwrap_used)]
 
-use aios_crds::{ConditionType, ModelDeploymentStatus};
+use aios_crds::{ConditionType, ModelDeploymentStatus, Reason};
 use jiff::Timestamp;
 
-use super::{Applied, Observed, status};
+use super::{Applied, Observed, Standing, status};
 use crate::{
-    conditions::find,
+    conditions::{Fact, find},
     control::Enforcement,
     model::{fetch::Credentials, prefetch::Fetched},
     testing::{hosted, self_hosted},
 };
 
-fn applied() -> Applied {
-    Applied {
-        credentials: None,
-        weights: Some(Fetched::Ready),
+fn standing() -> Standing {
+    Standing {
         replicas: 2,
         ready: 2,
         updated: true,
         standby_ready: 1,
         desired_standby: 1,
+    }
+}
+
+fn applied() -> Applied {
+    Applied {
+        credentials: None,
+        weights: Some(Fetched::Ready),
+        standing: standing(),
         engine: true,
         enforcement: Enforcement {
             enforcing: 3,
             total: 3,
             ..Default::default()
         },
+        nodes: None,
+        nodes_again: None,
         renewal: None,
         retry: None,
     }
@@ -61,8 +69,11 @@ fn a_model_with_loaded_groups_is_ready() {
 fn weights_under_way_are_no_failure() {
     let status = own(Applied {
         weights: Some(Fetched::Missing),
-        ready: 0,
-        updated: false,
+        standing: Standing {
+            ready: 0,
+            updated: false,
+            ..standing()
+        },
         ..applied()
     });
     assert_eq!(
@@ -83,7 +94,10 @@ fn weights_under_way_are_no_failure() {
 fn wrong_weights_stall() {
     let status = own(Applied {
         weights: Some(Fetched::Invalid("no".into())),
-        ready: 0,
+        standing: Standing {
+            ready: 0,
+            ..standing()
+        },
         ..applied()
     });
     assert_eq!(
@@ -103,8 +117,7 @@ fn a_missing_key_names_secret_key_and_remedy() {
         credentials: Some(missing),
         weights: None,
         engine: false,
-        desired_standby: 0,
-        ready: 0,
+        standing: Standing::default(),
         ..applied()
     }));
     let status = status(&hosted(true), &observed, None, Timestamp::UNIX_EPOCH);
@@ -141,8 +154,11 @@ fn an_ingress_that_refuses_the_configuration_is_named() {
 #[test]
 fn standby_is_told_only_where_it_is_configured() {
     let status = own(Applied {
-        desired_standby: 0,
-        standby_ready: 0,
+        standing: Standing {
+            desired_standby: 0,
+            standby_ready: 0,
+            ..standing()
+        },
         ..applied()
     });
     assert!(find(&status.conditions, ConditionType::StandbyWarm).is_none());
@@ -156,4 +172,42 @@ fn the_same_facts_give_the_same_status() {
     let first = status(&model, &observed, None, Timestamp::UNIX_EPOCH);
     model.status = Some(first.clone());
     assert_eq!(status(&model, &observed, None, Timestamp::now()), first);
+}
+
+#[test]
+fn a_model_is_not_ready_before_its_nodes_and_says_why() {
+    let status = own(Applied {
+        standing: Standing {
+            ready: 0,
+            ..standing()
+        },
+        weights: Some(Fetched::Missing),
+        nodes: Some(Fact::no(
+            ConditionType::NodePoolReady,
+            Reason::NodesUnavailable,
+            "raise the limits",
+        )),
+        ..applied()
+    });
+    assert_eq!(
+        says(&status, ConditionType::Ready),
+        "False/NodesUnavailable"
+    );
+    // A node may become free by itself.
+    assert!(find(&status.conditions, ConditionType::Stalled).is_none());
+}
+
+#[test]
+fn an_unknown_gpu_class_stalls_and_leaves_what_runs() {
+    let mut model = self_hosted(1);
+    model.status = Some(own(applied()));
+    let observed = Observed::NoGpuClass("there is no `h100`".into());
+    let after = status(&model, &observed, None, Timestamp::UNIX_EPOCH);
+    assert_eq!(
+        says(&after, ConditionType::NodePoolReady),
+        "False/GpuClassUnknown"
+    );
+    assert_eq!(says(&after, ConditionType::Stalled), "True/GpuClassUnknown");
+    assert_eq!(says(&after, ConditionType::ShardsReady), "True/Ready");
+    assert_eq!(after.ready_replicas, 2);
 }

@@ -1,0 +1,206 @@
+//! Groups of engine pods: a warm standby takes a lost group's place, a new revision replaces the old
+//! one, shards live and die together.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "support/real_model.rs"]
+mod real_model;
+#[path = "support/scene.rs"]
+mod scene;
+
+use std::collections::BTreeSet;
+
+use aios_crds::{ModelDeployment, ModelDeploymentStatus};
+use aios_e2e::testing::install;
+use aios_e2e::{Cluster, eventually};
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{ListParams, Patch, PatchParams};
+use real_model::{DIGEST, model, written_by};
+use scene::{DEADLINE, PIPELINE, Scene, pointer, records};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+const MODEL: &str = "smollm";
+
+async fn stage(prefix: &str, manifest: String) -> Scene {
+    install(&Cluster::shared().await.unwrap()).await.unwrap();
+    let scene = Scene::with(prefix, |quickstart| {
+        written_by(quickstart, MODEL, &manifest)
+    })
+    .await;
+    scene
+        .upload(&records(1, |_| "saving for a first home"))
+        .await;
+    scene
+}
+
+/// Pods of the model by their part: `engine`, `standby` or `shard`.
+async fn pods(scene: &Scene, component: &str) -> Result<Vec<Pod>> {
+    let selector = format!("aios.dev/model={MODEL},app.kubernetes.io/component={component}");
+    let pods = scene.namespace.api::<Pod>();
+    let found = pods.list(&ListParams::default().labels(&selector)).await?;
+    let is_alive = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
+    Ok(found.items.into_iter().filter(is_alive).collect())
+}
+
+async fn names(scene: &Scene, component: &str) -> Result<BTreeSet<String>> {
+    let pods = pods(scene, component).await?;
+    Ok(pods.iter().map(ResourceExt::name_any).collect())
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_deref());
+    let mut conditions = conditions.unwrap_or_default().iter();
+    conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+}
+
+/// Waits until the model says that it is as its spec wants it.
+async fn ready(scene: &Scene) -> ModelDeploymentStatus {
+    let models = scene.namespace.api::<ModelDeployment>();
+    eventually("the model is Ready", DEADLINE, async || {
+        let found = models.get(MODEL).await?;
+        let generation = found.metadata.generation;
+        let status = found.status.unwrap_or_default();
+        let ready = status.conditions.iter().find(|one| one.type_ == "Ready");
+        ensure!(
+            ready.is_some_and(|one| one.status == "True" && one.observed_generation == generation),
+            "{ready:?}"
+        );
+        Ok(Some(status))
+    })
+    .await
+    .unwrap()
+}
+
+/// Somebody who asks for one text after the other.
+struct Asking {
+    asked: watch::Sender<Vec<String>>,
+    asking: JoinHandle<()>,
+}
+
+impl Asking {
+    async fn start(scene: &Scene) -> Self {
+        let gateway = scene.gateway("author").await;
+        let asked = watch::Sender::new(Vec::new());
+        let told = asked.clone();
+        let asking = tokio::spawn(async move {
+            loop {
+                let preview = gateway.preview(PIPELINE, &pointer(1)).await.unwrap();
+                told.send_modify(|asked| asked.push(preview.more["slots"].to_string()));
+            }
+        });
+        Self { asked, asking }
+    }
+
+    /// Two more texts come, and every one so far was written by asking a model that answered.
+    async fn was_always_answered(self) {
+        let mut asked = self.asked.subscribe();
+        let enough = asked.borrow().len() + 2;
+        let more = asked.wait_for(|asked| asked.len() >= enough);
+        let more = tokio::time::timeout(DEADLINE, more).await;
+        self.asking.abort();
+        for slots in more.unwrap().unwrap().iter() {
+            assert!(!slots.contains("RoutesExhausted"), "{slots}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_warm_standby_takes_a_lost_groups_place_and_no_call_fails() {
+    let scene = stage("standby", model(MODEL, DIGEST, 1)).await;
+    ready(&scene).await;
+    let (active, standby) = (
+        names(&scene, "engine").await.unwrap(),
+        names(&scene, "standby").await.unwrap(),
+    );
+    assert_eq!((active.len(), standby.len()), (1, 1));
+    let asking = Asking::start(&scene).await;
+    let lost = active.first().unwrap();
+    scene.namespace.kill_pod(lost).await.unwrap();
+    eventually("the standby takes traffic", DEADLINE, async || {
+        Ok((names(&scene, "engine").await? == standby).then_some(()))
+    })
+    .await
+    .unwrap();
+    asking.was_always_answered().await;
+    let status = ready(&scene).await;
+    assert_eq!((status.ready_replicas, status.standby_ready), (1, 1));
+    assert_eq!(names(&scene, "standby").await.unwrap(), active);
+}
+
+#[tokio::test]
+async fn a_new_revision_replaces_the_old_one_and_no_call_fails() {
+    let scene = stage("revision", model(MODEL, DIGEST, 0)).await;
+    ready(&scene).await;
+    let old = names(&scene, "engine").await.unwrap();
+    let asking = Asking::start(&scene).await;
+    let change = json!({"spec": {"selfHosted": {"engine": {"args": ["--no-webui"]}}}});
+    scene
+        .namespace
+        .api::<ModelDeployment>()
+        .patch(MODEL, &PatchParams::default(), &Patch::Merge(&change))
+        .await
+        .unwrap();
+    eventually("the new revision alone stands", DEADLINE, async || {
+        let (active, waiting) = (
+            names(&scene, "engine").await?,
+            names(&scene, "standby").await?,
+        );
+        ensure!(
+            waiting.is_empty() && active.len() == 1,
+            "{active:?} {waiting:?}"
+        );
+        Ok(active.is_disjoint(&old).then_some(()))
+    })
+    .await
+    .unwrap();
+    asking.was_always_answered().await;
+    let status = ready(&scene).await;
+    assert_eq!((status.replicas, status.ready_replicas), (1, 1));
+}
+
+#[tokio::test]
+async fn a_lost_shard_restarts_its_group_and_the_model_answers_again() {
+    let sharded = model(MODEL, DIGEST, 0).replace("warm:", "shards: {pipeline: 2}\n    warm:");
+    let scene = stage("shards", sharded).await;
+    ready(&scene).await;
+    let uids = async || -> Result<BTreeSet<String>> {
+        let all = [pods(&scene, "engine").await?, pods(&scene, "shard").await?].concat();
+        Ok(all.iter().filter_map(ResourceExt::uid).collect())
+    };
+    let before = uids().await.unwrap();
+    assert_eq!(before.len(), 2, "one leader, one shard");
+    let asking = Asking::start(&scene).await;
+    asking.was_always_answered().await;
+
+    let shard = names(&scene, "shard").await.unwrap();
+    scene
+        .namespace
+        .kill_container(shard.first().unwrap(), "engine")
+        .await
+        .unwrap();
+    eventually(
+        "every pod of the group is another, and ready",
+        DEADLINE,
+        async || {
+            let now = uids().await?;
+            let all = [pods(&scene, "engine").await?, pods(&scene, "shard").await?].concat();
+            ensure!(all.iter().all(is_ready), "not all are ready");
+            Ok((now.len() == 2 && now.is_disjoint(&before)).then_some(()))
+        },
+    )
+    .await
+    .unwrap();
+    ready(&scene).await;
+    let asking = Asking::start(&scene).await;
+    asking.was_always_answered().await;
+}

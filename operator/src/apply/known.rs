@@ -1,0 +1,290 @@
+//! What is known of children without asking: the watches of their metadata tell which exist and at
+//! which version, every read and write tells which version was found as desired. While the two
+//! agree, nothing needs to be read, and a child's own event is no news to its owner.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Map, Value, json};
+
+/// By kind, namespace and name.
+type Entries = HashMap<Cow<'static, str>, HashMap<String, HashMap<String, Entry>>>;
+
+/// Shared by the watches, which tell, and by the applier, which asks.
+#[derive(Clone, Default)]
+pub struct Known(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    /// Whether every watch has listed: before, what was not seen may still exist.
+    listed: bool,
+    entries: Entries,
+}
+
+/// Versions are decimal and grow (Kubernetes API concepts, "resource versions").
+struct Entry {
+    version: u64,
+    /// What was found, or made, as desired at this version.
+    verified: Option<Box<Verified>>,
+}
+
+struct Verified {
+    /// Of the desired object's digest.
+    desired: u64,
+    /// JSON of what callers read of the server's answer; see [`overlay`].
+    overlay: Box<str>,
+}
+
+impl Known {
+    /// Every watch has listed.
+    pub fn listed(&self) {
+        self.lock().listed = true;
+    }
+
+    /// A watch shows an object. Whether this is news: not what was read or written here.
+    pub fn seen(&self, kind: Cow<'static, str>, meta: &ObjectMeta) -> bool {
+        let Some((namespace, name, version)) = place(meta) else {
+            return true;
+        };
+        let mut inner = self.lock();
+        let objects = inner.entries.entry(kind).or_default();
+        match objects.get_mut(namespace).and_then(|n| n.get_mut(name)) {
+            Some(entry) if version <= entry.version => false,
+            Some(entry) => {
+                entry.version = version;
+                entry.verified = None;
+                true
+            }
+            None => {
+                let entry = Entry {
+                    version,
+                    verified: None,
+                };
+                let names = objects.entry(namespace.to_owned()).or_default();
+                names.insert(name.to_owned(), entry);
+                true
+            }
+        }
+    }
+
+    /// A watch shows that an object has gone. One that was made again since then stays.
+    pub fn gone(&self, kind: &str, meta: &ObjectMeta) {
+        let Some((namespace, name, version)) = place(meta) else {
+            return;
+        };
+        let mut inner = self.lock();
+        let Some(objects) = inner.entries.get_mut(kind) else {
+            return;
+        };
+        if let Some(names) = objects.get_mut(namespace) {
+            if names
+                .get(name)
+                .is_some_and(|entry| entry.version <= version)
+            {
+                names.remove(name);
+            }
+            if names.is_empty() {
+                objects.remove(namespace);
+            }
+        }
+    }
+
+    /// Whether no watch shows such an object, and nobody here wrote it.
+    pub fn is_absent(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        let inner = self.lock();
+        let entry = inner
+            .entries
+            .get(kind)
+            .and_then(|n| n.get(namespace)?.get(name));
+        inner.listed && entry.is_none()
+    }
+
+    /// The object was found or made as desired.
+    pub fn verified(&self, kind: Cow<'static, str>, meta: &ObjectMeta, digest: &str, live: &Value) {
+        let Some((namespace, name, version)) = place(meta) else {
+            return;
+        };
+        let mut inner = self.lock();
+        let objects = inner.entries.entry(kind).or_default();
+        let names = objects.entry(namespace.to_owned()).or_default();
+        // A watch that is ahead of our answer has seen somebody else's change.
+        if names.get(name).is_some_and(|entry| entry.version > version) {
+            return;
+        }
+        let verified = Verified {
+            desired: hash(digest),
+            overlay: overlay(live).to_string().into(),
+        };
+        let entry = Entry {
+            version,
+            verified: Some(Box::new(verified)),
+        };
+        names.insert(name.to_owned(), entry);
+    }
+
+    /// What callers read of the object, if it still is as this digest desires.
+    pub fn unchanged(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        digest: &str,
+    ) -> Option<Value> {
+        let inner = self.lock();
+        let entry = inner.entries.get(kind)?.get(namespace)?.get(name)?;
+        let verified = entry.verified.as_ref()?;
+        if verified.desired != hash(digest) {
+            return None;
+        }
+        serde_json::from_str(&verified.overlay).ok()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(meta: &ObjectMeta) -> Option<(&str, &str, u64)> {
+    let version = meta.resource_version.as_deref()?.parse().ok()?;
+    Some((meta.namespace.as_deref()?, meta.name.as_deref()?, version))
+}
+
+fn hash(digest: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    digest.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What the server adds and callers read: identity, replicas and status. Defaults are left out.
+fn overlay(live: &Value) -> Value {
+    let mut metadata = Map::new();
+    for key in ["uid", "resourceVersion", "generation", "creationTimestamp"] {
+        if let Some(value) = live.pointer("/metadata").and_then(|meta| meta.get(key)) {
+            metadata.insert(key.into(), value.clone());
+        }
+    }
+    let mut kept = json!({"metadata": metadata});
+    if let Some(replicas) = live.pointer("/spec/replicas") {
+        kept["spec"] = json!({"replicas": replicas});
+    }
+    if let Some(status) = live.get("status") {
+        kept["status"] = status.clone();
+    }
+    kept
+}
+
+/// Lays what the server added over what was desired.
+pub fn overlaid(mut desired: Value, overlay: Value) -> Value {
+    fn lay(under: &mut Value, over: Value) {
+        match (under, over) {
+            (Value::Object(under), Value::Object(over)) => {
+                for (key, value) in over {
+                    lay(under.entry(key).or_insert(Value::Null), value);
+                }
+            }
+            (under, over) => *under = over,
+        }
+    }
+    lay(&mut desired, overlay);
+    desired
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{Known, overlaid};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use serde_json::{Value, json};
+
+    const KIND: &str = "Deployment";
+
+    fn meta(version: u64) -> ObjectMeta {
+        ObjectMeta {
+            namespace: Some("team".into()),
+            name: Some("writer".into()),
+            resource_version: Some(version.to_string()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn live(version: u64) -> Value {
+        json!({"metadata": {"name": "writer", "uid": "u", "resourceVersion": version.to_string()},
+            "spec": {"replicas": 2, "defaulted": true}, "status": {"readyReplicas": 1}})
+    }
+
+    fn unchanged(known: &Known) -> bool {
+        known
+            .unchanged(KIND, "team", "writer", "sha256:a")
+            .is_some()
+    }
+
+    #[test]
+    fn what_was_verified_is_unchanged_until_a_watch_shows_a_later_version() {
+        let known = Known::default();
+        known.verified(KIND.into(), &meta(5), "sha256:a", &live(5));
+        assert!(unchanged(&known));
+        assert!(
+            known
+                .unchanged(KIND, "team", "writer", "sha256:b")
+                .is_none()
+        );
+        assert!(known.seen(KIND.into(), &meta(6)));
+        assert!(!unchanged(&known));
+    }
+
+    #[test]
+    fn ones_own_write_is_no_news_and_neither_is_what_was_before_it() {
+        let known = Known::default();
+        known.verified(KIND.into(), &meta(5), "sha256:a", &live(5));
+        assert!(!known.seen(KIND.into(), &meta(4)));
+        assert!(!known.seen(KIND.into(), &meta(5)));
+        assert!(unchanged(&known));
+    }
+
+    #[test]
+    fn anothers_change_seen_before_our_answer_is_not_forgotten() {
+        let known = Known::default();
+        known.seen(KIND.into(), &meta(7));
+        known.verified(KIND.into(), &meta(5), "sha256:a", &live(5));
+        assert!(!unchanged(&known));
+    }
+
+    #[test]
+    fn an_object_is_absent_only_once_everything_was_listed() {
+        let known = Known::default();
+        assert!(!known.is_absent(KIND, "team", "writer"));
+        known.listed();
+        assert!(known.is_absent(KIND, "team", "writer"));
+        known.seen(KIND.into(), &meta(1));
+        assert!(!known.is_absent(KIND, "team", "writer"));
+        known.gone(KIND, &meta(2));
+        assert!(known.is_absent(KIND, "team", "writer"));
+    }
+
+    #[test]
+    fn the_end_of_a_former_object_does_not_hide_its_successor() {
+        let known = Known::default();
+        known.listed();
+        known.verified(KIND.into(), &meta(9), "sha256:a", &live(9));
+        known.gone(KIND, &meta(8));
+        assert!(unchanged(&known));
+    }
+
+    #[test]
+    fn callers_find_identity_replicas_and_status() {
+        let known = Known::default();
+        known.verified(KIND.into(), &meta(5), "sha256:a", &live(5));
+        let overlay = known.unchanged(KIND, "team", "writer", "sha256:a").unwrap();
+        let desired = json!({"metadata": {"name": "writer"}, "spec": {"paused": false}});
+        assert_eq!(
+            overlaid(desired, overlay),
+            json!({"metadata": {"name": "writer", "uid": "u", "resourceVersion": "5"},
+                "spec": {"paused": false, "replicas": 2}, "status": {"readyReplicas": 1}})
+        );
+    }
+}

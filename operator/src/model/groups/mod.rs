@@ -1,0 +1,39 @@
+//! A replica is one group of pods: started, promoted, replaced and deleted together. What exists
+//! comes in, what is to exist goes out. Pure.
+
+mod plan;
+mod seen;
+
+pub use plan::{Place, Want, plan};
+#[cfg(test)]
+pub use seen::Member;
+pub use seen::{Group, seen};
+
+use crate::names::Component;
+
+/// What a group is for. It stands as the component label of the leader's pod, by which Services
+/// select; a change needs no restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Takes traffic.
+    Active,
+    /// Loaded, and waits.
+    Standby,
+}
+
+impl Role {
+    pub const fn component(self) -> Component {
+        match self {
+            Self::Active => Component::Engine,
+            Self::Standby => Component::Standby,
+        }
+    }
+
+    fn parse(label: &str) -> Option<Self> {
+        match Component::parse(label)? {
+            Component::Engine => Some(Self::Active),
+            Component::Standby => Some(Self::Standby),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Which groups are to exist, and what each is for.
+
+use super::{Group, Role};
+
+/// Groups of a new revision that may stand beside all old ones.
+const SURGE: usize = 1;
+
+/// What the spec asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Want<'a> {
+    /// None while nothing new can be started, as without weights.
+    pub revision: Option<&'a str>,
+    pub active: usize,
+    pub standby: usize,
+}
+
+/// A group that is to exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub revision: String,
+    pub slot: u32,
+    pub role: Role,
+}
+
+/// Decides. A revision replaces another group by group, each only once its successor is loaded;
+/// what takes traffic stays so while it is ready, and a loaded standby takes the place of what is
+/// not.
+pub fn plan(want: &Want, seen: &[Group]) -> Vec<Place> {
+    let total = want.active + want.standby;
+    let is_current = |group: &&Group| want.revision.is_none_or(|known| known == group.revision);
+    let mut current: Vec<&Group> = seen.iter().filter(is_current).collect();
+    let mut old: Vec<&Group> = seen.iter().filter(|group| !is_current(group)).collect();
+    current.sort_by_key(|group| preference(group));
+    old.sort_by_key(|group| preference(group));
+
+    let loaded = current.iter().filter(|group| group.is_ready()).count();
+    old.retain(|group| group.is_ready());
+    old.truncate(total.saturating_sub(loaded));
+    let room = total.min(total + SURGE - old.len());
+    current.truncate(room);
+
+    let candidate = |group: &&Group| Candidate {
+        revision: group.revision.clone(),
+        slot: group.slot,
+        rank: (
+            !group.is_ready(),
+            group.role != Role::Active,
+            !is_current(group),
+        ),
+    };
+    let mut candidates: Vec<Candidate> = current.iter().chain(&old).map(candidate).collect();
+    if let Some(revision) = want.revision {
+        let taken: Vec<u32> = seen.iter().map(|group| group.slot).collect();
+        let free = (1..).filter(|slot| !taken.contains(slot));
+        candidates.extend(free.take(room - current.len()).map(|slot| Candidate {
+            revision: revision.to_owned(),
+            slot,
+            rank: (true, true, false),
+        }));
+    }
+    assign(candidates, want.active)
+}
+
+struct Candidate {
+    revision: String,
+    slot: u32,
+    /// Not loaded, not active before, of an old revision: the lowest takes traffic first.
+    rank: (bool, bool, bool),
+}
+
+fn assign(mut candidates: Vec<Candidate>, active: usize) -> Vec<Place> {
+    candidates.sort_by_key(|candidate| (candidate.rank, candidate.slot));
+    let places = candidates
+        .into_iter()
+        .enumerate()
+        .map(|(index, candidate)| Place {
+            revision: candidate.revision,
+            slot: candidate.slot,
+            role: if index < active {
+                Role::Active
+            } else {
+                Role::Standby
+            },
+        });
+    places.collect()
+}
+
+/// Which of several groups stays: the lowest.
+fn preference(group: &Group) -> (bool, bool, u32) {
+    (!group.is_ready(), group.role != Role::Active, group.slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Member, Group, Place, Role, Want, plan};
+
+    fn group(revision: &str, slot: u32, role: Role, ready: bool) -> Group {
+        Group {
+            name: format!("m-{revision}-{slot}"),
+            revision: revision.into(),
+            slot,
+            role,
+            size: 1,
+            members: vec![Member {
+                name: format!("m-{revision}-{slot}-0"),
+                uid: format!("{revision}{slot}"),
+                role: Some(role),
+                ready,
+                restarts: 0,
+                started: None,
+            }],
+            recorded: None,
+        }
+    }
+
+    fn want(revision: &str, active: usize, standby: usize) -> Want<'_> {
+        Want {
+            revision: Some(revision),
+            active,
+            standby,
+        }
+    }
+
+    /// `revision/slot` and a star for those that take traffic.
+    fn told(places: &[Place]) -> Vec<String> {
+        let mut told: Vec<String> = places
+            .iter()
+            .map(|place| {
+                let star = if place.role == Role::Active { "*" } else { "" };
+                format!("{}/{}{star}", place.revision, place.slot)
+            })
+            .collect();
+        told.sort();
+        told
+    }
+
+    #[test]
+    fn a_fresh_model_gets_its_groups_at_once() {
+        assert_eq!(told(&plan(&want("a", 2, 1), &[])), ["a/1*", "a/2*", "a/3"]);
+        assert!(plan(&want("a", 0, 0), &[]).is_empty());
+    }
+
+    #[test]
+    fn a_loaded_standby_takes_the_place_of_a_lost_group() {
+        let lost = [
+            group("a", 1, Role::Active, false),
+            group("a", 2, Role::Standby, true),
+        ];
+        assert_eq!(told(&plan(&want("a", 1, 1), &lost)), ["a/1", "a/2*"]);
+    }
+
+    #[test]
+    fn who_takes_traffic_and_is_ready_goes_on() {
+        let swapped = [
+            group("a", 1, Role::Standby, true),
+            group("a", 2, Role::Active, true),
+        ];
+        assert_eq!(told(&plan(&want("a", 1, 1), &swapped)), ["a/1", "a/2*"]);
+    }
+
+    #[test]
+    fn nothing_moves_while_nobody_is_loaded() {
+        let starting = [
+            group("a", 1, Role::Active, false),
+            group("a", 2, Role::Standby, false),
+        ];
+        assert_eq!(told(&plan(&want("a", 1, 1), &starting)), ["a/1*", "a/2"]);
+    }
+
+    #[test]
+    fn a_new_revision_stands_beside_the_old_until_it_is_loaded() {
+        let old = [
+            group("a", 1, Role::Active, true),
+            group("a", 2, Role::Active, true),
+        ];
+        assert_eq!(told(&plan(&want("b", 2, 0), &old)), ["a/1*", "a/2*", "b/3"]);
+        let half = [
+            group("a", 1, Role::Active, true),
+            group("a", 2, Role::Active, true),
+            group("b", 3, Role::Standby, true),
+        ];
+        assert_eq!(
+            told(&plan(&want("b", 2, 0), &half)),
+            ["a/1*", "b/3*", "b/4"],
+            "one old group made room"
+        );
+        let last = [
+            group("a", 1, Role::Active, true),
+            group("b", 3, Role::Active, true),
+            group("b", 4, Role::Standby, true),
+        ];
+        assert_eq!(told(&plan(&want("b", 2, 0), &last)), ["b/3*", "b/4*"]);
+    }
+
+    #[test]
+    fn old_groups_that_do_not_answer_make_room_at_once() {
+        let broken = [group("a", 1, Role::Active, false)];
+        assert_eq!(told(&plan(&want("b", 1, 0), &broken)), ["b/2*"]);
+    }
+
+    #[test]
+    fn a_revert_returns_to_the_groups_that_still_stand() {
+        let midway = [
+            group("a", 1, Role::Active, true),
+            group("b", 2, Role::Standby, false),
+        ];
+        assert_eq!(told(&plan(&want("a", 1, 0), &midway)), ["a/1*"]);
+    }
+
+    #[test]
+    fn without_weights_what_stands_goes_on() {
+        let standing = [
+            group("a", 1, Role::Active, true),
+            group("a", 2, Role::Standby, true),
+        ];
+        let none = Want {
+            revision: None,
+            active: 1,
+            standby: 1,
+        };
+        assert_eq!(told(&plan(&none, &standing)), ["a/1*", "a/2"]);
+        assert!(plan(&none, &[]).is_empty());
+    }
+
+    #[test]
+    fn fewer_replicas_keep_those_that_answer() {
+        let three = [
+            group("a", 1, Role::Active, false),
+            group("a", 2, Role::Active, true),
+            group("a", 3, Role::Standby, true),
+        ];
+        assert_eq!(told(&plan(&want("a", 1, 0), &three)), ["a/2*"]);
+    }
+
+    /// However a plan and the world interleave, it comes to rest at the spec, and never below the
+    /// groups that answered, up to those that are wanted.
+    #[test]
+    fn every_rollout_ends_at_the_spec_and_never_falls_short_on_its_way() {
+        for total in 1..5_usize {
+            for standby in 0..total {
+                let active = total - standby;
+                let mut world: Vec<Group> = (1..=total)
+                    .map(|slot| {
+                        let role = if slot <= active {
+                            Role::Active
+                        } else {
+                            Role::Standby
+                        };
+                        group("a", u32::try_from(slot).unwrap_or(0), role, true)
+                    })
+                    .collect();
+                for _ in 0..20 {
+                    let places = plan(&want("b", active, standby), &world);
+                    let loaded = |place: &Place| {
+                        world.iter().any(|g| {
+                            (&g.revision, g.slot) == (&place.revision, place.slot) && g.is_ready()
+                        })
+                    };
+                    let serving = places
+                        .iter()
+                        .filter(|place| place.role == Role::Active && loaded(place))
+                        .count();
+                    assert_eq!(serving, active, "{places:?}");
+                    world = places
+                        .iter()
+                        .map(|place| group(&place.revision, place.slot, place.role, true))
+                        .collect();
+                }
+                assert_eq!(world.len(), total);
+                assert!(world.iter().all(|group| group.revision == "b"));
+            }
+        }
+    }
+}
