@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     apply::{Applier, compare, is_as_desired},
-    error::{Error, Result, Verb},
+    error::{Result, Verb},
     names::FIELD_MANAGER,
 };
 
@@ -45,7 +45,7 @@ impl Applier {
         compare::stamp(&mut desired)?;
         let api: Api<DynamicObject> =
             Api::all_with(self.client.clone(), &ApiResource::erase::<K>(&()));
-        let found = self.done_wide::<K, _>(Verb::Get, name, api.get_opt(name).await)?;
+        let found = self.done::<K, _>(Verb::Get, name, api.get_opt(name).await)?;
         if let Some(found) = found {
             let live = serde_json::to_value(found)?;
             if is_as_desired(&desired, &live) {
@@ -55,7 +55,7 @@ impl Applier {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let applied = api.patch(name, &params, &Patch::Apply(&desired)).await;
         tracing::info!(kind = %K::kind(&()), name, "applied");
-        let applied = self.done_wide::<K, _>(Verb::Apply, name, applied)?;
+        let applied = self.done::<K, _>(Verb::Apply, name, applied)?;
         Ok(serde_json::from_value(serde_json::to_value(applied)?)?)
     }
 
@@ -71,7 +71,7 @@ impl Applier {
                 tracing::warn!(kind = %K::kind(&()), reason = status.reason, "cannot be listed");
                 Ok(Vec::new())
             }
-            failed => self.done_wide::<K, _>(Verb::List, labels, failed.map(|list| list.items)),
+            failed => self.done::<K, _>(Verb::List, labels, failed.map(|list| list.items)),
         }
     }
 
@@ -85,19 +85,9 @@ impl Applier {
         });
         match api.delete(name, &params).await {
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(true),
-            deleted => self.done_wide::<K, _>(Verb::Delete, name, deleted.map(drop))?,
+            deleted => self.done::<K, _>(Verb::Delete, name, deleted.map(drop))?,
         }
-        let left = self.done_wide::<K, _>(Verb::Get, name, api.get_opt(name).await)?;
+        let left = self.done::<K, _>(Verb::Get, name, api.get_opt(name).await)?;
         Ok(left.is_none_or(|left| left.meta().uid.as_deref() != Some(uid)))
-    }
-
-    fn done_wide<K: Wide, T>(
-        &self,
-        verb: Verb,
-        name: &str,
-        result: std::result::Result<T, kube::Error>,
-    ) -> Result<T> {
-        self.metrics.requested(verb, result.is_ok());
-        result.map_err(|error| Error::api(verb, &K::kind(&()), name, error))
     }
 }

@@ -14,7 +14,7 @@ use std::fmt::Debug;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::{DynamicObject, NamespaceResourceScope},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -85,6 +85,17 @@ impl Applier {
             return Ok(None);
         }
         self.get(namespace, name).await
+    }
+
+    /// Objects of a namespace that `which` selects. `of` names in errors what was asked for.
+    pub async fn list<K: Child>(
+        &self,
+        namespace: &str,
+        of: &str,
+        which: &ListParams,
+    ) -> Result<Vec<K>> {
+        let found = self.api::<K>(namespace).list(which).await;
+        self.done::<K, _>(Verb::List, of, found.map(|found| found.items))
     }
 
     /// Brings the object to what is desired. Nothing is written when it already is as desired, and
@@ -217,7 +228,7 @@ impl Applier {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    fn done<K: Child, T>(
+    fn done<K: Resource<DynamicType = ()>, T>(
         &self,
         verb: Verb,
         name: &str,

@@ -5,12 +5,11 @@ use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Pod, Secret},
 };
-use kube::{Api, api::ListParams};
+use kube::api::ListParams;
 
 use crate::{
-    apply::Child,
     context::Context,
-    error::{Error, Result, Verb},
+    error::Result,
     model::{
         groups::{Group, seen},
         prefetch::{Fetched, fetched},
@@ -82,15 +81,24 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
                         .is_some_and(|s| s.failed.unwrap_or(0) > 0) =>
                 {
                     let selector = format!("batch.kubernetes.io/job-name={name}");
-                    list::<Pod>(context, namespace, &selector).await?
+                    context
+                        .applier
+                        .list::<Pod>(namespace, &selector, &by(&selector))
+                        .await?
                 }
                 _ => Vec::new(),
             };
             weights = Some(fetched(job.as_ref(), &pods));
             prefetch = job;
             let selector = format!("{LABEL_MODEL}={},{LABEL_GROUP}", model.name);
-            let sets = list::<StatefulSet>(context, namespace, &selector).await?;
-            let pods = list::<Pod>(context, namespace, &selector).await?;
+            let sets = context
+                .applier
+                .list::<StatefulSet>(namespace, &selector, &by(&selector))
+                .await?;
+            let pods = context
+                .applier
+                .list::<Pod>(namespace, &selector, &by(&selector))
+                .await?;
             groups = seen(&sets, &pods);
         }
     }
@@ -103,11 +111,6 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
     })
 }
 
-async fn list<K: Child>(context: &Context, namespace: &str, selector: &str) -> Result<Vec<K>> {
-    let api = Api::<K>::namespaced(context.applier.client(), namespace);
-    let found = api.list(&ListParams::default().labels(selector)).await;
-    context.metrics.requested(Verb::List, found.is_ok());
-    Ok(found
-        .map_err(|error| Error::api(Verb::List, &K::kind(&()), selector, error))?
-        .items)
+fn by(labels: &str) -> ListParams {
+    ListParams::default().labels(labels)
 }

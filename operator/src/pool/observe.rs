@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{ResourceExt, api::ListParams};
 
 use crate::{
     context::Context,
-    error::{Error, Result, Verb},
+    error::Result,
     names::LABEL_MODEL,
     pool::explain::{Standing, Waiting},
 };
@@ -32,17 +32,11 @@ pub async fn standing(
     if is_settled && wanted > 0 {
         return Ok(standing);
     }
-    let api = Api::<Pod>::namespaced(context.applier.client(), namespace);
-    let selector = format!("{LABEL_MODEL}={model}");
-    let pods = api.list(&ListParams::default().labels(&selector)).await;
-    context.metrics.requested(Verb::List, pods.is_ok());
-    let pods = pods.map_err(|error| Error::api(Verb::List, "Pod", model, error))?;
-    sort(&mut standing, &pods.items);
+    let selected = ListParams::default().labels(&format!("{LABEL_MODEL}={model}"));
+    let pods: Vec<Pod> = context.applier.list(namespace, model, &selected).await?;
+    sort(&mut standing, &pods);
     let uid = |waiting: &Waiting| {
-        let pod = pods
-            .items
-            .iter()
-            .find(|pod| pod.name_any() == waiting.pod)?;
+        let pod = pods.iter().find(|pod| pod.name_any() == waiting.pod)?;
         pod.uid()
     };
     // Pods of one model wait for the same reason: the first one's answer is enough.
@@ -87,13 +81,12 @@ fn unscheduled(pod: &Pod) -> Option<String> {
 }
 
 async fn events(context: &Context, namespace: &str, uid: &str) -> Result<Vec<Event>> {
-    let api = Api::<Event>::namespaced(context.applier.client(), namespace);
     let fields = format!("involvedObject.uid={uid},reason=FailedScheduling");
-    let events = api.list(&ListParams::default().fields(&fields)).await;
-    context.metrics.requested(Verb::List, events.is_ok());
-    Ok(events
-        .map_err(|error| Error::api(Verb::List, "Event", uid, error))?
-        .items)
+    let selected = ListParams::default().fields(&fields);
+    context
+        .applier
+        .list::<Event>(namespace, uid, &selected)
+        .await
 }
 
 /// The last thing that Karpenter said about a pod, unless it is long ago. Pure.

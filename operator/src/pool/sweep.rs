@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use aios_crds::ModelDeployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{ResourceExt, api::ListParams};
 
 use crate::{
     context::Context,
-    error::{Error, Result, Verb},
+    error::Result,
     names::{FIELD_MANAGER, LABEL_GPU_CLASS, LABEL_MANAGED_BY, LABEL_MODEL, LABEL_NAMESPACE},
     pool::{
         apply::{finalize, has_finalizer},
@@ -54,14 +54,15 @@ async fn remove_unused(context: &Context, namespace: &str, pools: Vec<NodePool>)
     if unwanted.is_empty() {
         return Ok(false);
     }
-    let api = Api::<Pod>::namespaced(context.applier.client(), namespace);
-    let pods = api.list(&ListParams::default().labels(LABEL_MODEL)).await;
-    context.metrics.requested(Verb::List, pods.is_ok());
-    let pods = pods.map_err(|error| Error::api(Verb::List, "Pod", namespace, error))?;
+    let selected = ListParams::default().labels(LABEL_MODEL);
+    let pods: Vec<Pod> = context
+        .applier
+        .list(namespace, namespace, &selected)
+        .await?;
     let mut is_left = false;
     for pool in unwanted {
         let name = pool.name_any();
-        if is_used(&name, &pods.items, &models) {
+        if is_used(&name, &pods, &models) {
             is_left = true;
             continue;
         }
