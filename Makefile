@@ -22,7 +22,7 @@ test: setup ## Run every test: units, then end to end on a real cluster
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace --exclude aios-e2e
 	$(CLUSTER) up --name aios-test
-	status=0; AIOS_CLUSTER_NAME=aios-test $(CARGO) test -p aios-e2e -- --test-threads 3 || status=$$?; \
+	status=0; AIOS_CLUSTER_NAME=aios-test $(CARGO) test -p aios-e2e --no-fail-fast -- --test-threads 3 || status=$$?; \
 	  $(CLUSTER) down --name aios-test; exit $$status
 
 .PHONY: unit
@@ -33,7 +33,7 @@ unit: setup ## Run the tests that need no cluster
 lint: ## Formatting, lints, licences and duplicates
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; else echo "cargo-deny is not installed: cargo install cargo-deny"; fi
+	@if command -v cargo-deny >/dev/null; then $(CARGO) fetch --locked && $(CARGO) deny --offline check bans licenses sources; else echo "cargo-deny is not installed: cargo install cargo-deny"; fi
 
 .PHONY: generate
 generate: ## Write the generated files again (CRDs, condition tables)

@@ -1,12 +1,16 @@
 //! What goes wrong with pods, on purpose.
 
-use anyhow::{Context, Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Cluster, TestNamespace};
+use super::{Cluster, TestNamespace, eventually};
 use crate::node::cgroups;
+
+const REPORTED: Duration = Duration::from_secs(30);
 
 impl TestNamespace {
     /// Sends SIGKILL to a container's processes: it has no chance to finish
@@ -56,11 +60,12 @@ async fn signal(
     signal: Signal,
 ) -> Result<()> {
     cluster.require_local("signals to a container")?;
-    let found = Api::<Pod>::namespaced(cluster.client(), namespace)
-        .get(pod)
-        .await?;
-    let id = container_id(&found, container)
-        .with_context(|| format!("{pod}/{container} does not run"))?;
+    let pods = Api::<Pod>::namespaced(cluster.client(), namespace);
+    // A container is at work before kubelet has said so.
+    let id = eventually(&format!("{pod}/{container} runs"), REPORTED, async || {
+        Ok(container_id(&pods.get(pod).await?, container))
+    })
+    .await?;
     let processes = cgroups::processes_of(&cluster.options().dir.cgroup(), &id);
     ensure!(!processes.is_empty(), "{pod}/{container} has no process");
     for pid in processes.into_iter().filter_map(Pid::from_raw) {
