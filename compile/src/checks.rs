@@ -46,11 +46,26 @@ pub fn doubled<'a>(
 
 /// An absolute http(s) address with a host, no credentials, query or fragment.
 pub fn address(path: &str, url: &str) -> Option<Diagnostic> {
+    let rest = match authority(path, url) {
+        Ok(rest) => rest,
+        Err(wrong) => return Some(wrong),
+    };
+    (rest.contains(['?', '#']) || rest.ends_with('/')).then(|| {
+        Diagnostic::new(
+            path,
+            format!("`{url}` has a query, a fragment or a trailing slash"),
+            "end it with the path: AIOS appends to it",
+        )
+    })
+}
+
+/// What follows the scheme of an absolute http(s) address with a host and no credentials.
+pub fn authority<'a>(path: &str, url: &'a str) -> Result<&'a str, Diagnostic> {
     let rest = url
         .strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"));
     let wrong = |message: &str, remedy: &str| {
-        Some(Diagnostic::new(path, format!("`{url}` {message}"), remedy))
+        Err(Diagnostic::new(path, format!("`{url}` {message}"), remedy))
     };
     let Some(rest) = rest else {
         return wrong(
@@ -81,13 +96,7 @@ pub fn address(path: &str, url: &str) -> Option<Diagnostic> {
             "use a number from 1 to 65535, or leave it out",
         );
     }
-    if rest.contains(['?', '#']) || rest.ends_with('/') {
-        return wrong(
-            "has a query, a fragment or a trailing slash",
-            "end it with the path: AIOS appends to it",
-        );
-    }
-    None
+    Ok(rest)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod references;
 mod run;
 mod schema;
 mod template;
+mod weights;
 
 pub use diagnostic::{Diagnostic, Place};
 pub use model::{
@@ -22,3 +23,4 @@ pub use pipeline::{Resolved, pipeline};
 pub use policy::policy;
 pub use references::References;
 pub use run::{run, run_fits};
+pub use weights::{Source, WeightsFile, WeightsPlan, weights};

@@ -1,12 +1,17 @@
 //! Compiles a ModelDeployment, for the egress that calls it and the ingress that stands before it.
 
+use std::time::Duration;
+
 use aios_crds::{
     ModelDeploymentSpec,
-    model_deployment::{Hosted, Provider, SelfHosted},
+    model_deployment::{Hosted, Provider, Scaling, ScalingMode, SelfHosted},
 };
 use aios_proto::config::{Dialect, ModelConfig, Upstream};
 
-use crate::{Diagnostic, checks};
+use crate::{
+    Diagnostic, checks,
+    weights::{self, file_name},
+};
 
 /// Port of every ingress.
 pub const INGRESS_PORT: u16 = 8443;
@@ -28,6 +33,7 @@ pub fn model(
         .into_iter()
         .collect();
     found.extend(limits(spec));
+    found.extend(spec.scaling.iter().flat_map(scaling));
     let backend = match (&spec.hosted, &spec.self_hosted) {
         (Some(hosted), None) => Some(from_hosted(hosted, &mut found)),
         (None, Some(own)) => Some(from_self_hosted(own, &mut found)),
@@ -58,6 +64,11 @@ pub fn model(
         limits: spec.limits.clone(),
         resilience: spec.resilience.clone(),
         pricing: spec.pricing.clone(),
+        hold_ms: spec.scaling.as_ref().map_or(0, hold_ms),
+        demand: spec
+            .scaling
+            .as_ref()
+            .is_some_and(|scaling| scaling.mode == ScalingMode::Builtin),
     })
 }
 
@@ -82,12 +93,6 @@ pub fn standby_service(name: &str) -> String {
 
 fn endpoint(service: &str, namespace: &str) -> String {
     format!("https://{service}.{namespace}.svc:{INGRESS_PORT}")
-}
-
-/// Last segment of an address, without its query.
-fn file_name(uri: &str) -> &str {
-    let path = uri.split(['?', '#']).next().unwrap_or_default();
-    path.rsplit('/').next().unwrap_or_default()
 }
 
 fn limits(spec: &ModelDeploymentSpec) -> Vec<Diagnostic> {
@@ -117,6 +122,59 @@ fn limits(spec: &ModelDeploymentSpec) -> Vec<Diagnostic> {
                 resilience.first_token_timeout, resilience.timeout
             ),
             "make it at most spec.resilience.timeout",
+        ));
+    }
+    found
+}
+
+fn hold_ms(scaling: &Scaling) -> u64 {
+    u64::try_from(scaling.held_for().get().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the schema cannot bound: spans of time.
+fn scaling(scaling: &Scaling) -> Vec<Diagnostic> {
+    const SECOND: Duration = Duration::from_secs(1);
+    let spans = [
+        (
+            "window",
+            scaling.window,
+            SECOND,
+            Duration::from_mins(10),
+            "10m",
+        ),
+        (
+            "downDelay",
+            scaling.down_delay,
+            SECOND,
+            Duration::from_hours(24),
+            "24h",
+        ),
+        (
+            "holdFor",
+            scaling.hold_for,
+            Duration::ZERO,
+            Duration::from_mins(15),
+            "15m",
+        ),
+    ];
+    let wrong = spans
+        .into_iter()
+        .filter_map(|(field, span, least, most, longest)| {
+            let span = span.filter(|span| !(least..=most).contains(&span.get()))?;
+            let shortest = least.as_secs();
+            Some(Diagnostic::new(
+                format!("spec.scaling.{field}"),
+                format!("{span} is not between {shortest}s and {longest}"),
+                format!("name a span from {shortest}s to {longest}"),
+            ))
+        });
+    let mut found: Vec<_> = wrong.collect();
+    let sleeps = scaling.mode == ScalingMode::Builtin && scaling.fewest() == 0;
+    if sleeps && scaling.held_for().get().is_zero() {
+        found.push(Diagnostic::new(
+            "spec.scaling.holdFor",
+            "a model that sleeps would refuse every call, for none waits long enough to wake it",
+            "name a span such as 2m, or set spec.scaling.min to 1",
         ));
     }
     found
@@ -157,14 +215,13 @@ fn from_hosted(hosted: &Hosted, found: &mut Vec<Diagnostic>) -> (Upstream, Optio
 }
 
 fn from_self_hosted(own: &SelfHosted, found: &mut Vec<Diagnostic>) -> (Upstream, Option<String>) {
-    let uri = &own.model.uri;
-    if !file_name(uri).to_ascii_lowercase().ends_with(".gguf") {
-        found.push(Diagnostic::new(
-            "spec.selfHosted.model.uri",
-            format!("`{uri}` is not the address of one GGUF file"),
-            "name one file, as in https://models.example.com/smollm2-135m-q8_0.gguf",
-        ));
-    }
+    let digest = match weights::weights(own) {
+        Ok(plan) => Some(weights::digest(&plan)),
+        Err(wrong) => {
+            found.extend(wrong);
+            None
+        }
+    };
     // The operator sets these; a second value would win silently in some engines and fail in others.
     let reserved = [
         "-m",
@@ -175,6 +232,8 @@ fn from_self_hosted(own: &SelfHosted, found: &mut Vec<Diagnostic>) -> (Upstream,
         "--ctx-size",
         "-np",
         "--parallel",
+        "--lora",
+        "--lora-scaled",
     ];
     for (index, arg) in own.engine.args.iter().enumerate() {
         let flag = arg.split('=').next().unwrap_or_default();
@@ -182,7 +241,8 @@ fn from_self_hosted(own: &SelfHosted, found: &mut Vec<Diagnostic>) -> (Upstream,
             found.push(Diagnostic::new(
                 format!("spec.selfHosted.engine.args[{index}]"),
                 format!("`{flag}` is set by AIOS"),
-                "leave it out: context and parallel calls follow spec.limits, weights and address are AIOS's",
+                "leave it out: context and parallel calls follow spec.limits, adapters follow \
+                 spec.selfHosted.adapters, weights and address are AIOS's",
             ));
         }
     }
@@ -192,6 +252,6 @@ fn from_self_hosted(own: &SelfHosted, found: &mut Vec<Diagnostic>) -> (Upstream,
             dialect: Dialect::OpenAI,
             base_url,
         },
-        Some(own.model.digest.clone()),
+        digest,
     )
 }

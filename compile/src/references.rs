@@ -61,12 +61,13 @@ pub fn of_pipeline(spec: &WritingPipelineSpec) -> References {
 
 /// What a model refers to.
 pub fn of_model(spec: &ModelDeploymentSpec) -> References {
-    let credentials = spec
-        .hosted
-        .iter()
-        .filter_map(|hosted| hosted.credentials.as_ref());
+    let hosted = spec.hosted.iter().map(|hosted| &hosted.credentials);
+    let own = spec.self_hosted.iter().flat_map(|own| {
+        let adapters = own.adapters.iter().map(|adapter| &adapter.credentials);
+        adapters.chain([&own.model.credentials])
+    });
     References {
-        secrets: credentials.map(secret).collect(),
+        secrets: hosted.chain(own).flatten().map(secret).collect(),
         ..References::default()
     }
 }

@@ -591,6 +591,41 @@ fn bad_models_are_refused_with_field_and_remedy() {
             "--port",
             "leave it out",
         ),
+        case(
+            "/selfHosted/engine/args",
+            json!(["--lora", "/weights/a.gguf"]),
+            "spec.selfHosted.engine.args[0]",
+            "--lora",
+            "spec.selfHosted.adapters",
+        ),
+        case(
+            "/scaling",
+            json!({"holdFor": "16m"}),
+            "spec.scaling.holdFor",
+            "16m",
+            "0s to 15m",
+        ),
+        case(
+            "/scaling",
+            json!({"holdFor": "0s"}),
+            "spec.scaling.holdFor",
+            "sleeps",
+            "min to 1",
+        ),
+        case(
+            "/scaling",
+            json!({"window": "500ms"}),
+            "spec.scaling.window",
+            "500ms",
+            "1s to 10m",
+        ),
+        case(
+            "/scaling",
+            json!({"downDelay": "25h"}),
+            "spec.scaling.downDelay",
+            "25h",
+            "1s to 24h",
+        ),
     ];
     for case in own {
         let spec = serde_json::from_value(changed(own_model(), &case)).unwrap();
@@ -599,6 +634,174 @@ fn bad_models_are_refused_with_field_and_remedy() {
             &aios_compile::model("smol", "team", &spec).unwrap_err(),
         );
     }
+}
+
+#[test]
+fn bad_weights_are_refused_with_field_and_remedy() {
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let adapter = |uri: &str| json!({"name": "style", "uri": uri, "digest": digest});
+    let key = json!({"secretKeyRef": {"name": "hub", "key": "token"}});
+    let uri = "/selfHosted/model/uri";
+    let at = "spec.selfHosted.model.uri";
+    let cases = [
+        case(uri, json!("s3://bucket/a.gguf"), at, "no scheme", "hf://"),
+        case(
+            uri,
+            json!("hf://org/repo"),
+            at,
+            "no file of a repository",
+            "hf://ORG/REPO/FILE",
+        ),
+        case(
+            uri,
+            json!("pvc://models"),
+            at,
+            "no file on a claim",
+            "pvc://CLAIM/FILE",
+        ),
+        case(
+            uri,
+            json!("oci://r.example/a/a.gguf"),
+            at,
+            "no file in an image",
+            "IMAGE:TAG",
+        ),
+        case(
+            uri,
+            json!("https://me:pw@m.example/a.gguf"),
+            at,
+            "credentials",
+            "Secret",
+        ),
+        case(
+            uri,
+            json!("hf://org/repo/a-00001-of-00002.gguf"),
+            at,
+            "parts",
+            "--merge",
+        ),
+        case(
+            "/selfHosted/model/revision",
+            json!("v1"),
+            "spec.selfHosted.model.revision",
+            "only hf://",
+            "leave it out",
+        ),
+        case(
+            "/selfHosted/model/cache",
+            Value::Null,
+            "spec.selfHosted.model.cache",
+            "model is fetched",
+            "size",
+        ),
+        case(
+            "/selfHosted/model",
+            json!({"uri": "pvc://models/a.gguf", "digest": digest,
+            "credentials": key}),
+            "spec.selfHosted.model.credentials",
+            "not fetched",
+            "leave",
+        ),
+        case(
+            "/selfHosted/adapters",
+            json!([adapter("hf://org/repo/a.safetensors")]),
+            "spec.selfHosted.adapters[0].uri",
+            "GGUF",
+            "one file",
+        ),
+        case(
+            "/selfHosted/adapters",
+            json!([adapter("pvc://a/a.gguf"), adapter("pvc://a/b.gguf")]),
+            "spec.selfHosted.adapters[1].name",
+            "twice",
+            "its own name",
+        ),
+        case(
+            "/selfHosted/quantization",
+            json!({"method": "AWQ"}),
+            "spec.selfHosted.quantization.method",
+            "LlamaCpp loads no AWQ",
+            "method GGUF",
+        ),
+        case(
+            "/selfHosted/quantization",
+            json!({"method": "GGUF"}),
+            "spec.selfHosted.quantization.method",
+            "does not say",
+            "Q4_K_M",
+        ),
+    ];
+    for case in cases {
+        let spec = serde_json::from_value(changed(own_model(), &case)).unwrap();
+        let found = aios_compile::model("smol", "team", &spec).unwrap_err();
+        expect(&case, &found);
+    }
+}
+
+#[test]
+fn adapters_need_the_models_cache_only_where_they_are_fetched() {
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let compiled = |adapter: &str| {
+        let mut spec = own_model();
+        spec["selfHosted"]["model"] = json!({"uri": "pvc://models/a.gguf", "digest": digest});
+        spec["selfHosted"]["adapters"] =
+            json!([{"name": "style", "uri": adapter, "digest": digest}]);
+        let spec = serde_json::from_value(spec).unwrap();
+        aios_compile::model("smol", "team", &spec)
+    };
+    assert!(compiled("oci://r.example/style:1/s.gguf").is_ok());
+    let found = compiled("https://models.example/s.gguf").unwrap_err();
+    assert_eq!(found[0].path, "spec.selfHosted.model.cache");
+    assert!(found[0].message.contains("adapter style"), "{found:#?}");
+}
+
+#[test]
+fn records_name_the_adapters_of_a_model_too() {
+    let compiled = |adapters: Value| {
+        let mut spec = own_model();
+        spec["selfHosted"]["adapters"] = adapters;
+        let spec = serde_json::from_value(spec).unwrap();
+        aios_compile::model("smol", "team", &spec)
+            .unwrap()
+            .digest
+            .unwrap()
+    };
+    let adapter = |digit: &str| {
+        json!([{"name": "style", "uri": "hf://org/repo/s.gguf", "revision": "v1",
+            "digest": format!("sha256:{}", digit.repeat(64))}])
+    };
+    assert_eq!(compiled(json!([])), format!("sha256:{}", "0".repeat(64)));
+    assert_ne!(compiled(adapter("1")), compiled(adapter("2")));
+    assert_ne!(compiled(adapter("1")), compiled(json!([])));
+}
+
+#[test]
+fn credentials_of_weights_and_adapters_are_references() {
+    let mut spec = own_model();
+    let key = |name: &str| json!({"secretKeyRef": {"name": name, "key": "token"}});
+    spec["selfHosted"]["model"]["credentials"] = key("hub");
+    spec["selfHosted"]["adapters"] = json!([{"name": "style", "uri": "hf://org/repo/s.gguf",
+        "digest": format!("sha256:{}", "1".repeat(64)), "credentials": key("styles")}]);
+    let spec = serde_json::from_value(spec).unwrap();
+    let named = aios_compile::references::of_model(&spec).secrets;
+    let named: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(named, ["hub", "styles"]);
+}
+
+#[test]
+fn calls_are_held_for_models_that_scale_and_counted_where_the_operator_scales_them() {
+    let compiled = |scaling: Value| {
+        let mut spec = own_model();
+        spec["scaling"] = scaling;
+        let spec = serde_json::from_value(spec).unwrap();
+        let config = aios_compile::model("smol", "team", &spec).unwrap();
+        (config.hold_ms, config.demand)
+    };
+    assert_eq!(compiled(Value::Null), (0, false));
+    assert_eq!(compiled(json!({})), (120_000, true));
+    assert_eq!(compiled(json!({"min": 1, "holdFor": "0s"})), (0, true));
+    let external = json!({"mode": "External", "holdFor": "5m"});
+    assert_eq!(compiled(external), (300_000, false));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `ModelDeployment`: a model that steps can call, hosted elsewhere or served here.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,7 @@ use crate::{
     Decimal, Duration,
     reference::SecretSource,
     status::{conditions_schema, never_observed},
+    weights::{Adapter, Quantization, Weights},
 };
 
 /// A model that pipelines call by name: exactly one of `hosted` and `selfHosted`.
@@ -55,6 +56,9 @@ use crate::{
 }, {
     "rule": "!has(self.hosted) || !has(self.replicas) || self.replicas <= 1",
     "message": "replicas above 1 need selfHosted: a hosted model scales at its provider",
+}, {
+    "rule": "!has(self.scaling) || has(self.selfHosted)",
+    "message": "scaling needs selfHosted: a hosted model scales at its provider",
 }]))]
 pub struct ModelDeploymentSpec {
     /// A model behind a provider's API.
@@ -63,10 +67,14 @@ pub struct ModelDeploymentSpec {
     /// A model whose engine runs in this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_hosted: Option<SelfHosted>,
-    /// Groups that take traffic. Standby groups come on top.
+    /// Groups that take traffic. Standby groups come on top. With `scaling` of mode Builtin it is
+    /// where scaling begins; from then on `status.desiredReplicas` says how many there are to be.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 100))]
     pub replicas: i32,
+    /// How many groups there are as demand moves, and what becomes of calls that find none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
     /// Bounds on what one call may ask and how many may run.
     #[serde(default)]
     pub limits: Limits,
@@ -125,6 +133,13 @@ pub struct SelfHosted {
     /// How the model is split, where one pod cannot hold it.
     #[serde(default)]
     pub shards: Shards,
+    /// What the weights must be; a file or an engine that does not fit is refused before it is fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<Quantization>,
+    /// LoRA adapters, all applied to every call. Their fetched files share the model's cache.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub adapters: Vec<Adapter>,
     /// GPUs of one pod. Without it the engine runs on CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
@@ -171,33 +186,6 @@ pub struct Resources {
     pub memory: String,
 }
 
-/// Where weights come from, and what proves that they are the right ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Weights {
-    /// Address of one GGUF file.
-    #[schemars(regex(pattern = r"^https?://\S+$"), length(max = 2048))]
-    pub uri: String,
-    /// SHA-256 of the file; a download that differs is refused.
-    #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
-    pub digest: String,
-    /// Volume that keeps the file between restarts.
-    pub cache: WeightsCache,
-}
-
-/// The volume that holds the weights.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct WeightsCache {
-    /// Size of the volume, as in `2Gi`.
-    #[schemars(regex(pattern = r"^[0-9]+(Mi|Gi|Ti)$"))]
-    pub size: String,
-    /// Storage class; the cluster's default when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub storage_class_name: Option<String>,
-}
-
 /// How a model is split. A replica is one group of pipeline × ⌈tensor / GPUs of a pod⌉ pods, which
 /// are started, replaced and deleted together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -235,6 +223,59 @@ pub struct Warm {
     #[serde(default)]
     #[schemars(range(min = 0, max = 20))]
     pub standby: i32,
+}
+
+/// Scaling by demand.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.mode != 'External' || !(has(self.min) || has(self.max) || has(self.targetInFlight) || has(self.targetTokensPerSecond) || has(self.window) || has(self.downDelay))",
+    "message": "mode External leaves the number of groups to HPA or KEDA: set only holdFor beside it, or mode Builtin",
+}, {
+    "rule": "!has(self.min) || !has(self.max) || self.min <= self.max",
+    "message": "min is above max: lower min or raise max",
+}]))]
+pub struct Scaling {
+    /// Who sets the number of groups.
+    #[serde(default)]
+    pub mode: ScalingMode,
+    /// Fewest groups; 0 when left out: a model that nobody calls sleeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub min: Option<i32>,
+    /// Most groups; when left out as many as `min`, and at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max: Option<i32>,
+    /// Calls, under way or held, that one group is to carry; 16 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub target_in_flight: Option<i32>,
+    /// Answer tokens a second that one group is to give. Left out, tokens are no reason to scale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub target_tokens_per_second: Option<i32>,
+    /// Span over which demand is averaged before groups are added, 1s to 10m; 30s when left out. A
+    /// sleeping model wakes at the first call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Duration>,
+    /// For how long demand must have been lower before groups are taken away, 1s to 24h; 5m when left
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_delay: Option<Duration>,
+    /// How long a call may wait for a group that takes it, 0s to 15m; 2m when left out. 0s holds none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_for: Option<Duration>,
+}
+
+/// Who sets the number of groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ScalingMode {
+    /// The operator, by the demand that sidecars report.
+    #[default]
+    Builtin,
+    /// HPA, KEDA or a person, who write `spec.replicas` through the scale subresource.
+    External,
 }
 
 /// Bounds of one call.
@@ -301,6 +342,13 @@ pub struct ModelDeploymentStatus {
     /// Groups that exist to take traffic, ready or not. Standby groups come on top.
     #[serde(default)]
     pub replicas: i32,
+    /// Groups that scaling of mode Builtin asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired_replicas: Option<i32>,
+    /// The last ten decisions of scaling of mode Builtin, the latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
+    pub scaling_history: Vec<ScalingEvent>,
     /// Groups that answer and take traffic.
     #[serde(default)]
     pub ready_replicas: i32,
@@ -318,6 +366,39 @@ pub struct ModelDeploymentStatus {
     pub endpoint: Option<String>,
 }
 
+/// One change of `desiredReplicas`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingEvent {
+    /// When it was decided.
+    pub time: Time,
+    /// Groups before.
+    pub from: i32,
+    /// Groups after.
+    pub to: i32,
+    /// Why.
+    pub reason: ScalingReason,
+}
+
+/// Why the number of groups changed.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum ScalingReason {
+    /// Calls waited for a model that slept.
+    CallsHeld,
+    /// More calls under way or held than the groups are to carry.
+    MoreCalls,
+    /// More answer tokens a second than the groups are to give.
+    MoreTokens,
+    /// Less demand for `downDelay`.
+    LessDemand,
+    /// No call for `downDelay`.
+    Idle,
+    /// `min` or `max` changed.
+    Bounds,
+}
+
 // === impl Shards ===
 
 impl Default for Shards {
@@ -333,6 +414,40 @@ impl Shards {
     /// Pods of one group, if each has so many GPUs; a pod without any counts as one device.
     pub fn pods(&self, gpus: u32) -> u32 {
         self.pipeline * self.tensor.div_ceil(gpus.max(1))
+    }
+}
+
+// === impl Scaling ===
+
+impl Scaling {
+    /// Fewest groups.
+    pub fn fewest(&self) -> i32 {
+        self.min.unwrap_or(0)
+    }
+
+    /// Most groups, at least one.
+    pub fn most(&self) -> i32 {
+        self.max.unwrap_or_else(|| self.fewest()).max(1)
+    }
+
+    /// Calls that one group is to carry.
+    pub fn calls_of_a_group(&self) -> i32 {
+        self.target_in_flight.unwrap_or(16)
+    }
+
+    /// Span over which demand is averaged.
+    pub fn averaged_over(&self) -> Duration {
+        self.window.unwrap_or(Duration::from_millis(30_000))
+    }
+
+    /// For how long demand must have been lower.
+    pub fn down_after(&self) -> Duration {
+        self.down_delay.unwrap_or(Duration::from_millis(300_000))
+    }
+
+    /// How long a call may wait.
+    pub fn held_for(&self) -> Duration {
+        self.hold_for.unwrap_or(Duration::from_millis(120_000))
     }
 }
 
@@ -369,6 +484,8 @@ impl Default for ModelDeploymentStatus {
             conditions: Vec::new(),
             model: None,
             replicas: 0,
+            desired_replicas: None,
+            scaling_history: Vec::new(),
             ready_replicas: 0,
             standby_ready: 0,
             summary: None,

@@ -56,9 +56,7 @@ spec:
         command:
         - inference-sidecar
         - prefetch
-        - --uri=http://server/SmolLM2-135M-Instruct.Q4_1.gguf
-        - --digest=sha256:DIGEST
-        - --to=/weights/model.gguf
+        - --file={\"name\":\"model\",\"uri\":\"http://server/SmolLM2-135M-Instruct.Q4_1.gguf\",\"digest\":\"sha256:DIGEST\",\"path\":\"/weights/model.gguf\"}
         volumeMounts: [{name: weights, mountPath: /weights}]
         securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
       volumes: [{name: weights, persistentVolumeClaim: {claimName: weights}}]

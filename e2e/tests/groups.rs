@@ -8,8 +8,6 @@
     clippy::indexing_slicing
 )]
 
-#[path = "support/real_model.rs"]
-mod real_model;
 #[path = "support/scene.rs"]
 mod scene;
 
@@ -17,12 +15,12 @@ use std::collections::BTreeSet;
 
 use aios_crds::{ModelDeployment, ModelDeploymentStatus};
 use aios_e2e::testing::install;
+use aios_e2e::testing::real_model::{DIGEST, model, written_by};
 use aios_e2e::{Cluster, eventually};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
-use real_model::{DIGEST, model, written_by};
 use scene::{DEADLINE, PIPELINE, Scene, pointer, records};
 use serde_json::json;
 use tokio::sync::watch;

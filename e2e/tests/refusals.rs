@@ -76,6 +76,17 @@ fn weights(digest: &str) -> Value {
     json!({"uri": "http://weights/m.gguf", "digest": digest, "cache": {"size": "1Gi"}})
 }
 
+/// A model with good weights but for one field.
+fn weights_with(field: &str, value: &Value) -> Value {
+    let mut weights = weights(&format!("sha256:{}", "a".repeat(64)));
+    weights["credentials"] = json!({"secretKeyRef": {"name": "hub", "key": "token"}});
+    weights[field] = value.clone();
+    if value.is_null() {
+        weights.as_object_mut().unwrap().remove(field);
+    }
+    model(&json!({"selfHosted": {"engine": {"name": "LlamaCpp"}, "model": weights}}))
+}
+
 /// What the API server refuses by schema and rules.
 fn refused_at_apply() -> Vec<Bad> {
     let hosted = json!({"provider": "OpenAI", "model": "m"});
@@ -93,6 +104,21 @@ fn refused_at_apply() -> Vec<Bad> {
             model(&json!({"hosted": hosted, "replicas": 2})),
             "spec",
             "replicas above 1 need selfHosted",
+        ),
+        (
+            model(&json!({"hosted": hosted, "scaling": {"max": 2}})),
+            "spec",
+            "scaling needs selfHosted",
+        ),
+        (
+            model(&json!({"selfHosted": own, "scaling": {"mode": "External", "max": 2}})),
+            "spec.scaling",
+            "leaves the number of groups to HPA or KEDA",
+        ),
+        (
+            model(&json!({"selfHosted": own, "scaling": {"min": 3, "max": 2}})),
+            "spec.scaling",
+            "min is above max",
         ),
         (
             model(&json!({"hosted": {"provider": "OpenAICompatible", "model": "m"}})),
@@ -124,6 +150,26 @@ fn refused_at_apply() -> Vec<Bad> {
             model(&json!({"selfHosted": {"engine": engine, "model": weights("sha256:abc")}})),
             "spec.selfHosted.model.digest",
             "should match '^sha256:[0-9a-f]{64}$'",
+        ),
+        (
+            weights_with("uri", &json!("s3://bucket/m.gguf")),
+            "spec.selfHosted.model",
+            "begin uri with https://, http://, hf://, pvc:// or oci://",
+        ),
+        (
+            weights_with("revision", &json!("main")),
+            "spec.selfHosted.model",
+            "leave revision out",
+        ),
+        (
+            weights_with("cache", &Value::Null),
+            "spec.selfHosted.model",
+            "set cache, the volume that keeps the fetched file",
+        ),
+        (
+            weights_with("uri", &json!("pvc://models/m.gguf")),
+            "spec.selfHosted.model",
+            "leave credentials out",
         ),
         (
             policy(&json!({"name": "a", "action": "Block"})),

@@ -1,4 +1,4 @@
-//! A real model in pods: SmolLM2 on llama.cpp, its weights fetched and proven.
+//! A real model in pods: SmolLM2 on llama.cpp, its weights fetched, mounted, and proven.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,17 +7,17 @@
     clippy::indexing_slicing
 )]
 
-#[path = "support/real_model.rs"]
-mod real_model;
 #[path = "support/scene.rs"]
 mod scene;
 
 use aios_crds::ModelDeployment;
-use aios_e2e::testing::install;
-use aios_e2e::{Cluster, eventually};
+use aios_e2e::testing::real_model::{DIGEST, WEIGHTS, model, written_by};
+use aios_e2e::testing::{await_condition, install};
+use aios_e2e::{Cluster, TestNamespace, eventually};
 use anyhow::ensure;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use real_model::{DIGEST, model, written_by};
+use kube::runtime::conditions::is_job_completed;
 use scene::{DEADLINE, Scene};
 
 #[tokio::test]
@@ -92,6 +92,113 @@ async fn a_real_model_is_ready_with_a_warm_standby_and_writes_documents() {
     let status = models.get("forged").await.unwrap().status.unwrap();
     assert!(is(&status.conditions, "Ready", "False"), "{status:?}");
     assert_eq!(status.ready_replicas, 0);
+}
+
+/// A claim that somebody filled before, and a model that reads it there.
+const SEEDED: &str = "
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: models}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 512Mi}}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: seed}
+spec:
+  template:
+    spec:
+      restartPolicy: OnFailure
+      securityContext: {runAsNonRoot: true, fsGroup: 65532, seccompProfile: {type: RuntimeDefault}}
+      containers:
+      - name: seed
+        image: aios/inference-sidecar:dev
+        args:
+        - prefetch
+        - --file={\"name\":\"model\",\"uri\":\"http://weights:8080/SmolLM2-135M-Instruct.Q4_1.gguf\",\"digest\":\"sha256:DIGEST\",\"path\":\"/models/small/SmolLM2-135M-Instruct.Q4_1.gguf\"}
+        volumeMounts: [{name: models, mountPath: /models}]
+        securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+      volumes: [{name: models, persistentVolumeClaim: {claimName: models}}]
+";
+
+#[tokio::test]
+async fn a_model_on_a_claim_that_was_seeded_before_is_proven_and_served_without_a_download() {
+    let cluster = Cluster::shared().await.unwrap();
+    install(&cluster).await.unwrap();
+    let namespace = TestNamespace::new(&cluster, "seeded").await.unwrap();
+    namespace.apply(WEIGHTS).await.unwrap();
+    namespace
+        .apply(&SEEDED.replace("DIGEST", DIGEST))
+        .await
+        .unwrap();
+    let jobs = namespace.api::<Job>();
+    await_condition(&jobs, "seed", DEADLINE, is_job_completed())
+        .await
+        .unwrap();
+    let on_claim = |name: &str, digest: &str| {
+        model(name, digest, 0)
+            .replace("http://weights:8080/", "pvc://models/small/")
+            .replace(
+                "      cache: {size: 512Mi}\n",
+                "    quantization: {method: GGUF}\n",
+            )
+    };
+    namespace.apply(&on_claim("mounted", DIGEST)).await.unwrap();
+    let wrong = DIGEST.replace('b', "c");
+    namespace.apply(&on_claim("forged", &wrong)).await.unwrap();
+
+    await_reason(&namespace, "mounted", "Ready", "Ready").await;
+    let refused = await_reason(&namespace, "forged", "WeightsReady", "WeightsInvalid").await;
+    assert!(refused.message.contains(DIGEST), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn weights_behind_a_token_are_fetched_once_their_secret_is_there() {
+    let cluster = Cluster::shared().await.unwrap();
+    install(&cluster).await.unwrap();
+    let namespace = TestNamespace::new(&cluster, "token").await.unwrap();
+    let guarded = WEIGHTS.replace(
+        "        imagePullPolicy: IfNotPresent\n",
+        "        imagePullPolicy: IfNotPresent\n        env: [{name: SIMULATOR_BEARER_TOKEN, value: hf_test}]\n",
+    );
+    assert_ne!(guarded, WEIGHTS);
+    namespace.apply(&guarded).await.unwrap();
+    let guarded = model("guarded", DIGEST, 0).replace(
+        "      cache:",
+        "      credentials: {secretKeyRef: {name: hub, key: token}}\n      cache:",
+    );
+    namespace.apply(&guarded).await.unwrap();
+    let missing = await_reason(
+        &namespace,
+        "guarded",
+        "CredentialsReady",
+        "CredentialsMissing",
+    )
+    .await;
+    assert!(missing.message.contains("hub"), "{}", missing.message);
+    let secret =
+        "{apiVersion: v1, kind: Secret, metadata: {name: hub}, stringData: {token: hf_test}}";
+    namespace.apply(secret).await.unwrap();
+    await_reason(&namespace, "guarded", "WeightsReady", "Ready").await;
+}
+
+/// Waits until a condition of a model has a reason.
+async fn await_reason(
+    namespace: &TestNamespace,
+    model: &str,
+    kind: &str,
+    reason: &str,
+) -> Condition {
+    let models = namespace.api::<ModelDeployment>();
+    let what = format!("{model} says {kind} with {reason}");
+    eventually(&what, DEADLINE, async || {
+        let status = models.get(model).await?.status.unwrap_or_default();
+        let mut conditions = status.conditions.iter();
+        let found = conditions.find(|one| one.type_ == kind && one.reason == reason);
+        ensure!(found.is_some(), "{status:?}");
+        Ok(found.cloned())
+    })
+    .await
+    .unwrap()
 }
 
 fn is(conditions: &[Condition], kind: &str, status: &str) -> bool {

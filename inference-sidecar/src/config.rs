@@ -136,11 +136,16 @@ impl Enforce for Live {
     }
 }
 
-/// Reads the files, then follows the operator until shutdown.
+/// Reads the files, then follows the operator until shutdown, and sends it the reports.
 ///
 /// # Errors
 /// When the operator's address or TLS files cannot be used at all.
-pub async fn follow(live: Live, source: Source, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn follow(
+    live: Live,
+    source: Source,
+    reports: watch::Receiver<Report>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     live.bootstrap([source.cache_file.as_deref(), source.config_file.as_deref()]);
     let Some(operator_uri) = source.operator_uri else {
         tracing::info!("no operator: the files are all there is");
@@ -164,9 +169,7 @@ pub async fn follow(live: Live, source: Source, shutdown: CancellationToken) -> 
         role,
         model,
     };
-    // Sidecars report nothing; the sender lives as long as the stream does.
-    let (_reports, receiver) = watch::channel(Report::default());
-    attach(config, Arc::new(live), receiver, shutdown)
+    attach(config, Arc::new(live), reports, shutdown)
         .await
         .context("--operator-uri")
 }

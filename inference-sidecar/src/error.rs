@@ -70,6 +70,13 @@ pub enum ApiError {
     CallerNotAllowed(String),
     #[error("{limit} calls are under way, which is limits.maxInFlight: try again later")]
     Overloaded { limit: u32 },
+    #[error("too many calls wait for {model}: try again later, or raise spec.scaling.max")]
+    HoldFull { model: String },
+    #[error(
+        "no group of {model} took the call within {} ms: look at its status, or raise spec.scaling.holdFor",
+        .after.as_millis()
+    )]
+    HoldExpired { model: String, after: Duration },
     #[error(
         "the provider's key cannot be read: check the Secret that spec.hosted.credentials names"
     )]
@@ -173,10 +180,12 @@ impl ApiError {
     /// How a call with this end is counted.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::UpstreamUnreachable(_) => Outcome::Unreachable,
+            Self::UpstreamUnreachable(_) | Self::HoldExpired { .. } => Outcome::Unreachable,
             Self::UpstreamTimeout(_) => Outcome::Timeout,
             Self::UpstreamMalformed(_) => Outcome::Malformed,
-            Self::RateLimited { .. } | Self::Overloaded { .. } => Outcome::RateLimited,
+            Self::RateLimited { .. } | Self::Overloaded { .. } | Self::HoldFull { .. } => {
+                Outcome::RateLimited
+            }
             Self::UpstreamFailed { .. } | Self::UpstreamBroke(_) => Outcome::Failed,
             Self::UpstreamRejected { .. } => Outcome::Rejected,
             Self::ContextExceeded { .. } | Self::UpstreamContextExceeded(_) => {
@@ -201,7 +210,10 @@ impl ApiError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } => *retry_after,
-            Self::Overloaded { .. } | Self::NotConfigured => Some(Duration::from_secs(1)),
+            Self::Overloaded { .. } | Self::NotConfigured | Self::HoldExpired { .. } => {
+                Some(Duration::from_secs(1))
+            }
+            Self::HoldFull { .. } => Some(Duration::from_secs(5)),
             _ => None,
         }
     }
@@ -243,6 +255,10 @@ impl ApiError {
             Self::NotConfigured => failure(StatusCode::SERVICE_UNAVAILABLE, "not_configured", true),
             Self::RoutesExhausted(_) => {
                 failure(StatusCode::SERVICE_UNAVAILABLE, "routes_exhausted", false)
+            }
+            Self::HoldFull { .. } => failure(StatusCode::SERVICE_UNAVAILABLE, "hold_full", true),
+            Self::HoldExpired { .. } => {
+                failure(StatusCode::SERVICE_UNAVAILABLE, "hold_expired", true)
             }
             Self::CallerNotAllowed(_) => Class {
                 status: StatusCode::FORBIDDEN,

@@ -1,7 +1,13 @@
 //! Accounts for one call to a model, however it ends: also when the caller goes away and everything
 //! is dropped.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use crate::{
     cost::{Basis, Cost, Usage, estimate, price},
@@ -31,6 +37,8 @@ pub struct Meter {
     prompt_tokens: u64,
     usage: Option<Usage>,
     text_bytes: u64,
+    /// Where the answer's tokens are counted, too.
+    tally: Option<Arc<AtomicU64>>,
     settled: bool,
 }
 
@@ -53,8 +61,14 @@ impl Meter {
             prompt_tokens,
             usage: None,
             text_bytes: 0,
+            tally: None,
             settled: false,
         }
+    }
+
+    /// Counts the answer's tokens there, too.
+    pub fn tally(&mut self, tokens: Option<Arc<AtomicU64>>) {
+        self.tally = tokens;
     }
 
     /// Notes what is known so far.
@@ -90,6 +104,9 @@ impl Meter {
             .call_ended(self.side, self.operation, labels, outcome, took);
         // Money is counted once, where it is decided about.
         let cost = price(usage, self.model.pricing.as_ref());
+        if let Some(tally) = self.tally.as_ref().filter(|_| outcome.spends()) {
+            tally.fetch_add(usage.output, Relaxed);
+        }
         if self.side == Side::Client && outcome.spends() {
             self.metrics
                 .spent(self.operation, labels, usage, cost.as_ref());

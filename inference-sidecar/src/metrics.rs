@@ -48,6 +48,10 @@ const OWN: [f64; 12] = [
     1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1,
 ];
 
+const HOLDS: [f64; 12] = [
+    0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 900.0,
+];
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// Labels of a model: as many values as there are ModelDeployments in force.
@@ -56,6 +60,19 @@ pub struct ModelLabels {
     aios_model: Arc<String>,
     gen_ai_request_model: Arc<String>,
     gen_ai_provider_name: &'static str,
+}
+
+/// How a wait for a model ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldEnd {
+    /// The call went on.
+    Released,
+    /// It had waited for `holdFor`.
+    Expired,
+    /// There was no place for it, or it had to give its own to another caller's.
+    Full,
+    /// The caller went away.
+    Cancelled,
 }
 
 /// Which end of a call is measured.
@@ -78,6 +95,9 @@ pub struct Metrics {
     own_time: Histograms<OwnLabels>,
     cost: Family<CostLabels, Counter<u64, AtomicU64>>,
     in_flight: Gauge<i64, AtomicI64>,
+    held_calls: Family<ModelLabels, Gauge<i64, AtomicI64>>,
+    held_bytes: Family<ModelLabels, Gauge<i64, AtomicI64>>,
+    hold_duration: Histograms<HoldLabels>,
     sequence: Gauge<i64, AtomicI64>,
     refused_items: Gauge<i64, AtomicI64>,
 }
@@ -110,6 +130,13 @@ struct TokenLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OwnLabels {
     role: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HoldLabels {
+    #[prometheus(flatten)]
+    model: ModelLabels,
+    end: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -150,6 +177,9 @@ impl Metrics {
             own_time: Family::new_with_constructor(|| Histogram::new(OWN)),
             cost: Family::default(),
             in_flight: Gauge::default(),
+            held_calls: Family::default(),
+            held_bytes: Family::default(),
+            hold_duration: Family::new_with_constructor(|| Histogram::new(HOLDS)),
             sequence: Gauge::default(),
             refused_items: Gauge::default(),
         };
@@ -246,6 +276,24 @@ impl Metrics {
         self.in_flight.inc_by(change);
     }
 
+    /// Calls of a model that wait in the egress, with their bytes.
+    pub fn held(&self, model: &ModelLabels, calls: usize, bytes: usize) {
+        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.held_calls.get_or_create(model).set(number(calls));
+        self.held_bytes.get_or_create(model).set(number(bytes));
+    }
+
+    /// A call waits no longer.
+    pub fn hold_ended(&self, model: &ModelLabels, end: HoldEnd, took: Duration) {
+        let labels = HoldLabels {
+            model: model.clone(),
+            end: end.as_str(),
+        };
+        self.hold_duration
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
     /// A configuration came into force.
     pub fn config_in_force(&self, sequence: u64, refused: usize) {
         self.sequence
@@ -301,6 +349,21 @@ impl Metrics {
             self.in_flight.clone(),
         );
         registry.register(
+            "aios_sidecar_held_calls",
+            "Calls that wait for a group of the model to take them",
+            self.held_calls.clone(),
+        );
+        registry.register(
+            "aios_sidecar_held_bytes",
+            "Bytes that calls hold while they wait",
+            self.held_bytes.clone(),
+        );
+        registry.register(
+            "aios_sidecar_hold_duration_seconds",
+            "Time that calls waited for a group of the model",
+            self.hold_duration.clone(),
+        );
+        registry.register(
             "aios_sidecar_config_sequence",
             "Sequence of the snapshot in force",
             self.sequence.clone(),
@@ -310,6 +373,19 @@ impl Metrics {
             "Items of the last snapshot that were refused",
             self.refused_items.clone(),
         );
+    }
+}
+
+// === impl HoldEnd ===
+
+impl HoldEnd {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::Expired => "expired",
+            Self::Full => "full",
+            Self::Cancelled => "cancelled",
+        }
     }
 }
 

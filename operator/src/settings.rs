@@ -29,6 +29,9 @@ pub struct Settings {
     /// Pull policy of every image.
     #[arg(long, env = "AIOS_IMAGE_PULL_POLICY", default_value = "IfNotPresent")]
     pub image_pull_policy: String,
+    /// Where `hf://` weights are fetched: Hugging Face, or a mirror with its paths.
+    #[arg(long, env = "AIOS_HUB_URI", default_value = "https://huggingface.co")]
+    pub hub_uri: String,
     /// Storage class of gateways' volumes; the cluster's default when left out.
     #[arg(long, env = "AIOS_GATEWAY_STORAGE_CLASS")]
     pub gateway_storage_class: Option<String>,

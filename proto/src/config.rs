@@ -120,7 +120,8 @@ pub struct ModelConfig {
     pub name: String,
     /// Model name in requests to the upstream.
     pub model: String,
-    /// Digest of the weights; none for hosted models, whose weights nobody outside can name.
+    /// Digest of the weights, with adapters the SHA-256 over the digests of model and adapters, a line
+    /// each; none for hosted models, whose weights nobody outside can name.
     pub digest: Option<String>,
     /// Address of the ingress, as in `https://NAME-model.NAMESPACE.svc:8443`.
     pub endpoint: String,
@@ -130,6 +131,17 @@ pub struct ModelConfig {
     pub limits: Limits,
     pub resilience: Resilience,
     pub pricing: Option<Pricing>,
+    /// For how long a call may wait for a group that takes it; 0 holds none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hold_ms: u64,
+    /// Whether egresses report their demand for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub demand: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What the ingress talks to.

@@ -33,7 +33,7 @@ pub struct AttachConfig {
     pub token_file: Option<PathBuf>,
     /// What this process is.
     pub role: Role,
-    /// Ingress only: its ModelDeployment.
+    /// Ingress and prefetch only: their ModelDeployment.
     pub model: String,
 }
 

@@ -191,7 +191,7 @@ async fn a_changed_report_is_sent() {
     }];
     fixture.reports.send_replace(Report {
         pipelines,
-        runs: Vec::new(),
+        ..Report::default()
     });
     fixture
         .until(|message| match message {

@@ -41,8 +41,8 @@ holds itself.
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get, list, watch, create, patch]
-# Certificates and tenants' keys are made; providers' keys and signing secrets are checked for being
-# there. Secrets are watched by metadata only.
+# Certificates and tenants' keys are made; providers' keys, tokens for weights and signing secrets are
+# checked for being there. Secrets are watched by metadata only.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, patch]

@@ -78,6 +78,12 @@ impl Cluster {
         self.relayed(format!("{ip}:{port}")).await
     }
 
+    /// To a port that a pod opens on its own loopback only.
+    pub async fn forward_loopback(&self, namespace: &str, pod: &str, port: u16) -> Result<Forward> {
+        self.through_api(namespace, Target::Pod(pod.to_owned()), port)
+            .await
+    }
+
     async fn relayed(&self, inside: String) -> Result<Forward> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -88,7 +94,7 @@ impl Cluster {
         Ok(Forward { address, task })
     }
 
-    /// Through the API server's `portforward`, for clusters of others.
+    /// Through the API server's `portforward`: also for clusters of others.
     async fn through_api(&self, namespace: &str, target: Target, port: u16) -> Result<Forward> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;

@@ -11,6 +11,7 @@ mod faults;
 mod forward;
 mod karpenter;
 mod namespace;
+pub mod real_model;
 
 pub use aios::install;
 pub use apply::apply_yaml;

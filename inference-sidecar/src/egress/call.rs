@@ -48,6 +48,16 @@ impl Call {
     }
 }
 
+impl Call {
+    /// For whom it is: a pipeline, or nobody in particular.
+    pub fn owner(&self) -> &str {
+        match self {
+            Self::Routed { pipeline, .. } => pipeline,
+            Self::Named => "",
+        }
+    }
+}
+
 impl Step {
     pub fn as_str(self) -> &'static str {
         match self {

@@ -10,7 +10,9 @@ use http::HeaderMap;
 
 use super::{
     attempt::{Attempt, Started, Whole},
+    demand::{Calling, Demand},
     failure::{self, Failure, Next, Rejection},
+    hold::{Holds, Pass, Place},
     route::{Candidate, Plan},
 };
 use crate::{
@@ -19,12 +21,17 @@ use crate::{
     error::{ApiError, Note},
     meter::Meter,
     metrics::{Metrics, Side},
+    outcome::Outcome,
 };
 
 /// A call and all that it needs.
 pub struct Exchange<'a> {
     pub client: &'a Client,
     pub metrics: &'a Arc<Metrics>,
+    pub holds: &'a Holds,
+    pub demand: &'a Arc<Demand>,
+    /// For whom: calls of different owners wait in turns.
+    pub owner: &'a str,
     pub request: &'a Request,
     pub caller: &'a HeaderMap,
     /// Attempts so far.
@@ -38,7 +45,11 @@ pub struct Answered {
     pub reply: Reply,
     pub candidate: Candidate,
     pub meter: Meter,
+    pub under_way: UnderWay,
 }
+
+/// Kept until the answer is whole: the call is under way.
+pub type UnderWay = (Option<Calling>, Option<Pass>);
 
 /// An answer in either form.
 pub enum Reply {
@@ -62,17 +73,19 @@ impl Exchange<'_> {
         let mut notes = plan.passed;
         let mut rejection = None;
         let mut all_rejected = true;
+        let mut held = None;
         for candidate in plan.candidates {
             match self
                 .candidate(&candidate)
                 .await
                 .map_err(Unanswered::Refused)?
             {
-                Ok((reply, meter)) => {
+                Ok((reply, meter, under_way)) => {
                     return Ok(Answered {
                         reply,
                         candidate,
                         meter,
+                        under_way,
                     });
                 }
                 Err(failure) => {
@@ -87,19 +100,87 @@ impl Exchange<'_> {
                         detail: failure.detail,
                     });
                     rejection = rejection.or(failure.rejection);
+                    held = held.or(failure.held);
                 }
             }
         }
         match rejection {
             Some(rejection) if all_rejected => Err(Unanswered::Rejected(rejection)),
-            _ => Err(Unanswered::Refused(ApiError::RoutesExhausted(notes))),
+            // Unlike routes that are exhausted, this one may be there in a moment.
+            _ => Err(Unanswered::Refused(
+                held.unwrap_or(ApiError::RoutesExhausted(notes)),
+            )),
         }
     }
 
-    /// Tries one model until it answers or its tries are spent.
+    /// Tries one model until it answers, its tries are spent, or the call was held long enough.
     async fn candidate(
         &mut self,
         candidate: &Candidate,
+    ) -> Result<Result<(Reply, Meter, UnderWay), Failure>, ApiError> {
+        let model = &candidate.model;
+        let calling = self.demand.calling(model);
+        let size = self.request.body.len();
+        let mut place = self.holds.place(model, self.owner, size);
+        let mut tries = 1;
+        loop {
+            let pass = match &mut place {
+                None => None,
+                Some(place) => match self.turn(place, calling.as_ref()).await {
+                    Ok(pass) => Some(pass),
+                    Err(error) => return Ok(Err(Failure::held(error))),
+                },
+            };
+            let failure = match self.round(candidate, calling.as_ref()).await? {
+                Ok((reply, meter)) => {
+                    pass.iter().for_each(Pass::served);
+                    return Ok(Ok((reply, meter, (calling, pass))));
+                }
+                Err(failure) => failure,
+            };
+            match (pass, failure.outcome) {
+                (Some(pass), Outcome::Unreachable) => {
+                    pass.unreachable();
+                    continue;
+                }
+                (Some(pass), Outcome::RateLimited) => {
+                    pass.overloaded();
+                    continue;
+                }
+                _ => {}
+            }
+            match failure::next(&failure, tries, model.retries, rand::random()) {
+                Next::Route => return Ok(Err(failure)),
+                Next::Retry(wait) => {
+                    tokio::time::sleep(wait).await;
+                    self.waited += wait;
+                }
+            }
+            tries += 1;
+        }
+    }
+
+    /// Waits until the call may go on. Neither is it an attempt meanwhile, nor does its time run.
+    async fn turn(
+        &mut self,
+        place: &mut Place<'_>,
+        calling: Option<&Calling>,
+    ) -> Result<Pass, ApiError> {
+        if let Some(pass) = place.pass() {
+            return Ok(pass);
+        }
+        let since = Instant::now();
+        let _held = calling.map(Calling::held);
+        let turn = place.wait().await;
+        self.waited += since.elapsed();
+        turn
+    }
+
+    /// Tries the model's addresses in order, as long as they cannot be reached.
+    async fn round(
+        &mut self,
+        candidate: &Candidate,
+        calling: Option<&Calling>,
     ) -> Result<Result<(Reply, Meter), Failure>, ApiError> {
         let model = &candidate.model;
         let body = self.request.rewritten(&Rewrite {
@@ -108,27 +189,15 @@ impl Exchange<'_> {
                 .then_some((model.cap_field, candidate.cap)),
             include_usage: true,
         })?;
-        let mut tries = 1;
-        loop {
-            let mut addresses = model.endpoints.iter().peekable();
-            while let Some(endpoint) = addresses.next() {
-                let failure = match self.attempt(candidate, endpoint, &body).await {
-                    Ok(answered) => return Ok(Ok(answered)),
-                    Err(failure) => failure,
-                };
-                let further = addresses.peek().is_some();
-                match failure::next(&failure, further, tries, model.retries, rand::random()) {
-                    Next::Standby => {}
-                    Next::Route => return Ok(Err(failure)),
-                    Next::Retry(wait) => {
-                        tokio::time::sleep(wait).await;
-                        self.waited += wait;
-                        break;
-                    }
-                }
+        let mut last = None;
+        for endpoint in &model.endpoints {
+            match self.attempt(candidate, endpoint, &body, calling).await {
+                Err(failure) if failure.outcome == Outcome::Unreachable => last = Some(failure),
+                ended => return Ok(ended),
             }
-            tries += 1;
         }
+        let nowhere = || Failure::of(&ApiError::UpstreamUnreachable("no address".to_owned()));
+        Ok(Err(last.unwrap_or_else(nowhere)))
     }
 
     async fn attempt(
@@ -136,6 +205,7 @@ impl Exchange<'_> {
         candidate: &Candidate,
         endpoint: &str,
         body: &Bytes,
+        calling: Option<&Calling>,
     ) -> Result<(Reply, Meter), Failure> {
         let (model, request) = (&candidate.model, self.request);
         self.attempts += 1;
@@ -146,6 +216,7 @@ impl Exchange<'_> {
             model.clone(),
             request.prompt_tokens,
         );
+        meter.tally(calling.map(Calling::output_tokens));
         let attempt = Attempt {
             http: &self.client.get(),
             url: &format!("{endpoint}/v1/{}", request.operation.path()),

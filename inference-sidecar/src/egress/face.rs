@@ -16,7 +16,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
     call::Call,
+    demand::Demand,
     exchange::{Answered, Exchange, Reply, Unanswered},
+    hold::{BOUNDS, Holds},
     route,
 };
 use crate::{
@@ -34,8 +36,11 @@ use crate::{
 /// What every call needs.
 pub struct Egress {
     pub live: Live,
-    pub client: Client,
+    pub client: Arc<Client>,
     pub metrics: Arc<Metrics>,
+    /// What the operator is to hear.
+    pub(super) demand: Arc<Demand>,
+    holds: Holds,
 }
 
 /// Headers, or trailers of a stream, that say what a call came to.
@@ -69,6 +74,17 @@ async fn models(State(egress): State<Arc<Egress>>) -> Response {
 }
 
 impl Egress {
+    pub fn new(live: Live, client: Client, metrics: Arc<Metrics>) -> Self {
+        let client = Arc::new(client);
+        Self {
+            live,
+            holds: Holds::new(client.clone(), metrics.clone(), BOUNDS),
+            client,
+            metrics,
+            demand: Arc::default(),
+        }
+    }
+
     async fn answer(
         &self,
         operation: Operation,
@@ -87,6 +103,9 @@ impl Egress {
         let mut exchange = Exchange {
             client: &self.client,
             metrics: &self.metrics,
+            holds: &self.holds,
+            demand: &self.demand,
+            owner: call.owner(),
             request: &request,
             caller,
             attempts: 0,
@@ -115,6 +134,7 @@ fn reply(answered: Answered, request: &Request) -> Response {
         reply,
         candidate,
         meter,
+        under_way,
     } = answered;
     let (mut response, upstream) = match reply {
         Reply::Whole(whole) => {
@@ -135,7 +155,7 @@ fn reply(answered: Answered, request: &Request) -> Response {
                 deadline: started.deadline,
                 strip_usage: !request.usage_asked,
                 trailers: Some(receipt_headers),
-                guard: None,
+                guard: Some(Box::new(under_way)),
             };
             let mut response = Response::new(relay.into_body());
             set(

@@ -27,6 +27,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The refusal as it came, if the upstream says that the request is wrong.
     pub rejection: Option<Rejection>,
+    /// Why the call was held in vain; asking again later helps.
+    pub held: Option<ApiError>,
 }
 
 /// An upstream's refusal, forwarded when no route accepts the request.
@@ -39,8 +41,6 @@ pub struct Rejection {
 /// What follows a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The same model's next address, at once.
-    Standby,
     /// The same model after a wait.
     Retry(Duration),
     /// The next route.
@@ -48,16 +48,7 @@ pub enum Next {
 }
 
 /// Decides. `jitter` is in `0.0..1.0`.
-pub fn next(
-    failure: &Failure,
-    further_address: bool,
-    tries_done: u32,
-    retries: u32,
-    jitter: f64,
-) -> Next {
-    if failure.outcome == Outcome::Unreachable && further_address {
-        return Next::Standby;
-    }
+pub fn next(failure: &Failure, tries_done: u32, retries: u32, jitter: f64) -> Next {
     let again = matches!(
         failure.outcome,
         Outcome::Unreachable | Outcome::RateLimited | Outcome::Failed | Outcome::Cut
@@ -90,6 +81,15 @@ impl Failure {
             detail: error.to_string(),
             retry_after: None,
             rejection: None,
+            held: None,
+        }
+    }
+
+    /// A call that was held in vain.
+    pub fn held(error: ApiError) -> Self {
+        Self {
+            held: Some(error.clone()),
+            ..Self::of(&error)
         }
     }
 
@@ -110,6 +110,7 @@ impl Failure {
             detail: format!("status {}: {}", status.as_u16(), cut(text("message"))),
             retry_after: retry_after(headers),
             rejection: (rejected && error.is_object()).then_some(Rejection { status, body }),
+            held: None,
         }
     }
 }
@@ -117,7 +118,7 @@ impl Failure {
 fn outcome(status: StatusCode, code: &str, hopeless: bool) -> Outcome {
     match (status.as_u16(), code) {
         (_, "context_length_exceeded") => Outcome::ContextExceeded,
-        (_, "upstream_unreachable") => Outcome::Unreachable,
+        (_, "upstream_unreachable" | "not_configured") => Outcome::Unreachable,
         (_, "upstream_timeout") => Outcome::Timeout,
         (_, "upstream_malformed") => Outcome::Malformed,
         (429 | 500..=599, _) if hopeless => Outcome::Refused,
@@ -161,6 +162,7 @@ mod tests {
     #[case(429, "insufficient_quota", Some("false"), Outcome::Refused)]
     #[case(500, "", None, Outcome::Failed)]
     #[case(502, "upstream_unreachable", Some("true"), Outcome::Unreachable)]
+    #[case(503, "not_configured", Some("true"), Outcome::Unreachable)]
     #[case(502, "credentials_refused", Some("false"), Outcome::Refused)]
     #[case(504, "upstream_timeout", Some("false"), Outcome::Timeout)]
     #[case(403, "caller_not_allowed", Some("false"), Outcome::Refused)]
@@ -193,47 +195,30 @@ mod tests {
             detail: String::new(),
             retry_after: retry_after.map(Duration::from_millis),
             rejection: None,
+            held: None,
         }
     }
 
     #[rstest]
-    #[case::standby(Outcome::Unreachable, None, true, 1, Next::Standby)]
-    #[case::unreachable(
-        Outcome::Unreachable,
-        None,
-        false,
-        1,
-        Next::Retry(Duration::from_millis(100))
-    )]
-    #[case::doubled(
-        Outcome::Failed,
-        None,
-        false,
-        2,
-        Next::Retry(Duration::from_millis(200))
-    )]
-    #[case::spent(Outcome::Failed, None, false, 3, Next::Route)]
+    #[case::unreachable(Outcome::Unreachable, None, 1, Next::Retry(Duration::from_millis(100)))]
+    #[case::doubled(Outcome::Failed, None, 2, Next::Retry(Duration::from_millis(200)))]
+    #[case::spent(Outcome::Failed, None, 3, Next::Route)]
     #[case::asked(
         Outcome::RateLimited,
         Some(1500),
-        false,
         1,
         Next::Retry(Duration::from_millis(1500))
     )]
-    #[case::too_long(Outcome::RateLimited, Some(60_000), false, 1, Next::Route)]
-    #[case::slow(Outcome::Timeout, None, true, 1, Next::Route)]
-    #[case::rejected(Outcome::Rejected, None, true, 1, Next::Route)]
+    #[case::too_long(Outcome::RateLimited, Some(60_000), 1, Next::Route)]
+    #[case::slow(Outcome::Timeout, None, 1, Next::Route)]
+    #[case::rejected(Outcome::Rejected, None, 1, Next::Route)]
     fn a_failure_leads_on(
         #[case] outcome: Outcome,
         #[case] retry_after: Option<u64>,
-        #[case] further_address: bool,
         #[case] tries_done: u32,
         #[case] expected: Next,
     ) {
         let failure = failure(outcome, retry_after);
-        assert_eq!(
-            next(&failure, further_address, tries_done, 2, 1.0),
-            expected
-        );
+        assert_eq!(next(&failure, tries_done, 2, 1.0), expected);
     }
 }

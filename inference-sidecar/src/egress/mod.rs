@@ -2,19 +2,23 @@
 
 mod attempt;
 mod call;
+mod demand;
 mod exchange;
 mod face;
 mod failure;
+mod hold;
 mod route;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use aios_proto::control::Report;
 use aios_runtime::{
     admin::{Admin, Health},
     tls::ClientTls,
 };
 use anyhow::Context;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use face::{Egress, router};
@@ -71,11 +75,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         registry: Arc::new(registry),
     };
     let health = admin.health.clone();
-    let app = router(Arc::new(Egress {
-        live: live.clone(),
-        client,
-        metrics,
-    }));
+    let egress = Egress::new(live.clone(), client, metrics);
+    let (reports, reading) = watch::channel(Report::default());
+    let tell = demand::tell(egress.demand.clone(), reports, shutdown.clone());
+    let app = router(Arc::new(egress));
     let process = process::Process {
         listen: args.listen,
         admin_listen: args.admin,
@@ -84,8 +87,12 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         drain: Duration::from_millis(args.drain_ms),
     };
     let ready = readiness(live.clone(), health, shutdown.clone());
-    let follow = config::follow(live, args.source, shutdown.clone());
-    tokio::try_join!(process.serve(app, shutdown), follow, ready)?;
+    let follow = config::follow(live, args.source, reading, shutdown.clone());
+    let tell = async {
+        tell.await;
+        Ok(())
+    };
+    tokio::try_join!(process.serve(app, shutdown), follow, ready, tell)?;
     Ok(())
 }
 

@@ -14,12 +14,14 @@ use std::{
     time::Duration,
 };
 
+use aios_proto::control::Report;
 use aios_runtime::{
     admin::{Admin, Health},
     tls::{ClientTls, ServerTls},
 };
 use anyhow::Context;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use admission::Admission;
@@ -125,7 +127,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         readiness.watch(shutdown.clone()).await;
         anyhow::Ok(())
     };
-    let follow = config::follow(live, args.source, shutdown.clone());
+    // Ingresses report nothing; the sender lives as long as the stream does.
+    let (_reports, reading) = watch::channel(Report::default());
+    let follow = config::follow(live, args.source, reading, shutdown.clone());
     tokio::try_join!(process.serve(app, shutdown.clone()), follow, watch)?;
     Ok(())
 }

@@ -9,6 +9,8 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
+use super::progress::Meter;
+
 /// A SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
@@ -41,8 +43,10 @@ impl fmt::Display for Digest {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub async fn of_file(path: &Path) -> io::Result<Option<Digest>> {
-    Ok(hash(path).await?.map(|(hasher, _)| Digest::of(hasher)))
+pub async fn of_file(path: &Path, meter: Meter) -> io::Result<Option<Digest>> {
+    Ok(hash(path, meter)
+        .await?
+        .map(|(hasher, _)| Digest::of(hasher)))
 }
 
 /// State of the hash after a whole file, and the file's length; none when there is no file. Weights
@@ -50,18 +54,19 @@ pub async fn of_file(path: &Path) -> io::Result<Option<Digest>> {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub async fn hash(path: &Path) -> io::Result<Option<(Sha256, u64)>> {
+pub async fn hash(path: &Path, meter: Meter) -> io::Result<Option<(Sha256, u64)>> {
     let path = path.to_owned();
-    tokio::task::spawn_blocking(move || hash_now(&path))
+    tokio::task::spawn_blocking(move || hash_now(&path, meter))
         .await
         .map_err(io::Error::other)?
 }
 
-fn hash_now(path: &Path) -> io::Result<Option<(Sha256, u64)>> {
+fn hash_now(path: &Path, mut meter: Meter) -> io::Result<Option<(Sha256, u64)>> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
+    let total = file.metadata()?.len();
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     let mut length = 0;
@@ -72,6 +77,7 @@ fn hash_now(path: &Path) -> io::Result<Option<(Sha256, u64)>> {
         }
         length += count as u64;
         hasher.update(buffer.get(..count).unwrap_or_default());
+        meter.at(length, Some(total));
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Response, Url};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
@@ -15,13 +15,18 @@ use tokio::time::timeout;
 use super::{
     PrefetchError,
     digest::{self, Digest},
+    progress::{Doing, Meter, Teller},
 };
 use crate::client::chain;
 
 /// What is fetched, and how patiently.
 pub struct Download {
     pub http: reqwest::Client,
+    /// What people call the file.
+    pub file: String,
     pub uri: Url,
+    /// Sent to the host of `uri` alone.
+    pub authorization: Option<HeaderValue>,
     /// Where bytes are kept until the file is whole.
     pub partial: PathBuf,
     pub tries: u32,
@@ -33,8 +38,7 @@ pub struct Download {
 #[derive(Debug)]
 pub struct Fetched {
     pub digest: Digest,
-    pub bytes: u64,
-    /// Whether a part was there before.
+    /// Whether it is put together from parts, which may be of different files.
     pub resumed: bool,
 }
 
@@ -44,8 +48,10 @@ struct Progress {
     hasher: Sha256,
     have: u64,
     total: Option<u64>,
-    /// Tenths that were logged.
-    told: u64,
+    /// Strong entity tag of what is here: the rest must be of the same file.
+    tag: Option<HeaderValue>,
+    resumed: bool,
+    meter: Meter,
 }
 
 /// Why a try ended.
@@ -61,21 +67,24 @@ impl Download {
     /// Fetches until the file is whole or tries are spent.
     ///
     /// # Errors
-    /// `Unavailable` or `Write`.
-    pub async fn run(&self) -> Result<Fetched, PrefetchError> {
-        let write = |error| PrefetchError::Write {
+    /// `Unavailable` or `Volume`.
+    pub async fn run(&self, teller: &Teller) -> Result<Fetched, PrefetchError> {
+        let write = |error| PrefetchError::Volume {
             path: self.partial.clone(),
             error,
         };
-        let mut progress = self.open().await.map_err(write)?;
-        let resumed = progress.have > 0;
+        let unavailable = |reason| PrefetchError::Unavailable {
+            file: self.file.clone(),
+            reason,
+        };
+        let mut progress = self.open(teller).await.map_err(write)?;
         let mut failed = 0;
         loop {
             let before = progress.have;
             match self.attempt(&mut progress).await {
                 Ended::Whole => break,
                 Ended::Disk(error) => return Err(write(error)),
-                Ended::Hopeless(reason) => return Err(PrefetchError::Unavailable(reason)),
+                Ended::Hopeless(reason) => return Err(unavailable(reason)),
                 Ended::Broken(reason) => {
                     failed = if progress.have > before {
                         1
@@ -83,7 +92,7 @@ impl Download {
                         failed + 1
                     };
                     if failed >= self.tries {
-                        return Err(PrefetchError::Unavailable(reason));
+                        return Err(unavailable(reason));
                     }
                     tracing::warn!(reason, have = progress.have, "trying again");
                     let doublings = (failed - 1).min(5);
@@ -94,13 +103,15 @@ impl Download {
         progress.file.sync_all().map_err(write)?;
         Ok(Fetched {
             digest: Digest::of(progress.hasher),
-            bytes: progress.have,
-            resumed,
+            resumed: progress.resumed,
         })
     }
 
-    async fn open(&self) -> io::Result<Progress> {
-        let (hasher, have) = digest::hash(&self.partial).await?.unwrap_or_default();
+    async fn open(&self, teller: &Teller) -> io::Result<Progress> {
+        let meter = teller.meter(&self.file, Doing::Checking);
+        let (hasher, have) = digest::hash(&self.partial, meter)
+            .await?
+            .unwrap_or_default();
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -110,14 +121,22 @@ impl Download {
             hasher,
             have,
             total: None,
-            told: 0,
+            tag: None,
+            resumed: false,
+            meter: teller.meter(&self.file, Doing::Fetching),
         })
     }
 
     async fn attempt(&self, progress: &mut Progress) -> Ended {
         let mut request = self.http.get(self.uri.clone());
+        if let Some(value) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, value.clone());
+        }
         if progress.have > 0 {
             request = request.header(header::RANGE, format!("bytes={}-", progress.have));
+            if let Some(tag) = &progress.tag {
+                request = request.header(header::IF_RANGE, tag.clone());
+            }
         }
         let response = match timeout(self.stall, request.send()).await {
             Err(_) => return Ended::Broken("the server does not answer".to_owned()),
@@ -132,14 +151,21 @@ impl Download {
                 progress.total = response.content_length();
             }
             StatusCode::PARTIAL_CONTENT => match content_range(response.headers()) {
-                Some((start, total)) if start == progress.have => progress.total = total,
+                Some((start, total)) if start == progress.have => {
+                    progress.total = total;
+                    progress.resumed = true;
+                }
                 _ => return Ended::Broken("the server sent another part of the file".to_owned()),
             },
             // Nothing lies beyond what is here: whole, or another file. The digest will tell.
-            StatusCode::RANGE_NOT_SATISFIABLE if progress.have > 0 => return Ended::Whole,
+            StatusCode::RANGE_NOT_SATISFIABLE if progress.have > 0 => {
+                progress.resumed = true;
+                return Ended::Whole;
+            }
             status if is_passing(status) => return Ended::Broken(format!("status {status}")),
-            status => return Ended::Hopeless(format!("status {status}")),
+            status => return Ended::Hopeless(format!("status {status}{}", remedy(status))),
         }
+        progress.tag = strong_tag(response.headers());
         self.receive(response, progress).await
     }
 
@@ -168,6 +194,7 @@ impl Progress {
         self.file.set_len(0)?;
         self.hasher = Sha256::new();
         self.have = 0;
+        self.resumed = false;
         Ok(())
     }
 
@@ -175,11 +202,7 @@ impl Progress {
         self.file.write_all(bytes)?;
         self.hasher.update(bytes);
         self.have += bytes.len() as u64;
-        let tenths = self.total.map_or(0, |total| self.have * 10 / total.max(1));
-        if tenths > self.told {
-            self.told = tenths;
-            tracing::info!(percent = tenths * 10, bytes = self.have, "fetching");
-        }
+        self.meter.at(self.have, self.total);
         Ok(())
     }
 }
@@ -191,6 +214,22 @@ fn is_passing(status: StatusCode) -> bool {
             status,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
         )
+}
+
+fn remedy(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            ": set credentials to a token that may read it"
+        }
+        StatusCode::NOT_FOUND => ": correct uri or revision",
+        _ => "",
+    }
+}
+
+/// Only a strong tag may stand in `If-Range` (RFC 9110, 13.1.5).
+fn strong_tag(headers: &HeaderMap) -> Option<HeaderValue> {
+    let tag = headers.get(header::ETAG)?;
+    tag.as_bytes().starts_with(b"\"").then(|| tag.clone())
 }
 
 /// Start and whole length of `bytes START-END/TOTAL`.

@@ -1,36 +1,40 @@
-//! Fills a volume with weights that match their digest, before the engine starts.
+//! Makes the weights of a model stand where its engine reads them, before the engine starts: fetches
+//! what is not there, and proves every file by its digest.
 
 mod digest;
 mod download;
+mod error;
+mod file;
+mod progress;
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::OpenOptions,
     io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use aios_runtime::tls::ClientTls;
-use reqwest::Url;
+use reqwest::redirect::Policy;
+use tokio_util::sync::CancellationToken;
 
-use digest::Digest;
-use download::Download;
+pub use error::PrefetchError;
+use file::Patience;
+pub use file::Wanted;
+pub use progress::{Operator, Teller};
 
 use crate::client::{build, chain};
+
+/// Addresses that one file may lead to: hubs send on to stores.
+const REDIRECTS: usize = 10;
 
 /// Flags of `inference-sidecar prefetch`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Address of the file.
-    #[arg(long)]
-    pub uri: Url,
-    /// `sha256:` and 64 hex digits.
-    #[arg(long)]
-    pub digest: String,
-    /// Where the file is to stand.
-    #[arg(long)]
-    pub to: PathBuf,
-    /// CA of the server, where the system does not trust it.
+    /// A file, as JSON: `name`, `digest`, `path`, `uri` unless it is only checked, `tokenFile`.
+    #[arg(long = "file", required = true)]
+    pub files: Vec<Wanted>,
+    /// CA of the servers, where the system does not trust it.
     #[arg(long, env = "AIOS_UPSTREAM_CA_FILE")]
     pub ca_file: Option<PathBuf>,
     /// Where Kubernetes reads why a container ended; written if it is there.
@@ -45,49 +49,60 @@ pub struct Args {
     /// Milliseconds without a byte that end a try.
     #[arg(long, default_value_t = 30_000)]
     pub stall_ms: u64,
+    #[command(flatten)]
+    pub operator: Operator,
 }
 
-/// Why the file does not stand there.
-#[derive(Debug, thiserror::Error)]
-pub enum PrefetchError {
-    #[error("--digest `{0}` must be `sha256:` and 64 hex digits")]
-    Digest(String),
-    #[error("--uri `{0}` must start with http:// or https://")]
-    Scheme(Url),
-    #[error("--ca-file: {0}")]
-    Tls(String),
-    #[error(
-        "the file has digest {found}, not {wanted}: correct spec.selfHosted.model.digest or uri"
-    )]
-    Mismatch { found: String, wanted: String },
-    #[error("cannot fetch the file: {0}")]
-    Unavailable(String),
-    #[error("cannot write {path}: {error}")]
-    Write { path: PathBuf, error: io::Error },
-}
-
-impl PrefetchError {
-    /// Exit code: 2 for wrong flags, 3 for a wrong file, 4 for no file, 5 for the volume.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Digest(_) | Self::Scheme(_) | Self::Tls(_) => 2,
-            Self::Mismatch { .. } => 3,
-            Self::Unavailable(_) => 4,
-            Self::Write { .. } => 5,
-        }
-    }
-}
-
-/// Fetches the file unless it is already right, and says why not in the termination log.
+/// Brings every file, and says why not in the termination log.
 ///
 /// # Errors
 /// See [`PrefetchError`].
 pub async fn run(args: &Args) -> Result<(), PrefetchError> {
-    let result = fetch(args).await;
+    let shutdown = CancellationToken::new();
+    let _ended = shutdown.clone().drop_guard();
+    let teller = args.operator.attach(shutdown);
+    run_with(args, &teller).await
+}
+
+/// The same, telling of progress by the given teller.
+///
+/// # Errors
+/// See [`PrefetchError`].
+pub async fn run_with(args: &Args, teller: &Teller) -> Result<(), PrefetchError> {
+    let result = bring_all(args, teller).await;
     if let Err(error) = &result {
         tell(&args.termination_log, &error.to_string());
     }
     result
+}
+
+async fn bring_all(args: &Args, teller: &Teller) -> Result<(), PrefetchError> {
+    let http = client(args)?;
+    let patience = Patience {
+        tries: args.tries,
+        backoff: Duration::from_millis(args.backoff_ms),
+        stall: Duration::from_millis(args.stall_ms),
+    };
+    for file in &args.files {
+        file.bring(&http, &patience, teller).await?;
+    }
+    Ok(())
+}
+
+/// The client follows redirects, and drops the token at the first that leads to another host or port.
+fn client(args: &Args) -> Result<reqwest::Client, PrefetchError> {
+    let ca = args.ca_file.as_deref();
+    let tls = ca.map(|ca| ClientTls::new(Some(ca), None)).transpose();
+    let tls = tls.map_err(|error| PrefetchError::Tls(error.to_string()))?;
+    let builder = || {
+        reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .redirect(Policy::limited(REDIRECTS))
+            // An address may hold a signature, which is the next host's no more than the token is.
+            .referer(false)
+    };
+    build(builder, tls.map(|tls| tls.config()).as_deref())
+        .map_err(|error| PrefetchError::Tls(chain(&error)))
 }
 
 fn tell(log: &Path, reason: &str) {
@@ -97,73 +112,5 @@ fn tell(log: &Path, reason: &str) {
             tracing::warn!(%error, path = %log.display(), "no termination log");
         }
         _ => {}
-    }
-}
-
-async fn fetch(args: &Args) -> Result<(), PrefetchError> {
-    let wanted =
-        Digest::parse(&args.digest).ok_or_else(|| PrefetchError::Digest(args.digest.clone()))?;
-    if !matches!(args.uri.scheme(), "http" | "https") {
-        return Err(PrefetchError::Scheme(args.uri.clone()));
-    }
-    let write = |error| PrefetchError::Write {
-        path: args.to.clone(),
-        error,
-    };
-    if let Some(found) = digest::of_file(&args.to).await.map_err(write)? {
-        if found == wanted {
-            tracing::info!(path = %args.to.display(), "the file is already right");
-            return Ok(());
-        }
-        tracing::info!(path = %args.to.display(), "another file stands there and is replaced");
-    }
-    if let Some(folder) = args.to.parent() {
-        fs::create_dir_all(folder).map_err(write)?;
-    }
-    let partial = partial(&args.to);
-    let download = Download {
-        http: client(args)?,
-        uri: args.uri.clone(),
-        partial: partial.clone(),
-        tries: args.tries,
-        backoff: Duration::from_millis(args.backoff_ms),
-        stall: Duration::from_millis(args.stall_ms),
-    };
-    let mut fetched = download.run().await?;
-    if fetched.digest != wanted && fetched.resumed {
-        // The rest may have come from another file than the start: once more, from nothing.
-        tracing::warn!("the resumed file does not match: starting over");
-        remove(&partial).map_err(write)?;
-        fetched = download.run().await?;
-    }
-    if fetched.digest != wanted {
-        remove(&partial).map_err(write)?;
-        let (found, wanted) = (fetched.digest.to_string(), wanted.to_string());
-        return Err(PrefetchError::Mismatch { found, wanted });
-    }
-    fs::rename(&partial, &args.to).map_err(write)?;
-    tracing::info!(path = %args.to.display(), bytes = fetched.bytes, "the file is there");
-    Ok(())
-}
-
-fn client(args: &Args) -> Result<reqwest::Client, PrefetchError> {
-    let ca = args.ca_file.as_deref();
-    let tls = ca.map(|ca| ClientTls::new(Some(ca), None)).transpose();
-    let tls = tls.map_err(|error| PrefetchError::Tls(error.to_string()))?;
-    let builder = || reqwest::Client::builder().connect_timeout(Duration::from_secs(10));
-    build(builder, tls.map(|tls| tls.config()).as_deref())
-        .map_err(|error| PrefetchError::Tls(chain(&error)))
-}
-
-fn partial(to: &Path) -> PathBuf {
-    let mut name = to.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    to.with_file_name(name)
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
     }
 }

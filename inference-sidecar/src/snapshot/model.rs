@@ -30,6 +30,10 @@ pub struct Model {
     pub timeout: Duration,
     pub first_token_timeout: Duration,
     pub retries: u32,
+    /// For how long a call may wait for a group that takes it; zero holds none.
+    pub hold_for: Duration,
+    /// Whether the operator asks for the demand.
+    pub demand: bool,
     pub pricing: Option<Pricing>,
     /// Labels of every metric about it.
     pub labels: ModelLabels,
@@ -70,6 +74,8 @@ impl Model {
             timeout: resilience.timeout.get(),
             first_token_timeout: resilience.first_token_timeout.get(),
             retries: resilience.retries,
+            hold_for: Duration::from_millis(config.hold_ms),
+            demand: config.demand,
             pricing: config.pricing,
             labels,
         })

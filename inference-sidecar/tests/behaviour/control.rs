@@ -8,7 +8,7 @@ use aios_inference_sidecar::{
     snapshot::Scope,
 };
 use aios_proto::control::{
-    Ack, Down, ReviewTokenRequest, ReviewTokenResponse, Role, Snapshot, Up, WitnessRequest,
+    Ack, Down, Report, ReviewTokenRequest, ReviewTokenResponse, Role, Snapshot, Up, WitnessRequest,
     WitnessResponse,
     control_server::{Control, ControlServer},
     down, up,
@@ -16,7 +16,7 @@ use aios_proto::control::{
 use futures::{Stream, StreamExt};
 use prometheus_client::registry::Registry;
 use serde_json::json;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -105,8 +105,14 @@ async fn snapshots_are_enforced_acknowledged_and_kept_for_the_next_start() {
         Live::new(Scope::Egress, source.cache_file.clone(), metrics)
     };
     let shutdown = CancellationToken::new();
+    let (_reporting, reports) = watch::channel(Report::default());
     let first = live();
-    let following = tokio::spawn(follow(first.clone(), source.clone(), shutdown.clone()));
+    let following = tokio::spawn(follow(
+        first.clone(),
+        source.clone(),
+        reports,
+        shutdown.clone(),
+    ));
     let hello = heard.recv().await.unwrap();
     assert!(matches!(hello, up::Message::Hello(hello) if hello.role() == Role::Egress));
 

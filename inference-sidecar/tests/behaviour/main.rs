@@ -11,6 +11,7 @@ mod control;
 mod egress_stream;
 mod egress_whole;
 mod fake;
+mod held;
 mod ingress;
 mod ingress_anthropic;
 mod prefetch;

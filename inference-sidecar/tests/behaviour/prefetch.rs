@@ -6,12 +6,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use aios_inference_sidecar::prefetch::{Args, run};
+use aios_inference_sidecar::prefetch::{Args, Operator, Wanted, run, run_with};
+use aios_simulator::{Listen, Served, files, start};
 use axum::{Router, body::Body, extract::State, response::Response};
 use bytes::Bytes;
 use futures::StreamExt;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     fake::FLUSH,
@@ -29,8 +32,8 @@ enum Do {
     Status(u16),
 }
 
-/// What is still to do, and the `Range` headers that came.
-type Log = (VecDeque<Do>, Vec<Option<String>>);
+/// What is still to do, and the headers that came.
+type Log = (VecDeque<Do>, Vec<HeaderMap>);
 
 #[derive(Clone)]
 struct Server(Arc<Mutex<Log>>);
@@ -42,7 +45,25 @@ struct World {
 }
 
 fn weights() -> Vec<u8> {
-    (0..200_000_u32).flat_map(u32::to_le_bytes).collect()
+    let rest = (0..200_000_u32).flat_map(u32::to_le_bytes);
+    b"GGUF".iter().copied().chain(rest).collect()
+}
+
+fn wanted(written: &Value) -> Wanted {
+    written.to_string().parse().unwrap()
+}
+
+fn args(folder: &TempDir, files: Vec<Wanted>) -> Args {
+    std::fs::write(folder.path().join("why"), "").unwrap();
+    Args {
+        files,
+        ca_file: None,
+        termination_log: folder.path().join("why"),
+        tries: 3,
+        backoff_ms: 1,
+        stall_ms: 5000,
+        operator: Operator::default(),
+    }
 }
 
 async fn world(script: &[Do]) -> World {
@@ -53,21 +74,16 @@ async fn world(script: &[Do]) -> World {
     ))));
     let app = Router::new().fallback(answer).with_state(server.clone());
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("why"), "").unwrap();
-    let args = Args {
-        uri: format!("{}/w.gguf", serve(app).await).parse().unwrap(),
-        digest: aios_proto::canonical::digest(&weights()),
-        to: folder.path().join("models/w.gguf"),
-        ca_file: None,
-        termination_log: folder.path().join("why"),
-        tries: 3,
-        backoff_ms: 1,
-        stall_ms: 5000,
-    };
+    let file = wanted(&json!({
+        "name": "model",
+        "uri": format!("{}/w.gguf", serve(app).await),
+        "digest": aios_proto::canonical::digest(&weights()),
+        "path": folder.path().join("models/w.gguf"),
+    }));
     World {
+        args: args(&folder, vec![file]),
         folder,
         server,
-        args,
     }
 }
 
@@ -87,12 +103,26 @@ impl World {
 
     /// The `Range` header of each request.
     fn asked(&self) -> Vec<Option<String>> {
-        self.server.0.lock().unwrap().1.clone()
+        self.sent("range")
+    }
+
+    /// One header of each request.
+    fn sent(&self, name: &str) -> Vec<Option<String>> {
+        let log = self.server.0.lock().unwrap();
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+        log.1
+            .iter()
+            .map(|headers| headers.get(name).map(text))
+            .collect()
+    }
+
+    fn to(&self) -> PathBuf {
+        self.args.files[0].path.clone()
     }
 
     async fn succeeds(&self) {
         run(&self.args).await.unwrap();
-        assert_eq!(std::fs::read(&self.args.to).unwrap(), weights());
+        assert_eq!(std::fs::read(self.to()).unwrap(), weights());
         assert!(!self.partial().exists());
     }
 }
@@ -103,7 +133,7 @@ async fn answer(State(server): State<Server>, headers: HeaderMap) -> Response {
         .map(|value| value.to_str().unwrap().to_owned());
     let todo = {
         let mut state = server.0.lock().unwrap();
-        state.1.push(range.clone());
+        state.1.push(headers.clone());
         state.0.pop_front().unwrap_or(Do::Serve)
     };
     let whole = weights();
@@ -127,7 +157,9 @@ async fn answer(State(server): State<Server>, headers: HeaderMap) -> Response {
         return Response::builder().status(416).body(Body::empty()).unwrap();
     }
     let part = whole[start..].to_vec();
-    let mut response = Response::builder().header("content-length", part.len());
+    let mut response = Response::builder()
+        .header("content-length", part.len())
+        .header("etag", "\"first\"");
     if start > 0 {
         let range = format!("bytes {start}-{}/{}", whole.len() - 1, whole.len());
         response = response.status(206).header("content-range", range);
@@ -167,6 +199,9 @@ async fn a_cut_download_goes_on_where_it_was() {
         asked[2].as_ref().unwrap().starts_with("bytes="),
         "{asked:?}"
     );
+    // The rest is asked for only if it is of the same file.
+    let conditions = world.sent("if-range");
+    assert_eq!(conditions, [None, None, Some("\"first\"".to_owned())]);
 }
 
 #[tokio::test]
@@ -203,22 +238,28 @@ async fn a_whole_part_needs_no_byte_more() {
 async fn another_file_in_its_place_is_replaced() {
     let world = world(&[]).await;
     std::fs::create_dir_all(world.folder.path().join("models")).unwrap();
-    std::fs::write(&world.args.to, "old").unwrap();
+    std::fs::write(world.to(), "old").unwrap();
     world.succeeds().await;
 }
 
 #[tokio::test]
 async fn a_file_with_another_digest_is_refused_and_not_kept() {
     let mut world = world(&[]).await;
-    world.args.digest = aios_proto::canonical::digest(b"other");
+    world.args.files[0] = wanted(&json!({
+        "name": "adapter style",
+        "uri": world.args.files[0].uri.as_ref().unwrap().as_str(),
+        "digest": aios_proto::canonical::digest(b"other"),
+        "path": world.to(),
+    }));
     let error = run(&world.args).await.unwrap_err();
     assert_eq!(error.exit_code(), 3);
-    assert!(!world.args.to.exists() && !world.partial().exists());
+    assert!(!world.to().exists() && !world.partial().exists());
     let why = world.why();
     assert!(
         why.contains(&aios_proto::canonical::digest(&weights())),
         "{why}"
     );
+    assert!(why.starts_with("adapter style has digest"), "{why}");
     assert_eq!(why.lines().count(), 1);
 }
 
@@ -233,16 +274,174 @@ async fn a_server_that_keeps_failing_and_a_missing_file_are_unavailable() {
     assert!(missing.why().contains("404"));
 }
 
+#[test]
+fn wrong_flags_are_named() {
+    let good = json!({"name": "model", "uri": "https://models.example/a.gguf", "path": "/w/a.gguf",
+        "digest": format!("sha256:{}", "ab".repeat(32))});
+    assert!(good.to_string().parse::<Wanted>().is_ok());
+    for (field, value) in [
+        ("digest", "sha256:zz"),
+        ("uri", "ftp://x/y"),
+        ("token", "secret"),
+    ] {
+        let mut wrong = good.clone();
+        wrong[field] = json!(value);
+        let error = wrong.to_string().parse::<Wanted>().unwrap_err();
+        assert!(error.contains(field), "{error}");
+    }
+}
+
+/// The simulator's store of weights, with a folder that holds `a.gguf` and `b.gguf`.
+async fn store(token: Option<&str>) -> (Served, TempDir) {
+    init();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.gguf"), weights()).unwrap();
+    std::fs::write(folder.path().join("b.gguf"), b"GGUF of an adapter").unwrap();
+    let settings = files::Settings {
+        bearer_token: token.map(str::to_owned),
+        ..files::Settings::new(folder.path())
+    };
+    let app = files::router(&settings).unwrap();
+    let served = start(app, &Listen::loopback(), &CancellationToken::new())
+        .await
+        .unwrap();
+    (served, folder)
+}
+
 #[tokio::test]
-async fn wrong_flags_are_named() {
-    let mut wrong = world(&[]).await;
-    wrong.args.digest = "sha256:zz".into();
-    let error = run(&wrong.args).await.unwrap_err();
-    assert!(
-        error.exit_code() == 2 && error.to_string().contains("--digest"),
-        "{error}"
+async fn model_and_adapters_come_in_one_go_and_tell_how_far_they_are() {
+    let (served, source) = store(None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, file: &str, content: &[u8]| {
+        wanted(&json!({
+            "name": name,
+            "uri": format!("{}/{file}", served.url()),
+            "digest": aios_proto::canonical::digest(content),
+            "path": folder.path().join(file),
+        }))
+    };
+    let mut files = vec![
+        file("model", "a.gguf", &weights()),
+        file("adapter style", "b.gguf", b"GGUF of an adapter"),
+    ];
+    // A mounted file needs no address and is only read.
+    files.push(wanted(&json!({
+        "name": "adapter law",
+        "digest": aios_proto::canonical::digest(b"GGUF of an adapter"),
+        "path": source.path().join("b.gguf"),
+    })));
+    let args = args(&folder, files);
+    let teller = args.operator.attach(CancellationToken::new());
+    run_with(&args, &teller).await.unwrap();
+    assert_eq!(
+        std::fs::read(folder.path().join("a.gguf")).unwrap(),
+        weights()
     );
-    let mut wrong = world(&[]).await;
-    wrong.args.uri = "ftp://x/y".parse().unwrap();
-    assert_eq!(run(&wrong.args).await.unwrap_err().exit_code(), 2);
+    assert!(folder.path().join("b.gguf").exists());
+    let told = teller.latest().unwrap();
+    assert_eq!(
+        (told.file.as_str(), told.percent, told.checking),
+        ("adapter law", 100, true)
+    );
+}
+
+#[tokio::test]
+async fn a_mounted_file_that_is_missing_or_another_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.gguf");
+    let file = wanted(&json!({"name": "model", "path": path,
+        "digest": aios_proto::canonical::digest(&weights())}));
+    let args = args(&folder, vec![file]);
+    let error = run(&args).await.unwrap_err();
+    assert_eq!(error.exit_code(), 4);
+    assert!(error.to_string().contains("a.gguf"), "{error}");
+    std::fs::write(&path, "another").unwrap();
+    assert_eq!(run(&args).await.unwrap_err().exit_code(), 3);
+    assert_eq!(std::fs::read(&path).unwrap(), b"another");
+    std::fs::write(&path, weights()).unwrap();
+    run(&args).await.unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn a_file_of_another_format_is_refused_although_its_digest_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.gguf");
+    std::fs::write(&path, "<html>").unwrap();
+    let file = wanted(&json!({"name": "model", "path": path,
+        "digest": aios_proto::canonical::digest(b"<html>")}));
+    let error = run(&args(&folder, vec![file])).await.unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    assert!(error.to_string().contains("GGUF"), "{error}");
+}
+
+/// A file of the store, asked for with a token from a file of this content.
+fn with_token(folder: &TempDir, uri: &str, token: &str) -> Args {
+    let file = folder.path().join("token");
+    std::fs::write(&file, token).unwrap();
+    let file = wanted(&json!({
+        "name": "model",
+        "uri": uri,
+        "digest": aios_proto::canonical::digest(&weights()),
+        "path": folder.path().join("a.gguf"),
+        "tokenFile": file,
+    }));
+    args(folder, vec![file])
+}
+
+#[tokio::test]
+async fn a_store_that_asks_for_a_token_gets_it_and_a_wrong_one_is_told_without_its_value() {
+    let (served, _source) = store(Some("hf_right")).await;
+    let uri = format!("{}/a.gguf", served.url());
+    let folder = tempfile::tempdir().unwrap();
+    let error = run(&with_token(&folder, &uri, "hf_wrong"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.exit_code(), 4);
+    let why = std::fs::read_to_string(folder.path().join("why")).unwrap();
+    assert!(why.contains("401") && why.contains("credentials"), "{why}");
+    assert!(!why.contains("hf_wrong"), "{why}");
+    assert_eq!(
+        run(&with_token(&folder, &uri, "\n"))
+            .await
+            .unwrap_err()
+            .exit_code(),
+        2
+    );
+    run(&with_token(&folder, &uri, "hf_right\n")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_stays_with_its_host_when_the_store_sends_on() {
+    let store = world(&[]).await;
+    let target = store.args.files[0].uri.clone().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let hub = Router::new().fallback(move |headers: HeaderMap| {
+        log.lock()
+            .unwrap()
+            .push(headers.get("authorization").cloned());
+        std::future::ready((StatusCode::FOUND, [("location", target.to_string())]))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let uri = format!("{}/org/repo/resolve/main/a.gguf", serve(hub).await);
+    run(&with_token(&folder, &uri, "hf_secret")).await.unwrap();
+    let seen = seen.lock().unwrap();
+    assert_eq!(
+        seen[..],
+        [Some(HeaderValue::from_static("Bearer hf_secret"))]
+    );
+    assert_eq!(store.sent("authorization"), [None]);
+    assert_eq!(store.sent("referer"), [None]);
+}
+
+#[tokio::test]
+async fn a_second_prefetch_of_the_same_file_waits_and_finds_it() {
+    let world = world(&[Do::Cut(300_000)]).await;
+    let (first, second) = tokio::join!(run(&world.args), run(&world.args));
+    first.unwrap();
+    second.unwrap();
+    // One of them fetched, with one resumption; the other found the file.
+    assert_eq!(world.asked().len(), 2);
+    assert_eq!(std::fs::read(world.to()).unwrap(), weights());
 }

@@ -42,11 +42,7 @@ impl World {
         let metrics = Arc::new(Metrics::new(&mut registry));
         let live = Live::new(Scope::Egress, None, metrics.clone());
         let client = Client::new(None, Duration::from_secs(2)).unwrap();
-        let egress = Egress {
-            live: live.clone(),
-            client,
-            metrics,
-        };
+        let egress = Egress::new(live.clone(), client, metrics);
         let base = serve(egress::router(Arc::new(egress))).await;
         Self {
             base,

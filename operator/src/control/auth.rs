@@ -147,7 +147,7 @@ impl Caller {
             Seat::Gateway => account == names::GATEWAY,
             Seat::Worker => account == names::WORKER,
             Seat::Egress => account == names::GATEWAY || account == names::WORKER,
-            Seat::Ingress(model) => account == names::model_service(model),
+            Seat::Ingress(model) | Seat::Prefetch(model) => account == names::model_service(model),
         }
     }
 }
@@ -203,6 +203,8 @@ mod tests {
         assert!(!caller("aios-worker").may_sit(&Seat::Gateway));
         assert!(caller("small-model").may_sit(&Seat::Ingress("small".into())));
         assert!(!caller("small-model").may_sit(&Seat::Ingress("large".into())));
+        assert!(caller("small-model").may_sit(&Seat::Prefetch("small".into())));
+        assert!(!caller("small-model").may_sit(&Seat::Prefetch("large".into())));
         assert!(!caller("default").may_sit(&Seat::Egress));
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use aios_proto::control::{Ack, ItemAck, PipelineReport, Report, RunReport};
+use aios_proto::control::{
+    Ack, ItemAck, ModelDemand, PipelineReport, Report, RunReport, WeightsReport,
+};
 use jiff::Timestamp;
 
 use crate::control::{
-    Audience, Enforcement, Index, Key, Kind, Pod, Seat, enforcement, tenant::Tenant,
+    Audience, Enforcement, Index, Key, Kind, Load, Pod, Seat, enforcement, tenant::Tenant,
 };
 
 impl Index {
@@ -57,6 +59,62 @@ impl Index {
             }
         }
         (pipelines, runs)
+    }
+
+    /// Records how far a model's weights are. Whether that is new.
+    pub fn weights_came(&mut self, namespace: &str, model: &str, report: WeightsReport) -> bool {
+        let reports = &mut self.tenant(namespace).weights_reports;
+        reports.insert(model.to_owned(), report.clone()) != Some(report)
+    }
+
+    pub fn weights_report(&self, namespace: &str, model: &str) -> Option<&WeightsReport> {
+        self.tenants.get(namespace)?.weights_reports.get(model)
+    }
+
+    /// Records what an egress asks of models. The models that may need another number of groups.
+    pub fn demand(
+        &mut self,
+        namespace: &str,
+        (pod, stream): (&str, u64),
+        demands: Vec<ModelDemand>,
+        now: Timestamp,
+    ) -> Vec<String> {
+        let tenant = self.tenant(namespace);
+        let known = |demand: &ModelDemand| tenant.models.contains_key(&demand.model);
+        let (known, _): (Vec<_>, Vec<_>) = demands.into_iter().partition(known);
+        let news = known.into_iter().filter_map(|demand| {
+            let name = demand.model.clone();
+            let loads = tenant.loads.entry(name.clone());
+            let load = loads.or_insert_with(|| Load::new(now));
+            load.tell(pod, stream, demand, now).then_some(name)
+        });
+        news.collect()
+    }
+
+    /// An egress's stream ended. The models that may need another number of groups.
+    pub fn hung_up(
+        &mut self,
+        namespace: &str,
+        (pod, stream): (&str, u64),
+        now: Timestamp,
+    ) -> Vec<String> {
+        let loads = self
+            .tenants
+            .get_mut(namespace)
+            .map(|tenant| &mut tenant.loads);
+        let news = loads
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, load)| load.hung_up(pod, stream, now).then(|| name.clone()));
+        news.collect()
+    }
+
+    /// What is asked of a model.
+    pub fn load(&mut self, namespace: &str, model: &str, now: Timestamp) -> &mut Load {
+        let loads = &mut self.tenant(namespace).loads;
+        loads
+            .entry(model.to_owned())
+            .or_insert_with(|| Load::new(now))
     }
 
     pub fn pipeline_report(&self, namespace: &str, pipeline: &str) -> Option<&PipelineReport> {

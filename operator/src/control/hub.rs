@@ -2,14 +2,18 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
-use aios_proto::control::{Ack, Report};
+use aios_proto::control::{Ack, ModelDemand, Report, WeightsReport};
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::{
-    control::{Index, Key, Kind, Pod, Seat, index::Changes},
+    control::{Index, Key, Kind, Load, Pod, Seat, index::Changes},
     names::Component,
     triggers::Triggers,
 };
@@ -19,6 +23,15 @@ pub struct Hub {
     /// Bumped whenever a namespace was composed.
     versions: Mutex<HashMap<String, watch::Sender<u64>>>,
     triggers: Triggers,
+    streams: AtomicU64,
+}
+
+/// One stream of a pod; dropping it forgets what the pod asked for.
+pub struct Line<'a> {
+    hub: &'a Hub,
+    namespace: &'a str,
+    pod: &'a str,
+    stream: u64,
 }
 
 impl Hub {
@@ -27,7 +40,29 @@ impl Hub {
             index: Mutex::new(index),
             versions: Mutex::default(),
             triggers,
+            streams: AtomicU64::new(0),
         }
+    }
+
+    /// A pod's stream begins.
+    pub fn line<'a>(&'a self, namespace: &'a str, pod: &'a str) -> Line<'a> {
+        Line {
+            hub: self,
+            namespace,
+            pod,
+            stream: self.streams.fetch_add(1, Relaxed),
+        }
+    }
+
+    /// Looks at what is asked of a model.
+    pub fn load<T>(
+        &self,
+        namespace: &str,
+        model: &str,
+        now: Timestamp,
+        look: impl FnOnce(&mut Load) -> T,
+    ) -> T {
+        look(self.index().load(namespace, model, now))
     }
 
     /// Asks the index.
@@ -96,6 +131,12 @@ impl Hub {
         }
     }
 
+    pub fn weights_came(&self, namespace: &str, model: &str, report: WeightsReport) {
+        if self.index().weights_came(namespace, model, report) {
+            self.triggers.model(namespace, model);
+        }
+    }
+
     pub fn pod(&self, namespace: &str, pod: Pod) {
         let (component, model) = (pod.component, pod.model.clone());
         self.index().pod(namespace, pod);
@@ -146,6 +187,32 @@ impl Hub {
 
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line<'_> {
+    /// What the pod asks of models.
+    pub fn demands(&self, demands: Vec<ModelDemand>, now: Timestamp) {
+        let pod = (self.pod, self.stream);
+        let models = self.hub.index().demand(self.namespace, pod, demands, now);
+        self.look_at(&models);
+    }
+
+    fn look_at(&self, models: &[String]) {
+        for name in models {
+            self.hub.triggers.model(self.namespace, name);
+        }
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        let pod = (self.pod, self.stream);
+        let models = self
+            .hub
+            .index()
+            .hung_up(self.namespace, pod, Timestamp::now());
+        self.look_at(&models);
     }
 }
 

@@ -161,7 +161,11 @@ impl Index {
             Kind::Policy => {
                 tenant.retired.insert(key.name.clone());
             }
-            Kind::Model => drop(tenant.models.remove(&key.name)),
+            Kind::Model => {
+                tenant.models.remove(&key.name);
+                tenant.weights_reports.remove(&key.name);
+                tenant.loads.remove(&key.name);
+            }
             Kind::Pipeline => {
                 tenant.drafts.remove(&key.name);
                 tenant.pipeline_reports.remove(&key.name);

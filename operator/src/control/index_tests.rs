@@ -368,7 +368,7 @@ fn only_new_acknowledgements_and_counts_wake_anybody() {
     };
     let report = Report {
         pipelines: vec![counts],
-        runs: Vec::new(),
+        ..Default::default()
     };
     assert_eq!(index.report(NS, report.clone()).0, ["mail"]);
     assert!(index.report(NS, report).0.is_empty());

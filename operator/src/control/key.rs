@@ -29,6 +29,8 @@ pub enum Seat {
     Egress,
     /// Before the model of this name.
     Ingress(String),
+    /// Brings the weights of the model of this name.
+    Prefetch(String),
 }
 
 impl Kind {
@@ -64,13 +66,14 @@ impl Key {
 }
 
 impl Seat {
-    /// `model` is the name that an ingress says it stands before.
+    /// `model` is the name that an ingress or a prefetch says it works for.
     pub fn of_wire(role: i32, model: &str) -> Option<Self> {
         match Role::try_from(role).ok()? {
             Role::Gateway => Some(Self::Gateway),
             Role::Worker => Some(Self::Worker),
             Role::Egress => Some(Self::Egress),
             Role::Ingress => Some(Self::Ingress(model.to_owned())),
+            Role::Prefetch => Some(Self::Prefetch(model.to_owned())),
             Role::Unspecified => None,
         }
     }
@@ -82,6 +85,7 @@ impl Seat {
             Self::Worker => key.kind != Kind::Run,
             Self::Egress => matches!(key.kind, Kind::Pipeline | Kind::Model),
             Self::Ingress(model) => key.kind == Kind::Model && key.name == *model,
+            Self::Prefetch(_) => false,
         }
     }
 
@@ -103,6 +107,7 @@ impl Seat {
             Self::Worker => "worker",
             Self::Egress => "egress",
             Self::Ingress(_) => "ingress",
+            Self::Prefetch(_) => "prefetch",
         }
     }
 }

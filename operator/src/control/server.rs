@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    control::{Authenticator, Hub, Kind, Seat, Witness, auth::Caller},
+    control::{Authenticator, Hub, Kind, Seat, Witness, auth::Caller, hub::Line},
     metrics::Metrics,
 };
 
@@ -119,6 +119,7 @@ impl ControlService {
             role = seat.as_str(),
             "data plane attached"
         );
+        let line = self.hub.line(&caller.namespace, &caller.pod_uid);
         let mut versions = self.hub.subscribe(&caller.namespace);
         versions.mark_changed();
         let mut offered: Option<Facts> = None;
@@ -149,21 +150,29 @@ impl ControlService {
                     offered = Some(new);
                 }
                 message = up.next() => match message {
-                    Some(message) => self.hear(caller, &seat, message?),
+                    Some(message) => self.hear(caller, &seat, &line, message?),
                     None => return Ok(()),
                 },
             }
         }
     }
 
-    fn hear(&self, caller: &Caller, seat: &Seat, message: Up) {
-        match message.message {
-            Some(up::Message::Ack(ack)) => {
+    fn hear(&self, caller: &Caller, seat: &Seat, line: &Line<'_>, message: Up) {
+        match (message.message, seat) {
+            (Some(up::Message::Ack(ack)), _) => {
                 self.hub
                     .acknowledged(&caller.namespace, &caller.pod_uid, seat, ack);
             }
-            Some(up::Message::Report(report)) if *seat == Seat::Gateway => {
+            (Some(up::Message::Report(report)), Seat::Gateway) => {
                 self.hub.reported(&caller.namespace, report);
+            }
+            (Some(up::Message::Report(report)), Seat::Prefetch(model)) => {
+                if let Some(weights) = report.weights {
+                    self.hub.weights_came(&caller.namespace, model, weights);
+                }
+            }
+            (Some(up::Message::Report(report)), Seat::Egress) => {
+                line.demands(report.models, Timestamp::now());
             }
             _ => {}
         }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aios_proto::{
     config::{Owner, PipelineConfig, PolicyPin, PolicyScope, pack},
-    control::{Item, ItemAck, ItemKind, PipelineReport, RunReport},
+    control::{Item, ItemAck, ItemKind, PipelineReport, RunReport, WeightsReport},
 };
 use jiff::Timestamp;
 
 use crate::{
-    control::{Key, Kind, Seat, index::Mandatory},
+    control::{Key, Kind, Load, Seat, index::Mandatory},
     names::Component,
 };
 
@@ -51,6 +51,10 @@ pub(super) struct Tenant {
     pub acks: BTreeMap<(String, Seat), BTreeMap<Key, ItemAck>>,
     pub pipeline_reports: BTreeMap<String, PipelineReport>,
     pub run_reports: BTreeMap<String, RunReport>,
+    /// By model.
+    pub weights_reports: BTreeMap<String, WeightsReport>,
+    /// What egresses ask of models, by model.
+    pub loads: BTreeMap<String, Load>,
 }
 
 impl Tenant {

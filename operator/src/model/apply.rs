@@ -15,8 +15,8 @@ use crate::{
     error::Result,
     model::{
         build::Desired,
-        fetch::Found,
-        prefetch::{Fetched, fetched},
+        fetch::{Credentials, Found},
+        prefetch::{Fetched, look},
         status::{Applied, Standing},
         validate::{Backend, Model},
     },
@@ -44,9 +44,12 @@ pub async fn apply(
     let mut weights = found.weights.clone();
     if let Some(job) = &desired.prefetch {
         // Jobs are immutable, and one that ended is the proof of its weights: it stays as it is.
-        if weights == Some(Fetched::Missing) {
+        let may_fetch = !matches!(found.credentials, Some(Credentials::Missing { .. }));
+        if let (Some(Fetched::Missing), true, Backend::Own(own)) =
+            (&weights, may_fetch, &model.backend)
+        {
             let job = applier.apply::<Job>(namespace, job).await?;
-            weights = Some(fetched(Some(&job), &[]));
+            weights = Some(look(&own.weights, Some(&job), &[], None));
         }
     }
     let retry = weights
@@ -80,6 +83,8 @@ pub async fn apply(
         renewal: None,
         nodes: None,
         nodes_again: None,
+        scaled: None,
+        hold_for: Duration::ZERO,
         retry: retry.filter(|left| !left.is_zero()),
     })
 }
@@ -128,6 +133,10 @@ async fn sweep(context: &Context, model: &Model, desired: &Desired) -> Result<()
     sweep_model(applier, &children.services, namespace, owner, &services).await?;
     let jobs: Vec<String> = desired.prefetch.iter().map(ResourceExt::name_any).collect();
     sweep_model(applier, &children.jobs, namespace, owner, &jobs).await?;
+    if desired.groups.iter().any(|group| group.sets.is_empty()) {
+        // What runs on older weights may still read the cache that the new ones do without.
+        return Ok(());
+    }
     let claims: Vec<String> = desired.claim.iter().map(ResourceExt::name_any).collect();
     sweep_model(applier, &children.claims, namespace, owner, &claims).await
 }

@@ -1,5 +1,6 @@
 //! The only reads: Secrets, groups and their pods, the prefetch Job, and why it failed if it did.
 
+use aios_crds::reference::KeyRef;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     batch::v1::Job,
@@ -9,17 +10,18 @@ use kube::api::ListParams;
 
 use crate::{
     context::Context,
+    control::Index,
     error::Result,
     model::{
         groups::{Group, seen},
-        prefetch::{Fetched, fetched},
-        validate::{Backend, Model},
+        prefetch::{Fetched, awaits_pod, look},
+        validate::{Backend, Model, Own},
     },
     names::{self, LABEL_GROUP, LABEL_MODEL},
 };
 
 pub struct Found {
-    /// Whether the provider's key is there; `None` when the model needs none.
+    /// Whether the keys of provider or sources are there; `None` when the model needs none.
     pub credentials: Option<Credentials>,
     pub certificate: Option<Secret>,
     /// How far the weights are; `None` for hosted models.
@@ -33,6 +35,8 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
     Ready,
+    /// The weights are there already.
+    Unneeded,
     /// Secret and key that are missing.
     Missing {
         secret: String,
@@ -49,47 +53,26 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
     let (mut credentials, mut weights, mut prefetch) = (None, None, None);
     let mut groups = Vec::new();
     match &model.backend {
-        Backend::Hosted {
-            credentials: Some(reference),
-        } => {
-            let secret = context
-                .applier
-                .get::<Secret>(namespace, &reference.name)
-                .await?;
-            let data = secret.and_then(|secret| secret.data).unwrap_or_default();
-            let held = data
-                .get(&reference.key)
-                .is_some_and(|value| !value.0.is_empty());
-            credentials = Some(if held {
-                Credentials::Ready
-            } else {
-                Credentials::Missing {
-                    secret: reference.name.clone(),
-                    key: reference.key.clone(),
-                }
-            });
+        Backend::Hosted { credentials: key } => {
+            if let Some(key) = key {
+                credentials = Some(held(context, namespace, [key]).await?);
+            }
         }
-        Backend::Hosted { credentials: None } => {}
         Backend::Own(own) => {
-            let name = names::model_prefetch(&model.name, &own.hash);
-            let job = context.applier.get::<Job>(namespace, &name).await?;
-            let pods = match &job {
-                Some(job)
-                    if job
-                        .status
-                        .as_ref()
-                        .is_some_and(|s| s.failed.unwrap_or(0) > 0) =>
-                {
-                    let selector = format!("batch.kubernetes.io/job-name={name}");
-                    context
-                        .applier
-                        .list::<Pod>(namespace, &selector, &by(&selector))
-                        .await?
-                }
-                _ => Vec::new(),
-            };
-            weights = Some(fetched(job.as_ref(), &pods));
-            prefetch = job;
+            let (found, job) = brought(model, own, context).await?;
+            let keys: Vec<&KeyRef> = own
+                .weights
+                .files()
+                .filter_map(|file| file.credentials.as_ref())
+                .collect();
+            if !keys.is_empty() {
+                credentials = Some(if found.is_ready() {
+                    Credentials::Unneeded
+                } else {
+                    held(context, namespace, keys).await?
+                });
+            }
+            (weights, prefetch) = (Some(found), job);
             let selector = format!("{LABEL_MODEL}={},{LABEL_GROUP}", model.name);
             let sets = context
                 .applier
@@ -113,4 +96,54 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
 
 fn by(labels: &str) -> ListParams {
     ListParams::default().labels(labels)
+}
+
+/// Whether every key is there, or the first that is not.
+async fn held<'a>(
+    context: &Context,
+    namespace: &str,
+    keys: impl IntoIterator<Item = &'a KeyRef>,
+) -> Result<Credentials> {
+    for reference in keys {
+        let secret = context
+            .applier
+            .get::<Secret>(namespace, &reference.name)
+            .await?;
+        let data = secret.and_then(|secret| secret.data).unwrap_or_default();
+        let held = data
+            .get(&reference.key)
+            .is_some_and(|value| !value.0.is_empty());
+        if !held {
+            return Ok(Credentials::Missing {
+                secret: reference.name.clone(),
+                key: reference.key.clone(),
+            });
+        }
+    }
+    Ok(Credentials::Ready)
+}
+
+/// How far the weights are, and the Job that brings them.
+async fn brought(model: &Model, own: &Own, context: &Context) -> Result<(Fetched, Option<Job>)> {
+    let namespace = model.namespace.as_str();
+    let name = names::model_prefetch(&model.name, &own.weights.hash);
+    let job = context.applier.get::<Job>(namespace, &name).await?;
+    let pods = match &job {
+        Some(job) if awaits_pod(job) => pods_of(context, namespace, &name).await?,
+        _ => Vec::new(),
+    };
+    let report = |index: &Index| index.weights_report(namespace, &model.name).cloned();
+    let report = context.hub.read(report);
+    Ok((
+        look(&own.weights, job.as_ref(), &pods, report.as_ref()),
+        job,
+    ))
+}
+
+async fn pods_of(context: &Context, namespace: &str, job: &str) -> Result<Vec<Pod>> {
+    let selector = format!("batch.kubernetes.io/job-name={job}");
+    context
+        .applier
+        .list::<Pod>(namespace, &selector, &by(&selector))
+        .await
 }

@@ -6,10 +6,12 @@ mod build;
 mod fetch;
 mod groups;
 mod prefetch;
+mod scale;
 mod status;
 mod validate;
+mod weights;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aios_crds::ModelDeployment;
 use aios_proto::{
@@ -19,6 +21,7 @@ use aios_proto::{
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, runtime::controller::Action};
 
+use self::validate::Backend;
 use crate::{
     context::{Context, next_look},
     control::{Audience, Broken, Key, Kind},
@@ -48,7 +51,7 @@ pub async fn reconcile(
     let due = context.statuses.write(&api, model, &status).await?;
     match error {
         Some(error) => Err(error),
-        None => Ok(next_look([due, observed.look_again()])),
+        None => Ok(next_look([due, observed.look_again(Timestamp::now())])),
     }
 }
 
@@ -97,6 +100,10 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
     valid.placement = class
         .map(|class| pool::placement(class, &namespace))
         .unwrap_or_default();
+    let scaled = scale::scaled(model, context, Timestamp::now());
+    if let (Some(scaled), Backend::Own(own)) = (&scaled, &mut valid.backend) {
+        own.replicas = scaled.desired.unsigned_abs();
+    }
     let mut applied = match Box::pin(bring(model, &valid, class, context)).await {
         Ok(applied) => applied,
         Err(error) => return (status::Observed::Unknown, Some(error)),
@@ -104,6 +111,8 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
     applied.enforcement = context
         .hub
         .read(|index| index.enforcement(&namespace, &key, Audience::Ingresses, Timestamp::now()));
+    applied.hold_for = Duration::from_millis(valid.config.hold_ms);
+    applied.scaled = scaled;
     (status::Observed::Applied(Box::new(applied)), None)
 }
 

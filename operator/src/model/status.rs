@@ -17,6 +17,7 @@ use crate::{
         fetch::{Credentials, Found},
         groups::Role,
         prefetch::Fetched,
+        scale::{Scaled, grace},
     },
     names::{self, Component, LABEL_COMPONENT, LABEL_MODEL},
     status::{Stated, Status},
@@ -33,7 +34,7 @@ pub enum Observed {
 }
 
 pub struct Applied {
-    /// Hosted models with a key only.
+    /// Models with a key of their provider or of a source only.
     pub credentials: Option<Credentials>,
     /// Self-hosted models only.
     pub weights: Option<Fetched>,
@@ -47,6 +48,10 @@ pub struct Applied {
     pub nodes_again: Option<Duration>,
     /// When the certificate is due.
     pub renewal: Option<Duration>,
+    /// Scaling of mode Builtin only.
+    pub scaled: Option<Scaled>,
+    /// How long calls may wait for a group; zero where none is held.
+    pub hold_for: Duration,
     /// When weights that could not be fetched are tried again.
     pub retry: Option<Duration>,
 }
@@ -103,7 +108,7 @@ impl Standing {
 }
 
 impl Observed {
-    pub fn look_again(&self) -> Option<Duration> {
+    pub fn look_again(&self, now: Timestamp) -> Option<Duration> {
         match self {
             Self::Applied(applied) => {
                 let due = [
@@ -111,11 +116,26 @@ impl Observed {
                     applied.retry,
                     applied.nodes_again,
                     applied.enforcement.look_again,
+                    applied.scaled.as_ref().and_then(|scaled| scaled.look_again),
+                    applied.following(now),
                 ];
                 due.into_iter().flatten().min()
             }
             _ => None,
         }
+    }
+}
+
+impl Applied {
+    /// Groups that there are to be.
+    fn desired(&self, model: &ModelDeployment) -> i32 {
+        let scaled = self.scaled.as_ref().map(|scaled| scaled.desired);
+        scaled.unwrap_or(model.spec.replicas)
+    }
+
+    /// Time left for groups to follow demand: so long calls wait for them, and nothing is wrong.
+    fn following(&self, now: Timestamp) -> Option<Duration> {
+        grace(self.scaled.as_ref()?, self.hold_for, now)
     }
 }
 
@@ -140,7 +160,7 @@ pub fn status(
         }
         (Observed::Invalid(diagnostics), _) => failure(Reason::InvalidSpec, text(diagnostics)),
         (Observed::Unknown, _) => failure(Reason::Progressing, String::new()),
-        (Observed::Applied(applied), _) => facts(model.spec.replicas, applied),
+        (Observed::Applied(applied), _) => facts(applied.desired(model), applied, now),
     };
     let mut after = ModelDeploymentStatus {
         observed_generation: generation,
@@ -166,12 +186,18 @@ fn numbers(model: &ModelDeployment, applied: &Applied, status: &mut ModelDeploym
         0 => String::new(),
         desired => format!(" +{}/{desired}", applied.standing.standby_ready),
     };
+    let scaled = applied.scaled.as_ref();
+    status.desired_replicas = scaled.map(|scaled| scaled.desired);
+    status.scaling_history = scaled
+        .map(|scaled| scaled.history.clone())
+        .unwrap_or_default();
     status.replicas = applied.standing.replicas;
     status.ready_replicas = applied.standing.ready;
     status.standby_ready = applied.standing.standby_ready;
     status.summary = Some(format!(
         "{}/{}{standby}",
-        applied.standing.ready, model.spec.replicas
+        applied.standing.ready,
+        applied.desired(model)
     ));
     status.selector = Some(format!(
         "{LABEL_MODEL}={name},{LABEL_COMPONENT}={}",
@@ -183,18 +209,19 @@ fn numbers(model: &ModelDeployment, applied: &Applied, status: &mut ModelDeploym
     ));
 }
 
-fn facts(desired: i32, applied: &Applied) -> Vec<Fact> {
+fn facts(desired: i32, applied: &Applied, now: Timestamp) -> Vec<Fact> {
+    let follows = applied.following(now).is_some();
     let mut facts = Vec::new();
     facts.extend(applied.credentials.as_ref().map(credentials));
     facts.extend(applied.nodes.clone());
     facts.extend(applied.weights.as_ref().map(weights));
     if applied.engine {
-        facts.push(shards(desired, applied));
+        facts.push(shards(desired, applied, follows));
         if applied.standing.desired_standby > 0 {
             facts.push(standby(applied));
         }
     }
-    facts.push(endpoint(desired, applied));
+    facts.push(endpoint(desired, applied, follows));
     facts
 }
 
@@ -202,6 +229,11 @@ fn credentials(found: &Credentials) -> Fact {
     let kind = ConditionType::CredentialsReady;
     match found {
         Credentials::Ready => Fact::yes(kind, Reason::Ready, "the Secret holds the key"),
+        Credentials::Unneeded => Fact::yes(
+            kind,
+            Reason::Ready,
+            "the weights are there: no source is asked again",
+        ),
         Credentials::Missing { secret, key } => Fact::no(
             kind,
             Reason::CredentialsMissing,
@@ -212,20 +244,17 @@ fn credentials(found: &Credentials) -> Fact {
 
 fn weights(found: &Fetched) -> Fact {
     let kind = ConditionType::WeightsReady;
+    let downloading = |message: String| Fact::pending(kind, Reason::WeightsDownloading, message);
     match found {
-        Fetched::Ready => Fact::yes(kind, Reason::Ready, "the digest is right"),
-        Fetched::Missing | Fetched::Running { trouble: None } => Fact::pending(
-            kind,
-            Reason::WeightsDownloading,
-            "the weights are being fetched",
-        ),
-        Fetched::Running {
-            trouble: Some(trouble),
-        } => Fact::pending(
-            kind,
-            Reason::WeightsDownloading,
-            format!("trying again after: {trouble}"),
-        ),
+        Fetched::Ready => Fact::yes(kind, Reason::Ready, "every digest is right"),
+        Fetched::Missing => downloading("the weights are still to be fetched".to_owned()),
+        Fetched::Waiting(why) => downloading(format!("the prefetch pod waits: {why}")),
+        Fetched::Running { trouble, progress } => downloading(match (progress, trouble) {
+            (Some(progress), None) => progress.to_string(),
+            (Some(progress), Some(trouble)) => format!("{progress}, after: {trouble}"),
+            (None, Some(trouble)) => format!("trying again after: {trouble}"),
+            (None, None) => "the weights are being fetched".to_owned(),
+        }),
         Fetched::Invalid(why) => Fact::no(kind, Reason::WeightsInvalid, why.as_str()),
         Fetched::Unavailable { why, .. } => {
             Fact::no(kind, Reason::WeightsUnavailable, why.as_str())
@@ -233,10 +262,17 @@ fn weights(found: &Fetched) -> Fact {
     }
 }
 
-fn shards(desired: i32, applied: &Applied) -> Fact {
+fn shards(desired: i32, applied: &Applied, follows: bool) -> Fact {
     let kind = ConditionType::ShardsReady;
-    let count = format!("{} of {desired} groups are ready", applied.standing.ready);
-    if applied.standing.ready >= desired && applied.standing.updated {
+    if desired == 0 {
+        return Fact::yes(kind, Reason::ScaledToZero, "no group is asked for");
+    }
+    let standing = &applied.standing;
+    let count = format!("{} of {desired} groups are ready", standing.ready);
+    let complete = standing.ready >= desired && standing.updated;
+    if follows && !complete {
+        Fact::yes(kind, Reason::Scaling, "groups follow demand")
+    } else if complete {
         Fact::yes(kind, Reason::Ready, count)
     } else {
         Fact::pending(kind, Reason::PodsNotReady, count)
@@ -257,14 +293,26 @@ fn standby(applied: &Applied) -> Fact {
     }
 }
 
-fn endpoint(desired: i32, applied: &Applied) -> Fact {
+fn endpoint(desired: i32, applied: &Applied, follows: bool) -> Fact {
     let kind = ConditionType::EndpointReachable;
     let enforcement = &applied.enforcement;
     if let Some((pod, why)) = &enforcement.refused {
         return Fact::no(kind, Reason::Refused, format!("{pod}: {why}"));
     }
     if desired == 0 {
-        return Fact::yes(kind, Reason::Ready, "scaled to zero by its spec");
+        let meaning = if applied.hold_for.is_zero() {
+            "scaled to zero: calls fail until a group is asked for"
+        } else {
+            "scaled to zero: calls are held until a group answers"
+        };
+        return Fact::yes(kind, Reason::ScaledToZero, meaning);
+    }
+    if applied.standing.ready == 0 && follows {
+        return Fact::yes(
+            kind,
+            Reason::Scaling,
+            "calls are held until a group answers",
+        );
     }
     if applied.standing.ready == 0 {
         return Fact::pending(kind, Reason::NoEndpoints, "no pod of the Service is ready");

@@ -3,15 +3,14 @@
 use aios_compile::{Diagnostic, model_service, standby_service};
 use aios_crds::{
     ModelDeployment,
-    model_deployment::{Engine, Gpu, SelfHosted, Weights},
+    model_deployment::{Engine, Gpu, SelfHosted},
     reference::KeyRef,
 };
 use aios_proto::config::ModelConfig;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
-use sha2::{Digest, Sha256};
 
-use crate::{apply::owned_by, ca::Subject, names, pool::Placement};
+use crate::{apply::owned_by, ca::Subject, model::weights::Weights, names, pool::Placement};
 
 /// Calls that one engine decodes at once at most; the ingress lets more wait.
 const MAX_SLOTS: u32 = 16;
@@ -36,11 +35,6 @@ pub enum Backend {
 pub struct Own {
     pub engine: Engine,
     pub weights: Weights,
-    /// Path of the file on its volume. Another digest is another file: an engine that still runs
-    /// keeps its own.
-    pub file: String,
-    /// Names the prefetch Job: one for each source and digest.
-    pub hash: String,
     pub gpu: Option<Gpu>,
     /// Pods of one group.
     pub pods: u32,
@@ -56,7 +50,7 @@ pub fn validate(model: &ModelDeployment) -> Result<Model, Vec<Diagnostic>> {
     let (name, namespace) = (model.name_any(), model.namespace().unwrap_or_default());
     let config = aios_compile::model(&name, &namespace, &model.spec)?;
     let backend = match &model.spec.self_hosted {
-        Some(own) => Backend::Own(Box::new(self_hosted(model, own))),
+        Some(own) => Backend::Own(Box::new(self_hosted(model, own)?)),
         None => Backend::Hosted {
             credentials: model
                 .spec
@@ -77,25 +71,20 @@ pub fn validate(model: &ModelDeployment) -> Result<Model, Vec<Diagnostic>> {
     })
 }
 
-fn self_hosted(model: &ModelDeployment, own: &SelfHosted) -> Own {
+fn self_hosted(model: &ModelDeployment, own: &SelfHosted) -> Result<Own, Vec<Diagnostic>> {
     let limits = &model.spec.limits;
-    let digest = own.model.digest.trim_start_matches("sha256:");
-    let source = Sha256::digest(format!("{}\n{}", own.model.uri, own.model.digest));
     let gpus = own.gpu.as_ref().map_or(0, |gpu| gpu.count);
     let gpus = u32::try_from(gpus).unwrap_or_default();
-    let short = |text: &str, length: usize| text.chars().take(length).collect::<String>();
-    Own {
+    Ok(Own {
         engine: own.engine.clone(),
-        weights: own.model.clone(),
-        file: format!("/weights/{}.gguf", short(digest, 32)),
-        hash: short(&hex::encode(source), 10),
+        weights: Weights::new(aios_compile::weights(own)?, own.model.cache.clone()),
         gpu: own.gpu.clone(),
         pods: own.shards.pods(gpus),
         replicas: u32::try_from(model.spec.replicas).unwrap_or_default(),
         standby: u32::try_from(own.warm.standby).unwrap_or_default(),
         slots: limits.max_in_flight.clamp(1, MAX_SLOTS),
         context_tokens: limits.context_tokens,
-    }
+    })
 }
 
 impl Model {

@@ -12,8 +12,9 @@ use serde_json::json;
 use super::prompt::Message;
 use crate::machine::{Step, Usage};
 
-/// Longer than any route may take with its retries: the egress gives up by itself.
-const TIMEOUT: Duration = Duration::from_mins(10);
+/// Longer than a call may be held for a sleeping model (15 minutes a route) and then take with its
+/// retries: the egress gives up by itself.
+const TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The pod's egress.
 #[derive(Clone, Debug)]

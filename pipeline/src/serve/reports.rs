@@ -65,7 +65,11 @@ async fn report(gateway: &Gateway) -> Result<Report, StoreError> {
             error: row.error,
         });
     }
-    Ok(Report { pipelines, runs })
+    Ok(Report {
+        pipelines,
+        runs,
+        ..Report::default()
+    })
 }
 
 fn pipeline_report(name: &str, counts: &StatusCounts) -> PipelineReport {

@@ -9,7 +9,8 @@ use std::{
 use aios_proto::{
     config::{Owner, pack},
     control::{
-        ItemAck, ItemKind, PipelineReport, Report, Role, Snapshot, control_server::ControlServer,
+        ItemAck, ItemKind, ModelDemand, PipelineReport, Report, Role, Snapshot, WeightsReport,
+        control_server::ControlServer,
     },
 };
 use aios_runtime::control::{AttachConfig, Enforce, Operator, attach};
@@ -220,7 +221,7 @@ async fn counts_of_a_gateway_reach_the_index() {
     reports
         .send(Report {
             pipelines: vec![counts],
-            runs: Vec::new(),
+            ..Default::default()
         })
         .unwrap();
     until(|| {
@@ -229,6 +230,81 @@ async fn counts_of_a_gateway_reach_the_index() {
             .read(|i| i.pipeline_report("team", "mail").is_some())
     })
     .await;
+    served.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_prefetch_tells_how_far_the_weights_of_its_own_model_are() {
+    let served = serve().await;
+    let start = |token: &str, model: &str| {
+        let (reports, reading) = watch::channel(Report::default());
+        let config = AttachConfig {
+            model: model.to_owned(),
+            ..config(&served, token, Role::Prefetch)
+        };
+        let plane = Arc::new(Plane::default());
+        tokio::spawn(attach(config, plane, reading, served.shutdown.clone()));
+        reports
+    };
+    let told = WeightsReport {
+        weights: "w".into(),
+        file: "model".into(),
+        percent: 40,
+        bytes: 98_000_000,
+        checking: false,
+    };
+    let report = Report {
+        weights: Some(told.clone()),
+        ..Default::default()
+    };
+    let (own, other) = (
+        start("small-model@p-0", "small"),
+        start("small-model@p-1", "large"),
+    );
+    other.send(report.clone()).unwrap();
+    own.send(report).unwrap();
+    let heard = |model: &str| {
+        let heard = |index: &Index| index.weights_report("team", model).cloned();
+        served.hub.read(heard)
+    };
+    until(|| heard("small").as_ref() == Some(&told)).await;
+    assert_eq!(heard("large"), None);
+}
+
+#[tokio::test]
+async fn demand_of_an_egress_counts_as_long_as_its_stream_lives() {
+    let served = serve().await;
+    let owner = Owner {
+        name: "small".into(),
+        uid: "u".into(),
+        generation: 1,
+    };
+    let item = pack(ItemKind::Model, owner, &"m").unwrap();
+    served
+        .hub
+        .change(|index| index.apply("team", Kind::Model, item));
+    let calls = || {
+        let now = Timestamp::now();
+        served.hub.load("team", "small", now, |load| load.calls())
+    };
+    let ended = CancellationToken::new();
+    let plane = Arc::new(Plane::default());
+    let (reports, reading) = watch::channel(Report::default());
+    let config = config(&served, "aios-worker@w-0", Role::Egress);
+    tokio::spawn(attach(config, plane, reading, ended.clone()));
+    let demand = |model: &str| ModelDemand {
+        model: model.into(),
+        in_flight: 3,
+        held: 1,
+        output_tokens: 0,
+    };
+    reports.send_replace(Report {
+        models: vec![demand("small"), demand("unknown")],
+        ..Default::default()
+    });
+    until(|| calls() == 3).await;
+    ended.cancel();
+    until(|| calls() == 0).await;
     served.shutdown.cancel();
 }
 

@@ -4,17 +4,18 @@
 
 use aios_compile::ENGINE_PORT;
 use k8s_openapi::{
-    api::core::v1::{
-        Container, ContainerPort, PersistentVolumeClaimVolumeSource, Probe, ResourceRequirements,
-        TCPSocketAction, Volume,
-    },
+    api::core::v1::{Container, ContainerPort, Probe, ResourceRequirements, TCPSocketAction},
     apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
 
 use crate::{
-    model::validate::{Model, Own},
+    model::{
+        build::volume,
+        validate::{Model, Own},
+        weights::Weights,
+    },
     names,
-    pods::{container_security, mount, port, scratch_mount},
+    pods::{container_security, port, scratch_mount},
     settings::Settings,
 };
 
@@ -29,7 +30,7 @@ pub fn leader(settings: &Settings, model: &Model, own: &Own, group: &str) -> Con
     let context = u64::from(own.context_tokens) * u64::from(own.slots);
     let mut args: Vec<String> = [
         "-m".to_owned(),
-        own.file.clone(),
+        own.weights.model.path.clone(),
         "--host".to_owned(),
         "127.0.0.1".to_owned(),
         "--port".to_owned(),
@@ -45,10 +46,13 @@ pub fn leader(settings: &Settings, model: &Model, own: &Own, group: &str) -> Con
         args.push("--rpc".to_owned());
         args.push(shard_addresses(model, own, group).join(","));
     }
+    args.extend(adapters(&own.weights));
     args.extend(own.engine.args.iter().cloned());
+    let mut mounts = volume::mounts(&own.weights, false);
+    mounts.push(scratch_mount());
     Container {
         args: Some(args),
-        volume_mounts: Some(vec![mount("weights", "/weights", true), scratch_mount()]),
+        volume_mounts: Some(mounts),
         ..engine(settings, own)
     }
 }
@@ -102,15 +106,17 @@ fn engine(settings: &Settings, own: &Own) -> Container {
     }
 }
 
-pub fn weights_volume(model: &Model) -> Volume {
-    Volume {
-        name: "weights".into(),
-        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-            claim_name: names::model_weights(&model.name),
-            read_only: None,
-        }),
-        ..Volume::default()
+/// llama.cpp takes all adapters in one value; no path holds a comma.
+fn adapters(weights: &Weights) -> Vec<String> {
+    let paths: Vec<&str> = weights
+        .adapters
+        .iter()
+        .map(|file| file.path.as_str())
+        .collect();
+    if paths.is_empty() {
+        return Vec::new();
     }
+    vec!["--lora".to_owned(), paths.join(",")]
 }
 
 fn resources(own: &Own) -> ResourceRequirements {

@@ -13,7 +13,7 @@ use k8s_openapi::{
 
 use crate::{
     model::{
-        build::{base, engine, ingress, meta, shards},
+        build::{base, engine, ingress, meta, shards, volume},
         groups::Place,
         validate::{Model, Own},
     },
@@ -62,7 +62,7 @@ fn pod(settings: &Settings, model: &Model, own: &Own, group: &str) -> PodSpec {
     let mut ingress = ingress::container(settings, model, None);
     ingress.restart_policy = Some("Always".into());
     let mut volumes = ingress::volumes(model, None);
-    volumes.push(engine::weights_volume(model));
+    volumes.extend(volume::volumes(model, &own.weights));
     PodSpec {
         init_containers: Some(vec![ingress]),
         containers: vec![engine::leader(settings, model, own, group)],

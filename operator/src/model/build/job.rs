@@ -1,4 +1,5 @@
-//! Fetches weights and proves their digest before an engine sees them.
+//! Fetches weights and adapters where they are not mounted, and proves their digests before an engine
+//! sees them.
 
 use k8s_openapi::{
     api::{
@@ -6,18 +7,27 @@ use k8s_openapi::{
             Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
             PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
         },
-        core::v1::{Container, PodSpec, PodTemplateSpec},
+        core::v1::{
+            Container, KeyToPath, PodSpec, PodTemplateSpec, ProjectedVolumeSource,
+            SecretProjection, Volume, VolumeProjection,
+        },
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
+use serde_json::json;
+
 use crate::{
     model::{
-        build::{engine::weights_volume, meta},
+        build::{meta, volume},
         validate::{Model, Own},
+        weights::{File, Weights},
     },
     names::{self, Component},
-    pods::{container_security, mount, pod_security, resources, scratch_mount, scratch_volume},
+    pods::{
+        container_security, control_env, control_mount, control_volume, env, mount, pod_security,
+        resources, scratch_mount, scratch_volume,
+    },
     settings::Settings,
 };
 
@@ -25,13 +35,15 @@ use crate::{
 const TRIES: i32 = 2;
 /// `prefetch` ends so when the digest is wrong: another try would fetch the same bytes.
 const WRONG_DIGEST: i32 = 3;
+/// Where the tokens of sources are mounted, each named after its file's place in the list.
+const TOKENS: &str = "/var/run/aios/weights";
 
 pub fn prefetch(settings: &Settings, model: &Model, own: &Own) -> Job {
     let labels = names::model_labels(Component::Prefetch, &model.name);
     Job {
         metadata: meta(
             model,
-            names::model_prefetch(&model.name, &own.hash),
+            names::model_prefetch(&model.name, &own.weights.hash),
             Component::Prefetch,
         ),
         spec: Some(JobSpec {
@@ -54,6 +66,18 @@ pub fn prefetch(settings: &Settings, model: &Model, own: &Own) -> Job {
 
 /// Where the engines run: a volume is bound to the zone of its first pod.
 fn pod(settings: &Settings, model: &Model, own: &Own) -> PodSpec {
+    let weights = &own.weights;
+    let mut variables = control_env(settings, &model.namespace);
+    variables.push(env("AIOS_MODEL", model.name.as_str()));
+    variables.push(env("AIOS_WEIGHTS", weights.hash.as_str()));
+    let mut volumes = volume::volumes(model, weights);
+    let mut mounts = volume::mounts(weights, true);
+    volumes.extend([control_volume(false), scratch_volume()]);
+    mounts.extend([control_mount(), scratch_mount()]);
+    if let Some(tokens) = tokens(weights) {
+        volumes.push(tokens);
+        mounts.push(mount("tokens", TOKENS, true));
+    }
     let mut pod = PodSpec {
         restart_policy: Some("Never".into()),
         service_account_name: Some(names::model_service(&model.name)),
@@ -64,28 +88,78 @@ fn pod(settings: &Settings, model: &Model, own: &Own) -> PodSpec {
             name: "prefetch".into(),
             image: Some(settings.image_sidecar.clone()),
             image_pull_policy: Some(settings.image_pull_policy.clone()),
-            args: Some(vec![
-                "prefetch".into(),
-                "--uri".into(),
-                own.weights.uri.clone(),
-                "--digest".into(),
-                own.weights.digest.clone(),
-                "--to".into(),
-                own.file.clone(),
-                "--tries".into(),
-                "5".into(),
-            ]),
+            args: Some(args(settings, weights)),
+            env: Some(variables),
             termination_message_policy: Some("FallbackToLogsOnError".into()),
             security_context: Some(container_security()),
             resources: Some(resources("50m", "32Mi", "256Mi")),
-            volume_mounts: Some(vec![mount("weights", "/weights", false), scratch_mount()]),
+            volume_mounts: Some(mounts),
             ..Container::default()
         }],
-        volumes: Some(vec![weights_volume(model), scratch_volume()]),
+        volumes: Some(volumes),
         ..PodSpec::default()
     };
     model.placement.put(&mut pod);
     pod
+}
+
+fn args(settings: &Settings, weights: &Weights) -> Vec<String> {
+    let mut args = vec!["prefetch".to_owned(), "--tries".to_owned(), "5".to_owned()];
+    for (index, file) in weights.files().enumerate() {
+        args.extend(["--file".to_owned(), wanted(settings, index, file)]);
+    }
+    args
+}
+
+/// A file as `prefetch` reads it. One without address is mounted, and only its digest is checked.
+fn wanted(settings: &Settings, index: usize, file: &File) -> String {
+    let mut wanted = json!({"name": file.name, "digest": file.digest, "path": file.path});
+    let optional = [
+        ("uri", file.source.url(&settings.hub_uri)),
+        (
+            "tokenFile",
+            file.credentials
+                .as_ref()
+                .map(|_| format!("{TOKENS}/{index}")),
+        ),
+    ];
+    for (key, value) in optional {
+        if let (Some(value), Some(fields)) = (value, wanted.as_object_mut()) {
+            fields.insert(key.to_owned(), value.into());
+        }
+    }
+    wanted.to_string()
+}
+
+/// The tokens of all sources, if any has one.
+fn tokens(weights: &Weights) -> Option<Volume> {
+    let sources: Vec<VolumeProjection> = weights
+        .files()
+        .enumerate()
+        .filter_map(|(index, file)| {
+            let reference = file.credentials.as_ref()?;
+            Some(VolumeProjection {
+                secret: Some(SecretProjection {
+                    name: reference.name.clone(),
+                    items: Some(vec![KeyToPath {
+                        key: reference.key.clone(),
+                        path: index.to_string(),
+                        mode: None,
+                    }]),
+                    optional: None,
+                }),
+                ..VolumeProjection::default()
+            })
+        })
+        .collect();
+    (!sources.is_empty()).then(|| Volume {
+        name: "tokens".into(),
+        projected: Some(ProjectedVolumeSource {
+            sources: Some(sources),
+            default_mode: Some(0o440),
+        }),
+        ..Volume::default()
+    })
 }
 
 /// A drained node costs no try; a wrong digest ends the Job.

@@ -106,7 +106,7 @@ fn served_here(
         desired.services.push(service::shards(model));
         desired.network = Some(network::shards(model));
     }
-    desired.claim = Some(volume::claim(model, own));
+    desired.claim = volume::claim(model, own);
     desired.prefetch = Some(job::prefetch(settings, model, own));
     let is_loadable = found.weights.as_ref().is_some_and(Fetched::is_ready);
     desired.revision = is_loadable.then(|| group::revision(settings, model, own));

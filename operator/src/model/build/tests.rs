@@ -80,7 +80,13 @@ fn engines_wait_for_their_weights() {
     assert_restricted(&job);
     let args = &job["spec"]["template"]["spec"]["containers"][0]["args"];
     assert_eq!(args[0], "prefetch");
-    assert_eq!(args[6], format!("/weights/{}.gguf", "ab".repeat(16)));
+    let file: Value = serde_json::from_str(args[4].as_str().unwrap()).unwrap();
+    assert_eq!(
+        file,
+        json!({"name": "model", "uri": "http://files/smollm.gguf",
+            "digest": format!("sha256:{}", "ab".repeat(32)),
+            "path": format!("/weights/{}.gguf", "ab".repeat(16))})
+    );
     let claim = json_of(&desired.claim);
     assert_eq!(claim["metadata"]["name"], "small-weights");
     assert_eq!(claim["spec"]["accessModes"], json!(["ReadWriteOnce"]));
@@ -263,7 +269,9 @@ fn weights_and_engine_are_as_the_spec_asks() {
     let mut model = self_hosted(0);
     let own = model.spec.self_hosted.as_mut().unwrap();
     own.engine.image = Some("mirror/llama:2".into());
-    own.model.cache.storage_class_name = Some("fast".into());
+    let cache = own.model.cache.as_mut().unwrap();
+    cache.storage_class_name = Some("fast".into());
+    cache.access_mode = aios_crds::weights::AccessMode::ReadWriteMany;
     let desired = built(&model, &found(Some(Fetched::Ready), None));
     let engine = &leader(&desired, 0)["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(engine["image"], "mirror/llama:2");
@@ -272,11 +280,173 @@ fn weights_and_engine_are_as_the_spec_asks() {
     let claim = json_of(&desired.claim);
     assert_eq!(claim["spec"]["storageClassName"], "fast");
     assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Gi");
-    let missing = built(&model, &found(Some(Fetched::Missing), None));
-    let job = json_of(&missing.prefetch);
-    let args = &job["spec"]["template"]["spec"]["containers"][0]["args"];
-    assert_eq!(args[2], "http://files/smollm.gguf");
-    assert_eq!(args[4], format!("sha256:{}", "ab".repeat(32)));
+    assert_eq!(claim["spec"]["accessModes"], json!(["ReadWriteMany"]));
+}
+
+/// A model of these weights and adapters.
+fn of(weights: Value, adapters: Value) -> aios_crds::ModelDeployment {
+    let mut model = self_hosted(0);
+    let own = model.spec.self_hosted.as_mut().unwrap();
+    own.model = serde_json::from_value(weights).unwrap();
+    own.adapters = serde_json::from_value(adapters).unwrap();
+    model
+}
+
+fn digest(byte: &str) -> String {
+    format!("sha256:{}", byte.repeat(32))
+}
+
+/// Files that the prefetch is asked for.
+fn wanted(job: &Value) -> Vec<Value> {
+    let args = job["spec"]["template"]["spec"]["containers"][0]["args"]
+        .as_array()
+        .unwrap();
+    let texts = args.iter().filter_map(Value::as_str);
+    texts
+        .filter(|text| text.starts_with('{'))
+        .map(|text| serde_json::from_str(text).unwrap())
+        .collect()
+}
+
+fn volume(workload: &Value, name: &str) -> Value {
+    let volumes = &workload["spec"]["template"]["spec"]["volumes"];
+    let found = volumes
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|v| v["name"] == name);
+    found.cloned().unwrap_or_default()
+}
+
+fn engine(workload: &Value) -> &Value {
+    &workload["spec"]["template"]["spec"]["containers"][0]
+}
+
+#[test]
+fn hub_weights_are_fetched_at_their_revision_with_their_token() {
+    let model = of(
+        json!({"uri": "hf://org/repo/a-Q4_1.gguf", "revision": "v2", "digest": digest("ab"),
+            "credentials": {"secretKeyRef": {"name": "hub", "key": "token"}},
+            "cache": {"size": "1Gi"}}),
+        json!([]),
+    );
+    let job = json_of(&built(&model, &found(Some(Fetched::Missing), None)).prefetch);
+    assert_restricted(&job);
+    let file = &wanted(&job)[0];
+    assert_eq!(
+        file["uri"],
+        "https://huggingface.co/org/repo/resolve/v2/a-Q4_1.gguf"
+    );
+    assert_eq!(file["tokenFile"], "/var/run/aios/weights/0");
+    let items = json!([{"key": "token", "path": "0"}]);
+    assert_eq!(
+        volume(&job, "tokens")["projected"]["sources"],
+        json!([{"secret": {"name": "hub", "items": items}}])
+    );
+    let mounts = &job["spec"]["template"]["spec"]["containers"][0]["volumeMounts"];
+    assert!(mounts.as_array().unwrap().contains(
+        &json!({"name": "tokens", "mountPath": "/var/run/aios/weights", "readOnly": true})
+    ));
+    assert!(!job.to_string().contains("\"value\":\"token"));
+}
+
+#[test]
+fn weights_on_a_claim_are_mounted_read_only_and_only_checked() {
+    let model = of(
+        json!({"uri": "pvc://models/small/a.gguf", "digest": digest("ab")}),
+        json!([]),
+    );
+    let desired = built(&model, &found(Some(Fetched::Ready), None));
+    assert!(desired.claim.is_none());
+    let (job, workload) = (json_of(&desired.prefetch), leader(&desired, 0));
+    assert_eq!(
+        wanted(&job),
+        [json!({"name": "model", "digest": digest("ab"), "path": "/claims/models/small/a.gguf"})]
+    );
+    for object in [&job, &workload] {
+        let mounts = engine(object)["volumeMounts"].as_array().unwrap();
+        let mount = mounts
+            .iter()
+            .find(|m| m["mountPath"] == "/claims/models")
+            .unwrap();
+        assert_eq!(mount["readOnly"], true);
+        let volume = volume(object, mount["name"].as_str().unwrap());
+        assert_eq!(
+            volume["persistentVolumeClaim"],
+            json!({"claimName": "models", "readOnly": true})
+        );
+        assert_restricted(object);
+    }
+    assert_eq!(engine(&workload)["args"][1], "/claims/models/small/a.gguf");
+}
+
+#[test]
+fn weights_in_an_image_are_mounted_as_an_image_volume_and_only_checked() {
+    let model = of(
+        json!({"uri": "oci://r.example/models/small:1.0/a.gguf", "digest": digest("ab")}),
+        json!([]),
+    );
+    let desired = built(&model, &found(Some(Fetched::Ready), None));
+    assert!(desired.claim.is_none());
+    let (job, workload) = (json_of(&desired.prefetch), leader(&desired, 0));
+    let path = wanted(&job)[0]["path"].as_str().unwrap().to_owned();
+    assert!(
+        path.starts_with("/images/") && path.ends_with("/a.gguf"),
+        "{path}"
+    );
+    assert_eq!(wanted(&job)[0].get("uri"), None);
+    assert_eq!(engine(&workload)["args"][1], path);
+    for object in [&job, &workload] {
+        let mounts = engine(object)["volumeMounts"].as_array().unwrap();
+        let mount = mounts
+            .iter()
+            .find(|m| path.starts_with(m["mountPath"].as_str().unwrap()))
+            .unwrap();
+        let volume = volume(object, mount["name"].as_str().unwrap());
+        assert_eq!(
+            volume["image"],
+            json!({"reference": "r.example/models/small:1.0", "pullPolicy": "IfNotPresent"})
+        );
+    }
+}
+
+#[test]
+fn adapters_are_brought_by_the_same_job_and_given_to_the_engine() {
+    let model = of(
+        json!({"uri": "pvc://models/a.gguf", "digest": digest("ab"), "cache": {"size": "1Gi"}}),
+        json!([
+            {"name": "style", "uri": "https://models.example/s.gguf", "digest": digest("cd"),
+                "credentials": {"secretKeyRef": {"name": "styles", "key": "key"}}},
+            {"name": "law", "uri": "hf://org/repo/l.gguf", "revision": "v1", "digest": digest("ef")},
+        ]),
+    );
+    let desired = built(&model, &found(Some(Fetched::Ready), None));
+    let (job, workload) = (json_of(&desired.prefetch), leader(&desired, 0));
+    let names: Vec<Value> = wanted(&job).iter().map(|f| f["name"].clone()).collect();
+    assert_eq!(names, ["model", "adapter style", "adapter law"]);
+    assert_eq!(wanted(&job)[1]["tokenFile"], "/var/run/aios/weights/1");
+    assert_eq!(wanted(&job)[2].get("tokenFile"), None);
+    assert!(desired.claim.is_some());
+    let args = engine(&workload)["args"].as_array().unwrap();
+    let at = args.iter().position(|arg| arg == "--lora").unwrap();
+    let (style, law) = ("cd".repeat(16), "ef".repeat(16));
+    assert_eq!(
+        args[at + 1],
+        format!("/weights/{style}.gguf,/weights/{law}.gguf")
+    );
+}
+
+#[test]
+fn a_prefetch_can_tell_the_operator_how_far_it_is() {
+    let desired = built(&self_hosted(0), &found(Some(Fetched::Missing), None));
+    let job = json_of(&desired.prefetch);
+    let variables = engine(&job)["env"].as_array().unwrap();
+    let named = |name: &str| variables.iter().find(|v| v["name"] == name).unwrap();
+    assert_eq!(named("AIOS_MODEL")["value"], "small");
+    let hash = named("AIOS_WEIGHTS")["value"].as_str().unwrap();
+    let name = job["metadata"]["name"].as_str().unwrap();
+    assert_eq!(name, format!("small-prefetch-{hash}"));
+    assert!(volume(&job, "control")["projected"].is_object());
 }
 
 #[test]

@@ -1,13 +1,17 @@
 #![allow(clippy::unwrap_used)]
 
-use aios_crds::{ConditionType, ModelDeploymentStatus, Reason};
+use aios_crds::{
+    ConditionType, ModelDeploymentStatus, Reason,
+    model_deployment::{ScalingEvent, ScalingReason},
+};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Applied, Observed, Standing, status};
 use crate::{
     conditions::{Fact, find},
     control::Enforcement,
-    model::{fetch::Credentials, prefetch::Fetched},
+    model::{fetch::Credentials, prefetch::Fetched, scale::Scaled},
     testing::{hosted, self_hosted},
 };
 
@@ -35,6 +39,8 @@ fn applied() -> Applied {
         nodes: None,
         nodes_again: None,
         renewal: None,
+        scaled: None,
+        hold_for: std::time::Duration::ZERO,
         retry: None,
     }
 }
@@ -88,6 +94,33 @@ fn weights_under_way_are_no_failure() {
         says(&status, ConditionType::EndpointReachable),
         "Unknown/NoEndpoints"
     );
+}
+
+#[test]
+fn a_missing_token_of_a_source_stalls_until_the_weights_are_there() {
+    let missing = Credentials::Missing {
+        secret: "hub".into(),
+        key: "token".into(),
+    };
+    let status = own(Applied {
+        credentials: Some(missing),
+        weights: Some(Fetched::Missing),
+        standing: Standing {
+            ready: 0,
+            ..standing()
+        },
+        ..applied()
+    });
+    assert_eq!(
+        says(&status, ConditionType::Stalled),
+        "True/CredentialsMissing"
+    );
+    let status = own(Applied {
+        credentials: Some(Credentials::Unneeded),
+        ..applied()
+    });
+    assert_eq!(says(&status, ConditionType::CredentialsReady), "True/Ready");
+    assert_eq!(says(&status, ConditionType::Ready), "True/Ready");
 }
 
 #[test]
@@ -163,6 +196,92 @@ fn standby_is_told_only_where_it_is_configured() {
     });
     assert!(find(&status.conditions, ConditionType::StandbyWarm).is_none());
     assert_eq!(says(&status, ConditionType::Ready), "True/Ready");
+}
+
+/// A model whose last decision was made at the epoch.
+fn scaled(from: i32, to: i32, ready: i32) -> Applied {
+    let event = ScalingEvent {
+        time: Time(Timestamp::UNIX_EPOCH),
+        from,
+        to,
+        reason: ScalingReason::CallsHeld,
+    };
+    Applied {
+        standing: Standing {
+            ready,
+            updated: ready == to,
+            ..Standing::default()
+        },
+        scaled: Some(Scaled {
+            desired: to,
+            history: vec![event],
+            look_again: None,
+        }),
+        hold_for: std::time::Duration::from_mins(2),
+        ..applied()
+    }
+}
+
+#[test]
+fn a_model_that_sleeps_or_wakes_is_ready() {
+    let asleep = own(scaled(1, 0, 0));
+    assert_eq!(says(&asleep, ConditionType::Ready), "True/Ready");
+    assert_eq!(
+        says(&asleep, ConditionType::ShardsReady),
+        "True/ScaledToZero"
+    );
+    let reachable = says(&asleep, ConditionType::EndpointReachable);
+    assert_eq!(reachable, "True/ScaledToZero");
+    assert_eq!(asleep.desired_replicas, Some(0));
+    assert_eq!(asleep.scaling_history.len(), 1);
+    assert_eq!(asleep.summary.as_deref(), Some("0/0"));
+
+    let waking = own(scaled(0, 1, 0));
+    assert_eq!(says(&waking, ConditionType::Ready), "True/Ready");
+    assert_eq!(says(&waking, ConditionType::ShardsReady), "True/Scaling");
+    assert_eq!(
+        says(&waking, ConditionType::EndpointReachable),
+        "True/Scaling"
+    );
+}
+
+#[test]
+fn a_model_that_does_not_wake_while_calls_are_held_is_not_ready() {
+    let observed = Observed::Applied(Box::new(scaled(0, 1, 0)));
+    let late = Timestamp::from_second(120).unwrap();
+    let status = status(&self_hosted(0), &observed, None, late);
+    assert_eq!(
+        says(&status, ConditionType::ShardsReady),
+        "Unknown/PodsNotReady"
+    );
+    assert_eq!(
+        says(&status, ConditionType::EndpointReachable),
+        "Unknown/NoEndpoints"
+    );
+}
+
+#[test]
+fn groups_that_others_scale_to_zero_are_wanted_so() {
+    let mut model = self_hosted(0);
+    model.spec.replicas = 0;
+    let none = Applied {
+        standing: Standing {
+            updated: true,
+            ..Standing::default()
+        },
+        ..applied()
+    };
+    let observed = Observed::Applied(Box::new(none));
+    let status = status(&model, &observed, None, Timestamp::UNIX_EPOCH);
+    assert_eq!(says(&status, ConditionType::Ready), "True/Ready");
+    assert_eq!(
+        says(&status, ConditionType::EndpointReachable),
+        "True/ScaledToZero"
+    );
+    assert_eq!(
+        status.desired_replicas, None,
+        "the number is not ours to decide"
+    );
 }
 
 #[test]

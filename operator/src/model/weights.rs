@@ -1,0 +1,96 @@
+//! The files that an engine loads, and where each stands in pods. Pure.
+
+use aios_compile::{Source, WeightsFile, WeightsPlan};
+use aios_crds::{reference::KeyRef, weights::WeightsCache};
+use sha2::{Digest, Sha256};
+
+/// Where the cache is mounted.
+pub const CACHE: &str = "/weights";
+
+/// Every file of a model.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    pub model: File,
+    pub adapters: Vec<File>,
+    pub cache: Option<WeightsCache>,
+    /// Names the prefetch Job: one for each set of sources and digests.
+    pub hash: String,
+}
+
+/// One file.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// What people call it.
+    pub name: String,
+    pub source: Source,
+    pub digest: String,
+    pub credentials: Option<KeyRef>,
+    /// Where it stands in the pods of prefetch and engine. Another digest of a fetched file is another
+    /// path: an engine that still runs keeps its own.
+    pub path: String,
+}
+
+impl Weights {
+    pub fn new(plan: WeightsPlan, cache: Option<WeightsCache>) -> Self {
+        let lines = plan
+            .files()
+            .map(|file| format!("{}\n{}\n{}\n", file.name, file.source, file.digest));
+        let hash = short(&lines.collect::<String>());
+        Self {
+            model: File::new(plan.model),
+            adapters: plan.adapters.into_iter().map(File::new).collect(),
+            cache,
+            hash,
+        }
+    }
+
+    /// Every file, the model first.
+    pub fn files(&self) -> impl Iterator<Item = &File> {
+        std::iter::once(&self.model).chain(&self.adapters)
+    }
+
+    /// Whether any file goes to the cache.
+    pub fn is_fetched(&self) -> bool {
+        self.files().any(|file| file.source.is_fetched())
+    }
+
+    /// Whether any file is in a mounted image.
+    pub fn needs_images(&self) -> bool {
+        self.files()
+            .any(|file| matches!(file.source, Source::Image { .. }))
+    }
+}
+
+impl File {
+    fn new(file: WeightsFile) -> Self {
+        let path = match &file.source {
+            Source::Http { .. } | Source::HuggingFace { .. } => {
+                let digest = file.digest.trim_start_matches("sha256:");
+                let digest: String = digest.chars().take(32).collect();
+                format!("{CACHE}/{digest}.gguf")
+            }
+            Source::Claim { name, path } => format!("{}/{path}", claim_folder(name)),
+            Source::Image { reference, path } => format!("{}/{path}", image_folder(reference)),
+        };
+        Self {
+            name: file.name,
+            source: file.source,
+            digest: file.digest,
+            credentials: file.credentials,
+            path,
+        }
+    }
+}
+
+pub fn claim_folder(claim: &str) -> String {
+    format!("/claims/{claim}")
+}
+
+pub fn image_folder(reference: &str) -> String {
+    format!("/images/{}", short(reference))
+}
+
+/// Ten hex digits of a SHA-256: a name for what is too long to be one.
+pub fn short(text: &str) -> String {
+    hex::encode(Sha256::digest(text)).chars().take(10).collect()
+}
