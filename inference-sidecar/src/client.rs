@@ -1,7 +1,11 @@
 //! The HTTP client of both roles. HTTP/1.1 only: a stock HTTP/2 client keeps one connection a host,
 //! whose 100 streams would be a hidden ceiling, and closing a connection cancels a call at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use aios_runtime::tls::ClientTls;
 use arc_swap::ArcSwap;
@@ -22,6 +26,8 @@ pub struct Client {
 struct Built {
     config: Option<Arc<ClientConfig>>,
     http: reqwest::Client,
+    /// Clients with connections to one address each.
+    apart: Mutex<HashMap<String, reqwest::Client>>,
 }
 
 impl Client {
@@ -40,9 +46,38 @@ impl Client {
 
     /// The client for the next call: a new one after the files changed.
     pub fn get(&self) -> reqwest::Client {
-        let current = self.current.load();
+        self.current().http.clone()
+    }
+
+    /// The same, with connections that only calls to this address use.
+    pub fn at(&self, address: &str) -> reqwest::Client {
+        let current = self.current();
+        let mut apart = lock(&current.apart);
+        if let Some(http) = apart.get(address) {
+            return http.clone();
+        }
+        match Built::client(current.config.as_deref(), self.connect_timeout) {
+            Ok(http) => {
+                apart.insert(address.to_owned(), http.clone());
+                http
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connections are shared with other addresses");
+                current.http.clone()
+            }
+        }
+    }
+
+    /// The next call to an address dials it anew. Behind a Service a connection leads to one pod for as
+    /// long as it is kept: to one whose engine died, too.
+    pub fn leave(&self, address: &str) {
+        lock(&self.current.load().apart).remove(address);
+    }
+
+    fn current(&self) -> Arc<Built> {
+        let current = self.current.load_full();
         let Some(tls) = &self.tls else {
-            return current.http.clone();
+            return current;
         };
         let config = tls.config();
         if current
@@ -50,17 +85,17 @@ impl Client {
             .as_ref()
             .is_some_and(|known| Arc::ptr_eq(known, &config))
         {
-            return current.http.clone();
+            return current;
         }
         match Built::new(Some(config), self.connect_timeout) {
             Ok(built) => {
-                let http = built.http.clone();
-                self.current.store(Arc::new(built));
-                http
+                let built = Arc::new(built);
+                self.current.store(built.clone());
+                built
             }
             Err(error) => {
                 tracing::warn!(%error, "keeping the previous TLS files");
-                current.http.clone()
+                current
             }
         }
     }
@@ -71,6 +106,17 @@ impl Built {
         config: Option<Arc<ClientConfig>>,
         connect_timeout: Duration,
     ) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            http: Self::client(config.as_deref(), connect_timeout)?,
+            config,
+            apart: Mutex::default(),
+        })
+    }
+
+    fn client(
+        config: Option<&ClientConfig>,
+        connect_timeout: Duration,
+    ) -> Result<reqwest::Client, reqwest::Error> {
         let builder = || {
             reqwest::Client::builder()
                 .http1_only()
@@ -80,11 +126,12 @@ impl Built {
                 // A redirect would carry prompts, and keys, to an address that nobody configured.
                 .redirect(reqwest::redirect::Policy::none())
         };
-        Ok(Self {
-            http: build(builder, config.as_deref())?,
-            config,
-        })
+        build(builder, config)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Builds a client that trusts by `config`, or by the system's certificate authorities. An image

@@ -38,6 +38,8 @@ pub const LABEL_GROUP: &str = "aios.dev/group";
 /// What a group runs: its pods as they are specified.
 pub const LABEL_REVISION: &str = "aios.dev/revision";
 pub const LABEL_SLOT: &str = "aios.dev/slot";
+/// `true` on the leaders that the standby Service leads to.
+pub const LABEL_SPARE: &str = "aios.dev/spare";
 pub const LABEL_PIPELINE: &str = "aios.dev/pipeline";
 pub const LABEL_RUN: &str = "aios.dev/run";
 /// On NodePools, NodeClaims and nodes: whose they are and of which class.

@@ -192,7 +192,10 @@ impl Exchange<'_> {
         let mut last = None;
         for endpoint in &model.endpoints {
             match self.attempt(candidate, endpoint, &body, calling).await {
-                Err(failure) if failure.outcome == Outcome::Unreachable => last = Some(failure),
+                Err(failure) if failure.outcome == Outcome::Unreachable => {
+                    self.client.leave(endpoint);
+                    last = Some(failure);
+                }
                 ended => return Ok(ended),
             }
         }
@@ -218,7 +221,7 @@ impl Exchange<'_> {
         );
         meter.tally(calling.map(Calling::output_tokens));
         let attempt = Attempt {
-            http: &self.client.get(),
+            http: &self.client.at(endpoint),
             url: &format!("{endpoint}/v1/{}", request.operation.path()),
             body,
             caller: self.caller,

@@ -16,6 +16,7 @@ use crate::{
     model::{
         build::Desired,
         fetch::{Credentials, Found},
+        groups::{Group, SPREAD},
         prefetch::{Fetched, look},
         status::{Applied, Standing},
         validate::{Backend, Model},
@@ -86,7 +87,16 @@ pub async fn apply(
         scaled: None,
         hold_for: Duration::ZERO,
         retry: retry.filter(|left| !left.is_zero()),
+        groups_again: unknown_groups(model, found),
     })
+}
+
+/// When groups that have just become ready will be known to every node.
+fn unknown_groups(model: &Model, found: &Found) -> Option<Duration> {
+    let waits = matches!(&model.backend, Backend::Own(own) if own.standby > 0);
+    let is_new = |group: &Group| group.is_ready() && !group.is_known(found.at);
+    let any = waits && found.groups.iter().any(is_new);
+    any.then_some(SPREAD.unsigned_abs())
 }
 
 async fn sweep(context: &Context, model: &Model, desired: &Desired) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The only reads: Secrets, groups and their pods, the prefetch Job, and why it failed if it did.
 
 use aios_crds::reference::KeyRef;
+use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     batch::v1::Job,
@@ -30,6 +31,7 @@ pub struct Found {
     pub prefetch: Option<Job>,
     /// Groups that exist.
     pub groups: Vec<Group>,
+    pub at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +93,7 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
         weights,
         prefetch,
         groups,
+        at: Timestamp::now(),
     })
 }
 

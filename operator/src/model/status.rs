@@ -54,6 +54,8 @@ pub struct Applied {
     pub hold_for: Duration,
     /// When weights that could not be fetched are tried again.
     pub retry: Option<Duration>,
+    /// When new groups will be known to every node.
+    pub groups_again: Option<Duration>,
 }
 
 /// Groups, or ingresses of a hosted model, by what they are for.
@@ -114,6 +116,7 @@ impl Observed {
                 let due = [
                     applied.renewal,
                     applied.retry,
+                    applied.groups_again,
                     applied.nodes_again,
                     applied.enforcement.look_again,
                     applied.scaled.as_ref().and_then(|scaled| scaled.look_again),

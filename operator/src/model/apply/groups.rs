@@ -11,7 +11,7 @@ use crate::{
         build::DesiredGroup,
         groups::{Group, Role},
     },
-    names::{ANNOTATION_MEMBERS, LABEL_COMPONENT},
+    names::{ANNOTATION_MEMBERS, LABEL_COMPONENT, LABEL_SPARE},
 };
 
 /// Those that are to take traffic come first in `desired`, so that a Service loses its endpoint
@@ -39,19 +39,21 @@ async fn bring(
     seen: &Group,
     desired: &DesiredGroup,
 ) -> Result<()> {
-    let (applier, role) = (&context.applier, desired.place.role);
+    let (applier, role, spare) = (&context.applier, desired.place.role, desired.place.spare);
     if desired.sets.is_empty() && seen.role != role {
         // Of an older revision: nothing else of it may change, or it would be another one.
-        let patch = json!({"metadata": {"labels": role_label(role)},
-            "spec": {"template": {"metadata": {"labels": role_label(role)}}}});
+        let labels = role_labels(role, role == Role::Standby);
+        let patch = json!({"metadata": {"labels": labels},
+            "spec": {"template": {"metadata": {"labels": labels}}}});
         applier
             .merge::<StatefulSet>(namespace, &seen.name, &patch)
             .await?;
     }
     for member in &seen.members {
-        if member.role.is_some_and(|known| known != role) {
-            tracing::info!(namespace, pod = member.name, role = ?role, "changing a group's role");
-            let patch = json!({"metadata": {"labels": role_label(role)}});
+        let changes = |known: Role| known != role || member.spare != spare;
+        if member.role.is_some_and(changes) {
+            tracing::info!(namespace, pod = member.name, role = ?role, spare, "changing a group's role");
+            let patch = json!({"metadata": {"labels": role_labels(role, spare)}});
             applier
                 .merge::<Pod>(namespace, &member.name, &patch)
                 .await?;
@@ -95,6 +97,6 @@ async fn start_again(context: &Context, namespace: &str, group: &Group) -> Resul
         .map(drop)
 }
 
-fn role_label(role: Role) -> Value {
-    json!({LABEL_COMPONENT: role.component().as_str()})
+fn role_labels(role: Role, spare: bool) -> Value {
+    json!({LABEL_COMPONENT: role.component().as_str(), LABEL_SPARE: spare.then_some("true")})
 }

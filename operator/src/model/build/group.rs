@@ -14,10 +14,12 @@ use k8s_openapi::{
 use crate::{
     model::{
         build::{base, engine, ingress, meta, shards, volume},
-        groups::Place,
+        groups::{Place, Role},
         validate::{Model, Own},
     },
-    names::{self, Component, LABEL_COMPONENT, LABEL_GROUP, LABEL_REVISION, LABEL_SLOT},
+    names::{
+        self, Component, LABEL_COMPONENT, LABEL_GROUP, LABEL_REVISION, LABEL_SLOT, LABEL_SPARE,
+    },
     settings::Settings,
 };
 
@@ -46,7 +48,10 @@ pub fn leader(
     name: &str,
     place: &Place,
 ) -> StatefulSet {
-    let labels = labels(model, place.role.component(), name, place);
+    let mut labels = labels(model, place.role.component(), name, place);
+    if place.role == Role::Standby {
+        labels.insert(LABEL_SPARE.into(), "true".into());
+    }
     let spec = Set {
         name: name.to_owned(),
         service: names::model_service(&model.name),

@@ -114,6 +114,7 @@ fn served_here(
         revision: desired.revision.as_deref(),
         active: own.replicas as usize,
         standby: own.standby as usize,
+        now: found.at,
     };
     let places = plan(&want, &found.groups);
     desired.groups = places

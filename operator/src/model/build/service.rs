@@ -7,7 +7,7 @@ use crate::{
         build::{engine::SHARD_PORT, meta},
         validate::Model,
     },
-    names::{self, Component},
+    names::{self, Component, LABEL_COMPONENT, LABEL_SPARE},
     pods::{HTTPS, HTTPS_PORT, named},
 };
 
@@ -15,12 +15,19 @@ pub fn active(model: &Model, component: Component) -> Service {
     service(model, aios_compile::model_service(&model.name), component)
 }
 
+/// Leads to what waits, and to what takes traffic while nothing else waits loaded.
 pub fn standby(model: &Model) -> Service {
-    service(
-        model,
-        aios_compile::standby_service(&model.name),
-        Component::Standby,
-    )
+    let name = aios_compile::standby_service(&model.name);
+    let mut service = service(model, name, Component::Standby);
+    if let Some(selector) = service
+        .spec
+        .as_mut()
+        .and_then(|spec| spec.selector.as_mut())
+    {
+        selector.remove(LABEL_COMPONENT);
+        selector.insert(LABEL_SPARE.into(), "true".into());
+    }
+    service
 }
 
 /// Gives shards their names, ready or not: their leader waits for them.

@@ -21,6 +21,7 @@ fn found(weights: Option<Fetched>, credentials: Option<Credentials>) -> Found {
         weights,
         prefetch: None,
         groups: Vec::new(),
+        at: jiff::Timestamp::UNIX_EPOCH,
     }
 }
 

@@ -7,7 +7,7 @@ mod seen;
 pub use plan::{Place, Want, plan};
 #[cfg(test)]
 pub use seen::Member;
-pub use seen::{Group, seen};
+pub use seen::{Group, SPREAD, seen};
 
 use crate::names::Component;
 

@@ -1,5 +1,7 @@
 //! Which groups are to exist, and what each is for.
 
+use jiff::Timestamp;
+
 use super::{Group, Role};
 
 /// Groups of a new revision that may stand beside all old ones.
@@ -12,6 +14,7 @@ pub struct Want<'a> {
     pub revision: Option<&'a str>,
     pub active: usize,
     pub standby: usize,
+    pub now: Timestamp,
 }
 
 /// A group that is to exist.
@@ -20,6 +23,8 @@ pub struct Place {
     pub revision: String,
     pub slot: u32,
     pub role: Role,
+    /// Whether the standby Service leads to it: egresses that find nobody who takes traffic call there.
+    pub spare: bool,
 }
 
 /// Decides. A revision replaces another group by group, each only once its successor is loaded;
@@ -47,6 +52,7 @@ pub fn plan(want: &Want, seen: &[Group]) -> Vec<Place> {
             group.role != Role::Active,
             !is_current(group),
         ),
+        known: group.is_known(want.now),
     };
     let mut candidates: Vec<Candidate> = current.iter().chain(&old).map(candidate).collect();
     if let Some(revision) = want.revision {
@@ -56,9 +62,10 @@ pub fn plan(want: &Want, seen: &[Group]) -> Vec<Place> {
             revision: revision.to_owned(),
             slot,
             rank: (true, true, false),
+            known: false,
         }));
     }
-    assign(candidates, want.active)
+    assign(candidates, want)
 }
 
 struct Candidate {
@@ -66,21 +73,30 @@ struct Candidate {
     slot: u32,
     /// Not loaded, not active before, of an old revision: the lowest takes traffic first.
     rank: (bool, bool, bool),
+    known: bool,
 }
 
-fn assign(mut candidates: Vec<Candidate>, active: usize) -> Vec<Place> {
+fn assign(mut candidates: Vec<Candidate>, want: &Want) -> Vec<Place> {
     candidates.sort_by_key(|candidate| (candidate.rank, candidate.slot));
+    // Nodes learn of a Service's endpoints one Service at a time, and late: a standby that is promoted
+    // stays behind both until another is known, or for a moment neither would lead anywhere.
+    let mut waiting = candidates.iter().skip(want.active);
+    let none_waits = want.standby > 0 && !waiting.any(|candidate| candidate.known);
     let places = candidates
         .into_iter()
         .enumerate()
-        .map(|(index, candidate)| Place {
-            revision: candidate.revision,
-            slot: candidate.slot,
-            role: if index < active {
+        .map(|(index, candidate)| {
+            let role = if index < want.active {
                 Role::Active
             } else {
                 Role::Standby
-            },
+            };
+            Place {
+                revision: candidate.revision,
+                slot: candidate.slot,
+                role,
+                spare: role == Role::Standby || none_waits,
+            }
         });
     places.collect()
 }
@@ -92,6 +108,8 @@ fn preference(group: &Group) -> (bool, bool, u32) {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::{super::Member, Group, Place, Role, Want, plan};
 
     fn group(revision: &str, slot: u32, role: Role, ready: bool) -> Group {
@@ -105,7 +123,9 @@ mod tests {
                 name: format!("m-{revision}-{slot}-0"),
                 uid: format!("{revision}{slot}"),
                 role: Some(role),
+                spare: role == Role::Standby,
                 ready,
+                ready_since: ready.then_some(Timestamp::UNIX_EPOCH),
                 restarts: 0,
                 started: None,
             }],
@@ -118,7 +138,12 @@ mod tests {
             revision: Some(revision),
             active,
             standby,
+            now: at(5),
         }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap_or_default()
     }
 
     /// `revision/slot` and a star for those that take traffic.
@@ -147,6 +172,31 @@ mod tests {
             group("a", 2, Role::Standby, true),
         ];
         assert_eq!(told(&plan(&want("a", 1, 1), &lost)), ["a/1", "a/2*"]);
+    }
+
+    #[test]
+    fn the_standby_service_leads_somewhere_while_no_other_group_waits() {
+        let spare = |want: &Want, seen: &[Group]| -> Vec<u32> {
+            let places = plan(want, seen).into_iter();
+            let mut spare: Vec<u32> = places.filter(|p| p.spare).map(|p| p.slot).collect();
+            spare.sort_unstable();
+            spare
+        };
+        let promoted = |standby| {
+            [
+                group("a", 1, Role::Standby, standby),
+                group("a", 2, Role::Active, true),
+            ]
+        };
+        assert_eq!(spare(&want("a", 1, 1), &promoted(false)), [1, 2]);
+        assert_eq!(spare(&want("a", 1, 1), &promoted(true)), [1]);
+        let at_once = Want {
+            now: at(4),
+            ..want("a", 1, 1)
+        };
+        assert_eq!(spare(&at_once, &promoted(true)), [1, 2], "nodes learn late");
+        let alone = [group("a", 1, Role::Active, true)];
+        assert!(spare(&want("a", 1, 0), &alone).is_empty());
     }
 
     #[test]
@@ -217,6 +267,7 @@ mod tests {
             revision: None,
             active: 1,
             standby: 1,
+            now: at(5),
         };
         assert_eq!(told(&plan(&none, &standing)), ["a/1*", "a/2"]);
         assert!(plan(&none, &[]).is_empty());

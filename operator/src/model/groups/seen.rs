@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{apps::v1::StatefulSet, core::v1::Pod},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -12,8 +12,12 @@ use sha2::{Digest, Sha256};
 
 use super::Role;
 use crate::names::{
-    ANNOTATION_MEMBERS, Component, ENGINE, LABEL_COMPONENT, LABEL_GROUP, LABEL_REVISION, LABEL_SLOT,
+    ANNOTATION_MEMBERS, Component, ENGINE, LABEL_COMPONENT, LABEL_GROUP, LABEL_REVISION,
+    LABEL_SLOT, LABEL_SPARE,
 };
+
+/// Nodes learn of an endpoint within so long; kube-proxy waits a second between two looks.
+pub const SPREAD: SignedDuration = SignedDuration::from_secs(5);
 
 /// A group that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,11 @@ pub struct Member {
     pub uid: String,
     /// The leader's alone.
     pub role: Option<Role>,
+    /// Whether the standby Service leads to it.
+    pub spare: bool,
     pub ready: bool,
+    /// Since when.
+    pub ready_since: Option<Timestamp>,
     /// Of all its containers.
     pub restarts: i32,
     /// When its engine was started last.
@@ -50,6 +58,12 @@ impl Group {
     /// every other shard.
     pub fn is_ready(&self) -> bool {
         self.members.len() == self.size && self.members.iter().all(|member| member.ready)
+    }
+
+    /// Whether it has been ready for so long that every node's Services lead to it.
+    pub fn is_known(&self, now: Timestamp) -> bool {
+        let known = |member: &Member| member.ready_since.is_some_and(|at| at + SPREAD <= now);
+        self.is_ready() && self.members.iter().all(known)
     }
 
     /// Digest over its pods and their restarts; none while pods are missing.
@@ -137,6 +151,10 @@ pub fn seen(sets: &[StatefulSet], pods: &[Pod]) -> Vec<Group> {
 fn member(pod: &Pod) -> Member {
     let status = pod.status.as_ref();
     let conditions = status.and_then(|status| status.conditions.as_deref());
+    let ready = conditions
+        .unwrap_or_default()
+        .iter()
+        .find(|condition| condition.type_ == "Ready" && condition.status == "True");
     let containers = status.into_iter().flat_map(|status| {
         let main = status.container_statuses.iter().flatten();
         main.chain(status.init_container_statuses.iter().flatten())
@@ -145,10 +163,9 @@ fn member(pod: &Pod) -> Member {
         name: pod.name_any(),
         uid: pod.uid().unwrap_or_default(),
         role: label(&pod.metadata, LABEL_COMPONENT).and_then(Role::parse),
-        ready: conditions
-            .unwrap_or_default()
-            .iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+        spare: label(&pod.metadata, LABEL_SPARE).is_some(),
+        ready: ready.is_some(),
+        ready_since: ready.and_then(|ready| Some(ready.last_transition_time.as_ref()?.0)),
         restarts: containers.map(|container| container.restart_count).sum(),
         started: engine_started(pod),
     }

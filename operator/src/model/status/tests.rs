@@ -42,6 +42,7 @@ fn applied() -> Applied {
         scaled: None,
         hold_for: std::time::Duration::ZERO,
         retry: None,
+        groups_again: None,
     }
 }
 
