@@ -29,6 +29,13 @@ test: setup ## Run every test: units, then end to end on a real cluster
 unit: setup ## Run the tests that need no cluster
 	$(CARGO) test --workspace --exclude aios-e2e
 
+BENCH ?= operator
+
+.PHONY: bench
+bench: setup ## Measure beside named peers: BENCH=operator; FULL=1 for the full sizes
+	$(CARGO) build --release -p aios-operator -p aios-bench
+	./target/release/bench $(BENCH) $(if $(FULL),--full)
+
 .PHONY: lint
 lint: ## Formatting, lints, licences and duplicates
 	$(CARGO) fmt --all --check

@@ -100,10 +100,19 @@ impl Group {
     pub async fn wait(&mut self) -> Result<ExitStatus> {
         Ok(self.0.wait().await?)
     }
-}
 
-impl Drop for Group {
-    fn drop(&mut self) {
+    /// Its process id; none once it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.0.id()
+    }
+
+    /// Kills all of it and waits until it has gone.
+    pub async fn stop(mut self) -> Result<()> {
+        self.kill();
+        self.wait().await.map(drop)
+    }
+
+    fn kill(&self) {
         let pid = self
             .0
             .id()
@@ -112,6 +121,12 @@ impl Drop for Group {
         if let Some(pid) = pid {
             let _ = kill_process_group(pid, Signal::KILL);
         }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

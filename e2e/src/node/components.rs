@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{API_ADDRESS, NODE, NODE_IP, POD_CIDR, SERVICE_CIDR};
+use super::{API_ADDRESS, API_PORT, NODE, NODE_IP, POD_CIDR, SERVICE_CIDR};
 use crate::files::ClusterDir;
 
 /// What must answer before a component is started.
@@ -56,13 +56,33 @@ impl Programs {
     }
 }
 
+/// Where etcd and the API server listen.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// What clients dial the API server by.
+    pub api: &'static str,
+    pub api_port: u16,
+    pub etcd_port: u16,
+    pub etcd_peer_port: u16,
+}
+
+impl Addresses {
+    /// In the node's own network.
+    pub const NODE: Self = Self {
+        api: NODE_IP,
+        api_port: API_PORT,
+        etcd_port: 2379,
+        etcd_peer_port: 2380,
+    };
+}
+
 /// All components, in the order they are started.
 pub fn all(dir: &ClusterDir, programs: &Programs) -> Vec<Component> {
     vec![
         Component {
             name: "etcd",
             program: programs.etcd.join("etcd"),
-            args: etcd(dir),
+            args: etcd(dir, &Addresses::NODE),
             after: After::Nothing,
         },
         Component {
@@ -71,7 +91,12 @@ pub fn all(dir: &ClusterDir, programs: &Programs) -> Vec<Component> {
             args: vec!["--config".into(), etc(dir, "containerd.toml")],
             after: After::Nothing,
         },
-        kubernetes(programs, "kube-apiserver", api_server(dir), After::Etcd),
+        kubernetes(
+            programs,
+            "kube-apiserver",
+            api_server(dir, &Addresses::NODE),
+            After::Etcd,
+        ),
         kubernetes(
             programs,
             "kube-controller-manager",
@@ -127,22 +152,28 @@ fn kubernetes(
     }
 }
 
-fn etcd(dir: &ClusterDir) -> Vec<String> {
+/// The flags of etcd.
+pub fn etcd(dir: &ClusterDir, at: &Addresses) -> Vec<String> {
+    let (client, peer) = (loopback(at.etcd_port), loopback(at.etcd_peer_port));
     vec![
         flag("data-dir", &dir.etcd_data().display().to_string()),
-        flag("listen-client-urls", "http://127.0.0.1:2379"),
-        flag("advertise-client-urls", "http://127.0.0.1:2379"),
-        flag("listen-peer-urls", "http://127.0.0.1:2380"),
+        flag("listen-client-urls", &client),
+        flag("advertise-client-urls", &client),
+        flag("listen-peer-urls", &peer),
+        flag("initial-advertise-peer-urls", &peer),
+        flag("initial-cluster", &format!("default={peer}")),
         // The cluster is made anew each time: nothing is worth a disk flush.
         "--unsafe-no-fsync".into(),
     ]
 }
 
-fn api_server(dir: &ClusterDir) -> Vec<String> {
+/// The flags of the API server: certificates of [`super::pki`], the audit policy of
+/// [`super::config`].
+pub fn api_server(dir: &ClusterDir, at: &Addresses) -> Vec<String> {
     vec![
-        flag("advertise-address", NODE_IP),
-        flag("secure-port", "6443"),
-        flag("etcd-servers", "http://127.0.0.1:2379"),
+        flag("advertise-address", at.api),
+        flag("secure-port", &at.api_port.to_string()),
+        flag("etcd-servers", &loopback(at.etcd_port)),
         flag("service-cluster-ip-range", SERVICE_CIDR),
         flag("authorization-mode", "Node,RBAC"),
         flag("enable-admission-plugins", "NodeRestriction"),
@@ -208,6 +239,10 @@ fn controller_manager(dir: &ClusterDir) -> Vec<String> {
         flag("kube-api-qps", "200"),
         flag("kube-api-burst", "400"),
     ]
+}
+
+fn loopback(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 fn flag(name: &str, value: &str) -> String {

@@ -23,6 +23,7 @@ pub const NODE: &str = "node0";
 /// The node's address, which the API server, kubelet and DNS listen on.
 pub const NODE_IP: &str = "192.0.2.10";
 pub const GATEWAY_IP: &str = "192.0.2.1";
+pub const API_PORT: u16 = 6443;
 pub const API_ADDRESS: &str = "192.0.2.10:6443";
 pub const POD_CIDR: &str = "10.244.0.0/16";
 /// The node's part of [`POD_CIDR`]: room for more than 250 pods.

@@ -1,0 +1,146 @@
+//! A namespace with the quickstart, written by a real model of one group that takes traffic.
+
+use std::time::Duration;
+
+use aios_crds::ModelDeployment;
+use aios_e2e::{
+    Cluster, TestNamespace, eventually,
+    testing::{
+        Forward, aios,
+        real_model::{DIGEST, model, written_by},
+    },
+};
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+
+pub const MODEL: &str = "smollm";
+const QUICKSTART: &str = include_str!("../../../examples/quickstart/quickstart.yaml");
+const GATEWAY_POD: &str = "aios-gateway-0";
+const EGRESS_PORT: u16 = 4000;
+const OPERATOR: &str = "aios-operator";
+const DEADLINE: Duration = Duration::from_mins(5);
+
+pub struct Stage {
+    pub namespace: TestNamespace,
+    groups: usize,
+}
+
+impl Stage {
+    /// One group that takes traffic, and so many loaded ones that wait.
+    pub async fn set(cluster: &Cluster, standby: u8) -> Result<Self> {
+        aios::install(cluster).await?;
+        let namespace = TestNamespace::new(cluster, "failover").await?;
+        let model = model(MODEL, DIGEST, standby);
+        namespace
+            .apply(&written_by(QUICKSTART, MODEL, &model))
+            .await?;
+        let stage = Self {
+            namespace,
+            groups: 1 + usize::from(standby),
+        };
+        stage.is_as_specified().await?;
+        let pods = stage.namespace.api::<Pod>();
+        eventually("the gateway is ready", DEADLINE, async || {
+            Ok(is_ready(&pods.get(GATEWAY_POD).await?).then_some(()))
+        })
+        .await?;
+        Ok(stage)
+    }
+
+    /// The egress beside the gateway, from here.
+    pub async fn egress(&self) -> Result<Forward> {
+        let name = self.namespace.name();
+        let cluster = self.namespace.cluster();
+        cluster
+            .forward_loopback(name, GATEWAY_POD, EGRESS_PORT)
+            .await
+    }
+
+    /// The model says that it is Ready, warm standby included.
+    pub async fn is_as_specified(&self) -> Result<()> {
+        let models = self.namespace.api::<ModelDeployment>();
+        eventually("the model is Ready", DEADLINE, async || {
+            let status = models.get(MODEL).await?.status.unwrap_or_default();
+            let ready = status.conditions.iter().find(|one| one.type_ == "Ready");
+            ensure!(
+                ready.is_some_and(|one| one.status == "True"),
+                "{:?}",
+                status.conditions
+            );
+            self.pods_are_ready().await
+        })
+        .await
+    }
+
+    /// Every pod of the model is ready, whoever says so.
+    pub async fn is_whole(&self) -> Result<()> {
+        eventually("every group is ready", DEADLINE, async || {
+            self.pods_are_ready().await
+        })
+        .await
+    }
+
+    async fn pods_are_ready(&self) -> Result<Option<()>> {
+        let pods = self.pods("in (engine,standby)").await?;
+        let ready = pods.iter().filter(|pod| is_ready(pod)).count();
+        ensure!(
+            ready == self.groups && pods.len() == self.groups,
+            "{ready} of {}",
+            pods.len()
+        );
+        Ok(Some(()))
+    }
+
+    /// The pod that takes traffic.
+    pub async fn active(&self) -> Result<String> {
+        let pods = self.pods("= engine").await?;
+        let pod = pods.first().context("no group takes traffic")?;
+        Ok(pod.name_any())
+    }
+
+    async fn pods(&self, component: &str) -> Result<Vec<Pod>> {
+        let selector = format!("aios.dev/model={MODEL},app.kubernetes.io/component {component}");
+        let pods = self.namespace.api::<Pod>();
+        let found = pods.list(&ListParams::default().labels(&selector)).await?;
+        let is_alive = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
+        Ok(found.items.into_iter().filter(is_alive).collect())
+    }
+
+    /// Gives a group a new pod: containers that were killed before wait longer each time.
+    pub async fn replace(&self, pod: &str) -> Result<()> {
+        let pods = self.namespace.api::<Pod>();
+        let at_once = DeleteParams::default().grace_period(0);
+        pods.delete(pod, &at_once).await?;
+        Ok(())
+    }
+
+    /// Takes the operator away, or brings it back.
+    pub async fn operators(&self, replicas: i32) -> Result<()> {
+        let deployments: Api<Deployment> = Api::namespaced(self.namespace.client(), aios::SYSTEM);
+        let scale = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        deployments
+            .patch(OPERATOR, &PatchParams::default(), &scale)
+            .await?;
+        eventually("the operator is as wished", DEADLINE, async || {
+            let status = deployments.get(OPERATOR).await?.status.unwrap_or_default();
+            let ready = status.ready_replicas.unwrap_or_default();
+            Ok(
+                (ready == replicas && status.replicas.unwrap_or_default() == replicas)
+                    .then_some(()),
+            )
+        })
+        .await
+    }
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_deref());
+    let mut conditions = conditions.unwrap_or_default().iter();
+    conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+}

@@ -1,0 +1,182 @@
+//! Connected data planes: gateways that attach as pods do, with tokens bound to pods, and confirm
+//! what they are sent. What the operator needs for each.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use aios_e2e::testing::{Running, eventually};
+use aios_proto::control::{ItemAck, Report, Role, Snapshot};
+use aios_runtime::{
+    control::{AttachConfig, Enforce, attach},
+    tls::ClientTls,
+};
+use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::{
+    authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
+    core::v1::{ConfigMap, Pod, ServiceAccount},
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DynamicObject, Patch, PatchParams, PostParams},
+};
+use serde::Serialize;
+use serde_json::json;
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::measure::{Memory, Process};
+
+const DEADLINE: Duration = Duration::from_mins(10);
+/// Time for statuses to tell of new pods.
+const SETTLING: Duration = Duration::from_secs(10);
+const AT_ONCE: usize = 16;
+
+#[derive(Debug, Serialize)]
+pub struct Streams {
+    pub count: usize,
+    /// From the first attachment until each has its configuration.
+    pub attached_seconds: f64,
+    pub before: Memory,
+    pub after: Memory,
+    pub kb_per_stream: f64,
+}
+
+/// Accepts everything and counts who has been sent something.
+struct Accept {
+    first: AtomicUsize,
+    attached: Arc<AtomicUsize>,
+}
+
+impl Enforce for Accept {
+    fn enforce(&self, snapshot: Snapshot) -> Vec<ItemAck> {
+        if self.first.swap(1, Ordering::SeqCst) == 0 {
+            self.attached.fetch_add(1, Ordering::SeqCst);
+        }
+        let accept = |item: aios_proto::control::Item| ItemAck {
+            kind: item.kind,
+            name: item.name,
+            digest: item.digest,
+            accepted: true,
+            message: String::new(),
+        };
+        snapshot.items.into_iter().map(accept).collect()
+    }
+}
+
+/// Attaches so many gateways, evenly over the namespaces of some objects.
+pub async fn measure(
+    client: &Client,
+    running: &Running,
+    objects: &[Arc<DynamicObject>],
+    (count, folder): (usize, &Path),
+) -> Result<Streams> {
+    let namespaces: BTreeSet<String> = objects.iter().filter_map(|o| o.namespace()).collect();
+    let namespaces: Vec<String> = namespaces.into_iter().collect();
+    let ca = certificate(client, namespaces.first().context("no namespace")?, folder).await?;
+    let places = (0..count).zip(namespaces.iter().cycle());
+    let tokens: Vec<PathBuf> = stream::iter(places)
+        .map(|(index, namespace)| token(client, namespace, index, folder))
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    tokio::time::sleep(SETTLING).await;
+
+    let process = Process(running.id()?);
+    let before = process.memory()?;
+    let attached = Arc::new(AtomicUsize::new(0));
+    let shutdown = CancellationToken::new();
+    let tls = ClientTls::new(Some(&ca), None)?;
+    let begun = Instant::now();
+    let mut tasks = JoinSet::new();
+    for token in tokens {
+        let config = AttachConfig {
+            operator_uri: format!("https://localhost:{}", running.listens()),
+            tls: Some(tls.clone()),
+            token_file: Some(token),
+            role: Role::Gateway,
+            model: String::new(),
+        };
+        let enforce = Accept {
+            first: AtomicUsize::new(0),
+            attached: attached.clone(),
+        };
+        let (_, reports) = watch::channel(Report::default());
+        tasks.spawn(attach(config, Arc::new(enforce), reports, shutdown.clone()));
+    }
+    eventually("every stream is attached", DEADLINE, async || {
+        Ok((attached.load(Ordering::SeqCst) == count).then_some(()))
+    })
+    .await?;
+    let attached_seconds = begun.elapsed().as_secs_f64();
+    tokio::time::sleep(SETTLING).await;
+    let after = process.memory()?;
+    shutdown.cancel();
+    while tasks.join_next().await.is_some() {}
+    let grown = after.rss_kb.saturating_sub(before.rss_kb);
+    Ok(Streams {
+        count,
+        attached_seconds,
+        before,
+        after,
+        kb_per_stream: (grown as f64 / count.max(1) as f64 * 10.0).round() / 10.0,
+    })
+}
+
+/// The operator's CA, where every namespace has it.
+async fn certificate(client: &Client, namespace: &str, folder: &Path) -> Result<PathBuf> {
+    let map = Api::<ConfigMap>::namespaced(client.clone(), namespace)
+        .get("aios-ca")
+        .await?;
+    let data = map.data.unwrap_or_default();
+    let path = folder.join("aios-ca.crt");
+    std::fs::write(
+        &path,
+        data.get("ca.crt").context("no certificate in aios-ca")?,
+    )?;
+    Ok(path)
+}
+
+/// A gateway's pod that runs nowhere, and a token that is bound to it.
+async fn token(client: &Client, namespace: &str, index: usize, folder: &Path) -> Result<PathBuf> {
+    let name = format!("gateway-{index:05}");
+    let pod: Pod = serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "labels": {
+            "app.kubernetes.io/managed-by": "aios-operator",
+            "app.kubernetes.io/component": "gateway"}},
+        "spec": {"serviceAccountName": "aios-gateway", "automountServiceAccountToken": false,
+            "containers": [{"name": "gateway", "image": "example.com/gateway"}]},
+    }))?;
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+    let pod = pods.create(&PostParams::default(), &pod).await?;
+    let runs = Patch::Merge(json!({"status": {"phase": "Running"}}));
+    pods.patch_status(&name, &PatchParams::default(), &runs)
+        .await?;
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            audiences: vec!["aios-control".into()],
+            expiration_seconds: Some(3600),
+            bound_object_ref: Some(BoundObjectReference {
+                api_version: Some("v1".into()),
+                kind: Some("Pod".into()),
+                name: Some(name.clone()),
+                uid: pod.metadata.uid,
+            }),
+        },
+        ..TokenRequest::default()
+    };
+    let answer = Api::<ServiceAccount>::namespaced(client.clone(), namespace)
+        .create_token_request("aios-gateway", &PostParams::default(), &request)
+        .await?;
+    let path = folder.join(format!("{name}.token"));
+    std::fs::write(&path, answer.status.context("no token was issued")?.token)?;
+    Ok(path)
+}

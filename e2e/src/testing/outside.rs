@@ -1,0 +1,90 @@
+//! Processes that work on a bare control plane from outside, as the operator can.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use super::control_plane::{ControlPlane, NAMESPACE, free_port};
+use super::eventually;
+use crate::procs::{self, Group};
+
+const DEADLINE: Duration = Duration::from_mins(1);
+/// The operator's ServiceAccount.
+pub const OPERATOR: &str = "aios-operator";
+
+/// A process that ends with this value.
+pub struct Running {
+    group: Group,
+    log: PathBuf,
+    listens: u16,
+}
+
+impl Running {
+    /// Its number.
+    ///
+    /// # Errors
+    /// When it ended, with what it said last.
+    pub fn id(&self) -> Result<u32> {
+        let id = self.group.id();
+        id.with_context(|| format!("the process ended:\n{}", procs::tail(&self.log, 10)))
+    }
+
+    /// The port that it listens on once it is ready.
+    pub fn listens(&self) -> u16 {
+        self.listens
+    }
+
+    pub async fn stop(self) -> Result<()> {
+        self.group.stop().await
+    }
+
+    /// Starts a process, and waits until it listens.
+    pub async fn start(mut command: Command, log: &Path, listens: u16) -> Result<Self> {
+        let file = File::create(log)?;
+        command
+            .stdin(Stdio::null())
+            .stderr(file.try_clone()?)
+            .stdout(file);
+        let running = Self {
+            group: Group::spawn(&mut command)?,
+            log: log.to_owned(),
+            listens,
+        };
+        let ready = eventually("the process is ready", DEADLINE, async || {
+            Ok(TcpStream::connect(("127.0.0.1", listens)).await.ok())
+        });
+        ready
+            .await
+            .map(drop)
+            .with_context(|| format!("it says:\n{}", procs::tail(log, 10)))?;
+        Ok(running)
+    }
+
+    /// The operator: what its pod has from the chart, as variables.
+    pub async fn operator(
+        plane: &ControlPlane,
+        program: &Path,
+        concurrency: usize,
+    ) -> Result<Self> {
+        let (control, admin) = (free_port()?, free_port()?);
+        let image = |name: &str| format!("example.com/aios/{name}:outside");
+        let mut command = Command::new(program);
+        command
+            .env("KUBECONFIG", plane.kubeconfig_of(OPERATOR).await?)
+            .env("AIOS_OPERATOR_NAMESPACE", NAMESPACE)
+            .env("AIOS_IMAGE_PIPELINE", image("pipeline"))
+            .env("AIOS_IMAGE_SIDECAR", image("inference-sidecar"))
+            .env("AIOS_IMAGE_LLAMA_CPP", image("llama-cpp"))
+            .env("AIOS_CONTROL_ADDRESS", format!("127.0.0.1:{control}"))
+            .env("AIOS_ADMIN_ADDRESS", format!("127.0.0.1:{admin}"))
+            .env("AIOS_TLS_DIR", plane.scratch())
+            .env("AIOS_CONCURRENCY", concurrency.to_string());
+        // It listens for data planes once it leads and every watch has listed.
+        Self::start(command, &plane.scratch().join("operator.log"), control).await
+    }
+}
