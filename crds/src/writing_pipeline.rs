@@ -340,6 +340,13 @@ pub struct Execution {
     #[serde(default = "default_revisions")]
     #[schemars(range(min = 0, max = 10))]
     pub revisions: u32,
+    /// Kueue's LocalQueue that the workers of each run wait in until there is quota for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
+    pub queue_name: Option<String>,
 }
 
 /// What becomes of documents, log and keys.
@@ -411,6 +418,7 @@ impl Default for Execution {
             parallelism: default_parallelism(),
             concurrency: default_concurrency(),
             revisions: default_revisions(),
+            queue_name: None,
         }
     }
 }

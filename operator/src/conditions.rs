@@ -75,6 +75,9 @@ const fn needs_a_person(reason: Reason) -> bool {
             | Reason::KarpenterMissing
             | Reason::WeightsInvalid
             | Reason::Refused
+            | Reason::KueueMissing
+            | Reason::Deactivated
+            | Reason::Inadmissible
             | Reason::LogForked
             | Reason::ItemsFailed
     )

@@ -42,6 +42,8 @@ pub const LABEL_SLOT: &str = "aios.dev/slot";
 pub const LABEL_SPARE: &str = "aios.dev/spare";
 pub const LABEL_PIPELINE: &str = "aios.dev/pipeline";
 pub const LABEL_RUN: &str = "aios.dev/run";
+/// Kueue's: on a Job, the LocalQueue that it waits in.
+pub const LABEL_QUEUE: &str = "kueue.x-k8s.io/queue-name";
 /// On NodePools, NodeClaims and nodes: whose they are and of which class.
 pub const LABEL_NAMESPACE: &str = "aios.dev/namespace";
 pub const LABEL_GPU_CLASS: &str = "aios.dev/gpu-class";

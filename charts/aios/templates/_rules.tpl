@@ -33,6 +33,10 @@ holds itself.
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]
+# Why the workers of a run wait in a queue of Kueue's. Nothing of Kueue's is ever written.
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [list]
 # Addresses of models and gateways, and volumes for weights.
 - apiGroups: [""]
   resources: [services, persistentvolumeclaims]

@@ -2,10 +2,12 @@
 
 mod cluster;
 mod compare;
+mod foreign;
 mod known;
 mod sweep;
 
 pub use compare::{is_as_desired, quantity};
+pub use foreign::Foreign;
 pub use known::Known;
 pub use sweep::sweep_model;
 

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
-use super::{Applier, Known, compare};
+use super::{Applier, Foreign, Known, compare};
 use crate::{
     metrics::Metrics,
     testing::server::{Server, refusal},
@@ -150,4 +150,43 @@ async fn ones_own_object_that_no_watch_shows_is_not_asked_for() {
     let (applier, server) = server_with(Some(applied()), known);
     let found = applier.get_own::<ConfigMap>("team", "trust").await.unwrap();
     assert!(found.is_none() && server.methods().is_empty());
+}
+
+const WORKLOADS: Foreign = Foreign {
+    group: "kueue.x-k8s.io",
+    kind: "Workload",
+    plural: "workloads",
+};
+
+#[tokio::test]
+async fn a_foreign_kind_is_read_at_the_version_that_its_api_prefers() {
+    let server = Server::start(|request, _| match request.path() {
+        "/apis/kueue.x-k8s.io" => (
+            200,
+            json!({"kind": "APIGroup", "apiVersion": "v1", "name": "kueue.x-k8s.io",
+                "versions": [], "preferredVersion":
+                    {"groupVersion": "kueue.x-k8s.io/v1beta1", "version": "v1beta1"}}),
+        ),
+        "/apis/kueue.x-k8s.io/v1beta1/namespaces/team/workloads" => (
+            200,
+            json!({"kind": "WorkloadList", "apiVersion": "kueue.x-k8s.io/v1beta1", "metadata": {},
+                "items": [{"metadata": {"name": "w"}, "spec": {"active": true}}]}),
+        ),
+        _ => refusal(404, "NotFound"),
+    });
+    let metrics = Metrics::new(&mut Registry::default());
+    let applier = Applier::new(server.client.clone(), metrics, Known::default());
+    let found = applier.list_foreign("team", WORKLOADS, "a=b").await;
+    let found = found.unwrap().unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].data["spec"]["active"], true);
+    assert!(server.requests()[1].query.contains("labelSelector=a%3Db"));
+}
+
+#[tokio::test]
+async fn a_foreign_kind_that_nobody_serves_is_absent_and_no_error() {
+    let (applier, server) = server(None);
+    let found = applier.list_foreign("team", WORKLOADS, "a=b").await;
+    assert!(found.unwrap().is_none());
+    assert_eq!(server.methods(), [Method::GET]);
 }

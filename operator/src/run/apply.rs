@@ -12,6 +12,7 @@ use crate::{
     run::{
         build,
         fetch::Found,
+        queue::{queue_of, rests},
         status::{accepted, open_items},
     },
 };
@@ -26,40 +27,86 @@ pub async fn apply(
         return Ok(found.job.clone());
     };
     let desired = build::job(&context.settings, run, pipeline, namespace);
-    if let Some(job) = &found.job {
-        return follow(job, &desired, namespace, context).await.map(Some);
+    let Some(live) = &found.job else {
+        return if begins(run, found) {
+            context.applier.apply(namespace, &desired).await.map(Some)
+        } else {
+            Ok(None)
+        };
+    };
+    let is_over = found
+        .report
+        .as_ref()
+        .is_some_and(|report| accepted(run, report) && open_items(report) <= 0);
+    match step(live, &desired, run.spec.suspend, is_over) {
+        Step::Keep => Ok(Some(live.clone())),
+        Step::Change(spec) => {
+            let patch = json!({"spec": Value::Object(spec)});
+            let (applier, name) = (&context.applier, live.name_any());
+            applier.merge(namespace, &name, &patch).await.map(Some)
+        }
+        Step::Remove => {
+            let (name, uid) = (live.name_any(), live.uid().unwrap_or_default());
+            let applier = &context.applier;
+            applier.delete::<Job>(namespace, &name, &uid).await?;
+            Ok(None)
+        }
     }
+}
+
+fn begins(run: &WritingRun, found: &Found) -> bool {
     let work = found
         .report
         .as_ref()
         .is_some_and(|r| r.error.is_empty() && accepted(run, r) && open_items(r) > 0);
-    if !work || run.spec.suspend || finished(run) {
-        return Ok(None);
-    }
-    context.applier.apply(namespace, &desired).await.map(Some)
+    work && !run.spec.suspend && !finished(run)
+}
+
+/// What is to be done with a Job that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Keep,
+    /// Fields of its spec.
+    Change(Map<String, Value>),
+    /// Workers give back what they hold; where work is left, another Job follows.
+    Remove,
 }
 
 /// A Job's template is immutable: workers under way keep the image they were started with. Only
-/// what may change is brought along.
-async fn follow(live: &Job, desired: &Job, namespace: &str, context: &Context) -> Result<Job> {
-    let (Some(is), Some(wanted)) = (&live.spec, &desired.spec) else {
-        return Ok(live.clone());
-    };
+/// what may change is brought along, and of a Job in a queue nothing that is Kueue's.
+pub fn step(live: &Job, desired: &Job, is_held: bool, is_over: bool) -> Step {
+    if ended(live).is_some() || live.metadata.deletion_timestamp.is_some() {
+        return Step::Keep;
+    }
+    let (queue, wanted) = (queue_of(live), queue_of(desired));
+    let elsewhere = wanted.is_some() && wanted != queue;
+    match (rests(live), queue) {
+        (true, _) if is_over || elsewhere => Step::Remove,
+        // Kueue starts an admitted Job again whenever somebody suspends it.
+        (_, Some(_)) if is_held => Step::Remove,
+        // There is quota for so many workers; for others the Job would have to wait again.
+        (false, Some(_)) => Step::Keep,
+        (true, Some(_)) => change(live, desired, None),
+        (_, None) => change(live, desired, Some(is_held)),
+    }
+}
+
+fn change(live: &Job, desired: &Job, suspend: Option<bool>) -> Step {
+    let parallelism = |job: &Job| job.spec.as_ref().and_then(|spec| spec.parallelism);
     let mut changes = Map::new();
-    if is.suspend.unwrap_or_default() != wanted.suspend.unwrap_or_default() {
-        changes.insert("suspend".into(), json!(wanted.suspend));
+    if let Some(suspend) = suspend
+        && suspend != rests(live)
+    {
+        changes.insert("suspend".into(), json!(suspend));
     }
-    if is.parallelism != wanted.parallelism {
-        changes.insert("parallelism".into(), json!(wanted.parallelism));
+    if parallelism(live) != parallelism(desired) {
+        changes.insert("parallelism".into(), json!(parallelism(desired)));
     }
-    if changes.is_empty() || ended(live).is_some() {
-        return Ok(live.clone());
+    if changes.is_empty() {
+        Step::Keep
+    } else {
+        Step::Change(changes)
     }
-    let patch = json!({"spec": Value::Object(changes)});
-    context
-        .applier
-        .merge(namespace, &live.name_any(), &patch)
-        .await
 }
 
 /// Whether the Job ended, and if so whether well.
@@ -88,3 +135,6 @@ fn finished(run: &WritingRun) -> bool {
         None,
     )
 }
+
+#[cfg(test)]
+mod tests;

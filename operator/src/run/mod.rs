@@ -4,6 +4,7 @@
 mod apply;
 mod build;
 mod fetch;
+mod queue;
 mod status;
 mod validate;
 
@@ -90,10 +91,24 @@ async fn pass(
             .change(|index| index.apply(namespace, Kind::Run, item)),
         Err(error) => return (None, Some(error.into())),
     }
-    match apply::apply(run, namespace, context, &found).await {
-        Ok(job) => (Some(status::Observed::of(found.report, job)), None),
+    match bring(run, namespace, context, found).await {
+        Ok(observed) => (Some(observed), None),
         Err(error) => (None, Some(error)),
     }
+}
+
+async fn bring(
+    run: &WritingRun,
+    namespace: &str,
+    context: &Context,
+    found: fetch::Found,
+) -> Result<status::Observed> {
+    let job = apply::apply(run, namespace, context, &found).await?;
+    let admitted = match &job {
+        Some(job) => queue::look(context, namespace, job).await?,
+        None => None,
+    };
+    Ok(status::Observed::of(found, job, admitted))
 }
 
 /// Time until a finished run is deleted; zero once it is due.

@@ -14,23 +14,32 @@ use crate::{
     conditions::{Fact, State, is_true, summarize, whole_seconds, with_failure, write},
     diagnostics::text,
     error::Error,
-    run::{apply::ended, fetch::Found, validate::Flaw},
+    run::{apply::ended, fetch::Found, queue, validate::Flaw},
     status::{Stated, Status},
 };
 
 /// What a pass saw.
+#[derive(Default)]
 pub struct Observed {
     pub flaw: Option<Flaw>,
     pub report: Option<RunReport>,
     pub job: Option<Job>,
+    /// Whether the pipeline names a queue.
+    pub is_queued: bool,
+    /// What the queue says of the Job, if it is in one.
+    pub admitted: Option<Fact>,
 }
 
 impl Observed {
-    pub fn of(report: Option<RunReport>, job: Option<Job>) -> Self {
+    pub fn of(found: Found, job: Option<Job>, admitted: Option<Fact>) -> Self {
+        let pipeline = found.pipeline.as_ref();
+        let queue = pipeline.and_then(|pipeline| pipeline.spec.execution.queue_name.as_ref());
         Self {
             flaw: None,
-            report,
+            report: found.report,
             job,
+            is_queued: queue.is_some() || admitted.is_some(),
+            admitted,
         }
     }
 
@@ -39,13 +48,14 @@ impl Observed {
             flaw: Some(flaw),
             report: found.report,
             job: found.job,
+            ..Self::default()
         }
     }
 
     pub fn look_again(&self) -> Option<Duration> {
         match &self.flaw {
             Some(Flaw::NoPipeline { arriving, .. }) => *arriving,
-            _ => None,
+            _ => queue::look_again(self.admitted.as_ref()),
         }
     }
 }
@@ -121,20 +131,15 @@ fn counts(report: &RunReport) -> ItemCounts {
 }
 
 fn facts(run: &WritingRun, before: &WritingRunStatus, observed: &Observed) -> Vec<Fact> {
-    use ConditionType::{Drafted, Finished, Succeeded};
+    use ConditionType::{Admitted, Drafted, Finished, Succeeded};
     // A run that ended stays ended, also when a person sends an item back.
     let ended_before = is_true(&before.conditions, Finished, None);
     if !ended_before && let Some(hindrance) = hindrance(run, observed) {
-        return [Drafted, Finished, Succeeded]
-            .into_iter()
-            .map(|kind| match kind {
-                Drafted => Fact {
-                    kind,
-                    ..hindrance.clone()
-                },
-                _ => Fact::pending(kind, hindrance.reason, hindrance.message.clone()),
-            })
-            .collect();
+        let admitted = Fact::pending(Admitted, hindrance.reason, hindrance.message.clone());
+        let admitted = observed.is_queued.then_some(admitted);
+        let others = [Finished, Succeeded].map(|kind| like(&hindrance, kind));
+        let facts = admitted.into_iter().chain([hindrance]).chain(others);
+        return facts.collect();
     }
     let Some(report) = &observed.report else {
         // The gateway has not spoken since this operator leads: what was known stays.
@@ -149,13 +154,26 @@ fn facts(run: &WritingRun, before: &WritingRunStatus, observed: &Observed) -> Ve
     );
     // Workers end once nothing is left for them; until then items may still be coming in.
     let finished = ended_before || failed || (open <= 0 && job != Some(None));
+    if !finished
+        && open > 0
+        && let Some(waits) = observed.admitted.clone()
+        && waits.state != State::True
+    {
+        let others = [Drafted, Finished, Succeeded].map(|kind| like(&waits, kind));
+        return [waits].into_iter().chain(others).collect();
+    }
+    let admitted = observed.is_queued.then(|| match &observed.admitted {
+        _ if finished => Fact::yes(Admitted, Reason::Completed, "no worker is needed any more"),
+        Some(admitted) => admitted.clone(),
+        None => Fact::pending(Admitted, Reason::Progressing, "the run's Job is being made"),
+    });
     let drafted = report.drafted.max(report.accepted - open) >= report.accepted;
     let end = match (failed, report.waiting > 0) {
         (true, _) => Reason::ItemsFailed,
         (false, true) => Reason::Waiting,
         (false, false) => Reason::Completed,
     };
-    vec![
+    let ends = [
         match (drafted, failed) {
             (true, _) => Fact::yes(Drafted, Reason::Completed, "every item is past its draft"),
             (false, true) => Fact::no(Drafted, Reason::ItemsFailed, progress.clone()),
@@ -171,7 +189,13 @@ fn facts(run: &WritingRun, before: &WritingRunStatus, observed: &Observed) -> Ve
             (true, false) => Fact::yes(Succeeded, end, progress),
             (false, false) => Fact::pending(Succeeded, Reason::Running, progress),
         },
-    ]
+    ];
+    admitted.into_iter().chain(ends).collect()
+}
+
+/// What is not known yet for the same reason as another fact.
+fn like(fact: &Fact, kind: ConditionType) -> Fact {
+    Fact::pending(kind, fact.reason, fact.message.clone())
 }
 
 /// Why the run cannot go on, or cannot begin.

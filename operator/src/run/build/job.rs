@@ -15,7 +15,7 @@ use kube::ResourceExt;
 
 use crate::{
     apply::owned_by,
-    names::{self, Component, GATEWAY, LABEL_PIPELINE, LABEL_RUN, WORKER},
+    names::{self, Component, GATEWAY, LABEL_PIPELINE, LABEL_QUEUE, LABEL_RUN, WORKER},
     pods::{
         ADMIN, ADMIN_PORT, WORK_PORT, client_env, container_security, control_env, control_mount,
         control_volume, egress, env, named, pod_security, port, probe, resources, scratch_mount,
@@ -38,18 +38,23 @@ pub fn job(
     let mut labels = names::labels(Component::Worker, &name);
     labels.insert(LABEL_RUN.into(), name.clone());
     labels.insert(LABEL_PIPELINE.into(), pipeline.name_any());
+    let mut own_labels = labels.clone();
+    let queue = pipeline.spec.execution.queue_name.clone();
+    let is_queued = queue.is_some();
+    own_labels.extend(queue.map(|queue| (LABEL_QUEUE.into(), queue)));
     Job {
         metadata: ObjectMeta {
             name: Some(name),
             namespace: Some(namespace.into()),
-            labels: Some(labels.clone()),
+            labels: Some(own_labels),
             owner_references: Some(owned_by(run, true).into_iter().collect()),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
             // A work queue: no count of completions, done when the first worker finds it drained.
             parallelism: Some(pipeline.spec.execution.parallelism),
-            suspend: Some(run.spec.suspend),
+            // In a queue, Kueue starts it.
+            suspend: Some(run.spec.suspend || is_queued),
             backoff_limit: Some(TRIES),
             pod_failure_policy: Some(PodFailurePolicy {
                 // A drained node is not the worker's fault.

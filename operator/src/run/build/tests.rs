@@ -56,3 +56,18 @@ fn workers_know_run_and_gateway() {
     assert_eq!(labels["aios.dev/run"], "batch");
     assert_eq!(labels["aios.dev/pipeline"], "mail");
 }
+
+#[test]
+fn a_run_in_a_queue_is_made_suspended_for_kueue_to_start() {
+    let mut pipeline = pipeline("mail", false, "Retain");
+    assert_eq!(built()["spec"]["suspend"], false);
+    pipeline.spec.execution.queue_name = Some("team-a".into());
+    let job = job(&settings(), &run(false), &pipeline, "team");
+    let job = serde_json::to_value(job).unwrap();
+    let label = "kueue.x-k8s.io/queue-name";
+    assert_eq!(job["metadata"]["labels"][label], "team-a");
+    assert_eq!(job["spec"]["suspend"], true);
+    // Of a pod, Kueue would make a Workload of its own.
+    let pod = &job["spec"]["template"]["metadata"]["labels"];
+    assert!(pod.get(label).is_none(), "{pod}");
+}

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use aios_crds::{ConditionType, WritingRun, WritingRunStatus};
+use aios_crds::{ConditionType, Reason, WritingRun, WritingRunStatus};
 use aios_proto::control::RunReport;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
 use super::{Observed, status};
-use crate::{conditions::find, run::validate::Flaw, testing};
+use crate::{
+    conditions::{Fact, find},
+    run::validate::Flaw,
+    testing,
+};
 
 fn report(published: i64, refused: i64, waiting: i64) -> RunReport {
     let drafted = published + refused + waiting;
@@ -31,9 +35,26 @@ fn job(condition: &str) -> Job {
 }
 
 fn seen(run: &WritingRun, report: Option<RunReport>, job: Option<Job>) -> WritingRunStatus {
+    let observed = Observed {
+        report,
+        job,
+        ..Observed::default()
+    };
+    status(run, Some(&observed), None, Timestamp::UNIX_EPOCH)
+}
+
+/// The same of a run in a queue.
+fn queued(report: RunReport, job: Option<Job>, admitted: Option<Fact>) -> WritingRunStatus {
+    let observed = Observed {
+        report: Some(report),
+        job,
+        is_queued: true,
+        admitted,
+        ..Observed::default()
+    };
     status(
-        run,
-        Some(&Observed::of(report, job)),
+        &testing::run(false),
+        Some(&observed),
         None,
         Timestamp::UNIX_EPOCH,
     )
@@ -112,8 +133,7 @@ fn a_run_of_a_missing_pipeline_stalls_once_it_had_time_to_arrive() {
         };
         let observed = Observed {
             flaw: Some(flaw),
-            report: None,
-            job: None,
+            ..Observed::default()
         };
         status(
             &testing::run(false),
@@ -176,4 +196,70 @@ fn a_new_leader_leaves_a_finished_run_as_it_was() {
     run.status = Some(before.clone());
     let after = seen(&run, None, Some(job("Complete")));
     assert_eq!(after, before);
+}
+
+fn resting() -> Job {
+    serde_json::from_value(
+        json!({"metadata": {"name": "batch"}, "spec": {"suspend": true,
+        "template": {}}}),
+    )
+    .unwrap()
+}
+
+#[test]
+fn a_run_in_a_queue_says_why_it_waits() {
+    let waits = Fact::pending(
+        ConditionType::Admitted,
+        Reason::Queued,
+        "LocalQueue `a`: full",
+    );
+    let status = queued(report(0, 0, 0), Some(resting()), Some(waits));
+    for kind in [
+        ConditionType::Admitted,
+        ConditionType::Drafted,
+        ConditionType::Finished,
+        ConditionType::Succeeded,
+        ConditionType::Ready,
+    ] {
+        assert_eq!(says(&status, kind), "Unknown/Queued");
+    }
+    let ready = find(&status.conditions, ConditionType::Ready).unwrap();
+    assert_eq!(ready.message, "LocalQueue `a`: full");
+}
+
+#[test]
+fn a_run_without_kueue_stalls() {
+    let kind = ConditionType::Admitted;
+    let missing = Fact::no(kind, Reason::KueueMissing, "install it");
+    let status = queued(report(0, 0, 0), Some(resting()), Some(missing));
+    assert_eq!(says(&status, kind), "False/KueueMissing");
+    assert_eq!(says(&status, ConditionType::Stalled), "True/KueueMissing");
+    assert_eq!(
+        says(&status, ConditionType::Finished),
+        "Unknown/KueueMissing"
+    );
+}
+
+#[test]
+fn an_admitted_run_is_running() {
+    let admitted = Fact::yes(ConditionType::Admitted, Reason::Ready, "");
+    let job = job("Suspended");
+    let status = queued(report(3, 1, 0), Some(job), Some(admitted));
+    assert_eq!(says(&status, ConditionType::Admitted), "True/Ready");
+    assert_eq!(says(&status, ConditionType::Ready), "Unknown/Running");
+}
+
+#[test]
+fn a_run_that_ended_needs_no_admission() {
+    for job in [None, Some(job("Complete"))] {
+        let status = queued(report(8, 2, 0), job, None);
+        assert_eq!(says(&status, ConditionType::Admitted), "True/Completed");
+        assert_eq!(says(&status, ConditionType::Ready), "True/Completed");
+    }
+}
+
+#[test]
+fn only_runs_in_a_queue_speak_of_admission() {
+    let status = seen(&testing::run(false), Some(report(3, 1, 0)), None);
+    assert!(find(&status.conditions, ConditionType::Admitted).is_none());
 }

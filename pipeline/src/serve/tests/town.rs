@@ -663,6 +663,7 @@ pub fn pipeline(receiver: &str) -> PipelineConfig {
             parallelism: 1,
             concurrency: 4,
             revisions: 2,
+            queue_name: None,
         },
     }
 }
