@@ -46,6 +46,10 @@ pub fn run(name: &str, uid: &str, spec: &WritingRunSpec) -> Result<RunConfig, Ve
         input: spec.input.clone(),
         author: spec.author.clone(),
         suspend: spec.suspend,
+        deadline_ms: spec
+            .deadline
+            .as_ref()
+            .map(|deadline| u64::try_from(deadline.0.as_millisecond()).unwrap_or_default()),
     })
 }
 

@@ -89,6 +89,7 @@ closed_set! {
         Running: "Items are under way.",
         Completed: "Every item ended.",
         ItemsFailed: "Items were lost to a failure.",
+        DeadlineExceeded: "The run's deadline passed before every item was begun; the others are refused.",
         ApiError: "The Kubernetes API refused a request; it is tried again.",
     }
 }

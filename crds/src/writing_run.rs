@@ -62,8 +62,8 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "self.pipelineRef == oldSelf.pipelineRef && self.input == oldSelf.input && has(self.author) == has(oldSelf.author) && (!has(self.author) || self.author == oldSelf.author)",
-    "message": "pipelineRef, input and author are immutable: create another WritingRun",
+    "rule": "self.pipelineRef == oldSelf.pipelineRef && self.input == oldSelf.input && has(self.author) == has(oldSelf.author) && (!has(self.author) || self.author == oldSelf.author) && has(self.deadline) == has(oldSelf.deadline) && (!has(self.deadline) || self.deadline == oldSelf.deadline)",
+    "message": "pipelineRef, input, author and deadline are immutable: create another WritingRun",
 }]))]
 pub struct WritingRunSpec {
     /// The pipeline.
@@ -75,6 +75,10 @@ pub struct WritingRunSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub author: Option<String>,
+    /// From then on no document is begun, as in `2026-12-24T18:00:00Z`: those under way are finished, the
+    /// others refused, and the run ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
     /// Holds the run back; documents under way are finished.
     #[serde(default)]
     pub suspend: bool,

@@ -12,8 +12,12 @@ mod scene;
 
 use std::time::Duration;
 
+use aios_crds::WritingRun;
 use aios_e2e::eventually;
+use jiff::Timestamp;
+use kube::api::PostParams;
 use scene::{DEADLINE, DOUBTFUL, PIPELINE, Scene, pointer, pointers, records, verify};
+use serde_json::json;
 
 const CUSTOMERS: &str = include_str!("../../examples/quickstart/customers.ndjson");
 
@@ -133,6 +137,37 @@ async fn a_suspended_run_rests_until_it_is_resumed() {
     assert_eq!((items.accepted, items.published), (8, 8));
     let received = scene.received().await;
     assert_eq!((received.posts, received.documents), (8, 8));
+}
+
+#[tokio::test]
+async fn at_its_deadline_a_run_finishes_what_is_under_way_and_refuses_the_rest() {
+    let scene = Scene::with("deadline", one_at_a_time).await;
+    scene.upload(&records(8, |_| "saving")).await;
+    scene.slow_model(Duration::from_secs(5)).await;
+    let deadline = Timestamp::now() + Duration::from_secs(30);
+    let run: WritingRun = serde_json::from_value(json!({
+        "apiVersion": "aios.dev/v1alpha1", "kind": "WritingRun", "metadata": {"name": "late"},
+        "spec": {"pipelineRef": {"name": PIPELINE}, "input": pointers(8),
+            "deadline": deadline.to_string()},
+    }))
+    .unwrap();
+    let runs = scene.namespace.api::<WritingRun>();
+    runs.create(&PostParams::default(), &run).await.unwrap();
+
+    let items = scene.finished("late").await;
+    assert!(items.refused > 0 && items.published < 8, "{items:?}");
+    assert_eq!(items.published + items.refused, items.accepted);
+    let succeeded = scene.condition("late", "Succeeded").await.unwrap().unwrap();
+    let (status, reason) = (succeeded.status.as_str(), succeeded.reason.as_str());
+    assert_eq!((status, reason), ("False", "DeadlineExceeded"));
+    for one in scene.documents(Some("Refused")).await.unwrap() {
+        assert_eq!(one.reason.as_deref(), Some("DeadlineExceeded"));
+    }
+    scene.no_workers("late").await;
+    let received = scene.received().await;
+    let published = u64::try_from(items.published).unwrap();
+    assert_eq!((received.posts, received.documents), (published, published));
+    assert_eq!(scene.audited().await.documents, 8);
 }
 
 #[tokio::test]

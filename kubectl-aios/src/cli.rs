@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
 
 /// Validate, run, review and audit AI-generated writing.
 #[derive(Debug, Parser)]
@@ -118,6 +119,9 @@ pub struct Run {
     /// Name of the WritingRun; the pipeline's with the time when left out.
     #[arg(long)]
     pub name: Option<String>,
+    /// When no document is begun any more, such as 2026-12-24T18:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub deadline: Option<Timestamp>,
     /// Wait until every item is published, refused or waiting for a person.
     #[arg(short, long)]
     pub wait: bool,

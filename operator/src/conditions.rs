@@ -80,6 +80,7 @@ const fn needs_a_person(reason: Reason) -> bool {
             | Reason::Inadmissible
             | Reason::LogForked
             | Reason::ItemsFailed
+            | Reason::DeadlineExceeded
     )
 }
 
@@ -121,9 +122,14 @@ pub fn summarize(mut facts: Vec<Fact>) -> Vec<Fact> {
     summary
 }
 
+/// What was known before.
+pub fn known(previous: &[Condition]) -> Vec<Fact> {
+    previous.iter().filter_map(parse).collect()
+}
+
 /// What was known before, with one fact changed: for passes that failed before they saw the rest.
 pub fn with_failure(previous: &[Condition], failure: Fact) -> Vec<Fact> {
-    let mut facts: Vec<Fact> = previous.iter().filter_map(parse).collect();
+    let mut facts = known(previous);
     match facts.iter_mut().find(|fact| fact.kind == failure.kind) {
         Some(fact) => *fact = failure,
         None => facts.push(failure),

@@ -172,6 +172,9 @@ pub struct RunConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     pub suspend: bool,
+    /// Milliseconds since 1970 from which on nothing of it is begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
 }
 
 /// Why an item was refused.

@@ -7,6 +7,7 @@ use aios_crds::{
 };
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, api::PostParams};
 use serde_json::{Map, Value};
 
@@ -93,6 +94,7 @@ fn spec(arguments: &Run) -> Result<WritingRunSpec> {
         },
         input,
         author: None,
+        deadline: arguments.deadline.map(Time),
         suspend: false,
         ttl_seconds_after_finished: None,
     })

@@ -44,13 +44,6 @@ pub async fn until_finished(runs: &Api<WritingRun>, name: &str, limit: Duration)
             condition(ConditionType::Ready),
             started.elapsed(),
         );
-        if condition(ConditionType::Stalled).is_some_and(is_true) {
-            shown.end();
-            let reason = condition(ConditionType::Stalled)
-                .map(said)
-                .unwrap_or_default();
-            bail!("WritingRun {name} is stalled: {reason}");
-        }
         if condition(ConditionType::Finished).is_some_and(is_true) {
             shown.end();
             let items = &status.items;
@@ -67,6 +60,13 @@ pub async fn until_finished(runs: &Api<WritingRun>, name: &str, limit: Duration)
                 eprintln!("the run did not succeed: {}", said(failed));
             }
             return Ok(succeeded.is_none_or(is_true));
+        }
+        if condition(ConditionType::Stalled).is_some_and(is_true) {
+            shown.end();
+            let reason = condition(ConditionType::Stalled)
+                .map(said)
+                .unwrap_or_default();
+            bail!("WritingRun {name} is stalled: {reason}");
         }
         if started.elapsed() > limit {
             shown.end();

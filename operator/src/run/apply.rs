@@ -1,6 +1,7 @@
 //! Writes a run's Job: once the gateway has accepted the run, and while there is work.
 
 use aios_crds::{ConditionType, WritingRun};
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
@@ -11,6 +12,7 @@ use crate::{
     error::Result,
     run::{
         build,
+        deadline::is_past_deadline,
         fetch::Found,
         queue::{queue_of, rests},
         status::{accepted, open_items},
@@ -22,13 +24,14 @@ pub async fn apply(
     namespace: &str,
     context: &Context,
     found: &Found,
+    now: Timestamp,
 ) -> Result<Option<Job>> {
     let Some(pipeline) = &found.pipeline else {
         return Ok(found.job.clone());
     };
     let desired = build::job(&context.settings, run, pipeline, namespace);
     let Some(live) = &found.job else {
-        return if begins(run, found) {
+        return if begins(run, found, now) {
             context.applier.apply(namespace, &desired).await.map(Some)
         } else {
             Ok(None)
@@ -54,12 +57,12 @@ pub async fn apply(
     }
 }
 
-fn begins(run: &WritingRun, found: &Found) -> bool {
+fn begins(run: &WritingRun, found: &Found, now: Timestamp) -> bool {
     let work = found
         .report
         .as_ref()
         .is_some_and(|r| r.error.is_empty() && accepted(run, r) && open_items(r) > 0);
-    work && !run.spec.suspend && !finished(run)
+    work && !run.spec.suspend && !finished(run) && !is_past_deadline(run, now)
 }
 
 /// What is to be done with a Job that exists.

@@ -3,6 +3,7 @@
 
 mod apply;
 mod build;
+mod deadline;
 mod fetch;
 mod queue;
 mod status;
@@ -52,7 +53,8 @@ pub async fn reconcile(object: Arc<Guarded<WritingRun>>, context: Arc<Context>) 
         return Ok(Action::await_change());
     }
     let arriving = observed.and_then(|observed| observed.look_again());
-    Ok(next_look([due, expiry, arriving]))
+    let deadline = deadline::left(run, now);
+    Ok(next_look([due, expiry, arriving, deadline]))
 }
 
 async fn pass(
@@ -65,7 +67,8 @@ async fn pass(
         Err(error) => return (None, Some(error)),
     };
     let (name, uid) = (run.name_any(), run.uid().unwrap_or_default());
-    let config = match validate::validate(run, found.pipeline.as_ref(), Timestamp::now()) {
+    let now = Timestamp::now();
+    let config = match validate::validate(run, found.pipeline.as_ref(), now) {
         Ok(config) => config,
         Err(flaw) => {
             let key = Key::new(Kind::Run, &name);
@@ -91,7 +94,7 @@ async fn pass(
             .change(|index| index.apply(namespace, Kind::Run, item)),
         Err(error) => return (None, Some(error.into())),
     }
-    match bring(run, namespace, context, found).await {
+    match bring(run, namespace, context, found, now).await {
         Ok(observed) => (Some(observed), None),
         Err(error) => (None, Some(error)),
     }
@@ -102,8 +105,9 @@ async fn bring(
     namespace: &str,
     context: &Context,
     found: fetch::Found,
+    now: Timestamp,
 ) -> Result<status::Observed> {
-    let job = apply::apply(run, namespace, context, &found).await?;
+    let job = apply::apply(run, namespace, context, &found, now).await?;
     let admitted = match &job {
         Some(job) => queue::look(context, namespace, job).await?,
         None => None,

@@ -11,12 +11,14 @@ use k8s_openapi::{
 };
 
 use crate::{
-    conditions::{Fact, State, is_true, summarize, whole_seconds, with_failure, write},
+    conditions::{Fact, State, is_true, known, summarize, whole_seconds, with_failure, write},
     diagnostics::text,
     error::Error,
-    run::{apply::ended, fetch::Found, queue, validate::Flaw},
+    run::{apply::ended, deadline::is_missed, fetch::Found, queue, validate::Flaw},
     status::{Stated, Status},
 };
+
+const NO_WORKER: &str = "no worker is needed any more";
 
 /// What a pass saw.
 #[derive(Default)]
@@ -74,7 +76,7 @@ pub fn status(
     let before = run.status.clone().unwrap_or_default();
     let generation = run.metadata.generation.unwrap_or_default();
     let facts = match (observed, error) {
-        (Some(observed), None) => facts(run, &before, observed),
+        (Some(observed), None) => facts(run, &before, observed, now),
         (_, error) => {
             let message = error.map(ToString::to_string).unwrap_or_default();
             let failure = Fact::no(ConditionType::Drafted, Reason::ApiError, message);
@@ -130,8 +132,16 @@ fn counts(report: &RunReport) -> ItemCounts {
     }
 }
 
-fn facts(run: &WritingRun, before: &WritingRunStatus, observed: &Observed) -> Vec<Fact> {
+fn facts(
+    run: &WritingRun,
+    before: &WritingRunStatus,
+    observed: &Observed,
+    now: Timestamp,
+) -> Vec<Fact> {
     use ConditionType::{Admitted, Drafted, Finished, Succeeded};
+    if is_missed(run, before, observed, now) {
+        return missed(hindrance(run, observed), observed.is_queued);
+    }
     // A run that ended stays ended, also when a person sends an item back.
     let ended_before = is_true(&before.conditions, Finished, None);
     if !ended_before && let Some(hindrance) = hindrance(run, observed) {
@@ -143,15 +153,22 @@ fn facts(run: &WritingRun, before: &WritingRunStatus, observed: &Observed) -> Ve
     }
     let Some(report) = &observed.report else {
         // The gateway has not spoken since this operator leads: what was known stays.
-        return with_failure(&before.conditions, kept(before));
+        return if ended_before {
+            known(&before.conditions)
+        } else {
+            with_failure(&before.conditions, kept(before))
+        };
     };
     let open = open_items(report);
     let job = observed.job.as_ref().map(ended);
     let failed = open > 0 && job == Some(Some(false));
-    let progress = format!(
-        "{} accepted: {} published, {} refused, {} waiting, {open} under way",
-        report.accepted, report.published, report.refused, report.waiting
-    );
+    let progress = progress(report);
+    let overdue = report.overdue > 0;
+    let going = if overdue {
+        Reason::DeadlineExceeded
+    } else {
+        Reason::Running
+    };
     // Workers end once nothing is left for them; until then items may still be coming in.
     let finished = ended_before || failed || (open <= 0 && job != Some(None));
     if !finished
@@ -163,33 +180,66 @@ fn facts(run: &WritingRun, before: &WritingRunStatus, observed: &Observed) -> Ve
         return [waits].into_iter().chain(others).collect();
     }
     let admitted = observed.is_queued.then(|| match &observed.admitted {
-        _ if finished => Fact::yes(Admitted, Reason::Completed, "no worker is needed any more"),
+        _ if finished => Fact::yes(Admitted, Reason::Completed, NO_WORKER),
         Some(admitted) => admitted.clone(),
         None => Fact::pending(Admitted, Reason::Progressing, "the run's Job is being made"),
     });
     let drafted = report.drafted.max(report.accepted - open) >= report.accepted;
-    let end = match (failed, report.waiting > 0) {
-        (true, _) => Reason::ItemsFailed,
-        (false, true) => Reason::Waiting,
-        (false, false) => Reason::Completed,
+    let end = match (failed, overdue, report.waiting > 0) {
+        (true, ..) => Reason::ItemsFailed,
+        (_, true, _) => Reason::DeadlineExceeded,
+        (_, _, true) => Reason::Waiting,
+        _ => Reason::Completed,
     };
+    let lost = failed || overdue;
     let ends = [
-        match (drafted, failed) {
-            (true, _) => Fact::yes(Drafted, Reason::Completed, "every item is past its draft"),
-            (false, true) => Fact::no(Drafted, Reason::ItemsFailed, progress.clone()),
-            (false, false) => Fact::pending(Drafted, Reason::Running, progress.clone()),
+        match (drafted, overdue) {
+            (true, false) => Fact::yes(Drafted, Reason::Completed, "every item is past its draft"),
+            (true, true) if finished => Fact::no(Drafted, going, progress.clone()),
+            (false, _) if failed => Fact::no(Drafted, end, progress.clone()),
+            _ => Fact::pending(Drafted, going, progress.clone()),
         },
         if finished {
             Fact::yes(Finished, end, progress.clone())
         } else {
-            Fact::pending(Finished, Reason::Running, progress.clone())
+            Fact::pending(Finished, going, progress.clone())
         },
-        match (finished, failed) {
-            (_, true) => Fact::no(Succeeded, Reason::ItemsFailed, progress),
+        match (finished, lost) {
+            (true, true) => Fact::no(Succeeded, end, progress),
             (true, false) => Fact::yes(Succeeded, end, progress),
-            (false, false) => Fact::pending(Succeeded, Reason::Running, progress),
+            (false, _) => Fact::pending(Succeeded, going, progress),
         },
     ];
+    admitted.into_iter().chain(ends).collect()
+}
+
+fn progress(report: &RunReport) -> String {
+    let open = open_items(report);
+    let mut words = format!(
+        "{} accepted: {} published, {} refused, {} waiting, {open} under way",
+        report.accepted, report.published, report.refused, report.waiting
+    );
+    if report.overdue > 0 {
+        let late = format!("; {} were not begun before the deadline", report.overdue);
+        words.push_str(&late);
+    }
+    words
+}
+
+/// A run of which nothing was accepted before its deadline, and what kept it if that is known.
+fn missed(hindrance: Option<Fact>, is_queued: bool) -> Vec<Fact> {
+    use ConditionType::{Admitted, Drafted, Finished, Succeeded};
+    let reason = Reason::DeadlineExceeded;
+    let why = hindrance.map(|fact| format!(": {}", fact.message));
+    let why = why.unwrap_or_default();
+    let message = format!("the deadline passed before an item was accepted{why}");
+    let admitted = Fact::yes(Admitted, Reason::Completed, NO_WORKER);
+    let ends = [
+        Fact::no(Drafted, reason, message.clone()),
+        Fact::yes(Finished, reason, message.clone()),
+        Fact::no(Succeeded, reason, message),
+    ];
+    let admitted = is_queued.then_some(admitted);
     admitted.into_iter().chain(ends).collect()
 }
 

@@ -41,6 +41,8 @@ pub enum RefuseReason {
     Erased,
     /// The run was deleted before the document was written.
     RunDeleted,
+    /// The run's deadline passed before the document was written.
+    DeadlineExceeded,
 }
 
 /// Why a document is parked.
@@ -114,7 +116,8 @@ names!(Status: Accepted => "Accepted", Writing => "Writing", Review => "Review",
 names!(RefuseReason: InvalidVariables => "InvalidVariables",
     UnsupportedLanguage => "UnsupportedLanguage", TemplateFailed => "TemplateFailed",
     PolicyBlocked => "PolicyBlocked", RejectedByReviewer => "RejectedByReviewer",
-    ReviewTimedOut => "ReviewTimedOut", Erased => "Erased", RunDeleted => "RunDeleted");
+    ReviewTimedOut => "ReviewTimedOut", Erased => "Erased", RunDeleted => "RunDeleted",
+    DeadlineExceeded => "DeadlineExceeded");
 names!(ParkReason: Unproven => "Unproven", Mismatch => "Mismatch",
     TargetRefused => "TargetRefused");
 names!(SafeReason: SafeWriter => "SafeWriter", RoutesExhausted => "RoutesExhausted",

@@ -2,6 +2,7 @@
 
 mod api;
 mod auth;
+mod deadline;
 mod gateway;
 mod metrics;
 mod options;

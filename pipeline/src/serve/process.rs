@@ -29,6 +29,9 @@ use crate::{
     store::{Store, StoreConfig, StoreError},
 };
 
+/// Changes announce themselves; this is for what nobody thought of.
+const RESYNC: Duration = Duration::from_mins(10);
+
 /// Why the gateway cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -196,7 +199,7 @@ async fn follow(gateway: Gateway, health: Health, shutdown: CancellationToken) {
         }
         changes.mark_unchanged();
         let again = match runs::reconcile(&gateway).await {
-            Ok(()) => Duration::from_mins(10),
+            Ok(due) => due.unwrap_or(RESYNC).min(RESYNC),
             Err(error) => {
                 tracing::error!(%error, "runs");
                 Duration::from_secs(5)

@@ -63,6 +63,7 @@ async fn report(gateway: &Gateway) -> Result<Report, StoreError> {
             waiting: number(counts.waiting),
             parked: number(counts.parked),
             error: row.error,
+            overdue: number(counts.overdue),
         });
     }
     Ok(Report {

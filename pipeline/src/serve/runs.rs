@@ -1,9 +1,11 @@
 //! Runs become documents: all of a run's items at once, each accepted once.
 
+use std::time::Duration;
+
 use aios_proto::config::RunConfig;
 use serde_json::{Map, Value};
 
-use super::gateway::Gateway;
+use super::{deadline, gateway::Gateway};
 use crate::{
     clock::now_ms,
     compiled::{Pipeline, lookup, scalar},
@@ -11,11 +13,12 @@ use crate::{
     store::{Accept, Fence, Idempotency, RunRow, StoreError, Subject},
 };
 
-/// Accepts what is new and refuses what is left of runs that are gone.
+/// Accepts what is new, and refuses what is left of runs that are gone or past their deadline. Returns
+/// the time until it is to be called again, whatever else happens.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn reconcile(gateway: &Gateway) -> Result<(), StoreError> {
+pub async fn reconcile(gateway: &Gateway) -> Result<Option<Duration>, StoreError> {
     let configuration = gateway.enforced.load();
     for run in configuration.runs.values() {
         let known = gateway.store.run(&run.uid).await?;
@@ -41,7 +44,7 @@ pub async fn reconcile(gateway: &Gateway) -> Result<(), StoreError> {
             abandon(gateway, &uid).await?;
         }
     }
-    Ok(())
+    deadline::hold(gateway, now_ms()).await
 }
 
 /// Why a run is not accepted.
@@ -80,6 +83,10 @@ async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
     let pointers = pointers(gateway, run, &pipeline).await?;
     if pointers.is_empty() {
         return Err(Refusal::Run("the run has no items".to_owned()));
+    }
+    if deadline::is_past(run, now_ms()) {
+        let why = "the run or its records came after its deadline";
+        return Err(Refusal::Run(why.to_owned()));
     }
     let creator = run
         .author
@@ -160,22 +167,36 @@ async fn pointers(
 
 /// Refuses the items of a deleted run that no worker wrote.
 async fn abandon(gateway: &Gateway, uid: &str) -> Result<(), StoreError> {
+    let detail = "the run was deleted before the document was written";
     for id in gateway.store.worker_items(uid).await? {
-        let state = gateway.store.document(&id).await?;
-        let Some(pipeline) = gateway.pipeline(&state.pipeline) else {
-            continue;
-        };
-        let view = pipeline.view_of(&state);
-        let detail = "the run was deleted before the document was written".to_owned();
-        let event = Event::Refused {
-            reason: RefuseReason::RunDeleted,
-            detail,
-        };
-        gateway
-            .store
-            .apply(&id, event, &view, &Fence::Open, now_ms())
-            .await?;
+        refuse(gateway, &id, &Fence::Open, RefuseReason::RunDeleted, detail).await?;
     }
+    Ok(())
+}
+
+/// Refuses an item that is not to be written any more, once its pipeline is in force.
+pub(super) async fn refuse(
+    gateway: &Gateway,
+    id: &str,
+    fence: &Fence,
+    reason: RefuseReason,
+    detail: &str,
+) -> Result<(), StoreError> {
+    let state = gateway.store.document(id).await?;
+    let Some(pipeline) = gateway.pipeline(&state.pipeline) else {
+        return Ok(());
+    };
+    let view = pipeline.view_of(&state);
+    let event = Event::Refused {
+        reason,
+        detail: detail.to_owned(),
+    };
+    let now = now_ms();
+    let after = gateway
+        .store
+        .apply(id, event.clone(), &view, fence, now)
+        .await?;
+    gateway.metrics().applied(&event, after.status());
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use aios_proto::work::{
 use aios_runtime::serve::Peer;
 use tonic::{Request, Response, Status};
 
-use super::{gateway::Gateway, retrieve::retrieve};
+use super::{deadline, gateway::Gateway, retrieve::retrieve};
 use crate::{
     clock::now_ms,
     compiled::Pipeline,
@@ -157,15 +157,17 @@ impl Leases {
             });
         }
         let now = now_ms();
-        let claims = store
-            .lease(
-                &request.run_uid,
-                &request.worker,
-                now,
-                now + lease_ms(),
-                request.max_items,
-            )
-            .await?;
+        let claims = if self.is_past_deadline(&request.run_uid, now) {
+            Vec::new()
+        } else {
+            let until = now + lease_ms();
+            let LeaseRequest {
+                run_uid, worker, ..
+            } = request;
+            store
+                .lease(run_uid, worker, now, until, request.max_items)
+                .await?
+        };
         let mut items = Vec::new();
         for claim in claims {
             let document = claim.document.clone();
@@ -179,6 +181,12 @@ impl Leases {
         let drained =
             items.is_empty() && accepted && store.left_for_workers(&request.run_uid).await? == 0;
         Ok(LeaseResponse { items, drained })
+    }
+
+    fn is_past_deadline(&self, run: &str, now_ms: u64) -> bool {
+        let configuration = self.gateway.enforced.load();
+        let run = configuration.runs.get(run);
+        run.is_some_and(|run| deadline::is_past(run, now_ms))
     }
 
     /// Fetches context as late as possible; an item that is refused for it needs no worker.

@@ -31,6 +31,8 @@ pub struct RunCounts {
     /// Waiting for a person, parked ones included.
     pub waiting: u64,
     pub parked: u64,
+    /// Refused because the run's deadline had passed.
+    pub overdue: u64,
 }
 
 impl Store {
@@ -102,7 +104,8 @@ impl Store {
             "SELECT COUNT(*), COALESCE(SUM(lane IS NOT 'worker'), 0),
              COALESCE(SUM(status = 'Published'), 0), COALESCE(SUM(status = 'Refused'), 0),
              COALESCE(SUM(status IN ('Review', 'Parked')), 0),
-             COALESCE(SUM(status = 'Parked'), 0) FROM documents WHERE run_uid = ?",
+             COALESCE(SUM(status = 'Parked'), 0),
+             COALESCE(SUM(reason = 'DeadlineExceeded'), 0) FROM documents WHERE run_uid = ?",
         )
         .bind(uid.to_owned())
         .fetch_one(&self.reader)
@@ -114,6 +117,7 @@ impl Store {
             refused: unsigned(&row, 3)?,
             waiting: unsigned(&row, 4)?,
             parked: unsigned(&row, 5)?,
+            overdue: unsigned(&row, 6)?,
         })
     }
 }

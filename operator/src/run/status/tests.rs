@@ -263,3 +263,99 @@ fn only_runs_in_a_queue_speak_of_admission() {
     let status = seen(&testing::run(false), Some(report(3, 1, 0)), None);
     assert!(find(&status.conditions, ConditionType::Admitted).is_none());
 }
+
+/// A run due at second 100.
+fn due() -> WritingRun {
+    let mut run = testing::run(false);
+    run.spec.deadline = serde_json::from_value(json!("1970-01-01T00:01:40Z")).unwrap();
+    run
+}
+
+fn seen_at(second: i64, report: Option<RunReport>, job: Option<Job>) -> WritingRunStatus {
+    let observed = Observed {
+        report,
+        job,
+        ..Observed::default()
+    };
+    let now = Timestamp::from_second(second).unwrap();
+    status(&due(), Some(&observed), None, now)
+}
+
+fn overdue(published: i64, refused: i64, overdue: i64) -> RunReport {
+    RunReport {
+        overdue,
+        ..report(published, refused, 0)
+    }
+}
+
+#[test]
+fn a_run_that_lost_items_to_its_deadline_finished_without_success() {
+    let after = seen_at(101, Some(overdue(6, 4, 3)), Some(job("Complete")));
+    let exceeded = "DeadlineExceeded";
+    assert_eq!(
+        says(&after, ConditionType::Drafted),
+        format!("False/{exceeded}")
+    );
+    assert_eq!(
+        says(&after, ConditionType::Finished),
+        format!("True/{exceeded}")
+    );
+    assert_eq!(
+        says(&after, ConditionType::Succeeded),
+        format!("False/{exceeded}")
+    );
+    assert_eq!(
+        says(&after, ConditionType::Stalled),
+        format!("True/{exceeded}")
+    );
+    let finished = find(&after.conditions, ConditionType::Finished).unwrap();
+    assert!(
+        finished.message.contains("3 were not begun"),
+        "{finished:?}"
+    );
+}
+
+#[test]
+fn documents_under_way_at_the_deadline_keep_the_run_open() {
+    let running = Job::default();
+    let after = seen_at(101, Some(overdue(5, 3, 3)), Some(running));
+    for kind in [ConditionType::Finished, ConditionType::Succeeded] {
+        assert_eq!(says(&after, kind), "Unknown/DeadlineExceeded");
+    }
+}
+
+#[test]
+fn a_run_that_was_done_before_its_deadline_succeeded() {
+    let after = seen_at(101, Some(report(8, 2, 0)), Some(job("Complete")));
+    assert_eq!(says(&after, ConditionType::Succeeded), "True/Completed");
+}
+
+#[test]
+fn a_run_that_never_began_ends_at_its_deadline_and_says_what_kept_it() {
+    let waits = RunReport {
+        error: "no records were uploaded".into(),
+        ..RunReport::default()
+    };
+    let before = seen_at(99, Some(waits.clone()), None);
+    assert_eq!(says(&before, ConditionType::Finished), "Unknown/Refused");
+    for report in [Some(waits), None] {
+        let after = seen_at(100, report, None);
+        assert_eq!(
+            says(&after, ConditionType::Finished),
+            "True/DeadlineExceeded"
+        );
+        assert_eq!(
+            says(&after, ConditionType::Succeeded),
+            "False/DeadlineExceeded"
+        );
+        assert!(after.completion_time.is_some());
+    }
+}
+
+#[test]
+fn a_new_leader_leaves_a_run_that_failed_as_it_was() {
+    let mut run = testing::run(false);
+    run.status = Some(seen(&run, Some(report(5, 1, 0)), Some(job("Failed"))));
+    let after = seen(&run, None, Some(job("Failed")));
+    assert_eq!(Some(after), run.status);
+}

@@ -1,6 +1,6 @@
 //! Gateway and workers together: leases, fencing, runs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aios_crds::writing_run::{RunInput, UploadInput};
 use aios_proto::{
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::town::{Town, TownOptions, until};
 use crate::{
+    clock::now_ms,
     draft::Egress,
     enforced::Enforced,
     fault::Faults,
@@ -33,6 +34,16 @@ fn run(suspend: bool) -> RunConfig {
         },
         author: None,
         suspend,
+        deadline_ms: None,
+    }
+}
+
+/// The same, due so long ago.
+fn due(ago: Duration) -> RunConfig {
+    let ago = u64::try_from(ago.as_millis()).unwrap();
+    RunConfig {
+        deadline_ms: Some(now_ms() - ago),
+        ..run(false)
     }
 }
 
@@ -264,4 +275,86 @@ async fn a_forged_verdict_publishes_nothing() {
     let document = town.wait_for(&item.document_id, "Refused").await;
     assert_eq!(document["reason"], "PolicyBlocked");
     assert_eq!(town.receiver_counts().await["posts"], 0);
+}
+
+#[tokio::test]
+async fn what_nobody_began_before_the_deadline_is_refused_and_workers_end() {
+    let town = Town::start(TownOptions::default()).await;
+    town.upload_customers().await;
+    town.enforce(2, &[run(false)], vec![]);
+    town.accept_runs().await;
+    town.enforce(3, &[due(Duration::from_secs(1))], vec![]);
+    let client = GatewayClient::new(&town.work, None, "uid-batch", "w1").unwrap();
+    let leased = client.lease(5, 0).await.unwrap();
+    assert!(leased.items.is_empty() && !leased.drained);
+    town.accept_runs().await;
+    let refused = in_run(&town, "Refused").await;
+    assert_eq!(refused.len(), 3);
+    for document in refused {
+        assert_eq!(document["reason"], "DeadlineExceeded");
+    }
+    let counts = town.gateway.store.run_counts("uid-batch").await.unwrap();
+    assert_eq!((counts.refused, counts.overdue), (3, 3));
+    assert!(client.lease(5, 0).await.unwrap().drained);
+}
+
+#[tokio::test]
+async fn documents_under_way_at_the_deadline_are_finished() {
+    let town = Town::start(TownOptions {
+        model_down: true,
+        ..TownOptions::default()
+    })
+    .await;
+    town.upload_customers().await;
+    town.enforce(2, &[run(false)], vec![]);
+    town.accept_runs().await;
+    let worker = worker(&town, "w1", CancellationToken::new());
+    let working = tokio::spawn(async move { worker.run().await });
+    // One needs no model, one is refused for its record, and one waits for the model.
+    let waiting = until(|| async {
+        let writing = in_run(&town, "Writing").await.len();
+        let others = in_run(&town, "Published").await.len() + in_run(&town, "Refused").await.len();
+        ((writing, others) == (1, 2)).then_some(())
+    });
+    waiting.await;
+    town.enforce(3, &[due(Duration::from_secs(1))], vec![]);
+    town.accept_runs().await;
+    assert_eq!(in_run(&town, "Writing").await.len(), 1);
+    town.model.up();
+    working.await.unwrap().unwrap();
+    let published = until(|| async { (in_run(&town, "Published").await.len() == 2).then_some(()) });
+    published.await;
+    let counts = town.gateway.store.run_counts("uid-batch").await.unwrap();
+    assert_eq!(counts.overdue, 0);
+}
+
+#[tokio::test]
+async fn a_document_that_is_never_finished_does_not_hold_the_run_for_ever() {
+    let town = Town::start(TownOptions::default()).await;
+    town.upload_customers().await;
+    town.enforce(2, &[run(false)], vec![]);
+    town.accept_runs().await;
+    let client = GatewayClient::new(&town.work, None, "uid-batch", "w1").unwrap();
+    let item = client.lease(1, 0).await.unwrap().items.remove(0);
+    town.enforce(3, &[due(Duration::from_mins(6))], vec![]);
+    town.accept_runs().await;
+    let counts = town.gateway.store.run_counts("uid-batch").await.unwrap();
+    assert_eq!(counts.overdue, 3);
+    let held = aios_proto::work::HeldLease {
+        document_id: item.document_id.clone(),
+        fencing_token: item.fencing_token,
+    };
+    assert_eq!(client.renew(vec![held]).await.unwrap(), [item.document_id]);
+}
+
+#[tokio::test]
+async fn a_run_that_comes_after_its_deadline_is_not_accepted() {
+    let town = Town::start(TownOptions::default()).await;
+    town.upload_customers().await;
+    town.enforce(2, &[due(Duration::from_secs(1))], vec![]);
+    town.accept_runs().await;
+    let row = town.gateway.store.run("uid-batch").await.unwrap().unwrap();
+    assert!(!row.accepted && row.error.contains("deadline"), "{row:?}");
+    let counts = town.gateway.store.run_counts("uid-batch").await.unwrap();
+    assert_eq!(counts.accepted, 0);
 }
