@@ -134,6 +134,18 @@ pub struct WritingRunStatus {
     /// When the last item became terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
+    /// Condition `Succeeded` of a finished run in one word, for tools that cannot search a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+}
+
+/// Condition `Succeeded` of a finished run in one word, for tools that cannot search a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Outcome {
+    /// No item was lost.
+    Succeeded,
+    /// Items were lost to a failure or not begun before the deadline.
+    Failed,
 }
 
 /// Items by where they stand.
@@ -165,6 +177,7 @@ impl Default for WritingRunStatus {
             items: ItemCounts::default(),
             start_time: None,
             completion_time: None,
+            outcome: None,
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use aios_crds::{ConditionType, Reason, WritingRun, WritingRunStatus, writing_run::ItemCounts};
+use aios_crds::{
+    ConditionType, Reason, WritingRun, WritingRunStatus,
+    writing_run::{ItemCounts, Outcome},
+};
 use aios_proto::control::RunReport;
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -11,7 +14,9 @@ use k8s_openapi::{
 };
 
 use crate::{
-    conditions::{Fact, State, is_true, known, summarize, whole_seconds, with_failure, write},
+    conditions::{
+        Fact, State, find, is_true, known, summarize, whole_seconds, with_failure, write,
+    },
     diagnostics::text,
     error::Error,
     run::{apply::ended, deadline::is_missed, fetch::Found, queue, validate::Flaw},
@@ -103,7 +108,18 @@ pub fn status(
     if finished && after.completion_time.is_none() {
         after.completion_time = Some(Time(whole_seconds(now)));
     }
+    after.outcome = outcome(&after.conditions);
     after
+}
+
+fn outcome(conditions: &[Condition]) -> Option<Outcome> {
+    let finished = is_true(conditions, ConditionType::Finished, None);
+    let succeeded = find(conditions, ConditionType::Succeeded)?;
+    match (finished, succeeded.status.as_str()) {
+        (true, "True") => Some(Outcome::Succeeded),
+        (true, "False") => Some(Outcome::Failed),
+        _ => None,
+    }
 }
 
 /// Ready of a run that ended says how it ended.

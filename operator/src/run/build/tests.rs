@@ -28,7 +28,11 @@ fn a_run_is_a_work_queue_of_restricted_pods() {
         spec["template"]["spec"]["automountServiceAccountToken"],
         false
     );
-    assert_eq!(spec["podFailurePolicy"]["rules"][0]["action"], "Ignore");
+    // Worker after worker may die, and those that a drained node takes along do not count.
+    assert_eq!(spec["backoffLimit"], 20);
+    let rule = &spec["podFailurePolicy"]["rules"][0];
+    assert_eq!(rule["action"], "Ignore");
+    assert_eq!(rule["onPodConditions"][0]["type"], "DisruptionTarget");
 }
 
 #[test]

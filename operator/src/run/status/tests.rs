@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aios_crds::{ConditionType, Reason, WritingRun, WritingRunStatus};
+use aios_crds::{ConditionType, Reason, WritingRun, WritingRunStatus, writing_run::Outcome};
 use aios_proto::control::RunReport;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -358,4 +358,17 @@ fn a_new_leader_leaves_a_run_that_failed_as_it_was() {
     run.status = Some(seen(&run, Some(report(5, 1, 0)), Some(job("Failed"))));
     let after = seen(&run, None, Some(job("Failed")));
     assert_eq!(Some(after), run.status);
+}
+
+#[test]
+fn the_outcome_stands_once_the_run_is_finished() {
+    let run = testing::run(false);
+    let outcome = |report, job| seen(&run, Some(report), job).outcome;
+    assert_eq!(outcome(report(3, 1, 0), None), None);
+    let well = outcome(report(5, 1, 4), Some(job("Complete")));
+    assert_eq!(well, Some(Outcome::Succeeded));
+    let badly = outcome(report(5, 1, 0), Some(job("Failed")));
+    assert_eq!(badly, Some(Outcome::Failed));
+    let late = seen_at(101, Some(overdue(6, 4, 3)), Some(job("Complete")));
+    assert_eq!(late.outcome, Some(Outcome::Failed));
 }
