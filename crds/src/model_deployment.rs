@@ -395,6 +395,8 @@ pub enum ScalingReason {
     LessDemand,
     /// No call for `downDelay`.
     Idle,
+    /// A run with a deadline is about to call.
+    RunAhead,
     /// `min` or `max` changed.
     Bounds,
 }

@@ -1,6 +1,7 @@
 //! A ModelDeployment becomes an ingress before a provider, or engines behind ingresses with weights
 //! on a volume. Rooms: fetch, validate, groups, build, apply, status.
 
+mod ahead;
 mod apply;
 mod build;
 mod fetch;

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use crate::{conditions::whole_seconds, context::Context, control::Load};
+use crate::{
+    conditions::whole_seconds, context::Context, control::Load, model::ahead::is_expected,
+};
 
 /// Decisions that a status remembers.
 const REMEMBERED: usize = 10;
@@ -40,6 +42,8 @@ pub struct Past {
     pub first: i32,
     /// Groups that answer.
     pub ready: i32,
+    /// Whether a run with a deadline is going to call it.
+    pub is_expected: bool,
 }
 
 /// How many groups there are to be.
@@ -58,12 +62,13 @@ pub fn scaled(model: &ModelDeployment, context: &Context, now: Timestamp) -> Opt
         return None;
     }
     let status = model.status.as_ref();
+    let (namespace, name) = (model.namespace().unwrap_or_default(), model.name_any());
     let past = Past {
         desired: status.and_then(|status| status.desired_replicas),
         first: model.spec.replicas,
         ready: status.map_or(0, |status| status.ready_replicas),
+        is_expected: scaling.fewest() == 0 && is_expected(context, &namespace, &name, now),
     };
-    let (namespace, name) = (model.namespace().unwrap_or_default(), model.name_any());
     let decision = context.hub.load(&namespace, &name, now, |load| {
         load.settle(scaling.calls_of_a_group().unsigned_abs(), now);
         decide(scaling, past, load, now)
@@ -79,7 +84,8 @@ pub fn scaled(model: &ModelDeployment, context: &Context, now: Timestamp) -> Opt
 /// Decides. Groups come as soon as the mean demand asks for them, and at the first call of a model that
 /// sleeps; they go once the busiest moment of `downDelay` did not need them.
 pub fn decide(scaling: &Scaling, past: Past, load: &Load, now: Timestamp) -> Decision {
-    let (fewest, most) = (scaling.fewest(), scaling.most());
+    let most = scaling.most();
+    let fewest = scaling.fewest().max(i32::from(past.is_expected)).min(most);
     let Some(current) = past.desired else {
         return Decision {
             desired: past.first.clamp(fewest, most),
@@ -98,7 +104,12 @@ pub fn decide(scaling: &Scaling, past: Past, load: &Load, now: Timestamp) -> Dec
         look_again: Some(scaling.averaged_over().get()),
     };
     if !(fewest..=most).contains(&current) {
-        return to(current.clamp(fewest, most), ScalingReason::Bounds);
+        let reason = if past.is_expected && current == 0 {
+            ScalingReason::RunAhead
+        } else {
+            ScalingReason::Bounds
+        };
+        return to(current.clamp(fewest, most), reason);
     }
     let share = f64::from(scaling.calls_of_a_group());
     let (window, delay) = (scaling.averaged_over().get(), scaling.down_after().get());

@@ -11,7 +11,8 @@ mod validate;
 
 use std::{sync::Arc, time::Duration};
 
-use aios_crds::{WritingRun, WritingRunStatus};
+use aios_compile::references;
+use aios_crds::{ConditionType, Reason, WritingRun, WritingRunStatus};
 use aios_proto::{
     config::{Owner, pack},
     control::ItemKind,
@@ -20,11 +21,13 @@ use jiff::Timestamp;
 use kube::{Api, ResourceExt, runtime::controller::Action};
 
 use crate::{
+    conditions::find,
     context::{Context, next_look},
     control::{Broken, Key, Kind},
     error::{Error, Result},
     invalid,
     triggers::Guarded,
+    watch::valid,
 };
 
 /// Offers a run to the gateway, gives it workers once it is accepted, and tells how it goes.
@@ -40,6 +43,7 @@ pub async fn reconcile(object: Arc<Guarded<WritingRun>>, context: Arc<Context>) 
     let status = status::status(run, observed.as_ref(), error.as_ref(), now);
     let api = Api::namespaced(context.applier.client(), &namespace);
     let due = context.statuses.write(&api, run, &status).await?;
+    tell_models(run, &status, &namespace, &context);
     if let Some(error) = error {
         return Err(error);
     }
@@ -113,6 +117,28 @@ async fn bring(
         None => None,
     };
     Ok(status::Observed::of(found, job, admitted))
+}
+
+/// Models of a run with a deadline hear when its drafts are about to come, and when none comes any more:
+/// those that sleep wake ahead of the first call.
+fn tell_models(run: &WritingRun, status: &WritingRunStatus, namespace: &str, context: &Context) {
+    let awaits = |status: &WritingRunStatus| {
+        let drafted = find(&status.conditions, ConditionType::Drafted);
+        let held = drafted.is_some_and(|drafted| drafted.reason == Reason::Suspended.as_str());
+        status.items.accepted > status.items.drafted && !held
+    };
+    if run.spec.deadline.is_none() || run.status.as_ref().is_some_and(awaits) == awaits(status) {
+        return;
+    }
+    let name = &run.spec.pipeline_ref.name;
+    let Some(pipeline) = context.stores.pipeline(namespace, name) else {
+        return;
+    };
+    if let Some(pipeline) = valid(&pipeline) {
+        for model in references::of_pipeline(&pipeline.spec).models {
+            context.triggers.model(namespace, &model);
+        }
+    }
 }
 
 /// Time until a finished run is deleted; zero once it is due.

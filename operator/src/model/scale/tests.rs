@@ -33,6 +33,7 @@ fn past(desired: i32) -> Past {
         desired: Some(desired),
         first: 1,
         ready: desired,
+        is_expected: false,
     }
 }
 
@@ -125,6 +126,7 @@ fn scaling_begins_at_the_specs_replicas_within_the_bounds() {
             desired: None,
             first,
             ready: 0,
+            is_expected: false,
         };
         let decision = decide(&scaling(more), past, &load(&[]), at(100));
         assert_eq!(decision.reason, None);
@@ -133,6 +135,22 @@ fn scaling_begins_at_the_specs_replicas_within_the_bounds() {
     assert_eq!(first(1, json!({})), 1);
     assert_eq!(first(9, json!({})), 4);
     assert_eq!(first(0, json!({"min": 2})), 2);
+}
+
+#[test]
+fn a_run_with_a_deadline_wakes_a_model_before_its_first_call_and_keeps_it_awake() {
+    let expected = |current| Past {
+        is_expected: true,
+        ..past(current)
+    };
+    let decide = |past| {
+        let decision = decide(&scaling(json!({})), past, &load(&[]), at(1000));
+        (decision.desired, decision.reason)
+    };
+    assert_eq!(decide(expected(0)), (1, Some(ScalingReason::RunAhead)));
+    assert_eq!(decide(expected(1)), (1, None));
+    assert_eq!(decide(expected(3)), (1, Some(ScalingReason::Idle)));
+    assert_eq!(decide(past(1)), (0, Some(ScalingReason::Idle)));
 }
 
 #[test]
