@@ -19,6 +19,7 @@ use prometheus_client::{
 use crate::{
     cost::{Cost, Usage},
     dialect::openai::Operation,
+    ingress::Measures,
     outcome::Outcome,
 };
 
@@ -95,6 +96,10 @@ pub struct Metrics {
     own_time: Histograms<OwnLabels>,
     cost: Family<CostLabels, Counter<u64, AtomicU64>>,
     in_flight: Gauge<i64, AtomicI64>,
+    engine_running: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+    engine_waiting: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+    engine_kv_cache: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+    engine_asleep: Gauge<i64, AtomicI64>,
     held_calls: Family<ModelLabels, Gauge<i64, AtomicI64>>,
     held_bytes: Family<ModelLabels, Gauge<i64, AtomicI64>>,
     hold_duration: Histograms<HoldLabels>,
@@ -177,6 +182,10 @@ impl Metrics {
             own_time: Family::new_with_constructor(|| Histogram::new(OWN)),
             cost: Family::default(),
             in_flight: Gauge::default(),
+            engine_running: Family::default(),
+            engine_waiting: Family::default(),
+            engine_kv_cache: Family::default(),
+            engine_asleep: Gauge::default(),
             held_calls: Family::default(),
             held_bytes: Family::default(),
             hold_duration: Family::new_with_constructor(|| Histogram::new(HOLDS)),
@@ -276,6 +285,30 @@ impl Metrics {
         self.in_flight.inc_by(change);
     }
 
+    /// What the engine says of itself. What it does not say is no metric.
+    pub fn engine(&self, model: &ModelLabels, measures: Measures) {
+        let gauges = [
+            (&self.engine_running, measures.running),
+            (&self.engine_waiting, measures.waiting),
+            (&self.engine_kv_cache, measures.kv_cache),
+        ];
+        for (family, value) in gauges {
+            match value {
+                Some(value) => {
+                    family.get_or_create(model).set(value);
+                }
+                None => {
+                    family.remove(model);
+                }
+            }
+        }
+    }
+
+    /// The engine was put to sleep or woken.
+    pub fn engine_asleep(&self, asleep: bool) {
+        self.engine_asleep.set(i64::from(asleep));
+    }
+
     /// Calls of a model that wait in the egress, with their bytes.
     pub fn held(&self, model: &ModelLabels, calls: usize, bytes: usize) {
         let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
@@ -347,6 +380,26 @@ impl Metrics {
             "aios_sidecar_in_flight",
             "Calls that the ingress has admitted and not finished",
             self.in_flight.clone(),
+        );
+        registry.register(
+            "aios_engine_requests_running",
+            "Calls that the engine works on, as it says",
+            self.engine_running.clone(),
+        );
+        registry.register(
+            "aios_engine_requests_waiting",
+            "Calls that wait in the engine, as it says",
+            self.engine_waiting.clone(),
+        );
+        registry.register(
+            "aios_engine_kv_cache_usage_ratio",
+            "How full the engine's cache of keys and values is, from 0 to 1, as it says",
+            self.engine_kv_cache.clone(),
+        );
+        registry.register(
+            "aios_engine_asleep",
+            "1 while the engine of a group that stands by sleeps",
+            self.engine_asleep.clone(),
         );
         registry.register(
             "aios_sidecar_held_calls",

@@ -2,6 +2,7 @@
 
 mod admission;
 mod face;
+mod gauges;
 mod key;
 mod readiness;
 mod refusal;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use admission::Admission;
 pub use face::{Ingress, router};
+pub use gauges::{Gauges, Measures};
 pub use key::KeyFile;
 
 use crate::{
@@ -106,6 +108,12 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         client: client(args.upstream_ca_file.as_deref())?,
         health: admin.health.clone(),
     };
+    let gauges = Gauges {
+        live: live.clone(),
+        model: args.model.clone(),
+        client: client(args.upstream_ca_file.as_deref())?,
+        metrics: metrics.clone(),
+    };
     let app = router(Arc::new(Ingress {
         namespace: args.namespace,
         model: args.model,
@@ -124,7 +132,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         drain: Duration::from_millis(args.drain_ms),
     };
     let watch = async {
-        readiness.watch(shutdown.clone()).await;
+        tokio::join!(
+            readiness.watch(shutdown.clone()),
+            gauges.watch(shutdown.clone())
+        );
         anyhow::Ok(())
     };
     // Ingresses report nothing; the sender lives as long as the stream does.

@@ -46,10 +46,8 @@ impl Readiness {
         let Some(model) = config.models.get(&self.model) else {
             return Some(format!("no configuration of model {} yet", self.model));
         };
-        let url = self
-            .engine_health
-            .as_ref()
-            .or(model.engine_health.as_ref())?;
+        let health = || Some(format!("{}/health", model.engine.as_ref()?));
+        let url = self.engine_health.clone().or_else(health)?;
         match timeout(PATIENCE, self.client.get().get(url).send()).await {
             Ok(Ok(answer)) if answer.status().is_success() => None,
             Ok(Ok(answer)) => Some(format!("the engine answers {}", answer.status())),

@@ -20,8 +20,8 @@ pub struct Model {
     pub endpoints: Vec<String>,
     /// What the ingress talks to, without a trailing slash.
     pub base_url: String,
-    /// Where an engine in the same pod says whether it is loaded; none for other upstreams.
-    pub engine_health: Option<String>,
+    /// Root of an engine in the same pod, without a trailing slash; none for other upstreams.
+    pub engine: Option<String>,
     pub dialect: Dialect,
     pub cap_field: CapField,
     pub context_tokens: u64,
@@ -61,7 +61,7 @@ impl Model {
         let labels = ModelLabels::new(&config.name, &config.model, config.upstream.dialect);
         Ok(Self {
             cap_field: cap_field(&base_url),
-            engine_health: engine_health(&base_url),
+            engine: engine(&base_url),
             name: config.name,
             upstream_model: config.model,
             digest: config.digest,
@@ -92,15 +92,15 @@ fn address(field: &str, address: &str) -> Result<String, String> {
 }
 
 /// Engines are on the pod's loopback, where no kubelet can ask them.
-fn engine_health(base_url: &str) -> Option<String> {
+fn engine(base_url: &str) -> Option<String> {
     let mut url = Url::parse(base_url).ok()?;
     let host = url.host_str()?.trim_matches(['[', ']']);
     let loopback = host == "localhost"
         || host
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback());
-    url.set_path("/health");
-    loopback.then(|| url.into())
+    url.set_path("");
+    loopback.then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// OpenAI's own API refuses `max_tokens` for its newer models and takes the newer name for all;
@@ -117,20 +117,20 @@ fn cap_field(base_url: &str) -> CapField {
 
 #[cfg(test)]
 mod tests {
-    use super::engine_health;
+    use super::engine;
 
     #[test]
-    fn only_engines_of_the_same_pod_are_asked_for_their_health() {
+    fn only_upstreams_of_the_same_pod_are_engines() {
         for url in [
             "http://127.0.0.1:8080/v1",
             "http://localhost:8080/v1",
             "http://[::1]:8080/v1",
         ] {
             assert!(
-                engine_health(url).is_some_and(|url| url.ends_with(":8080/health")),
+                engine(url).is_some_and(|root| url.strip_suffix("/v1") == Some(root.as_str())),
                 "{url}"
             );
         }
-        assert_eq!(engine_health("https://models.example.com/v1"), None);
+        assert_eq!(engine("https://models.example.com/v1"), None);
     }
 }

@@ -1,18 +1,40 @@
-//! Both dialects against the simulator, which was written apart from the converters.
+//! Both dialects, and an engine's own endpoints, against the simulator, which was written apart.
 
+use std::{sync::Arc, time::Duration};
+
+use aios_inference_sidecar::{
+    client::Client, config::Live, ingress::Gauges, metrics::Metrics, snapshot::Scope,
+};
+use aios_proto::control::{ItemKind, Snapshot};
 use aios_simulator::{
     Listen, Served,
     model::{Settings, router},
     start,
 };
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::ingress::Before;
+use crate::{
+    ingress::Before,
+    world::{init, item, model},
+};
 
 async fn simulator() -> Served {
     let app = router(Settings {
         api_key: Some("sk-secret".into()),
+        ..Settings::default()
+    });
+    start(app.unwrap(), &Listen::loopback(), &CancellationToken::new())
+        .await
+        .unwrap()
+}
+
+/// An engine with vLLM's own endpoints.
+pub async fn vllm(token_ms: u64) -> Served {
+    let app = router(Settings {
+        vllm: true,
+        token_ms,
         ..Settings::default()
     });
     start(app.unwrap(), &Listen::loopback(), &CancellationToken::new())
@@ -70,4 +92,34 @@ async fn a_stream_says_the_same_as_a_plain_answer_in_both_dialects() {
             assert_eq!(usage[field], plain["usage"][field], "{dialect} {field}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_engines_own_numbers_are_told_in_one_vocabulary() {
+    init();
+    let engine = vllm(0).await;
+    let mut registry = Registry::default();
+    let metrics = Arc::new(Metrics::new(&mut registry));
+    let live = Live::new(Scope::Ingress { model: "m".into() }, None, metrics.clone());
+    let body = model("m", &engine.url());
+    let items = vec![item(ItemKind::Model, "m", &body)];
+    live.apply(&Snapshot { sequence: 1, items });
+    let gauges = Gauges {
+        live,
+        model: "m".into(),
+        client: Client::new(None, Duration::from_secs(2)).unwrap(),
+        metrics,
+    };
+    let told = || {
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        text.lines()
+            .filter(|line| line.starts_with("aios_engine_") && line.contains("aios_model=\"m\""))
+            .count()
+    };
+    gauges.look().await;
+    assert_eq!(told(), 3);
+    engine.stop().await;
+    gauges.look().await;
+    assert_eq!(told(), 0, "an engine that is gone has no numbers");
 }

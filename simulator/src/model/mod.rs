@@ -18,6 +18,7 @@ mod schema;
 mod script;
 mod settings;
 mod tokens;
+mod vllm;
 
 pub use calls::{Call, Counts, Status};
 pub use faults::{Fault, FaultRule};

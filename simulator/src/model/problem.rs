@@ -22,6 +22,8 @@ pub enum Problem {
     UnknownModel(String),
     #[error("this simulator's context holds {limit} tokens, {wanted} were asked for")]
     Context { limit: u64, wanted: u64 },
+    #[error("the simulated engine sleeps, and a call came to it: wake it first")]
+    Asleep,
     #[error("injected fault: rate limit reached")]
     RateLimit { retry_after_seconds: u64 },
     #[error("injected fault: server error")]
@@ -96,7 +98,9 @@ impl Problem {
                 "requests",
                 Some("rate_limit_exceeded"),
             ),
-            Self::Server => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", None),
+            Self::Server | Self::Asleep => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "server_error", None)
+            }
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "server_error", None),
         };
         let param = match self {
@@ -120,7 +124,7 @@ impl Problem {
             Self::Key => (StatusCode::UNAUTHORIZED, "authentication_error"),
             Self::UnknownModel(_) => (StatusCode::NOT_FOUND, "not_found_error"),
             Self::RateLimit { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
-            Self::Server => (StatusCode::INTERNAL_SERVER_ERROR, "api_error"),
+            Self::Server | Self::Asleep => (StatusCode::INTERNAL_SERVER_ERROR, "api_error"),
             // 529 is Anthropic's own.
             Self::Overloaded => (
                 StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),

@@ -23,6 +23,7 @@ use super::problem::Problem;
 use super::request::Request;
 use super::script::Script;
 use super::settings::Settings;
+use super::vllm::{self, Bed};
 use crate::SimulatorError;
 
 const BODY_LIMIT: usize = 32 << 20;
@@ -35,6 +36,7 @@ pub struct Simulator {
     pub script: RwLock<Arc<Script>>,
     pub faults: Mutex<Faults>,
     pub calls: Arc<Calls>,
+    pub bed: Bed,
 }
 
 /// Fails if script or faults cannot be read.
@@ -51,8 +53,14 @@ pub fn router(settings: Settings) -> Result<Router, SimulatorError> {
         script: RwLock::new(Arc::new(script)),
         faults: Mutex::new(faults),
         calls: Calls::new(settings.keep_calls),
+        bed: Bed::default(),
         settings,
     });
+    let own = if simulator.settings.vllm {
+        vllm::routes()
+    } else {
+        Router::new()
+    };
     Ok(Router::new()
         .route("/v1/chat/completions", post(chat))
         .route("/v1/embeddings", post(embeddings))
@@ -60,6 +68,7 @@ pub fn router(settings: Settings) -> Result<Router, SimulatorError> {
         .route("/v1/messages", post(messages))
         .route("/health", get(async || Json(json!({"status": "ok"}))))
         .merge(control::routes())
+        .merge(own)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(simulator))
 }
@@ -124,6 +133,14 @@ async fn models(State(sim): State<Arc<Simulator>>, headers: HeaderMap) -> Respon
 }
 
 impl Simulator {
+    /// Name of the first model that is offered.
+    pub fn first_model(&self) -> &str {
+        self.settings
+            .models
+            .first()
+            .map_or(ANY_MODEL, String::as_str)
+    }
+
     async fn complete(
         &self,
         dialect: Dialect,
@@ -198,6 +215,9 @@ impl Simulator {
 
     fn parse(&self, dialect: Dialect, headers: &HeaderMap, body: &[u8]) -> Result<Value, Problem> {
         dialect.authorize(self.settings.api_key.as_deref(), headers)?;
+        if self.bed.is_asleep() {
+            return Err(Problem::Asleep);
+        }
         serde_json::from_slice(body).map_err(|error| Problem::Json(error.to_string()))
     }
 

@@ -35,6 +35,9 @@ pub struct Settings {
     /// How many calls are kept in detail
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub keep_calls: usize,
+    /// Also offer vLLM's own endpoints: metrics, sleep and waking
+    #[arg(long)]
+    pub vllm: bool,
     /// Scripted answers: a JSON list of {match | regex, in?, model?, answer}
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
@@ -56,6 +59,7 @@ impl Default for Settings {
             context_tokens: 32_768,
             dimensions: 384,
             keep_calls: 1_000,
+            vllm: false,
             script: None,
             faults: None,
         }
