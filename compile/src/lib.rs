@@ -5,6 +5,7 @@
 mod checks;
 mod content;
 mod diagnostic;
+mod engine;
 mod expression;
 mod model;
 mod pipeline;
@@ -23,4 +24,4 @@ pub use pipeline::{Resolved, pipeline};
 pub use policy::policy;
 pub use references::References;
 pub use run::{run, run_fits};
-pub use weights::{Source, WeightsFile, WeightsPlan, weights};
+pub use weights::{Format, Source, WeightsFile, WeightsPlan, weights};

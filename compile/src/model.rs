@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use aios_crds::{
     ModelDeploymentSpec,
-    model_deployment::{Hosted, Provider, Scaling, ScalingMode, SelfHosted},
+    model_deployment::{EngineName, Hosted, Provider, Scaling, ScalingMode, SelfHosted},
 };
 use aios_proto::config::{Dialect, ModelConfig, Upstream};
 
 use crate::{
-    Diagnostic, checks,
+    Diagnostic, checks, engine,
     weights::{self, file_name},
 };
 
 /// Port of every ingress.
 pub const INGRESS_PORT: u16 = 8443;
-/// Port of the engine on its pod's loopback.
+/// Port of the engine on its pod's loopback, but for one that names its own.
 pub const ENGINE_PORT: u16 = 8080;
 /// Longest name of a ModelDeployment: Services, pods and their hashes are named after it.
 pub const MAX_MODEL_NAME: usize = 40;
@@ -72,12 +72,33 @@ pub fn model(
     })
 }
 
-/// Model name in requests to the upstream: the provider's, or the weights' file name.
+/// Model name in requests to the upstream: the provider's, or the weights' file name. vLLM has a model
+/// with an adapter under the adapter's name.
 pub fn model_name(spec: &ModelDeploymentSpec) -> &str {
     match (&spec.hosted, &spec.self_hosted) {
         (Some(hosted), _) => &hosted.model,
-        (None, Some(own)) => file_name(&own.model.uri),
+        (None, Some(own)) => match (own.engine.name, own.adapters.first()) {
+            (EngineName::VLLM, Some(adapter)) => &adapter.name,
+            _ => own_name(own),
+        },
         (None, None) => "",
+    }
+}
+
+fn own_name(own: &SelfHosted) -> &str {
+    let custom = own.engine.custom.as_ref();
+    let weights = own.model.as_ref().map(|model| file_name(&model.uri));
+    custom
+        .and_then(|custom| custom.model.as_deref())
+        .or(weights)
+        .unwrap_or_default()
+}
+
+/// Where the engine answers, on its pod's loopback.
+fn engine_address(own: &SelfHosted) -> String {
+    match &own.engine.custom {
+        Some(custom) => format!("http://127.0.0.1:{}{}", custom.port, custom.api_path),
+        None => format!("http://127.0.0.1:{ENGINE_PORT}/v1"),
     }
 }
 
@@ -216,41 +237,17 @@ fn from_hosted(hosted: &Hosted, found: &mut Vec<Diagnostic>) -> (Upstream, Optio
 
 fn from_self_hosted(own: &SelfHosted, found: &mut Vec<Diagnostic>) -> (Upstream, Option<String>) {
     let digest = match weights::weights(own) {
-        Ok(plan) => Some(weights::digest(&plan)),
+        Ok(plan) => weights::digest(&plan),
         Err(wrong) => {
             found.extend(wrong);
             None
         }
     };
-    // The operator sets these; a second value would win silently in some engines and fail in others.
-    let reserved = [
-        "-m",
-        "--model",
-        "--host",
-        "--port",
-        "-c",
-        "--ctx-size",
-        "-np",
-        "--parallel",
-        "--lora",
-        "--lora-scaled",
-    ];
-    for (index, arg) in own.engine.args.iter().enumerate() {
-        let flag = arg.split('=').next().unwrap_or_default();
-        if reserved.contains(&flag) {
-            found.push(Diagnostic::new(
-                format!("spec.selfHosted.engine.args[{index}]"),
-                format!("`{flag}` is set by AIOS"),
-                "leave it out: context and parallel calls follow spec.limits, adapters follow \
-                 spec.selfHosted.adapters, weights and address are AIOS's",
-            ));
-        }
-    }
-    let base_url = format!("http://127.0.0.1:{ENGINE_PORT}/v1");
+    found.extend(engine::checks(own));
     (
         Upstream {
             dialect: Dialect::OpenAI,
-            base_url,
+            base_url: engine_address(own),
         },
         digest,
     )

@@ -64,7 +64,7 @@ pub fn of_model(spec: &ModelDeploymentSpec) -> References {
     let hosted = spec.hosted.iter().map(|hosted| &hosted.credentials);
     let own = spec.self_hosted.iter().flat_map(|own| {
         let adapters = own.adapters.iter().map(|adapter| &adapter.credentials);
-        adapters.chain([&own.model.credentials])
+        adapters.chain(own.model.iter().map(|model| &model.credentials))
     });
     References {
         secrets: hosted.chain(own).flatten().map(secret).collect(),

@@ -738,6 +738,212 @@ fn bad_weights_are_refused_with_field_and_remedy() {
     }
 }
 
+/// A model of engine VLLM over two pods.
+fn vllm_model() -> Value {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    json!({"selfHosted": {
+        "engine": {"name": "VLLM", "args": ["--enforce-eager"]},
+        "model": {"uri": "pvc://models/llama-3.1-8b", "digest": digest},
+        "adapters": [{"name": "style", "uri": "oci://r.example/style:1/lora", "digest": digest}],
+        "quantization": {"method": "AWQ"},
+        "shards": {"tensor": 4},
+        "gpu": {"count": 2}
+    }})
+}
+
+#[test]
+fn what_vllm_cannot_do_is_refused_with_field_and_remedy() {
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let adapter = |name: &str| json!({"name": name, "uri": "pvc://a/b", "digest": digest});
+    let uri = "/selfHosted/model/uri";
+    let at = "spec.selfHosted.model.uri";
+    let cases = [
+        case(
+            "/selfHosted/model",
+            json!({"uri": "hf://org/repo/model.safetensors", "digest": digest,
+                "cache": {"size": "1Gi"}}),
+            at,
+            "loads a folder",
+            "pvc://CLAIM/FOLDER",
+        ),
+        case(
+            uri,
+            json!("pvc://models/a-Q4_K_M.gguf"),
+            at,
+            "is a file",
+            "LlamaCpp",
+        ),
+        case(
+            "/selfHosted/adapters",
+            json!([adapter("style"), adapter("law")]),
+            "spec.selfHosted.adapters[1]",
+            "`law` would never be",
+            "merge",
+        ),
+        case(
+            "/selfHosted/quantization",
+            json!({"method": "GGUF"}),
+            "spec.selfHosted.quantization.method",
+            "plugin",
+            "LlamaCpp",
+        ),
+        case(
+            "/selfHosted/shards",
+            json!({"tensor": 3}),
+            "spec.selfHosted.shards.tensor",
+            "over 2 pods",
+            "multiple of spec.selfHosted.gpu.count",
+        ),
+        case(
+            "/selfHosted/engine/args",
+            json!(["--seed=1", "--max_model_len=8192"]),
+            "spec.selfHosted.engine.args[1]",
+            "`--max_model_len` is set by AIOS",
+            "spec.limits",
+        ),
+    ];
+    let good = serde_json::from_value(vllm_model()).unwrap();
+    aios_compile::model("llama", "team", &good).unwrap();
+    for case in cases {
+        let spec = serde_json::from_value(changed(vllm_model(), &case)).unwrap();
+        let found = aios_compile::model("llama", "team", &spec).unwrap_err();
+        expect(&case, &found);
+    }
+}
+
+/// A server of its own without weights.
+fn custom_model() -> Value {
+    json!({"selfHosted": {
+        "engine": {"name": "Custom", "image": "mirror.example/server:1", "args": ["--fast"],
+            "custom": {"port": 8000, "healthPath": "/livez", "model": "house"}}
+    }})
+}
+
+#[test]
+fn a_server_of_ones_own_is_called_at_its_port_by_its_models_name() {
+    let compiled = |spec: Value| {
+        let spec = serde_json::from_value(spec).unwrap();
+        aios_compile::model("own", "team", &spec).unwrap()
+    };
+    let config = compiled(custom_model());
+    assert_eq!(config.upstream.base_url, "http://127.0.0.1:8000/v1");
+    assert_eq!((config.model.as_str(), config.digest), ("house", None));
+    let mut weighed = custom_model();
+    weighed["selfHosted"]["engine"]["custom"] = json!({"port": 8000, "apiPath": "/openai/v1"});
+    let digest = format!("sha256:{}", "1".repeat(64));
+    weighed["selfHosted"]["model"] = json!({"uri": "pvc://models/any.bin", "digest": digest});
+    let config = compiled(weighed);
+    assert_eq!(config.upstream.base_url, "http://127.0.0.1:8000/openai/v1");
+    assert_eq!(
+        (config.model.as_str(), config.digest),
+        ("any.bin", Some(digest))
+    );
+}
+
+#[test]
+fn what_a_server_of_ones_own_lacks_or_cannot_be_told_is_refused() {
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let cases = [
+        case(
+            "/selfHosted/engine/image",
+            Value::Null,
+            "spec.selfHosted.engine.image",
+            "no image",
+            "set image",
+        ),
+        case(
+            "/selfHosted/engine/custom",
+            Value::Null,
+            "spec.selfHosted.engine.custom",
+            "where engine Custom answers",
+            "port: 8000",
+        ),
+        case(
+            "/selfHosted/engine/custom/port",
+            json!(9090),
+            "spec.selfHosted.engine.custom.port",
+            "ingress",
+            "another port",
+        ),
+        case(
+            "/selfHosted/engine/custom/model",
+            Value::Null,
+            "spec.selfHosted.engine.custom.model",
+            "no weights",
+            "set the name",
+        ),
+        case(
+            "/selfHosted/shards",
+            json!({"pipeline": 2}),
+            "spec.selfHosted.shards",
+            "one pod",
+            "leave shards out",
+        ),
+        case(
+            "/selfHosted/quantization",
+            json!({"method": "FP8"}),
+            "spec.selfHosted.quantization",
+            "cannot tell",
+            "engine.args",
+        ),
+        case(
+            "/selfHosted/adapters",
+            json!([{"name": "style", "uri": "pvc://a/b", "digest": digest}]),
+            "spec.selfHosted.adapters",
+            "cannot tell",
+            "engine.args",
+        ),
+        case(
+            "/selfHosted/engine/name",
+            json!("LlamaCpp"),
+            "spec.selfHosted.engine.custom",
+            "known to AIOS",
+            "leave custom out",
+        ),
+        case(
+            "/selfHosted/engine",
+            json!({"name": "VLLM"}),
+            "spec.selfHosted.model",
+            "no weights to load",
+            "set model",
+        ),
+    ];
+    for case in cases {
+        let spec = serde_json::from_value(changed(custom_model(), &case)).unwrap();
+        let found = aios_compile::model("own", "team", &spec).unwrap_err();
+        expect(&case, &found);
+    }
+}
+
+#[test]
+fn only_an_engine_that_can_sleep_may_be_asked_to() {
+    let asleep = case(
+        "/selfHosted/warm",
+        json!({"standby": 1, "mode": "Asleep"}),
+        "spec.selfHosted.warm.mode",
+        "LlamaCpp cannot sleep",
+        "mode Loaded",
+    );
+    let compiled = |good: Value| {
+        let spec = serde_json::from_value(changed(good, &asleep)).unwrap();
+        aios_compile::model("smol", "team", &spec)
+    };
+    expect(&asleep, &compiled(own_model()).unwrap_err());
+    compiled(vllm_model()).unwrap();
+}
+
+#[test]
+fn vllm_is_asked_for_the_adapter_by_its_name_and_else_for_the_folder() {
+    let named = |spec: Value| {
+        let spec = serde_json::from_value(spec).unwrap();
+        aios_compile::model("llama", "team", &spec).unwrap().model
+    };
+    assert_eq!(named(vllm_model()), "style");
+    let mut plain = vllm_model();
+    plain["selfHosted"]["adapters"] = json!([]);
+    assert_eq!(named(plain), "llama-3.1-8b");
+}
+
 #[test]
 fn adapters_need_the_models_cache_only_where_they_are_fetched() {
     let digest = format!("sha256:{}", "1".repeat(64));

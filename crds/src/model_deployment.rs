@@ -125,18 +125,33 @@ pub enum Provider {
 /// An engine and its weights, run by AIOS.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.engine.name == 'VLLM' || !has(self.warm) || !has(self.warm.mode) || self.warm.mode != 'Asleep'",
+    "message": "warm.mode Asleep needs engine VLLM, which alone can sleep: set mode Loaded",
+}, {
+    "rule": "has(self.model) || self.engine.name == 'Custom'",
+    "message": "set model, the weights: engine Custom alone may do without",
+}, {
+    "rule": "has(self.model) || !has(self.engine.custom) || has(self.engine.custom.model)",
+    "message": "set engine.custom.model, the name that calls are to carry: there are no weights to take it from",
+}, {
+    "rule": "self.engine.name != 'Custom' || !(has(self.quantization) || (has(self.adapters) && size(self.adapters) > 0))",
+    "message": "leave quantization and adapters out: AIOS cannot tell engine Custom of them, engine.args can",
+}]))]
 pub struct SelfHosted {
     /// The server that loads the weights.
     pub engine: Engine,
-    /// The weights.
-    pub model: Weights,
+    /// The weights. Engine Custom may do without, or bring its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Weights>,
     /// How the model is split, where one pod cannot hold it.
     #[serde(default)]
     pub shards: Shards,
     /// What the weights must be; a file or an engine that does not fit is refused before it is fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<Quantization>,
-    /// LoRA adapters, all applied to every call. Their fetched files share the model's cache.
+    /// LoRA adapters, all applied to every call; engine VLLM applies one. Their fetched files share the
+    /// model's cache.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub adapters: Vec<Adapter>,
@@ -151,6 +166,13 @@ pub struct SelfHosted {
 /// The inference server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "(self.name == 'Custom') == has(self.custom)",
+    "message": "engine Custom needs custom, as in custom: {port: 8000}, and no other engine takes it",
+}, {
+    "rule": "self.name != 'Custom' || has(self.image)",
+    "message": "set image, the server of your own: AIOS has none for engine Custom",
+}]))]
 pub struct Engine {
     /// Which engine.
     pub name: EngineName,
@@ -165,6 +187,35 @@ pub struct Engine {
     /// CPU and memory requests of the engine's container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// What AIOS must know of engine Custom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<CustomEngine>,
+}
+
+/// A server of your own. It runs as any user, with a root file system that is read-only and `/tmp` that
+/// is not; `AIOS_WEIGHTS_PATH` is where the weights stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!(int(self.port) in [8443, 9090])",
+    "message": "ports 8443 and 9090 are the ingress's in the same pod: let the server listen on another",
+}]))]
+pub struct CustomEngine {
+    /// Port where it answers; the pod's loopback is enough.
+    #[schemars(range(min = 1024, max = 65_535))]
+    pub port: i32,
+    /// Path before `/chat/completions`.
+    #[serde(default = "default_api")]
+    #[schemars(regex(pattern = r"^(/[^/\s]+)+$"), length(max = 256))]
+    pub api_path: String,
+    /// Path that answers 200 once it can serve.
+    #[serde(default = "default_health")]
+    #[schemars(regex(pattern = r"^/[^\s]*$"), length(max = 256))]
+    pub health_path: String,
+    /// Model name in calls to it; the weights' file name when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub model: Option<String>,
 }
 
 /// Engines that AIOS knows how to run.
@@ -172,6 +223,10 @@ pub struct Engine {
 pub enum EngineName {
     /// llama.cpp's `llama-server` with GGUF weights.
     LlamaCpp,
+    /// vLLM's `vllm serve` with a folder of weights as Hugging Face's repositories hold them.
+    VLLM,
+    /// A server of your own that speaks OpenAI's chat completions.
+    Custom,
 }
 
 /// Requests of the engine's container, as Kubernetes quantities.
@@ -223,6 +278,20 @@ pub struct Warm {
     #[serde(default)]
     #[schemars(range(min = 0, max = 20))]
     pub standby: i32,
+    /// How they wait.
+    #[serde(default)]
+    pub mode: WarmMode,
+}
+
+/// How standby groups wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WarmMode {
+    /// Ready to answer at once.
+    #[default]
+    Loaded,
+    /// With the weights in main memory instead of the GPU's, and woken by the first call, in seconds.
+    /// Engine VLLM alone can.
+    Asleep,
 }
 
 /// Scaling by demand.
@@ -503,6 +572,14 @@ fn one() -> i32 {
 
 fn one_u32() -> u32 {
     1
+}
+
+fn default_api() -> String {
+    "/v1".to_owned()
+}
+
+fn default_health() -> String {
+    "/health".to_owned()
 }
 
 fn default_context() -> u32 {

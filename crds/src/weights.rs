@@ -13,13 +13,15 @@ use crate::reference::SecretSource;
 pub struct Weights {
     /// Address of one file: `https://HOST/FILE`, `http://HOST/FILE`, `hf://ORG/REPO/FILE` (Hugging
     /// Face), `pvc://CLAIM/FILE` (on a volume of this namespace) or `oci://IMAGE:TAG/FILE` (in an image).
+    /// Engine VLLM loads a folder: `pvc://CLAIM/FOLDER` or `oci://IMAGE:TAG/FOLDER`. Engine Custom may load
+    /// either.
     #[schemars(length(max = 2048))]
     pub uri: String,
     /// Branch, tag or commit of an `hf://` repository; `main` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub revision: Option<String>,
-    /// SHA-256 of the file; one that differs is refused.
+    /// SHA-256 of the file, or of a folder as docs/operations.md says; one that differs is refused.
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub digest: String,
     /// Bearer token for `https://`, `http://` and `hf://`. It is sent to that host alone.
@@ -35,7 +37,7 @@ pub struct Weights {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = source_rules()))]
 pub struct Adapter {
-    /// Name in conditions.
+    /// Name in conditions, and with engine VLLM in calls to it.
     #[schemars(
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
         length(min = 1, max = 40)
@@ -48,7 +50,7 @@ pub struct Adapter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub revision: Option<String>,
-    /// SHA-256 of the file; one that differs is refused.
+    /// SHA-256 of the file or folder, as of `model.digest`; one that differs is refused.
     #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub digest: String,
     /// Bearer token for `https://`, `http://` and `hf://`. It is sent to that host alone.
@@ -82,7 +84,7 @@ pub enum AccessMode {
     ReadWriteMany,
 }
 
-/// What the weights must be, checked against engine and file before anything is fetched.
+/// What the weights must be, checked against engine and weights before an engine starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quantization {

@@ -172,6 +172,57 @@ fn refused_at_apply() -> Vec<Bad> {
             "leave credentials out",
         ),
         (
+            model(&json!({"selfHosted": {"engine": engine, "model": good,
+                "warm": {"standby": 1, "mode": "Asleep"}}})),
+            "spec.selfHosted",
+            "warm.mode Asleep needs engine VLLM",
+        ),
+        (
+            model(&json!({"selfHosted": {"engine": {"name": "VLLM"}}})),
+            "spec.selfHosted",
+            "set model, the weights",
+        ),
+        (
+            model(
+                &json!({"selfHosted": {"engine": {"name": "Custom", "image": "server"},
+                "model": good}}),
+            ),
+            "spec.selfHosted.engine",
+            "engine Custom needs custom, as in custom: {port: 8000}",
+        ),
+        (
+            model(
+                &json!({"selfHosted": {"engine": {"name": "Custom", "custom": {"port": 8000}},
+                "model": good}}),
+            ),
+            "spec.selfHosted.engine",
+            "set image, the server of your own",
+        ),
+        (
+            model(
+                &json!({"selfHosted": {"engine": {"name": "Custom", "image": "server",
+                "custom": {"port": 9090}}, "model": good}}),
+            ),
+            "spec.selfHosted.engine.custom",
+            "let the server listen on another",
+        ),
+        (
+            model(
+                &json!({"selfHosted": {"engine": {"name": "Custom", "image": "server",
+                "custom": {"port": 8000}}}}),
+            ),
+            "spec.selfHosted",
+            "set engine.custom.model",
+        ),
+        (
+            model(
+                &json!({"selfHosted": {"engine": {"name": "Custom", "image": "server",
+                "custom": {"port": 8000}}, "model": good, "quantization": {"method": "AWQ"}}}),
+            ),
+            "spec.selfHosted",
+            "leave quantization and adapters out",
+        ),
+        (
             policy(&json!({"name": "a", "action": "Block"})),
             "spec.rules[0]",
             "set one of terms, pattern, pii, require, length, facts, cel",

@@ -285,6 +285,78 @@ fn every_mistake_is_named_with_field_and_remedy() {
 }
 
 #[test]
+fn engines_are_held_to_the_rules_of_their_kind() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let weights = format!("model: {{uri: 'pvc://models/llama', digest: '{digest}'}}");
+    let custom = "engine: {name: Custom, image: server, custom: {port: 8000, model: m}}";
+    let found = |own: &[&str]| -> Vec<String> {
+        let own: String = own.iter().map(|line| format!("    {line}\n")).collect();
+        let head = "apiVersion: aios.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {name: own}";
+        let report = check(&format!("{head}\nspec:\n  selfHosted:\n{own}"), false);
+        report.findings.iter().map(ToString::to_string).collect()
+    };
+    let good: [&[&str]; 3] = [
+        &[
+            "engine: {name: VLLM}",
+            &weights,
+            "warm: {standby: 1, mode: Asleep}",
+        ],
+        &[custom],
+        &[
+            "engine: {name: Custom, image: server, custom: {port: 8000}}",
+            &weights,
+        ],
+    ];
+    for own in good {
+        assert_eq!(found(own), [""; 0], "{own:?}");
+    }
+    let bad: [(&[&str], &str); 8] = [
+        (
+            &["engine: {name: LlamaCpp}", &weights, "warm: {mode: Asleep}"],
+            "set mode Loaded",
+        ),
+        (&["engine: {name: VLLM}"], "set model, the weights"),
+        (
+            &["engine: {name: Custom, image: server}", &weights],
+            "as in custom: {port: 8000}",
+        ),
+        (
+            &["engine: {name: VLLM, custom: {port: 8000}}", &weights],
+            "no other engine takes it",
+        ),
+        (
+            &["engine: {name: Custom, custom: {port: 8000}}", &weights],
+            "set image, the server of your own",
+        ),
+        (
+            &[
+                "engine: {name: Custom, image: server, custom: {port: 9090}}",
+                &weights,
+            ],
+            "let the server listen on another",
+        ),
+        (
+            &["engine: {name: Custom, image: server, custom: {port: 8000}}"],
+            "set engine.custom.model",
+        ),
+        (
+            &[custom, "quantization: {method: AWQ}"],
+            "leave quantization and adapters out",
+        ),
+    ];
+    for (own, remedy) in bad {
+        let found = found(own);
+        let rule = found
+            .iter()
+            .find(|line| line.contains("does not obey its rule"));
+        assert!(
+            rule.is_some_and(|line| line.contains(remedy)),
+            "{own:?}: {found:#?}"
+        );
+    }
+}
+
+#[test]
 fn what_the_files_lack_may_be_in_the_cluster() {
     let report = check(&[PIPELINE, RUN].join("---\n"), true);
     assert_eq!(report.findings, []);

@@ -26,6 +26,13 @@ pub struct Settings {
     /// Image with llama.cpp's `llama-server`, where a ModelDeployment names none.
     #[arg(long, env = "AIOS_IMAGE_LLAMA_CPP")]
     pub image_llama_cpp: String,
+    /// Image with vLLM, where a ModelDeployment names none. Others make it, and no test here runs it.
+    #[arg(
+        long,
+        env = "AIOS_IMAGE_VLLM",
+        default_value = "docker.io/vllm/vllm-openai:v0.12.0"
+    )]
+    pub image_vllm: String,
     /// Pull policy of every image.
     #[arg(long, env = "AIOS_IMAGE_PULL_POLICY", default_value = "IfNotPresent")]
     pub image_pull_policy: String,

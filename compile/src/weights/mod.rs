@@ -1,6 +1,7 @@
 //! Weights of a self-hosted model: addresses parsed once, so that whoever fetches or mounts a file
 //! cannot meet one that makes no sense.
 
+mod folder;
 mod gguf;
 mod source;
 
@@ -15,10 +16,11 @@ use crate::{Diagnostic, checks};
 
 pub use source::{Source, file_name};
 
-/// Every file that an engine loads.
+/// Every file, or folder in place of one, that an engine loads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightsPlan {
-    pub model: WeightsFile,
+    /// None for an engine that brings its own.
+    pub model: Option<WeightsFile>,
     pub adapters: Vec<WeightsFile>,
 }
 
@@ -32,12 +34,26 @@ pub struct WeightsFile {
     pub digest: String,
     /// Key of the bearer token that the source asks for.
     pub credentials: Option<KeyRef>,
+    pub format: Format,
+}
+
+/// What must stand at a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One GGUF file.
+    Gguf,
+    /// A folder whose `config.json` names this way to quantize, or the folder of an adapter.
+    Folder {
+        quantization: Option<QuantizationMethod>,
+    },
+    /// Any file, or any folder where it is mounted.
+    Any,
 }
 
 impl WeightsPlan {
     /// Every file, the model first.
     pub fn files(&self) -> impl Iterator<Item = &WeightsFile> {
-        std::iter::once(&self.model).chain(&self.adapters)
+        self.model.iter().chain(&self.adapters)
     }
 }
 
@@ -47,18 +63,20 @@ impl WeightsPlan {
 /// Every mistake found, in the order of the spec.
 pub fn weights(own: &SelfHosted) -> Result<WeightsPlan, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let model = &own.model;
-    let first = file(
-        "model".to_owned(),
-        "spec.selfHosted.model",
-        Written {
-            uri: &model.uri,
-            revision: model.revision.as_deref(),
-            digest: &model.digest,
-            credentials: model.credentials.as_ref(),
-        },
-        &mut found,
-    );
+    let first = own.model.as_ref().and_then(|model| {
+        file(
+            "model".to_owned(),
+            "spec.selfHosted.model",
+            &Written {
+                uri: &model.uri,
+                revision: model.revision.as_deref(),
+                digest: &model.digest,
+                credentials: model.credentials.as_ref(),
+                format: format(own),
+            },
+            &mut found,
+        )
+    });
     found.extend(quantization(own));
     let names = own.adapters.iter().map(|adapter| adapter.name.as_str());
     let at = |index| format!("spec.selfHosted.adapters[{index}].name");
@@ -68,21 +86,29 @@ pub fn weights(own: &SelfHosted) -> Result<WeightsPlan, Vec<Diagnostic>> {
         adapters.extend(file(
             format!("adapter {}", adapter.name),
             &format!("spec.selfHosted.adapters[{index}]"),
-            Written {
+            &Written {
                 uri: &adapter.uri,
                 revision: adapter.revision.as_deref(),
                 digest: &adapter.digest,
                 credentials: adapter.credentials.as_ref(),
+                format: match format(own) {
+                    Format::Folder { .. } => Format::Folder { quantization: None },
+                    format => format,
+                },
             },
             &mut found,
         ));
     }
-    let Some(model) = first.filter(|_| found.is_empty()) else {
+    if !found.is_empty() {
         return Err(found);
+    }
+    let plan = WeightsPlan {
+        model: first,
+        adapters,
     };
-    let plan = WeightsPlan { model, adapters };
     let fetched = plan.files().find(|file| file.source.is_fetched());
-    if let (Some(file), None) = (fetched, &own.model.cache) {
+    let cache = own.model.as_ref().and_then(|model| model.cache.as_ref());
+    if let (Some(file), None) = (fetched, cache) {
         return Err(vec![Diagnostic::new(
             "spec.selfHosted.model.cache",
             format!("{} is fetched and has no volume to go to", file.name),
@@ -93,13 +119,14 @@ pub fn weights(own: &SelfHosted) -> Result<WeightsPlan, Vec<Diagnostic>> {
 }
 
 /// What the weights of a model are called in records: the digest of its only file, or one over the
-/// digests of model and adapters in their order.
-pub fn digest(plan: &WeightsPlan) -> String {
+/// digests of model and adapters in their order; none where there are no weights.
+pub fn digest(plan: &WeightsPlan) -> Option<String> {
+    let model = plan.model.as_ref()?;
     if plan.adapters.is_empty() {
-        return plan.model.digest.clone();
+        return Some(model.digest.clone());
     }
     let digests: Vec<&str> = plan.files().map(|file| file.digest.as_str()).collect();
-    canonical::digest(digests.join("\n").as_bytes())
+    Some(canonical::digest(digests.join("\n").as_bytes()))
 }
 
 /// A file as it stands in the spec.
@@ -108,12 +135,24 @@ struct Written<'a> {
     revision: Option<&'a str>,
     digest: &'a str,
     credentials: Option<&'a SecretSource>,
+    format: Format,
+}
+
+/// What the engine loads.
+fn format(own: &SelfHosted) -> Format {
+    match own.engine.name {
+        EngineName::LlamaCpp => Format::Gguf,
+        EngineName::VLLM => Format::Folder {
+            quantization: own.quantization.as_ref().map(|wanted| wanted.method),
+        },
+        EngineName::Custom => Format::Any,
+    }
 }
 
 fn file(
     name: String,
     path: &str,
-    written: Written<'_>,
+    written: &Written<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> Option<WeightsFile> {
     let uri = format!("{path}.uri");
@@ -142,7 +181,11 @@ fn file(
              ServiceAccount",
         ));
     }
-    found.extend(gguf::loadable(&uri, written.uri, source.file_name()));
+    found.extend(match written.format {
+        Format::Gguf => gguf::loadable(&uri, written.uri, source.file_name()),
+        Format::Folder { .. } => folder::loadable(&uri, written.uri, &source),
+        Format::Any => None,
+    });
     Some(WeightsFile {
         name,
         source,
@@ -150,21 +193,32 @@ fn file(
         credentials: written
             .credentials
             .map(|source| source.secret_key_ref.clone()),
+        format: written.format,
     })
 }
 
-/// Whether engine and file are what `quantization` says.
+/// Whether engine and file are what `quantization` says. What a folder is, its own `config.json` says.
 fn quantization(own: &SelfHosted) -> Option<Diagnostic> {
     let path = "spec.selfHosted.quantization.method";
     let method = own.quantization.as_ref()?.method;
     match (own.engine.name, method) {
         (EngineName::LlamaCpp, QuantizationMethod::GGUF) => {
-            gguf::quantized(path, file_name(&own.model.uri))
+            gguf::quantized(path, file_name(&own.model.as_ref()?.uri))
         }
         (EngineName::LlamaCpp, other) => Some(Diagnostic::new(
             path,
             format!("engine LlamaCpp loads no {other:?} weights"),
             "use method GGUF with a GGUF file, or leave quantization out",
         )),
+        (EngineName::VLLM, QuantizationMethod::GGUF) => Some(Diagnostic::new(
+            path,
+            "engine VLLM loads GGUF only with a plugin and a tokenizer from elsewhere",
+            "use engine LlamaCpp for a GGUF file, or method AWQ, GPTQ or FP8 for a folder",
+        )),
+        (
+            EngineName::VLLM,
+            QuantizationMethod::AWQ | QuantizationMethod::GPTQ | QuantizationMethod::FP8,
+        )
+        | (EngineName::Custom, _) => None,
     }
 }

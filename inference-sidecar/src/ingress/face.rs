@@ -15,7 +15,7 @@ use axum::{
     routing::{get, post},
 };
 
-use super::{admission::Admission, key::KeyFile, upstream::Admitted};
+use super::{admission::Admission, key::KeyFile, sleep::Bed, upstream::Admitted};
 use crate::{
     client::Client,
     config::Live,
@@ -35,6 +35,8 @@ pub struct Ingress {
     pub live: Live,
     pub client: Client,
     pub key: Option<KeyFile>,
+    /// Where the engine sleeps while nobody needs it; none where it does not.
+    pub bed: Option<Arc<Bed>>,
     pub admission: Arc<Admission>,
     pub admission_wait: Duration,
     pub metrics: Arc<Metrics>,
@@ -102,6 +104,10 @@ impl Ingress {
             .admission
             .admit(model.max_in_flight, self.admission_wait)
             .await?;
+        let awake = match &self.bed {
+            Some(bed) => Some(bed.awake(model.timeout).await?),
+            None => None,
+        };
         let admitted = Instant::now();
         let call = Admitted {
             http: self.client.get(),
@@ -115,7 +121,7 @@ impl Ingress {
             ),
             model,
             request,
-            permit,
+            held: (permit, awake),
         };
         let (response, waited) = call.call().await?;
         let own = parsed + admitted.elapsed().saturating_sub(waited);

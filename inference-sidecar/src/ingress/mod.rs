@@ -6,12 +6,13 @@ mod gauges;
 mod key;
 mod readiness;
 mod refusal;
+mod sleep;
 mod upstream;
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -29,6 +30,7 @@ pub use admission::Admission;
 pub use face::{Ingress, router};
 pub use gauges::{Gauges, Measures};
 pub use key::KeyFile;
+pub use sleep::Bed;
 
 use crate::{
     client::Client,
@@ -71,6 +73,13 @@ pub struct Args {
     /// is asked at `/health`.
     #[arg(long, env = "AIOS_ENGINE_HEALTH")]
     pub engine_health: Option<String>,
+    /// File with the pod's role: while it holds `standby`, the engine sleeps as vLLM can. Without it, it
+    /// never does.
+    #[arg(long, env = "AIOS_ROLE_FILE")]
+    pub role_file: Option<PathBuf>,
+    /// Milliseconds without a call after which the engine of a pod that stands by sleeps again.
+    #[arg(long, default_value_t = 60_000)]
+    pub sleep_after_ms: u64,
     /// Milliseconds that a call over limits.maxInFlight waits for room before it is refused.
     #[arg(long, default_value_t = 10_000)]
     pub admission_wait_ms: u64,
@@ -114,12 +123,26 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         client: client(args.upstream_ca_file.as_deref())?,
         metrics: metrics.clone(),
     };
+    let bed = match args.role_file {
+        Some(role_file) => Some(Arc::new(Bed {
+            live: live.clone(),
+            model: args.model.clone(),
+            client: client(args.upstream_ca_file.as_deref())?,
+            metrics: metrics.clone(),
+            role_file,
+            after: Duration::from_millis(args.sleep_after_ms),
+            state: Arc::default(),
+            last_call: Mutex::default(),
+        })),
+        None => None,
+    };
     let app = router(Arc::new(Ingress {
         namespace: args.namespace,
         model: args.model,
         live: live.clone(),
         client: client(args.upstream_ca_file.as_deref())?,
         key: args.provider_key_file.map(KeyFile::new),
+        bed: bed.clone(),
         admission: Admission::new(metrics.clone()),
         admission_wait: Duration::from_millis(args.admission_wait_ms),
         metrics,
@@ -132,9 +155,15 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         drain: Duration::from_millis(args.drain_ms),
     };
     let watch = async {
+        let rest = async {
+            if let Some(bed) = bed {
+                bed.watch(shutdown.clone()).await;
+            }
+        };
         tokio::join!(
             readiness.watch(shutdown.clone()),
-            gauges.watch(shutdown.clone())
+            gauges.watch(shutdown.clone()),
+            rest
         );
         anyhow::Ok(())
     };

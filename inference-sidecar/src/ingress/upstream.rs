@@ -12,7 +12,7 @@ use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 
-use super::{admission::Permit, key::KeyFile, refusal};
+use super::{admission::Permit, key::KeyFile, refusal, sleep::Awake};
 use crate::{
     client,
     dialect::{
@@ -46,7 +46,8 @@ pub struct Admitted<'a> {
     pub model: Arc<Model>,
     pub request: Request,
     pub meter: Meter,
-    pub permit: Permit,
+    /// Let go with the last byte.
+    pub held: (Permit, Option<Awake>),
 }
 
 impl Admitted<'_> {
@@ -111,7 +112,7 @@ impl Admitted<'_> {
             deadline,
             strip_usage: false,
             trailers: None,
-            guard: Some(Box::new(self.permit)),
+            guard: Some(Box::new(self.held)),
         };
         let mut response = Response::new(relay.into_body());
         let kind = HeaderValue::from_static("text/event-stream");

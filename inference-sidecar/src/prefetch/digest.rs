@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::Path,
 };
@@ -62,22 +62,28 @@ pub async fn hash(path: &Path, meter: Meter) -> io::Result<Option<(Sha256, u64)>
 }
 
 fn hash_now(path: &Path, mut meter: Meter) -> io::Result<Option<(Sha256, u64)>> {
-    let mut file = match File::open(path) {
+    let total = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
+        found => found?.len(),
     };
-    let total = file.metadata()?.len();
     let mut hasher = Sha256::new();
+    let length = add(&mut hasher, path, |length| meter.at(length, Some(total)))?;
+    Ok(Some((hasher, length)))
+}
+
+/// Adds a file to a hash, telling how far it is; gives the file's length.
+pub fn add(hasher: &mut Sha256, path: &Path, mut tell: impl FnMut(u64)) -> io::Result<u64> {
+    let mut file = File::open(path)?;
     let mut buffer = vec![0; 1 << 20];
     let mut length = 0;
     loop {
         let count = file.read(&mut buffer)?;
         if count == 0 {
-            return Ok(Some((hasher, length)));
+            return Ok(length);
         }
         length += count as u64;
         hasher.update(buffer.get(..count).unwrap_or_default());
-        meter.at(length, Some(total));
+        tell(length);
     }
 }
 

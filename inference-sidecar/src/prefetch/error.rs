@@ -17,6 +17,8 @@ pub enum PrefetchError {
     },
     #[error("{file} is no GGUF file although its digest is right: correct uri and digest")]
     Format { file: String },
+    #[error("{file} {reason}, although its digest is right: correct the spec, or uri and digest")]
+    Folder { file: String, reason: String },
     #[error("cannot fetch {file}: {reason}")]
     Unavailable { file: String, reason: String },
     #[error("{file}: there is no {path} on the mounted volume: put it there, or correct uri")]
@@ -30,7 +32,7 @@ impl PrefetchError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Tls(_) | Self::Token { .. } => 2,
-            Self::Mismatch { .. } | Self::Format { .. } => 3,
+            Self::Mismatch { .. } | Self::Format { .. } | Self::Folder { .. } => 3,
             Self::Unavailable { .. } | Self::Missing { .. } => 4,
             Self::Volume { .. } => 5,
         }

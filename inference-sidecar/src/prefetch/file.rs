@@ -16,6 +16,7 @@ use super::{
     PrefetchError,
     digest::{self, Digest},
     download::Download,
+    folder::{self, Folder},
     progress::{Doing, Teller},
 };
 
@@ -33,6 +34,18 @@ pub struct Wanted {
     pub path: PathBuf,
     /// Bearer token for `uri`.
     pub token_file: Option<PathBuf>,
+    pub format: Format,
+}
+
+/// What must stand there; one GGUF file when left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Format {
+    #[default]
+    Gguf,
+    /// A mounted folder.
+    Folder(Folder),
+    /// Any file, or any folder where it is mounted.
+    Any,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +56,8 @@ struct Written {
     digest: String,
     path: PathBuf,
     token_file: Option<PathBuf>,
+    #[serde(default)]
+    format: Format,
 }
 
 /// How patiently files are fetched.
@@ -64,12 +79,16 @@ impl FromStr for Wanted {
             )
         })?;
         let uri = written.uri.as_deref().map(address).transpose()?;
+        if uri.is_some() && matches!(written.format, Format::Folder(_)) {
+            return Err("a folder is mounted and has no uri".to_owned());
+        }
         Ok(Self {
             name: written.name,
             uri,
             digest,
             path: written.path,
             token_file: written.token_file,
+            format: written.format,
         })
     }
 }
@@ -89,13 +108,23 @@ impl Wanted {
             Some(uri) => self.fetch(uri, http, patience, teller).await?,
             None => self.check(teller).await?,
         }
-        if !starts_with_magic(&self.path).map_err(|error| self.volume(error))? {
-            return Err(PrefetchError::Format {
-                file: self.name.clone(),
-            });
-        }
+        self.check_format()?;
         tracing::info!(file = self.name, path = %self.path.display(), "the file is right");
         Ok(())
+    }
+
+    fn check_format(&self) -> Result<(), PrefetchError> {
+        let file = self.name.clone();
+        match self.format {
+            Format::Folder(folder) => {
+                let checked = folder.check(&self.path);
+                checked.map_err(|reason| PrefetchError::Folder { file, reason })
+            }
+            Format::Gguf if !starts_with_magic(&self.path).map_err(|e| self.volume(e))? => {
+                Err(PrefetchError::Format { file })
+            }
+            Format::Gguf | Format::Any => Ok(()),
+        }
     }
 
     /// A mounted file is never written.
@@ -161,9 +190,17 @@ impl Wanted {
     /// Digest of what stands there now.
     async fn found(&self, teller: &Teller) -> Result<Option<Digest>, PrefetchError> {
         let meter = teller.meter(&self.name, Doing::Checking);
-        digest::of_file(&self.path, meter)
-            .await
-            .map_err(|error| self.volume(error))
+        let is_folder = match self.format {
+            Format::Gguf => false,
+            Format::Folder(_) => true,
+            Format::Any => self.path.is_dir(),
+        };
+        let found = if is_folder {
+            folder::digest(&self.path, meter).await
+        } else {
+            digest::of_file(&self.path, meter).await
+        };
+        found.map_err(|error| self.volume(error))
     }
 
     /// Waits until no other process fetches the same file. Held until dropped, also by a kill.

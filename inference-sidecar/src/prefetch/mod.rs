@@ -5,6 +5,7 @@ mod digest;
 mod download;
 mod error;
 mod file;
+mod folder;
 mod progress;
 
 use std::{
@@ -31,7 +32,8 @@ const REDIRECTS: usize = 10;
 /// Flags of `inference-sidecar prefetch`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// A file, as JSON: `name`, `digest`, `path`, `uri` unless it is only checked, `tokenFile`.
+    /// A file, as JSON: `name`, `digest`, `path`, `uri` unless it is only checked, `tokenFile`, and
+    /// `format` where it is no GGUF file: `Any`, or `{"Folder": {"quantization": "AWQ"}}`.
     #[arg(long = "file", required = true)]
     pub files: Vec<Wanted>,
     /// CA of the servers, where the system does not trust it.

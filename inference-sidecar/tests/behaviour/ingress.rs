@@ -1,11 +1,14 @@
 //! The ingress over mutual TLS.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use aios_inference_sidecar::{
     client::Client,
     config::Live,
-    ingress::{Admission, Ingress, KeyFile, router},
+    ingress::{Admission, Bed, Ingress, KeyFile, router},
     metrics::Metrics,
     snapshot::Scope,
 };
@@ -27,6 +30,7 @@ pub struct Before {
     pub base: String,
     pub http: reqwest::Client,
     pub certificates: Certificates,
+    pub bed: Arc<Bed>,
 }
 
 impl Before {
@@ -37,6 +41,15 @@ impl Before {
 
     /// The same before any address.
     pub async fn of(address: &str, patch: (&str, Value)) -> Self {
+        Self::made(address, patch, false).await
+    }
+
+    /// The same before an engine that sleeps while file `role` of the certificates says `standby`.
+    pub async fn sleeping(address: &str) -> Self {
+        Self::made(address, NO_PATCH, true).await
+    }
+
+    async fn made(address: &str, patch: (&str, Value), sleeps: bool) -> Self {
         init();
         let certificates = Certificates::new();
         let metrics = Arc::new(Metrics::new(&mut Registry::default()));
@@ -46,12 +59,23 @@ impl Before {
         let acks = live.apply(&Snapshot { sequence: 1, items });
         assert!(acks[0].accepted, "{acks:?}");
         std::fs::write(certificates.path("key"), "sk-secret\n").unwrap();
+        let bed = Arc::new(Bed {
+            live: live.clone(),
+            model: "m".into(),
+            client: Client::new(None, Duration::from_secs(2)).unwrap(),
+            metrics: metrics.clone(),
+            role_file: certificates.path("role"),
+            after: Duration::ZERO,
+            state: Arc::default(),
+            last_call: Mutex::default(),
+        });
         let app = router(Arc::new(Ingress {
             namespace: "acme".into(),
             model: "m".into(),
             live,
             client: Client::new(None, Duration::from_secs(2)).unwrap(),
             key: Some(KeyFile::new(certificates.path("key"))),
+            bed: sleeps.then(|| bed.clone()),
             admission: Admission::new(metrics.clone()),
             admission_wait: Duration::ZERO,
             metrics,
@@ -67,6 +91,7 @@ impl Before {
             base,
             http,
             certificates,
+            bed,
         }
     }
 

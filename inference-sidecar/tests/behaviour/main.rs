@@ -5,6 +5,7 @@
     reason = "literals of json! read better without `&`"
 )]
 
+mod asleep;
 mod bad_input;
 mod certificates;
 mod control;

@@ -375,6 +375,82 @@ async fn a_file_of_another_format_is_refused_although_its_digest_is_right() {
     assert!(error.to_string().contains("GGUF"), "{error}");
 }
 
+/// A folder of a model whose `config.json` says how it is quantized, and its digest as the shell's
+/// `sha256sum` gives it.
+fn folder_of_weights(root: &TempDir, quantized: &str) -> (PathBuf, String) {
+    let folder = root.path().join("model");
+    std::fs::create_dir_all(folder.join("sub")).unwrap();
+    let config = json!({"quantization_config": {"quant_method": quantized}}).to_string();
+    std::fs::write(folder.join("config.json"), config).unwrap();
+    std::fs::write(folder.join("sub/a.safetensors"), "weights").unwrap();
+    std::fs::write(folder.join("Z.txt"), "").unwrap();
+    let lines =
+        "find -L . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum";
+    let told = std::process::Command::new("sh")
+        .args(["-c", lines])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let digest = format!("sha256:{}", told.split(' ').next().unwrap());
+    (folder, digest)
+}
+
+#[tokio::test]
+async fn a_mounted_folder_is_proven_by_one_digest_over_all_its_files() {
+    let root = tempfile::tempdir().unwrap();
+    let (folder, digest) = folder_of_weights(&root, "awq");
+    let file = wanted(&json!({"name": "model", "path": folder, "digest": digest,
+        "format": {"Folder": {"quantization": null}}}));
+    let args = args(&root, vec![file]);
+    run(&args).await.unwrap();
+    std::fs::write(folder.join("sub/b.safetensors"), "more").unwrap();
+    assert_eq!(run(&args).await.unwrap_err().exit_code(), 3);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(run(&args).await.unwrap_err().exit_code(), 4);
+}
+
+#[tokio::test]
+async fn weights_of_any_format_are_proven_as_file_or_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let (folder, digest) = folder_of_weights(&root, "awq");
+    let path = root.path().join("any.bin");
+    std::fs::write(&path, "any").unwrap();
+    let any = |path: &PathBuf, digest: String| {
+        wanted(&json!({"name": "model", "path": path, "digest": digest, "format": "Any"}))
+    };
+    let file = any(&path, aios_proto::canonical::digest(b"any"));
+    run(&args(&root, vec![any(&folder, digest), file]))
+        .await
+        .unwrap();
+    let wrong = any(&path, aios_proto::canonical::digest(b"other"));
+    assert_eq!(
+        run(&args(&root, vec![wrong]))
+            .await
+            .unwrap_err()
+            .exit_code(),
+        3
+    );
+}
+
+#[tokio::test]
+async fn a_folder_that_is_quantized_otherwise_than_the_spec_says_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let (folder, digest) = folder_of_weights(&root, "gptq");
+    let bring = async |method: &str| {
+        let file = wanted(&json!({"name": "model", "path": folder, "digest": digest,
+            "format": {"Folder": {"quantization": method}}}));
+        run(&args(&root, vec![file])).await
+    };
+    bring("GPTQ").await.unwrap();
+    let error = bring("AWQ").await.unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    assert!(
+        error.to_string().contains("gptq by its config.json"),
+        "{error}"
+    );
+}
+
 /// A file of the store, asked for with a token from a file of this content.
 fn with_token(folder: &TempDir, uri: &str, token: &str) -> Args {
     let file = folder.path().join("token");

@@ -74,6 +74,8 @@ async fn hop(fake: &Fake, namespace: &str) -> Hop {
         provider_key_file: None,
         upstream_ca_file: None,
         engine_health: Some(format!("{}/health", fake.address)),
+        role_file: None,
+        sleep_after_ms: 0,
         admission_wait_ms: 0,
         drain_ms: 300,
         source: source(&certificates, config),

@@ -25,7 +25,7 @@ pub struct Found {
     /// Whether the keys of provider or sources are there; `None` when the model needs none.
     pub credentials: Option<Credentials>,
     pub certificate: Option<Secret>,
-    /// How far the weights are; `None` for hosted models.
+    /// How far the weights are; `None` for models that need none.
     pub weights: Option<Fetched>,
     /// The Job that fetches them.
     pub prefetch: Option<Job>,
@@ -61,20 +61,20 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
             }
         }
         Backend::Own(own) => {
-            let (found, job) = brought(model, own, context).await?;
-            let keys: Vec<&KeyRef> = own
-                .weights
-                .files()
-                .filter_map(|file| file.credentials.as_ref())
-                .collect();
-            if !keys.is_empty() {
-                credentials = Some(if found.is_ready() {
-                    Credentials::Unneeded
-                } else {
-                    held(context, namespace, keys).await?
-                });
+            if !own.weights.is_empty() {
+                let (found, job) = brought(model, own, context).await?;
+                let files = own.weights.files();
+                let keys: Vec<&KeyRef> =
+                    files.filter_map(|file| file.credentials.as_ref()).collect();
+                if !keys.is_empty() {
+                    credentials = Some(if found.is_ready() {
+                        Credentials::Unneeded
+                    } else {
+                        held(context, namespace, keys).await?
+                    });
+                }
+                (weights, prefetch) = (Some(found), job);
             }
-            (weights, prefetch) = (Some(found), job);
             let selector = format!("{LABEL_MODEL}={},{LABEL_GROUP}", model.name);
             let sets = context
                 .applier

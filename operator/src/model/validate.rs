@@ -3,7 +3,7 @@
 use aios_compile::{Diagnostic, model_service, standby_service};
 use aios_crds::{
     ModelDeployment,
-    model_deployment::{Engine, Gpu, SelfHosted},
+    model_deployment::{Engine, EngineName, Gpu, SelfHosted, Shards, WarmMode},
     reference::KeyRef,
 };
 use aios_proto::config::ModelConfig;
@@ -12,7 +12,8 @@ use kube::ResourceExt;
 
 use crate::{apply::owned_by, ca::Subject, model::weights::Weights, names, pool::Placement};
 
-/// Calls that one engine decodes at once at most; the ingress lets more wait.
+/// Calls that llama.cpp decodes at once at most, for its context is divided among them; the ingress lets
+/// more wait.
 const MAX_SLOTS: u32 = 16;
 
 /// A model that compiles.
@@ -36,12 +37,15 @@ pub struct Own {
     pub engine: Engine,
     pub weights: Weights,
     pub gpu: Option<Gpu>,
+    pub shards: Shards,
     /// Pods of one group.
     pub pods: u32,
     /// Groups that take traffic.
     pub replicas: u32,
     /// Groups that wait.
     pub standby: u32,
+    /// Whether they sleep meanwhile.
+    pub sleeps: bool,
     pub slots: u32,
     pub context_tokens: u32,
 }
@@ -77,12 +81,20 @@ fn self_hosted(model: &ModelDeployment, own: &SelfHosted) -> Result<Own, Vec<Dia
     let gpus = u32::try_from(gpus).unwrap_or_default();
     Ok(Own {
         engine: own.engine.clone(),
-        weights: Weights::new(aios_compile::weights(own)?, own.model.cache.clone()),
+        weights: Weights::new(
+            aios_compile::weights(own)?,
+            own.model.as_ref().and_then(|model| model.cache.clone()),
+        ),
         gpu: own.gpu.clone(),
+        shards: own.shards.clone(),
         pods: own.shards.pods(gpus),
         replicas: u32::try_from(model.spec.replicas).unwrap_or_default(),
         standby: u32::try_from(own.warm.standby).unwrap_or_default(),
-        slots: limits.max_in_flight.clamp(1, MAX_SLOTS),
+        sleeps: own.warm.mode == WarmMode::Asleep,
+        slots: match own.engine.name {
+            EngineName::LlamaCpp => limits.max_in_flight.clamp(1, MAX_SLOTS),
+            EngineName::VLLM | EngineName::Custom => limits.max_in_flight.max(1),
+        },
         context_tokens: limits.context_tokens,
     })
 }
@@ -94,6 +106,23 @@ impl Model {
             Backend::Own(own) => own.gpu.as_ref()?.class.as_deref(),
             Backend::Hosted { .. } => None,
         }
+    }
+
+    /// Whether engines sleep while their groups stand by.
+    pub fn sleeps(&self) -> bool {
+        matches!(&self.backend, Backend::Own(own) if own.sleeps)
+    }
+
+    /// Where an engine answers that it is loaded, unless it does where AIOS knows.
+    pub fn engine_health(&self) -> Option<String> {
+        let Backend::Own(own) = &self.backend else {
+            return None;
+        };
+        let custom = own.engine.custom.as_ref()?;
+        Some(format!(
+            "http://127.0.0.1:{}{}",
+            custom.port, custom.health_path
+        ))
     }
 
     /// Groups that there shall be, with those that stand by.

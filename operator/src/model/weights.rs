@@ -1,6 +1,6 @@
 //! The files that an engine loads, and where each stands in pods. Pure.
 
-use aios_compile::{Source, WeightsFile, WeightsPlan};
+use aios_compile::{Format, Source, WeightsFile, WeightsPlan};
 use aios_crds::{reference::KeyRef, weights::WeightsCache};
 use sha2::{Digest, Sha256};
 
@@ -10,14 +10,15 @@ pub const CACHE: &str = "/weights";
 /// Every file of a model.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    pub model: File,
+    /// None for an engine that brings its own.
+    pub model: Option<File>,
     pub adapters: Vec<File>,
     pub cache: Option<WeightsCache>,
-    /// Names the prefetch Job: one for each set of sources and digests.
+    /// Names the prefetch Job: one for each set of sources, digests and what must stand there.
     pub hash: String,
 }
 
-/// One file.
+/// One file, or a folder in place of one.
 #[derive(Clone, Debug)]
 pub struct File {
     /// What people call it.
@@ -25,6 +26,7 @@ pub struct File {
     pub source: Source,
     pub digest: String,
     pub credentials: Option<KeyRef>,
+    pub format: Format,
     /// Where it stands in the pods of prefetch and engine. Another digest of a fetched file is another
     /// path: an engine that still runs keeps its own.
     pub path: String,
@@ -32,12 +34,17 @@ pub struct File {
 
 impl Weights {
     pub fn new(plan: WeightsPlan, cache: Option<WeightsCache>) -> Self {
-        let lines = plan
-            .files()
-            .map(|file| format!("{}\n{}\n{}\n", file.name, file.source, file.digest));
+        let lines = plan.files().map(|file| {
+            let must_be = match file.format {
+                Format::Gguf => String::new(),
+                Format::Folder { quantization } => format!("{quantization:?}\n"),
+                Format::Any => "any\n".to_owned(),
+            };
+            format!("{}\n{}\n{}\n{must_be}", file.name, file.source, file.digest)
+        });
         let hash = short(&lines.collect::<String>());
         Self {
-            model: File::new(plan.model),
+            model: plan.model.map(File::new),
             adapters: plan.adapters.into_iter().map(File::new).collect(),
             cache,
             hash,
@@ -46,7 +53,17 @@ impl Weights {
 
     /// Every file, the model first.
     pub fn files(&self) -> impl Iterator<Item = &File> {
-        std::iter::once(&self.model).chain(&self.adapters)
+        self.model.iter().chain(&self.adapters)
+    }
+
+    /// Whether there is nothing to bring.
+    pub fn is_empty(&self) -> bool {
+        self.files().next().is_none()
+    }
+
+    /// Where the model stands; empty for an engine that brings its own.
+    pub fn path(&self) -> &str {
+        self.model.as_ref().map_or("", |model| &model.path)
     }
 
     /// Whether any file goes to the cache.
@@ -67,7 +84,11 @@ impl File {
             Source::Http { .. } | Source::HuggingFace { .. } => {
                 let digest = file.digest.trim_start_matches("sha256:");
                 let digest: String = digest.chars().take(32).collect();
-                format!("{CACHE}/{digest}.gguf")
+                match file.format {
+                    // Some servers tell by a file's name what it is.
+                    Format::Any => format!("{CACHE}/{digest}-{}", file.source.file_name()),
+                    Format::Gguf | Format::Folder { .. } => format!("{CACHE}/{digest}.gguf"),
+                }
             }
             Source::Claim { name, path } => format!("{}/{path}", claim_folder(name)),
             Source::Image { reference, path } => format!("{}/{path}", image_folder(reference)),
@@ -77,6 +98,7 @@ impl File {
             source: file.source,
             digest: file.digest,
             credentials: file.credentials,
+            format: file.format,
             path,
         }
     }

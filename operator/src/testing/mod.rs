@@ -16,6 +16,7 @@ pub fn settings() -> Settings {
         "--image-pipeline=pipeline:1",
         "--image-sidecar=sidecar:1",
         "--image-llama-cpp=llama:1",
+        "--image-vllm=vllm:1",
     ])
 }
 
@@ -28,6 +29,11 @@ fn object<K: DeserializeOwned>(kind: &str, name: &str, spec: &Value) -> K {
         "spec": spec,
     }))
     .unwrap()
+}
+
+/// A model of any spec.
+pub fn model(name: &str, spec: &Value) -> ModelDeployment {
+    object("ModelDeployment", name, spec)
 }
 
 pub fn hosted(credentials: bool) -> ModelDeployment {

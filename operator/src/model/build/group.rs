@@ -13,7 +13,7 @@ use k8s_openapi::{
 
 use crate::{
     model::{
-        build::{base, engine, ingress, meta, shards, volume},
+        build::{base, engines, engines::Meeting, ingress, meta, shards},
         groups::{Place, Role},
         validate::{Model, Own},
     },
@@ -30,7 +30,7 @@ const REVISION_DIGITS: usize = 6;
 pub fn revision(settings: &Settings, model: &Model, own: &Own) -> String {
     let pods = [
         pod(settings, model, own, "any"),
-        shards::pod(settings, model, own),
+        shards::pod(settings, model, own, "any"),
     ];
     let text = canonical::to_vec(&pods).unwrap_or_default();
     let digest = canonical::digest(&text);
@@ -54,7 +54,7 @@ pub fn leader(
     }
     let spec = Set {
         name: name.to_owned(),
-        service: names::model_service(&model.name),
+        service: governing(model, own),
         replicas: 1,
         labels,
         pod: pod(settings, model, own, name),
@@ -62,15 +62,23 @@ pub fn leader(
     set(model, spec)
 }
 
+/// The Service that gives the leader's pod its name, where its shards dial it.
+fn governing(model: &Model, own: &Own) -> String {
+    match engines::meeting(own) {
+        Meeting::ShardsJoin(_) if own.pods > 1 => names::model_shards(&model.name),
+        _ => names::model_service(&model.name),
+    }
+}
+
 /// The ingress is a native sidecar: it is up before the engine and ends after.
 fn pod(settings: &Settings, model: &Model, own: &Own, group: &str) -> PodSpec {
     let mut ingress = ingress::container(settings, model, None);
     ingress.restart_policy = Some("Always".into());
     let mut volumes = ingress::volumes(model, None);
-    volumes.extend(volume::volumes(model, &own.weights));
+    volumes.extend(engines::leader_volumes(model, own));
     PodSpec {
         init_containers: Some(vec![ingress]),
-        containers: vec![engine::leader(settings, model, own, group)],
+        containers: vec![engines::leader(settings, model, own, group)],
         volumes: Some(volumes),
         ..base(model)
     }

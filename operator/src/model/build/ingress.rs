@@ -1,11 +1,13 @@
 //! The ingress: the only way to a provider or an engine, and the only holder of a provider's key.
 
 use aios_crds::reference::KeyRef;
-use k8s_openapi::api::core::v1::{Container, Volume};
+use k8s_openapi::api::core::v1::{
+    Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector, Volume,
+};
 
 use crate::{
     model::validate::Model,
-    names,
+    names::{self, LABEL_COMPONENT},
     pods::{
         ADMIN, ADMIN_PORT, HTTPS, HTTPS_PORT, container_security, control_env, control_mount,
         control_volume, env, mount, named, port, probe, resources, scratch_mount, scratch_volume,
@@ -15,6 +17,8 @@ use crate::{
 };
 
 const KEY_FOLDER: &str = "/var/run/aios/provider";
+const POD_FOLDER: &str = "/var/run/aios/pod";
+const ROLE: &str = "role";
 
 /// `credentials` is the provider's key; engines have none.
 pub fn container(settings: &Settings, model: &Model, credentials: Option<&KeyRef>) -> Container {
@@ -23,6 +27,13 @@ pub fn container(settings: &Settings, model: &Model, credentials: Option<&KeyRef
     variables.push(env("AIOS_MODEL", model.name.as_str()));
     variables.push(env("AIOS_CACHE_FILE", "/tmp/snapshot.json"));
     let mut mounts = vec![control_mount(), serving_mount(), scratch_mount()];
+    if let Some(health) = model.engine_health() {
+        variables.push(env("AIOS_ENGINE_HEALTH", health));
+    }
+    if model.sleeps() {
+        variables.push(env("AIOS_ROLE_FILE", format!("{POD_FOLDER}/{ROLE}")));
+        mounts.push(mount("pod", POD_FOLDER, true));
+    }
     if credentials.is_some() {
         variables.push(env("AIOS_PROVIDER_KEY_FILE", format!("{KEY_FOLDER}/key")));
         mounts.push(mount("provider", KEY_FOLDER, true));
@@ -50,6 +61,9 @@ pub fn volumes(model: &Model, credentials: Option<&KeyRef>) -> Vec<Volume> {
         serving_volume(&names::model_tls(&model.name)),
         scratch_volume(),
     ];
+    if model.sleeps() {
+        volumes.push(role_volume());
+    }
     if let Some(reference) = credentials {
         volumes.push(secret_volume(
             "provider",
@@ -58,4 +72,24 @@ pub fn volumes(model: &Model, credentials: Option<&KeyRef>) -> Vec<Volume> {
         ));
     }
     volumes
+}
+
+/// The pod's role, which the kubelet writes anew when its label changes, without a restart.
+fn role_volume() -> Volume {
+    let label = ObjectFieldSelector {
+        field_path: format!("metadata.labels['{LABEL_COMPONENT}']"),
+        api_version: Some("v1".into()),
+    };
+    Volume {
+        name: "pod".into(),
+        downward_api: Some(DownwardAPIVolumeSource {
+            items: Some(vec![DownwardAPIVolumeFile {
+                path: ROLE.into(),
+                field_ref: Some(label),
+                ..DownwardAPIVolumeFile::default()
+            }]),
+            default_mode: Some(0o440),
+        }),
+        ..Volume::default()
+    }
 }

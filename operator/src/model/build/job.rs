@@ -1,6 +1,7 @@
 //! Fetches weights and adapters where they are not mounted, and proves their digests before an engine
 //! sees them.
 
+use aios_compile::Format;
 use k8s_openapi::{
     api::{
         batch::v1::{
@@ -114,18 +115,24 @@ fn args(settings: &Settings, weights: &Weights) -> Vec<String> {
 /// A file as `prefetch` reads it. One without address is mounted, and only its digest is checked.
 fn wanted(settings: &Settings, index: usize, file: &File) -> String {
     let mut wanted = json!({"name": file.name, "digest": file.digest, "path": file.path});
+    let format = match file.format {
+        Format::Gguf => None,
+        Format::Folder { quantization } => Some(json!({"Folder": {"quantization": quantization}})),
+        Format::Any => Some(json!("Any")),
+    };
     let optional = [
-        ("uri", file.source.url(&settings.hub_uri)),
+        ("format", format),
+        ("uri", file.source.url(&settings.hub_uri).map(Into::into)),
         (
             "tokenFile",
             file.credentials
                 .as_ref()
-                .map(|_| format!("{TOKENS}/{index}")),
+                .map(|_| format!("{TOKENS}/{index}").into()),
         ),
     ];
     for (key, value) in optional {
         if let (Some(value), Some(fields)) = (value, wanted.as_object_mut()) {
-            fields.insert(key.to_owned(), value.into());
+            fields.insert(key.to_owned(), value);
         }
     }
     wanted.to_string()

@@ -3,7 +3,7 @@
 mod account;
 mod certificate;
 mod deployment;
-mod engine;
+mod engines;
 mod group;
 mod ingress;
 mod job;
@@ -12,6 +12,7 @@ mod service;
 mod shards;
 mod volume;
 
+use aios_crds::model_deployment::EngineName;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, StatefulSet},
@@ -103,12 +104,17 @@ fn served_here(
         desired.services.push(service::standby(model));
     }
     if own.pods > 1 {
-        desired.services.push(service::shards(model));
-        desired.network = Some(network::shards(model));
+        let meeting = engines::meeting(own);
+        desired.services.push(service::shards(model, meeting));
+        desired.network = Some(network::shards(model, meeting));
+    }
+    if own.engine.name == EngineName::Custom {
+        desired.network = Some(network::ingress_only(model));
     }
     desired.claim = volume::claim(model, own);
-    desired.prefetch = Some(job::prefetch(settings, model, own));
-    let is_loadable = found.weights.as_ref().is_some_and(Fetched::is_ready);
+    desired.prefetch = (!own.weights.is_empty()).then(|| job::prefetch(settings, model, own));
+    let is_loadable =
+        own.weights.is_empty() || found.weights.as_ref().is_some_and(Fetched::is_ready);
     desired.revision = is_loadable.then(|| group::revision(settings, model, own));
     let want = Want {
         revision: desired.revision.as_deref(),
@@ -165,5 +171,7 @@ fn base(model: &Model) -> PodSpec {
     pod
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

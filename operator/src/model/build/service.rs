@@ -4,10 +4,10 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 
 use crate::{
     model::{
-        build::{engine::SHARD_PORT, meta},
+        build::{engines::Meeting, meta},
         validate::Model,
     },
-    names::{self, Component, LABEL_COMPONENT, LABEL_SPARE},
+    names::{self, Component, LABEL_COMPONENT, LABEL_MODEL, LABEL_SPARE},
     pods::{HTTPS, HTTPS_PORT, named},
 };
 
@@ -30,18 +30,22 @@ pub fn standby(model: &Model) -> Service {
     service
 }
 
-/// Gives shards their names, ready or not: their leader waits for them.
-pub fn shards(model: &Model) -> Service {
+/// Gives pods that are dialled by others of their group their names, ready or not: the others wait for
+/// them. They are the shards, or also the leaders.
+pub fn shards(model: &Model, meeting: Meeting) -> Service {
     let mut service = service(model, names::model_shards(&model.name), Component::Shard);
     if let Some(spec) = &mut service.spec {
         spec.cluster_ip = Some("None".into());
         spec.publish_not_ready_addresses = Some(true);
         spec.ports = Some(vec![ServicePort {
             name: Some("shard".into()),
-            port: SHARD_PORT,
+            port: meeting.port(),
             protocol: Some("TCP".into()),
             ..ServicePort::default()
         }]);
+        if let Meeting::ShardsJoin(_) = meeting {
+            spec.selector = Some([(LABEL_MODEL.to_owned(), model.name.clone())].into());
+        }
     }
     service
 }

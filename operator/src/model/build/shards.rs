@@ -1,15 +1,17 @@
-//! A group's further pods: they hold a part of the model and are dialled by their leader alone.
+//! A group's further pods: they hold a part of the model and serve their leader alone.
 
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::PodSpec};
+use k8s_openapi::api::{
+    apps::v1::{StatefulSet, StatefulSetOrdinals},
+    core::v1::PodSpec,
+};
 
 use crate::{
     model::{
-        build::{base, engine, group},
+        build::{base, engines, engines::Meeting, group},
         groups::Place,
         validate::{Model, Own},
     },
     names::{self, Component},
-    pods::scratch_volume,
     settings::Settings,
 };
 
@@ -28,15 +30,20 @@ pub fn shards(
         service: names::model_shards(&model.name),
         replicas: i32::try_from(own.pods.saturating_sub(1)).unwrap_or(i32::MAX),
         labels: group::labels(model, Component::Shard, group, place),
-        pod: pod(settings, model, own),
+        pod: pod(settings, model, own, group),
     };
-    group::set(model, spec)
+    let mut set = group::set(model, spec);
+    if let (Meeting::ShardsJoin(_), Some(spec)) = (engines::meeting(own), &mut set.spec) {
+        // A pod's number is its rank, and 0 is the leader's.
+        spec.ordinals = Some(StatefulSetOrdinals { start: Some(1) });
+    }
+    set
 }
 
-pub fn pod(settings: &Settings, model: &Model, own: &Own) -> PodSpec {
+pub fn pod(settings: &Settings, model: &Model, own: &Own, group: &str) -> PodSpec {
     PodSpec {
-        containers: vec![engine::shard(settings, own)],
-        volumes: Some(vec![scratch_volume()]),
+        containers: vec![engines::shard(settings, model, own, group)],
+        volumes: Some(engines::shard_volumes(model, own)),
         termination_grace_period_seconds: Some(END_SECONDS),
         ..base(model)
     }

@@ -14,7 +14,7 @@ use crate::{
     testing::{assert_restricted, hosted, self_hosted, settings},
 };
 
-fn found(weights: Option<Fetched>, credentials: Option<Credentials>) -> Found {
+pub fn found(weights: Option<Fetched>, credentials: Option<Credentials>) -> Found {
     Found {
         credentials,
         certificate: None,
@@ -30,7 +30,7 @@ fn leader(desired: &Desired, index: usize) -> Value {
     json_of(&desired.groups[index].sets[0])
 }
 
-fn built(model: &aios_crds::ModelDeployment, found: &Found) -> Desired {
+pub fn built(model: &aios_crds::ModelDeployment, found: &Found) -> Desired {
     let issued = Issued {
         certificate: "c".into(),
         key: "k".into(),
@@ -248,7 +248,8 @@ fn every_child_is_owned_by_its_model() {
 fn another_source_or_digest_is_another_job_and_another_file() {
     let first = validate(&self_hosted(0)).unwrap();
     let mut changed = self_hosted(0);
-    changed.spec.self_hosted.as_mut().unwrap().model.digest = format!("sha256:{}", "cd".repeat(32));
+    let own = changed.spec.self_hosted.as_mut().unwrap();
+    own.model.as_mut().unwrap().digest = format!("sha256:{}", "cd".repeat(32));
     let second = validate(&changed).unwrap();
     let names = |model: &crate::model::validate::Model| {
         let desired = build(
@@ -270,7 +271,7 @@ fn weights_and_engine_are_as_the_spec_asks() {
     let mut model = self_hosted(0);
     let own = model.spec.self_hosted.as_mut().unwrap();
     own.engine.image = Some("mirror/llama:2".into());
-    let cache = own.model.cache.as_mut().unwrap();
+    let cache = own.model.as_mut().unwrap().cache.as_mut().unwrap();
     cache.storage_class_name = Some("fast".into());
     cache.access_mode = aios_crds::weights::AccessMode::ReadWriteMany;
     let desired = built(&model, &found(Some(Fetched::Ready), None));
@@ -288,7 +289,7 @@ fn weights_and_engine_are_as_the_spec_asks() {
 fn of(weights: Value, adapters: Value) -> aios_crds::ModelDeployment {
     let mut model = self_hosted(0);
     let own = model.spec.self_hosted.as_mut().unwrap();
-    own.model = serde_json::from_value(weights).unwrap();
+    own.model = Some(serde_json::from_value(weights).unwrap());
     own.adapters = serde_json::from_value(adapters).unwrap();
     model
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
-    api::{apps::v1::StatefulSet, core::v1::Pod},
+    api::{
+        apps::v1::{StatefulSet, StatefulSetSpec},
+        core::v1::Pod,
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::ResourceExt;
@@ -117,14 +120,17 @@ pub fn seen(sets: &[StatefulSet], pods: &[Pod]) -> Vec<Group> {
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
     {
         if let Some(group) = label(&pod.metadata, LABEL_GROUP) {
-            members.entry(group).or_default().push(member(pod));
+            let mut member = member(pod);
+            if member.role.is_none() && is_joined(sets, group) {
+                // Leader and shards wait for each other: who started first says nothing.
+                member.started = None;
+            }
+            members.entry(group).or_default().push(member);
         }
     }
     let workers = |group: &str| {
-        sets.iter()
-            .filter(|set| component(&set.metadata) == Some(Component::Shard))
-            .find(|set| label(&set.metadata, LABEL_GROUP) == Some(group))
-            .and_then(|set| set.spec.as_ref()?.replicas)
+        shards_of(sets, group)
+            .and_then(|spec| spec.replicas)
             .unwrap_or_default()
     };
     let mut groups: Vec<Group> = sets
@@ -146,6 +152,19 @@ pub fn seen(sets: &[StatefulSet], pods: &[Pod]) -> Vec<Group> {
         .collect();
     groups.sort_by_key(|group| group.slot);
     groups
+}
+
+fn shards_of<'a>(sets: &'a [StatefulSet], group: &str) -> Option<&'a StatefulSetSpec> {
+    sets.iter()
+        .filter(|set| component(&set.metadata) == Some(Component::Shard))
+        .find(|set| label(&set.metadata, LABEL_GROUP) == Some(group))
+        .and_then(|set| set.spec.as_ref())
+}
+
+/// Whether a group's shards dial their leader: they are numbered after it.
+fn is_joined(sets: &[StatefulSet], group: &str) -> bool {
+    let ordinals = shards_of(sets, group).and_then(|spec| spec.ordinals.as_ref());
+    ordinals.is_some_and(|ordinals| ordinals.start.unwrap_or_default() > 0)
 }
 
 fn member(pod: &Pod) -> Member {
@@ -257,6 +276,21 @@ mod tests {
         assert!(group(&annotations, pods(3)).is_torn(), "a shard restarted");
         let gone = json!([pod("a", "engine", true, 0)]);
         assert!(group(&annotations, gone).is_torn(), "a shard is gone");
+    }
+
+    #[test]
+    fn a_shard_that_joins_its_leader_may_start_after_it() {
+        let shard = started("b", "shard", (true, 0), "2026-01-01T00:00:09Z");
+        let mut sets = json!([
+            set("m-aaaaaa-1", "engine", 1, &json!({})),
+            set("m-aaaaaa-1w", "shard", 1, &json!({})),
+        ]);
+        sets[1]["spec"]["ordinals"] = json!({"start": 1});
+        let sets: Vec<_> = serde_json::from_value(sets).unwrap();
+        let pods = json!([pod("a", "engine", true, 0), shard]);
+        let pods: Vec<_> = serde_json::from_value(pods).unwrap();
+        let group = seen(&sets, &pods).remove(0);
+        assert!(!group.is_torn() && group.to_record().is_some());
     }
 
     #[test]

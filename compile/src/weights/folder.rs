@@ -1,0 +1,33 @@
+//! Folders of weights, as Hugging Face's repositories hold them: `config.json`, tokenizer, safetensors.
+
+use super::Source;
+use crate::Diagnostic;
+
+/// Endings of files that stand in such a folder, or are no folder's.
+const FILES: [&str; 5] = ["gguf", "safetensors", "bin", "pt", "json"];
+
+/// Whether a source can be a folder: one that is mounted, and not named as a file is.
+pub fn loadable(path: &str, uri: &str, source: &Source) -> Option<Diagnostic> {
+    if source.is_fetched() {
+        return Some(Diagnostic::new(
+            path,
+            format!("engine VLLM loads a folder, and of `{uri}` one file would be fetched"),
+            "put the model's whole folder (config.json, tokenizer, *.safetensors) on a claim or in \
+             an image, and name it as in pvc://CLAIM/FOLDER or oci://IMAGE:TAG/FOLDER",
+        ));
+    }
+    let ending = source
+        .file_name()
+        .rsplit_once('.')
+        .map(|(_, ending)| ending);
+    let is_file =
+        ending.is_some_and(|ending| FILES.iter().any(|known| known.eq_ignore_ascii_case(ending)));
+    is_file.then(|| {
+        Diagnostic::new(
+            path,
+            format!("`{uri}` is a file, and engine VLLM loads a folder"),
+            "name the folder with config.json, tokenizer and *.safetensors, as in \
+             pvc://CLAIM/FOLDER; a GGUF file is loaded by engine LlamaCpp",
+        )
+    })
+}
