@@ -151,7 +151,7 @@ async fn admitted(scene: &Scene, run: &str, (status, reason): (&str, &str), word
         Ok(Some(()))
     })
     .await
-    .unwrap()
+    .unwrap();
 }
 
 /// Other suites of this cluster know nothing of Kueue.

@@ -301,7 +301,9 @@ async fn a_run_cannot_become_another() {
     held["spec"]["pipelineRef"]["name"] = json!("another");
     let said = apply(&namespace, &held).await.unwrap_err().to_string();
     assert!(
-        said.contains("pipelineRef, input, author and deadline are immutable: create another WritingRun"),
+        said.contains(
+            "pipelineRef, input, author and deadline are immutable: create another WritingRun"
+        ),
         "{said}"
     );
     let kept = namespace.api::<WritingRun>().get("bad-run").await.unwrap();

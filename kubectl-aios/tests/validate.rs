@@ -290,9 +290,9 @@ fn engines_are_held_to_the_rules_of_their_kind() {
     let weights = format!("model: {{uri: 'pvc://models/llama', digest: '{digest}'}}");
     let custom = "engine: {name: Custom, image: server, custom: {port: 8000, model: m}}";
     let found = |own: &[&str]| -> Vec<String> {
-        let own: String = own.iter().map(|line| format!("    {line}\n")).collect();
+        let own = own.join("\n    ");
         let head = "apiVersion: aios.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {name: own}";
-        let report = check(&format!("{head}\nspec:\n  selfHosted:\n{own}"), false);
+        let report = check(&format!("{head}\nspec:\n  selfHosted:\n    {own}"), false);
         report.findings.iter().map(ToString::to_string).collect()
     };
     let good: [&[&str]; 3] = [

@@ -88,8 +88,11 @@ impl Failure {
     /// A call that was held in vain.
     pub fn held(error: ApiError) -> Self {
         Self {
-            held: Some(error.clone()),
-            ..Self::of(&error)
+            outcome: error.outcome(),
+            detail: error.to_string(),
+            retry_after: None,
+            rejection: None,
+            held: Some(error),
         }
     }
 

@@ -157,8 +157,7 @@ async fn callers_of_a_waking_model_take_turns() {
     let one = with(sleeping(&endpoint, 60_000), "limits.maxInFlight", json!(1));
     let world = World::start(vec![one], json!([{"model": "m"}])).await;
     let mut calls = Vec::new();
-    let mut held = 0;
-    for owner in ["p", "p", "p", "p", "p", "p", "", ""] {
+    for (held, owner) in (1..).zip(["p", "p", "p", "p", "p", "p", "", ""]) {
         let call = match owner {
             "" => named(&world, "named"),
             owner => world.call(&chat(json!({"user": owner}))),
@@ -166,7 +165,6 @@ async fn callers_of_a_waking_model_take_turns() {
         calls.push(tokio::spawn(
             async move { call.send().await.unwrap().status() },
         ));
-        held += 1;
         until("it is held", || {
             gauge(&world, "aios_sidecar_held_calls{") == held
         })

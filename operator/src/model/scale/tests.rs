@@ -232,7 +232,7 @@ fn groups_have_as_long_to_follow_as_calls_are_held() {
         history,
         look_again: None,
     };
-    let span = Duration::from_secs(120);
+    let span = Duration::from_mins(2);
     assert_eq!(grace(&scaled(Vec::new()), span, at(100)), None);
     let left = grace(&scaled(vec![event(90)]), span, at(100));
     assert_eq!(left, Some(Duration::from_secs(110)));
