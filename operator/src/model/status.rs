@@ -97,13 +97,18 @@ impl Standing {
             let mut seen = found.groups.iter();
             seen.any(|seen| seen.name == group.name && seen.is_ready())
         };
+        let is_known = |group: &&DesiredGroup| {
+            let mut seen = found.groups.iter();
+            seen.any(|seen| seen.name == group.name && seen.is_known(found.at))
+        };
         let of = |role: Role| desired.groups.iter().filter(move |g| g.place.role == role);
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         Self {
             replicas: count(of(Role::Active).count()),
             ready: count(of(Role::Active).filter(is_ready).count()),
             updated: desired.groups.iter().all(|group| !group.sets.is_empty()),
-            standby_ready: count(of(Role::Standby).filter(is_ready).count()),
+            // Before nodes know of it, a standby is no help.
+            standby_ready: count(of(Role::Standby).filter(is_known).count()),
             desired_standby: i32::try_from(standby).unwrap_or(i32::MAX),
         }
     }
