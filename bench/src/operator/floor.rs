@@ -39,6 +39,8 @@ struct Plan {
     /// Children and how many of their owners are still missing.
     waiting: Vec<(usize, Value)>,
     of_owner: HashMap<Id, Vec<usize>>,
+    /// Children of nobody, which outlive their makers, by namespace.
+    of_nobody: HashMap<String, Vec<Value>>,
     statuses: HashMap<Id, Value>,
     uids: HashMap<Id, String>,
 }
@@ -46,9 +48,16 @@ struct Plan {
 impl Plan {
     fn new(recording: &Recording) -> Self {
         let mut of_owner: HashMap<Id, Vec<usize>> = HashMap::new();
+        let mut of_nobody: HashMap<String, Vec<Value>> = HashMap::new();
         let mut waiting = Vec::new();
         for (index, child) in recording.children.iter().enumerate() {
             waiting.push((child.owners.len(), child.object.clone()));
+            if child.owners.is_empty() {
+                let namespace = child.object.pointer("/metadata/namespace");
+                let namespace = namespace.and_then(Value::as_str).unwrap_or_default();
+                let all = of_nobody.entry(namespace.to_owned()).or_default();
+                all.push(child.object.clone());
+            }
             for owner in &child.owners {
                 of_owner.entry(owner.clone()).or_default().push(index);
             }
@@ -56,6 +65,7 @@ impl Plan {
         Self {
             waiting,
             of_owner,
+            of_nobody,
             statuses: recording.statuses.clone(),
             uids: HashMap::new(),
         }
@@ -66,7 +76,8 @@ impl Plan {
         let id = Id::of_typed(parent);
         let uid = parent.metadata.uid.clone().unwrap_or_default();
         self.uids.insert(id.clone(), uid);
-        let mut work = Vec::new();
+        let nobodys = self.of_nobody.remove(&id.namespace);
+        let mut work: Vec<Work> = nobodys.into_iter().flatten().map(Work::Child).collect();
         for index in self.of_owner.remove(&id).unwrap_or_default() {
             let Some((missing, object)) = self.waiting.get_mut(index) else {
                 continue;
