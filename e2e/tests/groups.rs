@@ -14,8 +14,8 @@ mod scene;
 use std::collections::BTreeSet;
 
 use aios_crds::{ModelDeployment, ModelDeploymentStatus};
-use aios_e2e::testing::install;
 use aios_e2e::testing::real_model::{DIGEST, model, written_by};
+use aios_e2e::testing::{install, is_ready};
 use aios_e2e::{Cluster, eventually};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
@@ -52,13 +52,6 @@ async fn pods(scene: &Scene, component: &str) -> Result<Vec<Pod>> {
 async fn names(scene: &Scene, component: &str) -> Result<BTreeSet<String>> {
     let pods = pods(scene, component).await?;
     Ok(pods.iter().map(ResourceExt::name_any).collect())
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let conditions = status.and_then(|status| status.conditions.as_deref());
-    let mut conditions = conditions.unwrap_or_default().iter();
-    conditions.any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
 /// Waits until the model says that it is as its spec wants it.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use aios_runtime::tls::ClientTls;
 use arc_swap::ArcSwap;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::error::ApiError;
+use crate::{error::ApiError, lock::lock};
 
 /// Connections unused for longer are closed, below the idle limits of common servers.
 const IDLE: Duration = Duration::from_secs(50);
@@ -128,10 +128,6 @@ impl Built {
         };
         build(builder, config)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Builds a client that trusts by `config`, or by the system's certificate authorities. An image

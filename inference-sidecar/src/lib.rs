@@ -10,6 +10,7 @@ pub mod egress;
 pub mod error;
 pub mod face;
 pub mod ingress;
+mod lock;
 pub mod meter;
 pub mod metrics;
 pub mod outcome;

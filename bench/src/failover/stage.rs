@@ -6,7 +6,7 @@ use aios_crds::ModelDeployment;
 use aios_e2e::{
     Cluster, TestNamespace, eventually,
     testing::{
-        Forward, aios,
+        Forward, aios, is_ready,
         real_model::{DIGEST, model, written_by},
     },
 };
@@ -136,11 +136,4 @@ impl Stage {
         })
         .await
     }
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let conditions = status.and_then(|status| status.conditions.as_deref());
-    let mut conditions = conditions.unwrap_or_default().iter();
-    conditions.any(|one| one.type_ == "Ready" && one.status == "True")
 }

@@ -176,7 +176,8 @@ impl Target {
     }
 }
 
-fn is_ready(pod: &Pod) -> bool {
+/// Whether a pod is ready and does not end.
+pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod
         .status
         .as_ref()

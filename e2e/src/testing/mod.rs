@@ -22,7 +22,7 @@ pub use cluster::{Cluster, client_of};
 pub use control_plane::{ControlPlane, Programs};
 pub use eventually::{await_condition, eventually};
 pub use faults::{freeze, thaw};
-pub use forward::Forward;
+pub use forward::{Forward, is_ready};
 pub use karpenter::Karpenter;
 pub use namespace::TestNamespace;
 pub use outside::Running;

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::snapshot::Model;
+use crate::{lock::lock, snapshot::Model};
 
 /// Least time between two reports that nobody waits for.
 const CALM: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ impl Demand {
         if !model.demand {
             return None;
         }
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut models = lock(&self.models);
         let counts = models.entry(model.name.clone()).or_default().clone();
         counts.in_flight.fetch_add(1, Relaxed);
         self.changed.notify_one();
@@ -63,7 +63,7 @@ impl Demand {
     }
 
     fn report(&self) -> Report {
-        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let models = lock(&self.models);
         let models = models.iter().map(|(name, counts)| ModelDemand {
             model: name.clone(),
             in_flight: counts.in_flight.load(Relaxed),

@@ -1,10 +1,11 @@
 //! What an engine says of itself at `/metrics`, in one vocabulary whatever the engine calls it.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::ticks::Ticks;
 use crate::{
     client::{Client, read_at_most},
     config::Live,
@@ -39,14 +40,9 @@ pub struct Gauges {
 impl Gauges {
     /// Keeps the gauges true to the engine until shutdown.
     pub async fn watch(self, shutdown: CancellationToken) {
-        let mut ticks = interval(EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut shutdown = pin!(shutdown.cancelled());
-        loop {
-            tokio::select! {
-                () = &mut shutdown => return,
-                _ = ticks.tick() => self.look().await,
-            }
+        let mut ticks = Ticks::new(EVERY, shutdown);
+        while ticks.next().await {
+            self.look().await;
         }
     }
 

@@ -1,16 +1,11 @@
 //! The provider's key: read from its file, again when the file changed, never logged.
 
-use std::{
-    fs,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::{fs, path::PathBuf, sync::Mutex, time::SystemTime};
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::ApiError;
+use crate::{error::ApiError, lock::lock};
 
 /// A key in a mounted Secret.
 pub struct KeyFile {
@@ -33,7 +28,7 @@ impl KeyFile {
     /// # Errors
     /// `CredentialsUnavailable` when there never was a key, or it fits no header.
     pub fn header(&self, prefix: &str) -> Result<HeaderValue, ApiError> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last);
         let changed = fs::metadata(&self.path)
             .and_then(|meta| meta.modified())
             .ok();

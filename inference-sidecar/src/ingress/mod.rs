@@ -7,6 +7,7 @@ mod key;
 mod readiness;
 mod refusal;
 mod sleep;
+mod ticks;
 mod upstream;
 
 use std::{

@@ -1,11 +1,12 @@
 //! An ingress is ready once its model is in force and its engine, if it has one, answers.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
 use aios_runtime::admin::Health;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::ticks::Ticks;
 use crate::{client::Client, config::Live};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -26,13 +27,10 @@ impl Readiness {
     /// Keeps `/readyz` true to the facts until shutdown.
     pub async fn watch(self, shutdown: CancellationToken) {
         let mut swaps = self.live.changes();
-        let mut ticks = interval(EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut shutdown = pin!(shutdown.cancelled());
+        let mut ticks = Ticks::new(EVERY, shutdown);
         loop {
             tokio::select! {
-                () = &mut shutdown => return,
-                _ = ticks.tick() => {}
+                more = ticks.next() => if !more { return },
                 changed = swaps.changed() => if changed.is_err() { return },
             }
             let why = self.why_not().await;

@@ -5,19 +5,19 @@
 use std::{
     fs,
     path::PathBuf,
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use serde::Deserialize;
 use tokio::{
     sync::{OwnedRwLockReadGuard, RwLock},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{client, client::Client, config::Live, error::ApiError, metrics::Metrics};
+use super::ticks::Ticks;
+use crate::{client, client::Client, config::Live, error::ApiError, lock::lock, metrics::Metrics};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// How long the engine may take where nobody waits for it.
@@ -63,14 +63,9 @@ struct IsSleeping {
 impl Bed {
     /// Sleeps and wakes by the pod's role until shutdown.
     pub async fn watch(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut ticks = interval(EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut shutdown = pin!(shutdown.cancelled());
-        loop {
-            tokio::select! {
-                () = &mut shutdown => return,
-                _ = ticks.tick() => self.follow_role().await,
-            }
+        let mut ticks = Ticks::new(EVERY, shutdown);
+        while ticks.next().await {
+            self.follow_role().await;
         }
     }
 
@@ -165,18 +160,10 @@ impl Bed {
     }
 
     fn is_idle(&self) -> bool {
-        let last = self
-            .last_call
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        last.is_none_or(|last| last.elapsed() >= self.after)
+        lock(&self.last_call).is_none_or(|last| last.elapsed() >= self.after)
     }
 
     fn called(&self) {
-        let mut last = self
-            .last_call
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *last = Some(Instant::now());
+        *lock(&self.last_call) = Some(Instant::now());
     }
 }

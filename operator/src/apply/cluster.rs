@@ -4,14 +4,14 @@ use std::fmt::Debug;
 
 use kube::{
     Api, Resource,
-    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
+    api::{ListParams, Patch, PatchParams},
     core::{ApiResource, ClusterResourceScope, DynamicObject},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    apply::{Applier, compare, is_as_desired},
+    apply::{Applier, compare, exactly, is_as_desired},
     error::{Result, Verb},
     names::FIELD_MANAGER,
 };
@@ -78,12 +78,7 @@ impl Applier {
     /// Deletes exactly this object. Returns whether it is gone: a finalizer may hold it.
     pub async fn delete_wide<K: Wide>(&self, name: &str, uid: &str) -> Result<bool> {
         let api = Api::<K>::all(self.client.clone());
-        let mut params = DeleteParams::background();
-        params.preconditions = Some(Preconditions {
-            uid: Some(uid.to_owned()),
-            resource_version: None,
-        });
-        match api.delete(name, &params).await {
+        match api.delete(name, &exactly(uid)).await {
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(true),
             deleted => self.done::<K, _>(Verb::Delete, name, deleted.map(drop))?,
         }

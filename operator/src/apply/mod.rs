@@ -105,15 +105,9 @@ impl Applier {
     /// missing from what is returned, but not identity, replicas and status.
     pub async fn apply<K: Child>(&self, namespace: &str, desired: &K) -> Result<K> {
         let (name, kind) = (desired.name_any(), K::kind(&()));
-        let wanted = Wanted::new(desired)?;
-        let known = self
-            .known
-            .unchanged(&kind, namespace, &name, &wanted.digest);
-        if let Some(overlay) = known {
-            return Ok(serde_json::from_value(known::overlaid(
-                wanted.object,
-                overlay,
-            ))?);
+        let mut wanted = Wanted::new(desired)?;
+        if let Some(known) = self.unchanged(namespace, &name, &mut wanted)? {
+            return Ok(known);
         }
         let found = if self.known.is_absent(&kind, namespace, &name) {
             None
@@ -130,13 +124,9 @@ impl Applier {
         desired: &K,
     ) -> Result<Option<K>> {
         let name = desired.name_any();
-        let wanted = Wanted::new(desired)?;
-        let known = self
-            .known
-            .unchanged(&K::kind(&()), namespace, &name, &wanted.digest);
-        if let Some(overlay) = known {
-            let found = known::overlaid(wanted.object, overlay);
-            return Ok(Some(serde_json::from_value(found)?));
+        let mut wanted = Wanted::new(desired)?;
+        if let Some(known) = self.unchanged(namespace, &name, &mut wanted)? {
+            return Ok(Some(known));
         }
         match self.live::<K>(namespace, &name).await? {
             Some(found) => self
@@ -176,15 +166,27 @@ impl Applier {
 
     /// Deletes exactly this object, with what it owns. One that is gone already is fine.
     pub async fn delete<K: Child>(&self, namespace: &str, name: &str, uid: &str) -> Result<()> {
-        let mut params = DeleteParams::background();
-        params.preconditions = Some(Preconditions {
-            uid: Some(uid.to_owned()),
-            resource_version: None,
-        });
-        match self.api::<K>(namespace).delete(name, &params).await {
+        match self.api::<K>(namespace).delete(name, &exactly(uid)).await {
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             deleted => self.done::<K, _>(Verb::Delete, name, deleted).map(drop),
         }
+    }
+
+    /// The object while it is known to be as desired, which is taken from `wanted` then.
+    fn unchanged<K: Child>(
+        &self,
+        namespace: &str,
+        name: &str,
+        wanted: &mut Wanted,
+    ) -> Result<Option<K>> {
+        let known = self
+            .known
+            .unchanged(&K::kind(&()), namespace, name, &wanted.digest);
+        let Some(overlay) = known else {
+            return Ok(None);
+        };
+        let object = known::overlaid(wanted.object.take(), overlay);
+        Ok(Some(serde_json::from_value(object)?))
     }
 
     async fn bring<K: Child>(
@@ -239,6 +241,16 @@ impl Applier {
         self.metrics.requested(verb, result.is_ok());
         result.map_err(|error| Error::api(verb, &K::kind(&()), name, error))
     }
+}
+
+/// Deletes the object of this uid alone, with what it owns.
+fn exactly(uid: &str) -> DeleteParams {
+    let mut params = DeleteParams::background();
+    params.preconditions = Some(Preconditions {
+        uid: Some(uid.to_owned()),
+        resource_version: None,
+    });
+    params
 }
 
 /// A desired object, stamped with its digest.

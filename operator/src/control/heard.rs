@@ -76,16 +76,14 @@ impl Index {
         &mut self,
         namespace: &str,
         (pod, stream): (&str, u64),
-        demands: Vec<ModelDemand>,
+        mut demands: Vec<ModelDemand>,
         now: Timestamp,
     ) -> Vec<String> {
-        let tenant = self.tenant(namespace);
-        let known = |demand: &ModelDemand| tenant.models.contains_key(&demand.model);
-        let (known, _): (Vec<_>, Vec<_>) = demands.into_iter().partition(known);
-        let news = known.into_iter().filter_map(|demand| {
+        let models = &self.tenant(namespace).models;
+        demands.retain(|demand| models.contains_key(&demand.model));
+        let news = demands.into_iter().filter_map(|demand| {
             let name = demand.model.clone();
-            let loads = tenant.loads.entry(name.clone());
-            let load = loads.or_insert_with(|| Load::new(now));
+            let load = self.load(namespace, &name, now);
             load.tell(pod, stream, demand, now).then_some(name)
         });
         news.collect()

@@ -10,6 +10,7 @@ use k8s_openapi::api::{
 use kube::api::ListParams;
 
 use crate::{
+    apply::Child,
     context::Context,
     control::Index,
     error::Result,
@@ -76,14 +77,8 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
                 (weights, prefetch) = (Some(found), job);
             }
             let selector = format!("{LABEL_MODEL}={},{LABEL_GROUP}", model.name);
-            let sets = context
-                .applier
-                .list::<StatefulSet>(namespace, &selector, &by(&selector))
-                .await?;
-            let pods = context
-                .applier
-                .list::<Pod>(namespace, &selector, &by(&selector))
-                .await?;
+            let sets: Vec<StatefulSet> = labelled(context, namespace, &selector).await?;
+            let pods: Vec<Pod> = labelled(context, namespace, &selector).await?;
             groups = seen(&sets, &pods);
         }
     }
@@ -97,8 +92,9 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
     })
 }
 
-fn by(labels: &str) -> ListParams {
-    ListParams::default().labels(labels)
+async fn labelled<K: Child>(context: &Context, namespace: &str, labels: &str) -> Result<Vec<K>> {
+    let which = ListParams::default().labels(labels);
+    context.applier.list(namespace, labels, &which).await
 }
 
 /// Whether every key is there, or the first that is not.
@@ -132,7 +128,10 @@ async fn brought(model: &Model, own: &Own, context: &Context) -> Result<(Fetched
     let name = names::model_prefetch(&model.name, &own.weights.hash);
     let job = context.applier.get::<Job>(namespace, &name).await?;
     let pods = match &job {
-        Some(job) if awaits_pod(job) => pods_of(context, namespace, &name).await?,
+        Some(job) if awaits_pod(job) => {
+            let of_job = format!("batch.kubernetes.io/job-name={name}");
+            labelled(context, namespace, &of_job).await?
+        }
         _ => Vec::new(),
     };
     let report = |index: &Index| index.weights_report(namespace, &model.name).cloned();
@@ -141,12 +140,4 @@ async fn brought(model: &Model, own: &Own, context: &Context) -> Result<(Fetched
         look(&own.weights, job.as_ref(), &pods, report.as_ref()),
         job,
     ))
-}
-
-async fn pods_of(context: &Context, namespace: &str, job: &str) -> Result<Vec<Pod>> {
-    let selector = format!("batch.kubernetes.io/job-name={job}");
-    context
-        .applier
-        .list::<Pod>(namespace, &selector, &by(&selector))
-        .await
 }

@@ -12,7 +12,7 @@ use k8s_openapi::api::{
 use crate::model::weights::Weights;
 
 /// Exit code of `prefetch` when the file is not the one that the digest names.
-const WRONG_DIGEST: i32 = 3;
+pub const WRONG_DIGEST: i32 = 3;
 /// Exit code when the source does not answer, or not with the file.
 const UNREACHABLE: i32 = 4;
 /// What a server that has no image volumes is told by: it drops them without a word.

@@ -15,7 +15,7 @@ use crate::{
     model::{
         build::{Desired, DesiredGroup},
         fetch::{Credentials, Found},
-        groups::Role,
+        groups::{Group, Role},
         prefetch::Fetched,
         scale::{Scaled, grace},
     },
@@ -93,14 +93,10 @@ impl Standing {
     }
 
     pub fn of_groups(standby: u32, found: &Found, desired: &Desired) -> Self {
-        let is_ready = |group: &&DesiredGroup| {
-            let mut seen = found.groups.iter();
-            seen.any(|seen| seen.name == group.name && seen.is_ready())
-        };
-        let is_known = |group: &&DesiredGroup| {
-            let mut seen = found.groups.iter();
-            seen.any(|seen| seen.name == group.name && seen.is_known(found.at))
-        };
+        let seen = |group: &DesiredGroup| found.groups.iter().find(|seen| seen.name == group.name);
+        let is_ready = |group: &&DesiredGroup| seen(group).is_some_and(Group::is_ready);
+        let is_known =
+            |group: &&DesiredGroup| seen(group).is_some_and(|seen| seen.is_known(found.at));
         let of = |role: Role| desired.groups.iter().filter(move |g| g.place.role == role);
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         Self {

@@ -6,7 +6,7 @@ mod queue;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use self::queue::{Bounds, Queue, Ticket};
 use crate::{
     client::Client,
     error::ApiError,
+    lock::lock,
     metrics::{HoldEnd, Metrics},
     snapshot::Model,
 };
@@ -302,8 +303,4 @@ impl Drop for Waiting {
             .hold_ended(&inner.model.labels, self.end, self.since.elapsed());
         self.gate.settle(inner);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -21,6 +21,7 @@ use serde_json::json;
 use crate::{
     model::{
         build::{meta, volume},
+        prefetch::WRONG_DIGEST,
         validate::{Model, Own},
         weights::{File, Weights},
     },
@@ -34,8 +35,6 @@ use crate::{
 
 /// Further pods of one Job; each tries several times itself.
 const TRIES: i32 = 2;
-/// `prefetch` ends so when the digest is wrong: another try would fetch the same bytes.
-const WRONG_DIGEST: i32 = 3;
 /// Where the tokens of sources are mounted, each named after its file's place in the list.
 const TOKENS: &str = "/var/run/aios/weights";
 
@@ -169,7 +168,7 @@ fn tokens(weights: &Weights) -> Option<Volume> {
     })
 }
 
-/// A drained node costs no try; a wrong digest ends the Job.
+/// A drained node costs no try; a wrong digest ends the Job, for another try would fetch the same bytes.
 fn failure_rules() -> Vec<PodFailurePolicyRule> {
     vec![
         PodFailurePolicyRule {

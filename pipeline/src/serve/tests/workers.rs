@@ -68,6 +68,15 @@ async fn in_run(town: &Town, status: &str) -> Vec<Value> {
         .clone()
 }
 
+/// A town that has accepted its run of three.
+async fn begun(options: TownOptions) -> Town {
+    let town = Town::start(options).await;
+    town.upload_customers().await;
+    town.enforce(2, &[run(false)], vec![]);
+    town.accept_runs().await;
+    town
+}
+
 #[tokio::test]
 async fn a_run_of_an_upload_is_drafted_by_a_worker_and_published_by_the_gateway() {
     let town = Town::start(TownOptions::default()).await;
@@ -122,10 +131,7 @@ async fn a_suspended_run_gives_nothing_and_is_not_drained() {
 
 #[tokio::test]
 async fn items_of_a_deleted_run_are_refused() {
-    let town = Town::start(TownOptions::default()).await;
-    town.upload_customers().await;
-    town.enforce(2, &[run(false)], vec![]);
-    town.accept_runs().await;
+    let town = begun(TownOptions::default()).await;
     town.enforce(3, &[], vec![]);
     town.accept_runs().await;
     let refused = in_run(&town, "Refused").await;
@@ -139,14 +145,11 @@ async fn items_of_a_deleted_run_are_refused() {
 
 #[tokio::test]
 async fn a_worker_that_shuts_down_gives_its_items_to_another_at_once() {
-    let town = Town::start(TownOptions {
+    let town = begun(TownOptions {
         model_down: true,
         ..TownOptions::default()
     })
     .await;
-    town.upload_customers().await;
-    town.enforce(2, &[run(false)], vec![]);
-    town.accept_runs().await;
     let shutdown = CancellationToken::new();
     let first = worker(&town, "w1", shutdown.clone());
     let working = tokio::spawn(async move { first.run().await });
@@ -165,10 +168,7 @@ async fn a_worker_that_shuts_down_gives_its_items_to_another_at_once() {
 
 #[tokio::test]
 async fn a_worker_that_lost_its_lease_cannot_write_and_none_may_decide() {
-    let town = Town::start(TownOptions::default()).await;
-    town.upload_customers().await;
-    town.enforce(2, &[run(false)], vec![]);
-    town.accept_runs().await;
+    let town = begun(TownOptions::default()).await;
     let mut client = WorkClient::connect(town.work.clone()).await.unwrap();
     let lease = |worker: &str| LeaseRequest {
         run_uid: "uid-batch".into(),
@@ -218,10 +218,7 @@ async fn a_worker_that_lost_its_lease_cannot_write_and_none_may_decide() {
 
 #[tokio::test]
 async fn a_forged_verdict_publishes_nothing() {
-    let town = Town::start(TownOptions::default()).await;
-    town.upload_customers().await;
-    town.enforce(2, &[run(false)], vec![]);
-    town.accept_runs().await;
+    let town = begun(TownOptions::default()).await;
     let mut client = WorkClient::connect(town.work.clone()).await.unwrap();
     let lease = LeaseRequest {
         run_uid: "uid-batch".into(),
@@ -279,10 +276,7 @@ async fn a_forged_verdict_publishes_nothing() {
 
 #[tokio::test]
 async fn what_nobody_began_before_the_deadline_is_refused_and_workers_end() {
-    let town = Town::start(TownOptions::default()).await;
-    town.upload_customers().await;
-    town.enforce(2, &[run(false)], vec![]);
-    town.accept_runs().await;
+    let town = begun(TownOptions::default()).await;
     town.enforce(3, &[due(Duration::from_secs(1))], vec![]);
     let client = GatewayClient::new(&town.work, None, "uid-batch", "w1").unwrap();
     let leased = client.lease(5, 0).await.unwrap();
@@ -300,14 +294,11 @@ async fn what_nobody_began_before_the_deadline_is_refused_and_workers_end() {
 
 #[tokio::test]
 async fn documents_under_way_at_the_deadline_are_finished() {
-    let town = Town::start(TownOptions {
+    let town = begun(TownOptions {
         model_down: true,
         ..TownOptions::default()
     })
     .await;
-    town.upload_customers().await;
-    town.enforce(2, &[run(false)], vec![]);
-    town.accept_runs().await;
     let worker = worker(&town, "w1", CancellationToken::new());
     let working = tokio::spawn(async move { worker.run().await });
     // One needs no model, one is refused for its record, and one waits for the model.
@@ -330,10 +321,7 @@ async fn documents_under_way_at_the_deadline_are_finished() {
 
 #[tokio::test]
 async fn a_document_that_is_never_finished_does_not_hold_the_run_for_ever() {
-    let town = Town::start(TownOptions::default()).await;
-    town.upload_customers().await;
-    town.enforce(2, &[run(false)], vec![]);
-    town.accept_runs().await;
+    let town = begun(TownOptions::default()).await;
     let client = GatewayClient::new(&town.work, None, "uid-batch", "w1").unwrap();
     let item = client.lease(1, 0).await.unwrap().items.remove(0);
     town.enforce(3, &[due(Duration::from_mins(6))], vec![]);
