@@ -28,7 +28,10 @@ use crate::{
 
 /// Objects of a namespace are applied in bursts, and what they share lists them all: one pass for
 /// each burst instead of one for each object.
-pub const BURST: Duration = Duration::from_millis(100);
+pub const BURST: Duration = Duration::from_millis(200);
+
+/// What data planes start with may be this old: those that run are told at once.
+pub const OFFER: Duration = Duration::from_millis(500);
 
 /// Holds every request back for a while, in which its doubles join it. However many come, none
 /// waits longer than that.

@@ -55,6 +55,7 @@ struct Queues {
     cells: Vec<Cell>,
     cluster_policies: Queue<Guarded<ClusterPolicySet>>,
     tenants: Queue<NamespaceMeta>,
+    offers: Queue<NamespaceMeta>,
 }
 
 impl<K: Lookup> Queue<K>
@@ -76,12 +77,13 @@ impl Triggers {
     pub fn new(
         cells: Vec<Cell>,
         cluster_policies: Queue<Guarded<ClusterPolicySet>>,
-        tenants: Queue<NamespaceMeta>,
+        (tenants, offers): (Queue<NamespaceMeta>, Queue<NamespaceMeta>),
     ) -> Self {
         Self(Arc::new(Queues {
             cells,
             cluster_policies,
             tenants,
+            offers,
         }))
     }
 
@@ -113,10 +115,18 @@ impl Triggers {
         self.0.cluster_policies.push(ObjectRef::new(name));
     }
 
-    /// A namespace's trust, keys and gateway.
+    /// A namespace's trust, keys and gateway, and what it starts with.
     pub fn tenant(&self, namespace: &str) {
         if self.cell(namespace).is_some() {
             self.0.tenants.push(ObjectRef::new(namespace));
+            self.offer(namespace);
+        }
+    }
+
+    /// Only what a namespace's data planes start with.
+    pub fn offer(&self, namespace: &str) {
+        if self.cell(namespace).is_some() {
+            self.0.offers.push(ObjectRef::new(namespace));
         }
     }
 

@@ -53,6 +53,11 @@ pub async fn operator(plane: &ControlPlane, program: &Path) -> Result<Running> {
     Running::operator(plane, program, CONCURRENCY).await
 }
 
+/// The next operator, at the address of one that died.
+pub async fn next_operator(plane: &ControlPlane, program: &Path, at: u16) -> Result<Running> {
+    Running::operator_at(plane, program, CONCURRENCY, at).await
+}
+
 pub async fn twin(plane: &ControlPlane, program: &Path, templates: &Path) -> Result<Running> {
     let ready = free_port()?;
     let mut command = Command::new(program);

@@ -202,7 +202,7 @@ impl Bench {
         let mut plane = ControlPlane::start(&self.programs, &accounts).await?;
         let client = plane.client().await?;
         world::namespaces(&client, size).await?;
-        let running = self.start(&plane, contender).await?;
+        let mut running = self.start(&plane, contender).await?;
         let observer = Observer::start(&client);
         observer.quiet(Duration::from_secs(2), DEADLINE).await?;
 
@@ -258,20 +258,21 @@ impl Bench {
             ),
             Some(_) => {}
         }
-        if let (true, Some(running)) = (populated, &running) {
+        if let (true, Some(process)) = (populated, running.take()) {
             let objects = objects.into_inner().unwrap_or_else(PoisonError::into_inner);
             let subject = Subject {
                 contender,
-                running,
+                running: &process,
                 observer: &observer,
                 objects: &objects,
                 idle: self.idle,
             };
             result.steady = Some(steady::measure(&mut plane, &subject).await?);
+            running = Some(process);
             if contender == Contender::Operator && self.streams > 0 {
-                let client = plane.client().await?;
-                let how = (self.streams, plane.scratch());
-                let attached = streams::measure(&client, running, &objects, how).await?;
+                let crowd = streams::gather(&plane, &objects, self.streams).await?;
+                let process = running.take().context("the operator is gone")?;
+                let attached = crowd.measure(&plane, &self.operator, process).await?;
                 result.streams = Some(attached);
             }
         }

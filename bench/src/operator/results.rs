@@ -81,6 +81,17 @@ fn targets(rounds: &[Round]) -> Vec<Target> {
             0.0,
             Bound::Shown,
         ));
+        let storm = &streams.storm;
+        for (measure, value) in [
+            (
+                "s from an operator's start to its listening",
+                storm.listening_seconds,
+            ),
+            ("s until every stream is back", storm.attached_seconds),
+            ("RSS at most meanwhile, MB", megabytes(storm.memory.peak_kb)),
+        ] {
+            targets.push(Target::new(measure, round2(value), "", 0.0, Bound::Shown));
+        }
     }
     targets
 }

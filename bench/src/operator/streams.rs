@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aios_e2e::testing::{Running, eventually};
+use aios_e2e::testing::{ControlPlane, Running, eventually};
 use aios_proto::control::{ItemAck, Report, Role, Snapshot};
 use aios_runtime::{
     control::{AttachConfig, Enforce, attach},
@@ -32,6 +32,7 @@ use serde_json::json;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::contender::next_operator;
 use crate::measure::{Memory, Process};
 
 const DEADLINE: Duration = Duration::from_mins(10);
@@ -47,18 +48,46 @@ pub struct Streams {
     pub before: Memory,
     pub after: Memory,
     pub kb_per_stream: f64,
+    pub storm: Storm,
 }
 
-/// Accepts everything and counts who has been sent something.
+/// The operator was killed, and all came back to the next one.
+#[derive(Debug, Serialize)]
+pub struct Storm {
+    /// From the start of the next operator until it leads, has listed everything and listens. The
+    /// Lease of the dead one runs out meanwhile.
+    pub listening_seconds: f64,
+    /// From then until each has its configuration.
+    pub attached_seconds: f64,
+    pub cpu_seconds: f64,
+    /// Its peak is that of listing and storm together.
+    pub memory: Memory,
+}
+
+/// Data planes to be: where they attach, and what they show.
+pub struct Crowd {
+    tokens: Vec<PathBuf>,
+    ca: PathBuf,
+}
+
+/// Who has been sent something by the operator of now.
+#[derive(Default)]
+struct Roll {
+    operator: AtomicUsize,
+    attached: AtomicUsize,
+}
+
+/// Accepts everything, and signs the roll once for each operator.
 struct Accept {
-    first: AtomicUsize,
-    attached: Arc<AtomicUsize>,
+    known: AtomicUsize,
+    roll: Arc<Roll>,
 }
 
 impl Enforce for Accept {
     fn enforce(&self, snapshot: Snapshot) -> Vec<ItemAck> {
-        if self.first.swap(1, Ordering::SeqCst) == 0 {
-            self.attached.fetch_add(1, Ordering::SeqCst);
+        let operator = self.roll.operator.load(Ordering::SeqCst);
+        if self.known.swap(operator, Ordering::SeqCst) != operator {
+            self.roll.attached.fetch_add(1, Ordering::SeqCst);
         }
         let accept = |item: aios_proto::control::Item| ItemAck {
             kind: item.kind,
@@ -71,63 +100,129 @@ impl Enforce for Accept {
     }
 }
 
-/// Attaches so many gateways, evenly over the namespaces of some objects.
-pub async fn measure(
-    client: &Client,
-    running: &Running,
+impl Roll {
+    /// Another operator: nobody is attached to it yet.
+    fn call(&self) {
+        self.attached.store(0, Ordering::SeqCst);
+        self.operator.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Waits until so many have signed; how long it took.
+    async fn signed(&self, count: usize) -> Result<f64> {
+        let begun = Instant::now();
+        eventually("every stream is attached", DEADLINE, async || {
+            Ok((self.attached.load(Ordering::SeqCst) == count).then_some(()))
+        })
+        .await?;
+        Ok(begun.elapsed().as_secs_f64())
+    }
+}
+
+/// Makes pods for so many gateways, evenly over the namespaces of some objects.
+pub async fn gather(
+    plane: &ControlPlane,
     objects: &[Arc<DynamicObject>],
-    (count, folder): (usize, &Path),
-) -> Result<Streams> {
+    count: usize,
+) -> Result<Crowd> {
+    let client = &plane.client().await?;
+    let folder = plane.scratch();
     let namespaces: BTreeSet<String> = objects.iter().filter_map(|o| o.namespace()).collect();
     let namespaces: Vec<String> = namespaces.into_iter().collect();
     let ca = certificate(client, namespaces.first().context("no namespace")?, folder).await?;
     let places = (0..count).zip(namespaces.iter().cycle());
-    let tokens: Vec<PathBuf> = stream::iter(places)
+    let tokens = stream::iter(places)
         .map(|(index, namespace)| token(client, namespace, index, folder))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
     tokio::time::sleep(SETTLING).await;
+    Ok(Crowd { tokens, ca })
+}
 
-    let process = Process(running.id()?);
-    let before = process.memory()?;
-    let attached = Arc::new(AtomicUsize::new(0));
-    let shutdown = CancellationToken::new();
-    let tls = ClientTls::new(Some(&ca), None)?;
-    let begun = Instant::now();
-    let mut tasks = JoinSet::new();
-    for token in tokens {
-        let config = AttachConfig {
-            operator_uri: format!("https://localhost:{}", running.listens()),
-            tls: Some(tls.clone()),
-            token_file: Some(token),
-            role: Role::Gateway,
-            model: String::new(),
-        };
-        let enforce = Accept {
-            first: AtomicUsize::new(0),
-            attached: attached.clone(),
-        };
-        let (_, reports) = watch::channel(Report::default());
-        tasks.spawn(attach(config, Arc::new(enforce), reports, shutdown.clone()));
+impl Crowd {
+    pub async fn measure(
+        self,
+        plane: &ControlPlane,
+        program: &Path,
+        running: Running,
+    ) -> Result<Streams> {
+        let (count, port) = (self.tokens.len(), running.listens());
+        let process = Process(running.id()?);
+        let before = process.memory()?;
+        let roll = Arc::new(Roll::default());
+        let shutdown = CancellationToken::new();
+        roll.call();
+        let mut tasks = self.attach(port, &roll, &shutdown)?;
+        let attached_seconds = roll.signed(count).await?;
+        tokio::time::sleep(SETTLING).await;
+        let after = process.memory()?;
+        running.stop().await?;
+        roll.call();
+        let (next, storm) = storm(plane, program, port, &roll, count).await?;
+        shutdown.cancel();
+        while tasks.join_next().await.is_some() {}
+        next.stop().await?;
+        let grown = after.rss_kb.saturating_sub(before.rss_kb);
+        Ok(Streams {
+            count,
+            attached_seconds,
+            before,
+            after,
+            kb_per_stream: (grown as f64 / count.max(1) as f64 * 10.0).round() / 10.0,
+            storm,
+        })
     }
-    eventually("every stream is attached", DEADLINE, async || {
-        Ok((attached.load(Ordering::SeqCst) == count).then_some(()))
-    })
-    .await?;
-    let attached_seconds = begun.elapsed().as_secs_f64();
+
+    fn attach(
+        self,
+        port: u16,
+        roll: &Arc<Roll>,
+        shutdown: &CancellationToken,
+    ) -> Result<JoinSet<()>> {
+        let tls = ClientTls::new(Some(&self.ca), None)?;
+        let mut tasks = JoinSet::new();
+        for token in self.tokens {
+            let config = AttachConfig {
+                operator_uri: format!("https://localhost:{port}"),
+                tls: Some(tls.clone()),
+                token_file: Some(token),
+                role: Role::Gateway,
+                model: String::new(),
+            };
+            let enforce = Accept {
+                known: AtomicUsize::new(0),
+                roll: roll.clone(),
+            };
+            let shutdown = shutdown.clone();
+            tasks.spawn(async move {
+                let (_, reports) = watch::channel(Report::default());
+                let _ = attach(config, Arc::new(enforce), reports, shutdown).await;
+            });
+        }
+        Ok(tasks)
+    }
+}
+
+async fn storm(
+    plane: &ControlPlane,
+    program: &Path,
+    port: u16,
+    roll: &Roll,
+    count: usize,
+) -> Result<(Running, Storm)> {
+    let begun = Instant::now();
+    let next = next_operator(plane, program, port).await?;
+    let listening_seconds = begun.elapsed().as_secs_f64();
+    let attached_seconds = roll.signed(count).await?;
     tokio::time::sleep(SETTLING).await;
-    let after = process.memory()?;
-    shutdown.cancel();
-    while tasks.join_next().await.is_some() {}
-    let grown = after.rss_kb.saturating_sub(before.rss_kb);
-    Ok(Streams {
-        count,
+    let process = Process(next.id()?);
+    let storm = Storm {
+        listening_seconds,
         attached_seconds,
-        before,
-        after,
-        kb_per_stream: (grown as f64 / count.max(1) as f64 * 10.0).round() / 10.0,
-    })
+        cpu_seconds: process.cpu_seconds()?,
+        memory: process.memory()?,
+    };
+    Ok((next, storm))
 }
 
 /// The operator's CA, where every namespace has it.

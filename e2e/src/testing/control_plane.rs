@@ -90,9 +90,9 @@ impl ControlPlane {
         };
         plane.start_api_server().await?;
         let client = plane.client().await?;
-        for definition in definitions()? {
-            apply_yaml(&client, None, &definition).await?;
-        }
+        plane
+            .define(Path::new("charts/aios-crds/templates"))
+            .await?;
         apply_yaml(
             &client,
             None,
@@ -104,6 +104,15 @@ impl ControlPlane {
         }
         kinds_are_served(&client).await?;
         Ok(plane)
+    }
+
+    /// Puts the kinds of a folder of this repository in place of those that are there.
+    pub async fn define(&self, folder: &Path) -> Result<()> {
+        let client = self.client().await?;
+        for definition in definitions(&files::repository().join(folder))? {
+            apply_yaml(&client, None, &definition).await?;
+        }
+        Ok(())
     }
 
     /// As an administrator, whom the API server never makes wait.
@@ -190,8 +199,7 @@ pub fn free_port() -> Result<u16> {
 }
 
 /// The chart's definitions, without the chart's conditions.
-fn definitions() -> Result<Vec<String>> {
-    let folder = files::repository().join("charts/aios-crds/templates");
+fn definitions(folder: &Path) -> Result<Vec<String>> {
     let mut definitions = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

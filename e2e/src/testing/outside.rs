@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
@@ -16,6 +16,22 @@ use crate::procs::{self, Group};
 const DEADLINE: Duration = Duration::from_mins(1);
 /// The operator's ServiceAccount.
 pub const OPERATOR: &str = "aios-operator";
+
+/// The operator's program beside the running test's.
+///
+/// # Errors
+/// When it is not built.
+pub fn built_operator() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.ancestors().nth(2).context("a test of no folder")?;
+    let operator = folder.join("operator");
+    ensure!(
+        operator.is_file(),
+        "{} is missing: make build",
+        operator.display()
+    );
+    Ok(operator)
+}
 
 /// A process that ends with this value.
 pub struct Running {
@@ -71,7 +87,17 @@ impl Running {
         program: &Path,
         concurrency: usize,
     ) -> Result<Self> {
-        let (control, admin) = (free_port()?, free_port()?);
+        Self::operator_at(plane, program, concurrency, free_port()?).await
+    }
+
+    /// The same where data planes look for it.
+    pub async fn operator_at(
+        plane: &ControlPlane,
+        program: &Path,
+        concurrency: usize,
+        control: u16,
+    ) -> Result<Self> {
+        let admin = free_port()?;
         let image = |name: &str| format!("example.com/aios/{name}:outside");
         let mut command = Command::new(program);
         command

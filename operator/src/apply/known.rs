@@ -1,6 +1,7 @@
 //! What is known of children without asking: the watches of their metadata tell which exist and at
 //! which version, every read and write tells which version was found as desired. While the two
-//! agree, nothing needs to be read, and a child's own event is no news to its owner.
+//! agree, nothing needs to be read, and a child's own event is no news to its owner. An event may
+//! overtake the answer to the write that caused it: it waits for that answer.
 
 use std::{
     borrow::Cow,
@@ -24,6 +25,22 @@ struct Inner {
     /// Whether every watch has listed: before, what was not seen may still exist.
     listed: bool,
     entries: Entries,
+    writing: HashMap<Place, Vec<Waiting>>,
+}
+
+/// Kind, namespace and name.
+type Place = (Cow<'static, str>, String, String);
+
+/// A version that a watch showed during a write, and whom to tell if it is somebody else's.
+struct Waiting {
+    version: u64,
+    news: Box<dyn FnOnce() + Send>,
+}
+
+/// A write under way; ends when dropped.
+pub struct Writing {
+    known: Known,
+    place: Place,
 }
 
 /// Versions are decimal and grow (Kubernetes API concepts, "resource versions").
@@ -46,29 +63,36 @@ impl Known {
         self.lock().listed = true;
     }
 
-    /// A watch shows an object. Whether this is news: not what was read or written here.
-    pub fn seen(&self, kind: Cow<'static, str>, meta: &ObjectMeta) -> bool {
+    /// A watch shows an object. Calls `news` if it is: not what was read or written here.
+    pub fn seen(
+        &self,
+        kind: Cow<'static, str>,
+        meta: &ObjectMeta,
+        news: impl FnOnce() + Send + 'static,
+    ) {
         let Some((namespace, name, version)) = place(meta) else {
-            return true;
+            return news();
         };
+        let place = (kind, namespace.to_owned(), name.to_owned());
         let mut inner = self.lock();
-        let objects = inner.entries.entry(kind).or_default();
-        match objects.get_mut(namespace).and_then(|n| n.get_mut(name)) {
-            Some(entry) if version <= entry.version => false,
-            Some(entry) => {
-                entry.version = version;
-                entry.verified = None;
-                true
-            }
-            None => {
-                let entry = Entry {
-                    version,
-                    verified: None,
-                };
-                let names = objects.entry(namespace.to_owned()).or_default();
-                names.insert(name.to_owned(), entry);
-                true
-            }
+        if let Some(waiting) = inner.writing.get_mut(&place) {
+            let news = Box::new(news);
+            return waiting.push(Waiting { version, news });
+        }
+        let is_news = inner.is_news(place, version);
+        drop(inner);
+        if is_news {
+            news();
+        }
+    }
+
+    /// A write begins: what watches show of the object meanwhile may be its doing.
+    pub fn writing(&self, kind: Cow<'static, str>, namespace: &str, name: &str) -> Writing {
+        let place = (kind, namespace.to_owned(), name.to_owned());
+        self.lock().writing.entry(place.clone()).or_default();
+        Writing {
+            known: self.clone(),
+            place,
         }
     }
 
@@ -127,6 +151,16 @@ impl Known {
         names.insert(name.to_owned(), entry);
     }
 
+    /// Whether the object is as it was read or made last: to desire something else is to write.
+    pub fn is_verified(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        let inner = self.lock();
+        let entry = inner
+            .entries
+            .get(kind)
+            .and_then(|n| n.get(namespace)?.get(name));
+        entry.is_some_and(|entry| entry.verified.is_some())
+    }
+
     /// What callers read of the object, if it still is as this digest desires.
     pub fn unchanged(
         &self,
@@ -146,6 +180,50 @@ impl Known {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Notes a version that a watch showed.
+    fn is_news(&mut self, (kind, namespace, name): Place, version: u64) -> bool {
+        let names = self.entries.entry(kind).or_default();
+        let entry = names.entry(namespace).or_default().entry(name);
+        let (mut is_new, fresh) = (false, Entry::new(version));
+        let entry = entry.or_insert_with(|| {
+            is_new = true;
+            fresh
+        });
+        if version > entry.version {
+            is_new = true;
+            *entry = Entry::new(version);
+        }
+        is_new
+    }
+}
+
+impl Entry {
+    const fn new(version: u64) -> Self {
+        Self {
+            version,
+            verified: None,
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let mut inner = self.known.lock();
+        let waiting = inner.writing.remove(&self.place).unwrap_or_default();
+        let (mut told, place) = (Vec::new(), &self.place);
+        for Waiting { version, news } in waiting {
+            if inner.is_news(place.clone(), version) {
+                told.push(news);
+            }
+        }
+        drop(inner);
+        for news in told {
+            news();
+        }
     }
 }
 
@@ -200,6 +278,10 @@ mod tests {
     use super::{Known, overlaid};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
     use serde_json::{Value, json};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    };
 
     const KIND: &str = "Deployment";
 
@@ -215,6 +297,16 @@ mod tests {
     fn live(version: u64) -> Value {
         json!({"metadata": {"name": "writer", "uid": "u", "resourceVersion": version.to_string()},
             "spec": {"replicas": 2, "defaulted": true}, "status": {"readyReplicas": 1}})
+    }
+
+    /// Whether what a watch shows is news at once.
+    fn is_news(known: &Known, version: u64) -> bool {
+        let told = Arc::new(AtomicBool::new(false));
+        let teller = told.clone();
+        known.seen(KIND.into(), &meta(version), move || {
+            teller.store(true, SeqCst);
+        });
+        told.load(SeqCst)
     }
 
     fn unchanged(known: &Known) -> bool {
@@ -233,7 +325,7 @@ mod tests {
                 .unchanged(KIND, "team", "writer", "sha256:b")
                 .is_none()
         );
-        assert!(known.seen(KIND.into(), &meta(6)));
+        assert!(is_news(&known, 6));
         assert!(!unchanged(&known));
     }
 
@@ -241,16 +333,34 @@ mod tests {
     fn ones_own_write_is_no_news_and_neither_is_what_was_before_it() {
         let known = Known::default();
         known.verified(KIND.into(), &meta(5), "sha256:a", &live(5));
-        assert!(!known.seen(KIND.into(), &meta(4)));
-        assert!(!known.seen(KIND.into(), &meta(5)));
+        assert!(!is_news(&known, 4));
+        assert!(!is_news(&known, 5));
         assert!(unchanged(&known));
     }
 
     #[test]
     fn anothers_change_seen_before_our_answer_is_not_forgotten() {
         let known = Known::default();
-        known.seen(KIND.into(), &meta(7));
+        is_news(&known, 7);
         known.verified(KIND.into(), &meta(5), "sha256:a", &live(5));
+        assert!(!unchanged(&known));
+    }
+
+    #[test]
+    fn an_event_that_overtakes_the_answer_to_its_write_is_no_news() {
+        let known = Known::default();
+        let told = Arc::new(AtomicUsize::new(0));
+        let writing = known.writing(KIND.into(), "team", "writer");
+        for version in [5, 7] {
+            let told = told.clone();
+            known.seen(KIND.into(), &meta(version), move || {
+                told.fetch_add(1, SeqCst);
+            });
+        }
+        known.verified(KIND.into(), &meta(5), "sha256:a", &live(5));
+        assert_eq!(told.load(SeqCst), 0);
+        drop(writing);
+        assert_eq!(told.load(SeqCst), 1, "somebody else's change is news");
         assert!(!unchanged(&known));
     }
 
@@ -260,7 +370,7 @@ mod tests {
         assert!(!known.is_absent(KIND, "team", "writer"));
         known.listed();
         assert!(known.is_absent(KIND, "team", "writer"));
-        known.seen(KIND.into(), &meta(1));
+        is_news(&known, 1);
         assert!(!known.is_absent(KIND, "team", "writer"));
         known.gone(KIND, &meta(2));
         assert!(known.is_absent(KIND, "team", "writer"));

@@ -109,7 +109,9 @@ impl Applier {
         if let Some(known) = self.unchanged(namespace, &name, &mut wanted)? {
             return Ok(known);
         }
-        let found = if self.known.is_absent(&kind, namespace, &name) {
+        let found = if self.known.is_absent(&kind, namespace, &name)
+            || self.known.is_verified(&kind, namespace, &name)
+        {
             None
         } else {
             self.live::<K>(namespace, &name).await?
@@ -117,7 +119,8 @@ impl Applier {
         self.bring(namespace, &name, &wanted, found.as_ref()).await
     }
 
-    /// Like [`Applier::apply`], but leaves an object alone that does not exist.
+    /// Like [`Applier::apply`], but leaves an object alone that does not exist, or that does not carry
+    /// our labels.
     pub async fn apply_existing<K: Child>(
         &self,
         namespace: &str,
@@ -127,6 +130,9 @@ impl Applier {
         let mut wanted = Wanted::new(desired)?;
         if let Some(known) = self.unchanged(namespace, &name, &mut wanted)? {
             return Ok(Some(known));
+        }
+        if self.known.is_absent(&K::kind(&()), namespace, &name) {
+            return Ok(None);
         }
         match self.live::<K>(namespace, &name).await? {
             Some(found) => self
@@ -205,11 +211,12 @@ impl Applier {
             return Ok(object);
         }
         let params = PatchParams::apply(FIELD_MANAGER).force();
+        let _writing = self.known.writing(K::kind(&()), namespace, name);
         let applied = self
             .api::<K>(namespace)
             .patch(name, &params, &Patch::Apply(&wanted.object))
             .await;
-        tracing::info!(kind = %K::kind(&()), namespace, name, created = found.is_none(), "applied");
+        tracing::info!(kind = %K::kind(&()), namespace, name, "applied");
         let applied = self.done::<K, _>(Verb::Apply, name, applied)?;
         let live = serde_json::to_value(&applied)?;
         self.known

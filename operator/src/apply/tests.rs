@@ -138,9 +138,21 @@ async fn a_later_version_on_a_watch_is_compared_again() {
     applier.apply("team", &desired()).await.unwrap();
     let mut seen = desired().metadata;
     seen.resource_version = Some("9".into());
-    assert!(known.seen("ConfigMap".into(), &seen));
+    known.seen("ConfigMap".into(), &seen, || ());
     applier.apply("team", &desired()).await.unwrap();
     assert_eq!(server.methods(), [Method::GET, Method::GET]);
+}
+
+#[tokio::test]
+async fn what_is_known_is_written_unread_when_something_else_is_desired() {
+    let known = Known::default();
+    known.listed();
+    let (applier, server) = server_with(None, known);
+    applier.apply("team", &desired()).await.unwrap();
+    let mut other = desired();
+    other.data = Some([("ca.crt".to_owned(), "two".to_owned())].into());
+    applier.apply("team", &other).await.unwrap();
+    assert_eq!(server.methods(), [Method::PATCH, Method::PATCH]);
 }
 
 #[tokio::test]

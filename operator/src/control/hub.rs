@@ -72,16 +72,28 @@ impl Hub {
 
     /// Changes the index and wakes whom it concerns.
     pub fn change(&self, change: impl FnOnce(&mut Index) -> Changes) {
-        let changes = change(&mut self.index());
+        let (changes, rested) = {
+            let mut index = self.index();
+            (change(&mut index), index.take_rested())
+        };
+        for (namespace, key) in &rested {
+            self.look_at(namespace, key);
+        }
         for (namespace, keys) in changes {
             for key in keys.iter().filter(|key| key.kind == Kind::Pipeline) {
                 self.triggers.pipeline(&namespace, &key.name);
             }
             if keys.iter().any(|key| key.kind != Kind::Run) {
-                self.triggers.tenant(&namespace);
+                self.triggers.offer(&namespace);
             }
             self.wake(&namespace);
         }
+    }
+
+    /// Whether everything that was listed at start has been looked at. If not, the object will be
+    /// looked at again once it has.
+    pub fn await_settled(&self, namespace: &str, key: &Key) -> bool {
+        self.index().await_settled(namespace, key)
     }
 
     /// Before every list is complete: the namespace waits for this object.

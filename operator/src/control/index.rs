@@ -35,8 +35,12 @@ pub struct Index {
     sequence: u64,
     pub(super) mandatory: BTreeMap<String, Mandatory>,
     pub(super) tenants: BTreeMap<String, Tenant>,
-    /// Objects listed at start and not yet compiled; the empty namespace is the cluster's.
-    expected: BTreeSet<(String, Key)>,
+    /// Objects listed at start and not yet compiled, by namespace; the empty one is the cluster's.
+    expected: BTreeMap<String, BTreeSet<Key>>,
+    /// Who is to be looked at again once nothing of its namespace is expected any more.
+    waiting: BTreeMap<String, BTreeSet<Key>>,
+    /// Those for whom that is so now.
+    rested: Vec<(String, Key)>,
     /// Whether every list at start is complete.
     listed: bool,
     /// Broken objects whose last good version only data planes have.
@@ -62,7 +66,9 @@ impl Index {
             sequence: start,
             mandatory: BTreeMap::new(),
             tenants: BTreeMap::new(),
-            expected: BTreeSet::new(),
+            expected: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            rested: Vec::new(),
             listed: false,
             held: BTreeSet::new(),
             held_mandatory: BTreeMap::new(),
@@ -140,11 +146,32 @@ impl Index {
 
     /// Nobody waits for this object any longer.
     fn settle(&mut self, namespace: &str, key: &Key) {
-        let place = (namespace.to_owned(), key.clone());
-        self.expected.remove(&place);
-        self.held.remove(&place);
+        self.held.remove(&(namespace.to_owned(), key.clone()));
+        if let Some(expected) = self.expected.get_mut(namespace)
+            && expected.remove(key)
+            && expected.is_empty()
+        {
+            self.expected.remove(namespace);
+            self.rest(namespace);
+        }
         if key.kind == Kind::ClusterPolicy {
             self.held_mandatory.remove(&key.name);
+        }
+    }
+
+    /// Nothing of this namespace is expected any more.
+    fn rest(&mut self, namespace: &str) {
+        let rested: Vec<String> = match namespace {
+            "" => self.waiting.keys().cloned().collect(),
+            own => vec![own.to_owned()],
+        };
+        for namespace in rested {
+            if self.is_settled(&namespace)
+                && let Some(keys) = self.waiting.remove(&namespace)
+            {
+                let keys = keys.into_iter().map(|key| (namespace.clone(), key));
+                self.rested.extend(keys);
+            }
         }
     }
 
@@ -191,7 +218,8 @@ impl Index {
 
     pub fn forget(&mut self, namespace: &str) {
         self.tenants.remove(namespace);
-        self.expected.retain(|(held, _)| held != namespace);
+        self.expected.remove(namespace);
+        self.waiting.remove(namespace);
         self.held.retain(|(held, _)| held != namespace);
     }
 
@@ -201,7 +229,8 @@ impl Index {
     /// One that came later is offered when it is compiled; nobody waits for it.
     pub fn expect(&mut self, namespace: &str, key: Key) {
         if !self.listed {
-            self.expected.insert((namespace.to_owned(), key));
+            let expected = self.expected.entry(namespace.to_owned());
+            expected.or_default().insert(key);
         }
     }
 
@@ -212,11 +241,22 @@ impl Index {
 
     /// Whether everything that was listed at start has been looked at.
     pub fn is_settled(&self, namespace: &str) -> bool {
-        self.listed
-            && !self
-                .expected
-                .iter()
-                .any(|(held, _)| held == namespace || held.is_empty())
+        self.listed && !self.expected.contains_key(namespace) && !self.expected.contains_key("")
+    }
+
+    /// The same; if not, the object is among [`Self::take_rested`] once it is.
+    pub fn await_settled(&mut self, namespace: &str, key: &Key) -> bool {
+        let settled = self.is_settled(namespace);
+        if !settled {
+            let waiting = self.waiting.entry(namespace.to_owned());
+            waiting.or_default().insert(key.clone());
+        }
+        settled
+    }
+
+    /// Whose wait has ended since the last call.
+    pub fn take_rested(&mut self) -> Vec<(String, Key)> {
+        std::mem::take(&mut self.rested)
     }
 
     /// Whether what is offered to a namespace is complete, so that nothing is dropped by mistake.

@@ -255,6 +255,33 @@ fn nothing_is_offered_before_all_that_was_listed_is_compiled() {
 }
 
 #[test]
+fn who_waits_for_what_was_listed_is_named_once_when_the_last_of_it_came() {
+    let mut index = Index::new(1);
+    let waits = Key::new(Kind::Pipeline, "letters");
+    let tone = Key::new(Kind::Policy, "tone");
+    let law = Key::new(Kind::ClusterPolicy, "law");
+    index.expect(NS, tone);
+    index.expect("", law.clone());
+    index.listed();
+    assert!(!index.await_settled(NS, &waits));
+    assert!(!index.await_settled("another", &waits));
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    assert!(index.take_rested().is_empty());
+    index.delete("", &law);
+    let both = [
+        ("another".to_owned(), waits.clone()),
+        (NS.to_owned(), waits.clone()),
+    ];
+    let mut rested = index.take_rested();
+    rested.sort();
+    let mut expected = both.to_vec();
+    expected.sort();
+    assert_eq!(rested, expected);
+    assert!(index.take_rested().is_empty());
+    assert!(index.await_settled(NS, &waits));
+}
+
+#[test]
 fn the_sequence_grows_with_changes_and_only_with_them() {
     let mut index = index();
     index.apply(NS, Kind::Policy, policy("tone", "1"));

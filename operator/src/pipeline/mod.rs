@@ -5,7 +5,7 @@ mod fetch;
 mod status;
 mod validate;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use aios_crds::WritingPipeline;
 use jiff::Timestamp;
@@ -18,9 +18,6 @@ use crate::{
     invalid,
     triggers::Guarded,
 };
-
-/// When to look again while this operator has not looked at everything once.
-const STARTING: Duration = Duration::from_millis(200);
 
 /// Offers a pipeline's configuration, and tells how far it is in force.
 pub async fn reconcile(
@@ -36,9 +33,15 @@ pub async fn reconcile(
     };
     let namespace = pipeline.namespace().unwrap_or_default();
     let (observed, error) = pass(pipeline, &namespace, &context).await;
-    if !context.hub.read(|index| index.is_settled(&namespace)) {
-        // Policies listed at start are still being compiled: too early to tell.
-        return error.map_or_else(|| Ok(next_look([Some(STARTING)])), Err);
+    let key = Key::new(Kind::Pipeline, &pipeline.name_any());
+    if !context.hub.await_settled(&namespace, &key) {
+        // Policies listed at start are still being compiled: too early to tell. The last of them
+        // brings us back.
+        return error.map_or_else(|| Ok(next_look([])), Err);
+    }
+    if error.is_none() && !context.board.has(&namespace) {
+        // What is known of the gateway in a moment brings us back: one status instead of two.
+        return Ok(next_look([]));
     }
     let now = Timestamp::now();
     let status = status::status(pipeline, observed.as_ref(), error.as_ref(), now);

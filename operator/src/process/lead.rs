@@ -50,6 +50,7 @@ struct AllRequests {
     cells: Vec<CellRequests>,
     cluster_policies: Requests<Guarded<ClusterPolicySet>>,
     tenants: Requests<NamespaceMeta>,
+    offers: Requests<NamespaceMeta>,
 }
 
 /// Leads until shutdown or until a part ends.
@@ -166,12 +167,15 @@ fn queues(settings: &Settings) -> (Triggers, AllRequests) {
     }
     let (cluster_policies, cluster_requests) = Queue::new();
     let (tenants, tenant_requests) = Queue::new();
+    let (offers, offer_requests) = Queue::new();
     let requests = AllRequests {
         cells: reading,
         cluster_policies: cluster_requests,
         tenants: tenant_requests,
+        offers: offer_requests,
     };
-    (Triggers::new(cells, cluster_policies, tenants), requests)
+    let shared = (tenants, offers);
+    (Triggers::new(cells, cluster_policies, shared), requests)
 }
 
 /// Starts one runner a kind and scope.
@@ -225,9 +229,16 @@ fn start_all(context: &Arc<Context>, requests: AllRequests) -> JoinSet<()> {
     tasks.spawn(runner::run(
         "Tenant",
         context.clone(),
-        namespaces,
+        namespaces.clone(),
         runner::gathered(requests.tenants, runner::BURST),
         tenant::reconcile,
+    ));
+    tasks.spawn(runner::run(
+        "Bootstrap",
+        context.clone(),
+        namespaces,
+        runner::gathered(requests.offers, runner::OFFER),
+        tenant::offer,
     ));
     tasks
 }

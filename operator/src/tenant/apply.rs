@@ -15,9 +15,6 @@ use crate::{
 pub async fn apply(context: &Context, tenant: &Tenant, desired: Desired) -> Result<Gateway> {
     let (applier, namespace) = (&context.applier, tenant.namespace.as_str());
     applier.apply(namespace, &desired.trust).await?;
-    if let Some(bootstrap) = &desired.bootstrap {
-        applier.apply(namespace, bootstrap).await?;
-    }
     applier.apply(namespace, &desired.client).await?;
     let Some(gateway) = desired.gateway else {
         return Ok(Gateway::default());

@@ -26,6 +26,12 @@ impl Board {
         board.insert(namespace.to_owned(), gateway.clone()).as_ref() != Some(gateway)
     }
 
+    /// Whether the namespace was looked at. Until then its gateway is neither there nor missing.
+    pub fn has(&self, namespace: &str) -> bool {
+        let board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        board.contains_key(namespace)
+    }
+
     pub fn gateway(&self, namespace: &str) -> Gateway {
         let board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         board.get(namespace).cloned().unwrap_or_default()

@@ -1,25 +1,17 @@
 //! The only reads: pipelines and models from the watches, Secrets and the gateway from the server.
 
 use aios_crds::{ModelDeployment, WritingPipeline};
-use aios_proto::control::Snapshot;
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{ConfigMap, Secret},
-};
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Secret};
 
 use crate::{
     context::Context,
     error::Result,
-    names::{BOOTSTRAP, CLIENT_TLS, GATEWAY, GATEWAY_TLS},
+    names::{CLIENT_TLS, GATEWAY, GATEWAY_TLS},
 };
 
 pub struct Found {
     pub pipelines: Vec<WritingPipeline>,
     pub models: Vec<ModelDeployment>,
-    /// What is offered, once it is complete.
-    pub offered: Option<Snapshot>,
-    /// The configuration to start with, as it was written last.
-    pub bootstrap: Option<ConfigMap>,
     pub client: Option<Secret>,
     pub serving: Option<Secret>,
     pub gateway: Option<StatefulSet>,
@@ -28,13 +20,8 @@ pub struct Found {
 pub async fn fetch(namespace: &str, context: &Context) -> Result<Found> {
     let pipelines = context.stores.pipelines(namespace);
     let models = context.stores.models(namespace);
-    let offered = context.hub.read(|index| index.bootstrap(namespace));
-    let (mut bootstrap, mut client, mut serving, mut gateway) = (None, None, None, None);
+    let (mut client, mut serving, mut gateway) = (None, None, None);
     if !pipelines.is_empty() || !models.is_empty() {
-        bootstrap = context
-            .applier
-            .get_own::<ConfigMap>(namespace, BOOTSTRAP)
-            .await?;
         client = context
             .applier
             .get_own::<Secret>(namespace, CLIENT_TLS)
@@ -53,8 +40,6 @@ pub async fn fetch(namespace: &str, context: &Context) -> Result<Found> {
     Ok(Found {
         pipelines,
         models,
-        offered,
-        bootstrap,
         client,
         serving,
         gateway,

@@ -44,6 +44,24 @@ pub async fn reconcile(namespace: Arc<NamespaceMeta>, context: Arc<Context>) -> 
     result.map(|(_, action)| action)
 }
 
+/// Writes what data planes start with while the operator is away. Nothing incomplete is ever written.
+pub async fn offer(namespace: Arc<NamespaceMeta>, context: Arc<Context>) -> Result<Action> {
+    let name = namespace.name_any();
+    let offered = context.hub.read(|index| index.bootstrap(&name));
+    let pipelines = context.stores.pipelines(&name);
+    let models = context.stores.models(&name);
+    let owners: Vec<_> = validate::owners(&pipelines)
+        .chain(validate::owners(&models))
+        .collect();
+    let is_going = namespace.metadata.deletion_timestamp.is_some();
+    if let (Some(offered), false, false) = (offered, is_going, owners.is_empty())
+        && let Some(bootstrap) = build::bootstrap::config_map(&name, &owners, &offered)
+    {
+        context.applier.apply(&name, &bootstrap).await?;
+    }
+    Ok(Action::await_change())
+}
+
 async fn bring(namespace: &str, context: &Context) -> Result<(Gateway, Action)> {
     let found = fetch::fetch(namespace, context).await?;
     let Some(tenant) = validate::validate(namespace, &found) else {

@@ -7,6 +7,8 @@ use aios_crds::writing_pipeline::DeletionPolicy;
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
 
+use kube::Resource;
+
 use crate::{
     apply::owned_by,
     ca::{Authority, Issued, Need, Subject, need, seen},
@@ -43,13 +45,12 @@ pub struct Papers {
 }
 
 pub fn validate(namespace: &str, found: &Found) -> Option<Tenant> {
-    let pipelines: Vec<_> = found
-        .pipelines
+    let pipelines: Vec<_> = owners(&found.pipelines).collect();
+    let owners: Vec<_> = pipelines
         .iter()
-        .filter_map(|p| owned_by(p, false))
+        .cloned()
+        .chain(owners(&found.models))
         .collect();
-    let models = found.models.iter().filter_map(|m| owned_by(m, false));
-    let owners: Vec<_> = pipelines.iter().cloned().chain(models).collect();
     if owners.is_empty() {
         return None;
     }
@@ -73,6 +74,13 @@ pub fn validate(namespace: &str, found: &Found) -> Option<Tenant> {
         owners,
         gateway,
     })
+}
+
+/// As owners of what is shared, none of them its controller.
+pub fn owners<K: Resource<DynamicType = ()>>(
+    objects: &[K],
+) -> impl Iterator<Item = OwnerReference> {
+    objects.iter().filter_map(|object| owned_by(object, false))
 }
 
 /// Keeps certificates that are good and issues the others.

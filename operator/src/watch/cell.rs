@@ -87,7 +87,10 @@ impl Feeds {
 enum Change {
     /// It came or went.
     Existence,
-    Spec,
+    Spec {
+        /// Whether what it asks of its namespace changed with it.
+        shared: bool,
+    },
     /// Status or metadata.
     Other,
 }
@@ -117,6 +120,7 @@ pub fn cell(
         feeds,
         model_writer,
         Kind::Model,
+        |_, _| false,
         move |namespace, name, change| {
             if change != Change::Other {
                 queues.model(namespace, name);
@@ -135,6 +139,7 @@ pub fn cell(
         feeds,
         policy_writer,
         Kind::Policy,
+        |_, _| false,
         move |namespace, name, change| {
             if change != Change::Other {
                 queues.policy(namespace, name);
@@ -150,12 +155,15 @@ pub fn cell(
         feeds,
         pipeline_writer,
         Kind::Pipeline,
+        shares_anew,
         move |namespace, name, change| {
             if change == Change::Other {
                 return;
             }
             queues.pipeline(namespace, name);
-            queues.tenant(namespace);
+            if change != (Change::Spec { shared: false }) {
+                queues.tenant(namespace);
+            }
             runs_of(&referrers, namespace, name, |name| {
                 queues.run(namespace, name);
             });
@@ -166,6 +174,7 @@ pub fn cell(
         feeds,
         run_writer,
         Kind::Run,
+        |_, _| false,
         move |namespace, name, change| {
             if change != Change::Other {
                 queues.run(namespace, name);
@@ -212,6 +221,7 @@ impl Start<'_> {
         feeds: &mut Feeds,
         writer: reflector::store::Writer<Guarded<K>>,
         kind: Kind,
+        shares_anew: fn(&Guarded<K>, &Guarded<K>) -> bool,
         changed: impl Fn(&str, &str, Change) + Send + 'static,
     ) where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Watched,
@@ -234,16 +244,16 @@ impl Start<'_> {
                     before: Some(before),
                     now,
                 } => {
-                    let (before, now) = (before.meta(), now.meta());
-                    let change = if before.uid != now.uid
-                        || before.deletion_timestamp != now.deletion_timestamp
-                    {
-                        Change::Existence
-                    } else if before.generation == now.generation {
-                        Change::Other
-                    } else {
-                        Change::Spec
-                    };
+                    let (was, is) = (before.meta(), now.meta());
+                    let change =
+                        if was.uid != is.uid || was.deletion_timestamp != is.deletion_timestamp {
+                            Change::Existence
+                        } else if was.generation == is.generation {
+                            Change::Other
+                        } else {
+                            let shared = shares_anew(before, now);
+                            Change::Spec { shared }
+                        };
                     changed(&namespace, &name, change);
                 }
                 Touch::Deleted(_) => {
@@ -265,10 +275,10 @@ impl Start<'_> {
         let (store, writer) = reflector::store();
         let (queues, known) = (self.triggers.clone(), self.known.clone());
         let touched = move |touch: Touch<Meta<K>>| {
-            if is_news(&known, &touch) {
-                let (Touch::Applied { now: object, .. } | Touch::Deleted(object)) = touch;
+            let queues = queues.clone();
+            tell(&known, touch, move |object| {
                 to_owner(&queues, object.meta());
-            }
+            });
         };
         let config = watcher::Config::default().labels(&ours());
         let api = self.api::<Meta<K>>();
@@ -281,27 +291,26 @@ impl Start<'_> {
         let (_, writer) = reflector::store();
         let (queues, known) = (self.triggers.clone(), self.known.clone());
         let touched = move |touch: Touch<Meta<Secret>>| {
-            if !is_news(&known, &touch) {
-                return;
-            }
-            let (Touch::Applied { now: object, .. } | Touch::Deleted(object)) = touch;
-            if to_owner(&queues, object.meta()) {
-                return;
-            }
-            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-            for model in models.state() {
-                let refers = |spec: &aios_crds::ModelDeploymentSpec| {
-                    references::of_model(spec)
-                        .secrets
-                        .iter()
-                        .any(|(secret, _)| *secret == name)
-                };
-                if model.meta().namespace.as_deref() == Some(&namespace)
-                    && valid(&model).is_some_and(|model| refers(&model.spec))
-                {
-                    queues.model(&namespace, &model.name_any());
+            let (queues, models) = (queues.clone(), models.clone());
+            tell(&known, touch, move |object| {
+                if to_owner(&queues, object.meta()) {
+                    return;
                 }
-            }
+                let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+                for model in models.state() {
+                    let refers = |spec: &aios_crds::ModelDeploymentSpec| {
+                        references::of_model(spec)
+                            .secrets
+                            .iter()
+                            .any(|(secret, _)| *secret == name)
+                    };
+                    if model.meta().namespace.as_deref() == Some(&namespace)
+                        && valid(&model).is_some_and(|model| refers(&model.spec))
+                    {
+                        queues.model(&namespace, &model.name_any());
+                    }
+                }
+            });
         };
         let api = self.api::<Meta<Secret>>();
         let config = watcher::Config::default();
@@ -313,17 +322,16 @@ impl Start<'_> {
         let (_, writer) = reflector::store();
         let (queues, known) = (self.triggers.clone(), self.known.clone());
         let touched = move |touch: Touch<Meta<ConfigMap>>| {
-            if !is_news(&known, &touch) {
-                return;
-            }
-            let (Touch::Applied { now: object, .. } | Touch::Deleted(object)) = touch;
-            if to_owner(&queues, object.meta()) {
-                return;
-            }
-            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-            let names = |spec: &references::References| spec.config_maps.contains(&name);
-            pipelines_that(&pipelines, &namespace, names, |name| {
-                queues.pipeline(&namespace, name);
+            let (queues, pipelines) = (queues.clone(), pipelines.clone());
+            tell(&known, touch, move |object| {
+                if to_owner(&queues, object.meta()) {
+                    return;
+                }
+                let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+                let names = |spec: &references::References| spec.config_maps.contains(&name);
+                pipelines_that(&pipelines, &namespace, names, |name| {
+                    queues.pipeline(&namespace, name);
+                });
             });
         };
         let api = self.api::<Meta<ConfigMap>>();
@@ -366,16 +374,19 @@ impl Start<'_> {
     }
 }
 
-/// Tells what is known of children; whether it is more than what the applier read or wrote itself.
-fn is_news<K>(known: &Known, touch: &Touch<Meta<K>>) -> bool
+/// Tells what is known of children, and `news` of what is more than the applier read or wrote itself.
+fn tell<K>(known: &Known, touch: Touch<Meta<K>>, news: impl FnOnce(&Meta<K>) + Send + 'static)
 where
-    K: Resource<DynamicType = ()>,
+    K: Resource<DynamicType = ()> + Send + Sync + 'static,
 {
     match touch {
-        Touch::Applied { now, .. } => known.seen(K::kind(&()), &now.metadata),
+        Touch::Applied { now, .. } => {
+            let object = now.clone();
+            known.seen(K::kind(&()), &now.metadata, move || news(&object));
+        }
         Touch::Deleted(gone) => {
             known.gone(&K::kind(&()), &gone.metadata);
-            true
+            news(&gone);
         }
     }
 }
@@ -395,6 +406,18 @@ fn to_owner(
         None => return false,
     }
     true
+}
+
+/// Whether a pipeline asks something else of what its namespace shares. An unreadable one may.
+fn shares_anew(before: &Guarded<WritingPipeline>, now: &Guarded<WritingPipeline>) -> bool {
+    match (valid(before), valid(now)) {
+        (Some(before), Some(now)) => {
+            let secrets = |spec| references::of_pipeline(spec).secrets;
+            before.spec.deletion_policy != now.spec.deletion_policy
+                || secrets(&before.spec) != secrets(&now.spec)
+        }
+        _ => true,
+    }
 }
 
 fn pipelines_that(

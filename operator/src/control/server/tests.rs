@@ -73,7 +73,7 @@ struct Served {
 
 async fn serve() -> Served {
     let client = api_server();
-    let triggers = Triggers::new(Vec::new(), Queue::new().0, Queue::new().0);
+    let triggers = Triggers::new(Vec::new(), Queue::new().0, (Queue::new().0, Queue::new().0));
     let mut index = Index::new(100);
     index.listed();
     let hub = Arc::new(Hub::new(index, triggers.clone()));

@@ -1,7 +1,7 @@
 //! Desired objects of a tenant. Pure: one file per kind of child.
 
 mod access;
-mod bootstrap;
+pub mod bootstrap;
 mod gateway;
 pub mod keys;
 mod network;
@@ -31,8 +31,6 @@ pub use trust::tls_secret;
 
 pub struct Desired {
     pub trust: ConfigMap,
-    /// `None` leaves it as it is.
-    pub bootstrap: Option<ConfigMap>,
     pub client: Secret,
     pub gateway: Option<Box<GatewayObjects>>,
 }
@@ -81,7 +79,6 @@ pub fn build(settings: &Settings, tenant: &Tenant, papers: &Papers, found: &Foun
         });
     Desired {
         trust: trust::config_map(namespace, &tenant.owners, &papers.ca),
-        bootstrap: bootstrap::config_map(namespace, &tenant.owners, found),
         client: tls_secret(
             meta(
                 namespace,

@@ -8,6 +8,7 @@ use super::{Desired, build};
 use crate::{
     ca::Authority,
     tenant::{
+        build::bootstrap,
         fetch::Found,
         validate::{papers, validate},
     },
@@ -18,8 +19,6 @@ fn found(pipelines: Vec<WritingPipeline>) -> Found {
     Found {
         pipelines,
         models: vec![self_hosted(0)],
-        offered: None,
-        bootstrap: None,
         client: None,
         serving: None,
         gateway: None,
@@ -212,26 +211,15 @@ fn what_is_offered_is_kept_for_starts_without_the_operator() {
         generation: 1,
     };
     let items = vec![pack(ItemKind::Model, owner, &json!({"name": "small"})).unwrap()];
-    let mut found = found(vec![pipeline("a", false, "Retain")]);
-    assert!(
-        built(&found).bootstrap.is_none(),
-        "nothing incomplete is written"
-    );
-    found.offered = Some(Snapshot {
-        sequence: 7,
-        items: items.clone(),
-    });
-    let first = built(&found).bootstrap.unwrap();
+    let written = |sequence: u64| {
+        let items = items.clone();
+        bootstrap::config_map("team", &[], &Snapshot { sequence, items }).unwrap()
+    };
+    let first = written(7);
     let text = first.data.clone().unwrap().remove("snapshot.json").unwrap();
     let file: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(file["sequence"], 7);
+    assert_eq!(file["sequence"], 1, "what an operator says is newer");
     assert_eq!(file["items"][0]["kind"], "ITEM_KIND_MODEL");
     assert_eq!(file["items"][0]["body"]["name"], "small");
-    found.bootstrap = Some(first.clone());
-    found.offered = Some(Snapshot { sequence: 9, items });
-    assert_eq!(
-        built(&found).bootstrap.unwrap().data,
-        first.data,
-        "a new leader writes nothing new"
-    );
+    assert_eq!(written(9), first, "a new leader writes nothing new");
 }
