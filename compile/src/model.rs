@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aios_crds::{
     ModelDeploymentSpec,
+    cold_start::Slo,
     model_deployment::{EngineName, Hosted, Provider, Scaling, ScalingMode, SelfHosted},
 };
 use aios_proto::config::{Dialect, ModelConfig, Upstream};
@@ -34,6 +35,7 @@ pub fn model(
         .collect();
     found.extend(limits(spec));
     found.extend(spec.scaling.iter().flat_map(scaling));
+    found.extend(spec.slo.as_ref().and_then(slo));
     let backend = match (&spec.hosted, &spec.self_hosted) {
         (Some(hosted), None) => Some(from_hosted(hosted, &mut found)),
         (None, Some(own)) => Some(from_self_hosted(own, &mut found)),
@@ -146,6 +148,18 @@ fn limits(spec: &ModelDeploymentSpec) -> Vec<Diagnostic> {
         ));
     }
     found
+}
+
+fn slo(slo: &Slo) -> Option<Diagnostic> {
+    let span = slo.cold_start;
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(24);
+    (!bounds.contains(&span.get())).then(|| {
+        Diagnostic::new(
+            "spec.slo.coldStart",
+            format!("{span} is not between 1s and 24h"),
+            "name a span from 1s to 24h, as in 5m",
+        )
+    })
 }
 
 fn hold_ms(scaling: &Scaling) -> u64 {

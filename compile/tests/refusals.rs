@@ -626,6 +626,13 @@ fn bad_models_are_refused_with_field_and_remedy() {
             "25h",
             "1s to 24h",
         ),
+        case(
+            "/slo",
+            json!({"coldStart": "900ms"}),
+            "spec.slo.coldStart",
+            "900ms",
+            "1s to 24h",
+        ),
     ];
     for case in own {
         let spec = serde_json::from_value(changed(own_model(), &case)).unwrap();

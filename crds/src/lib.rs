@@ -3,6 +3,7 @@
 //! `crdgen` writes the committed YAML and the tables of conditions; nothing here decides or connects.
 
 pub mod check;
+pub mod cold_start;
 pub mod conditions;
 pub mod decimal;
 pub mod duration;

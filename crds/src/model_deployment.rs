@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Decimal, Duration,
+    cold_start::{ColdStart, Slo},
     reference::SecretSource,
     status::{conditions_schema, never_observed},
     weights::{Adapter, Quantization, Weights},
@@ -59,6 +60,9 @@ use crate::{
 }, {
     "rule": "!has(self.scaling) || has(self.selfHosted)",
     "message": "scaling needs selfHosted: a hosted model scales at its provider",
+}, {
+    "rule": "!has(self.slo) || has(self.selfHosted)",
+    "message": "slo needs selfHosted: a hosted model is started by its provider",
 }]))]
 pub struct ModelDeploymentSpec {
     /// A model behind a provider's API.
@@ -84,6 +88,9 @@ pub struct ModelDeploymentSpec {
     /// Price of tokens. Without it calls cost nothing, which is right for self-hosted models only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pricing: Option<Pricing>,
+    /// What the model promises; condition `SLOMet` says whether it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Slo>,
 }
 
 /// A provider's API. Only the ingress that AIOS runs for it holds the key.
@@ -418,6 +425,9 @@ pub struct ModelDeploymentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
     pub scaling_history: Vec<ScalingEvent>,
+    /// The last time that a group came up from nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_start: Option<ColdStart>,
     /// Groups that answer and take traffic.
     #[serde(default)]
     pub ready_replicas: i32,
@@ -557,6 +567,7 @@ impl Default for ModelDeploymentStatus {
             replicas: 0,
             desired_replicas: None,
             scaling_history: Vec::new(),
+            cold_start: None,
             ready_replicas: 0,
             standby_ready: 0,
             summary: None,

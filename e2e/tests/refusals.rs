@@ -111,6 +111,11 @@ fn refused_at_apply() -> Vec<Bad> {
             "scaling needs selfHosted",
         ),
         (
+            model(&json!({"hosted": hosted, "slo": {"coldStart": "5m"}})),
+            "spec",
+            "slo needs selfHosted",
+        ),
+        (
             model(&json!({"selfHosted": own, "scaling": {"mode": "External", "max": 2}})),
             "spec.scaling",
             "leaves the number of groups to HPA or KEDA",

@@ -46,6 +46,7 @@ async fn a_real_model_is_ready_with_a_warm_standby_and_writes_documents() {
     .unwrap();
     assert!(is(&status.conditions, "WeightsReady", "True"), "{status:?}");
     assert_eq!((status.ready_replicas, status.standby_ready), (1, 1));
+    tells_its_cold_start(namespace).await;
 
     scene
         .upload(&scene::records(3, |_| "saving for a first home"))
@@ -92,6 +93,36 @@ async fn a_real_model_is_ready_with_a_warm_standby_and_writes_documents() {
     let status = models.get("forged").await.unwrap().status.unwrap();
     assert!(is(&status.conditions, "Ready", "False"), "{status:?}");
     assert_eq!(status.ready_replicas, 0);
+}
+
+/// Every part of the last start is known, and compared with what is promised.
+async fn tells_its_cold_start(namespace: &TestNamespace) {
+    let models = namespace.api::<ModelDeployment>();
+    let start = eventually("the cold start is told", DEADLINE, async || {
+        let status = models.get("smollm").await?.status.unwrap_or_default();
+        let start = status.cold_start.clone();
+        Ok(start.filter(|start| start.first_token.is_some()))
+    })
+    .await
+    .unwrap();
+    let parts = [start.node, start.image, start.weights, start.engine];
+    assert!(parts.iter().all(Option::is_some), "{start:?}");
+    for (limit, kept) in [("1s", "False"), ("30m", "True")] {
+        let patch = format!(r#"{{"spec": {{"slo": {{"coldStart": "{limit}"}}}}}}"#);
+        namespace
+            .kubectl(&["patch", "mdep/smollm", "--type=merge", "-p", &patch])
+            .await
+            .unwrap();
+        let status = eventually("the promise is compared", DEADLINE, async || {
+            let status = models.get("smollm").await?.status.unwrap_or_default();
+            ensure!(is(&status.conditions, "SLOMet", kept), "{status:?}");
+            Ok(Some(status))
+        })
+        .await
+        .unwrap();
+        assert!(is(&status.conditions, "Ready", "True"), "{status:?}");
+        assert_eq!(status.cold_start.as_ref(), Some(&start), "written once");
+    }
 }
 
 /// A claim that somebody filled before, and a model that reads it there.

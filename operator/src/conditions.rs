@@ -84,10 +84,19 @@ const fn needs_a_person(reason: Reason) -> bool {
     )
 }
 
+/// Whether a condition tells of the service that is given, which no spec can promise: it moves with
+/// traffic, and tools that wait for Ready are not to wait for it.
+const fn is_advice(kind: ConditionType) -> bool {
+    matches!(kind, ConditionType::SLOMet)
+}
+
 /// Adds `Ready`, and `Reconciling` or `Stalled`, to the facts: False if one failed, Unknown while
-/// one is under way, else True.
+/// one is under way, else True. Advice does not count.
 pub fn summarize(mut facts: Vec<Fact>) -> Vec<Fact> {
-    let first = |state: State| facts.iter().find(|fact| fact.state == state).cloned();
+    let first = |state: State| {
+        let mut structural = facts.iter().filter(|fact| !is_advice(fact.kind));
+        structural.find(|fact| fact.state == state).cloned()
+    };
     let mut summary = Vec::with_capacity(2);
     if let Some(fact) = first(State::False) {
         summary.push(Fact {
@@ -260,6 +269,19 @@ mod tests {
             "False"
         );
         assert!(is_true(&written, ConditionType::Stalled, Some(1)));
+        assert!(find(&written, ConditionType::Reconciling).is_none());
+    }
+
+    #[test]
+    fn advice_is_told_and_decides_nothing() {
+        let good = Fact::yes(ConditionType::ShardsReady, Reason::Ready, "");
+        let late = Fact::no(ConditionType::SLOMet, Reason::ObjectiveMissed, "took 4m");
+        let written = write(summarize(vec![late, good]), &[], 1, at(1));
+        assert!(is_true(&written, ConditionType::Ready, Some(1)));
+        assert_eq!(
+            find(&written, ConditionType::SLOMet).unwrap().status,
+            "False"
+        );
         assert!(find(&written, ConditionType::Reconciling).is_none());
     }
 

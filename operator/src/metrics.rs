@@ -37,6 +37,12 @@ struct RoleLabel {
     role: &'static str,
 }
 
+/// What a part of a cold start was for; `total` is all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabel {
+    part: &'static str,
+}
+
 /// Handles to every metric; clones count together.
 #[derive(Clone)]
 pub struct Metrics {
@@ -45,6 +51,7 @@ pub struct Metrics {
     requests: Family<Write, Counter>,
     streams: Family<RoleLabel, Gauge>,
     leader: Gauge,
+    cold_starts: Family<PartLabel, Histogram, fn() -> Histogram>,
 }
 
 /// Counts a stream while it lives.
@@ -60,6 +67,9 @@ impl Metrics {
             requests: Family::default(),
             streams: Family::default(),
             leader: Gauge::default(),
+            cold_starts: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.5, 2.0, 13))
+            }),
         };
         registry.register(
             "aios_operator_reconciles",
@@ -86,6 +96,11 @@ impl Metrics {
             "Whether this operator holds the lease",
             metrics.leader.clone(),
         );
+        registry.register(
+            "aios_model_cold_start_seconds",
+            "Time that groups of models took from nothing to ready, by what it was for",
+            metrics.cold_starts.clone(),
+        );
         metrics
     }
 
@@ -106,6 +121,12 @@ impl Metrics {
                 outcome,
             })
             .inc();
+    }
+
+    pub fn started_cold(&self, part: &'static str, took: Duration) {
+        self.cold_starts
+            .get_or_create(&PartLabel { part })
+            .observe(took.as_secs_f64());
     }
 
     pub fn lead(&self, leads: bool) {

@@ -37,6 +37,8 @@ pub trait Status: Clone + PartialEq + Serialize {
     fn without_numbers(&self) -> Self;
     /// Whether no number will move by itself.
     fn is_settled(&self) -> bool;
+    /// Counts what is new in it, once it is written.
+    fn count(&self, _before: Option<&Self>, _metrics: &Metrics) {}
 }
 
 /// A kind with a status, by its API.
@@ -115,6 +117,7 @@ impl StatusWriter {
             Decision::Write => {
                 let made = self.patch(api, object, status).await?;
                 self.ledger.wrote(&uid, (wanted, version), made);
+                status.count(before, &self.metrics);
                 self.tell(object, before.map(Status::conditions), status.conditions())
                     .await;
                 Ok(None)

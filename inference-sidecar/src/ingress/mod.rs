@@ -2,6 +2,7 @@
 
 mod admission;
 mod face;
+mod first_token;
 mod gauges;
 mod key;
 mod readiness;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use admission::Admission;
 pub use face::{Ingress, router};
+pub use first_token::FirstToken;
 pub use gauges::{Gauges, Measures};
 pub use key::KeyFile;
 pub use sleep::Bed;
@@ -111,13 +113,6 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         health: Health::default(),
         registry: Arc::new(registry),
     };
-    let readiness = readiness::Readiness {
-        live: live.clone(),
-        model: args.model.clone(),
-        engine_health: args.engine_health,
-        client: client(args.upstream_ca_file.as_deref())?,
-        health: admin.health.clone(),
-    };
     let gauges = Gauges {
         live: live.clone(),
         model: args.model.clone(),
@@ -136,6 +131,22 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
             last_call: Mutex::default(),
         })),
         None => None,
+    };
+    let (reports, reading) = watch::channel(Report::default());
+    let readiness = readiness::Readiness {
+        live: live.clone(),
+        model: args.model.clone(),
+        engine_health: args.engine_health,
+        client: client(args.upstream_ca_file.as_deref())?,
+        first_token: FirstToken {
+            live: live.clone(),
+            model: args.model.clone(),
+            client: client(args.upstream_ca_file.as_deref())?,
+            bed: bed.clone(),
+            reports,
+            is_given: false,
+        },
+        health: admin.health.clone(),
     };
     let app = router(Arc::new(Ingress {
         namespace: args.namespace,
@@ -168,8 +179,6 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         );
         anyhow::Ok(())
     };
-    // Ingresses report nothing; the sender lives as long as the stream does.
-    let (_reports, reading) = watch::channel(Report::default());
     let follow = config::follow(live, args.source, reading, shutdown.clone());
     tokio::try_join!(process.serve(app, shutdown.clone()), follow, watch)?;
     Ok(())

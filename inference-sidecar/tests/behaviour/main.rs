@@ -12,6 +12,7 @@ mod control;
 mod egress_stream;
 mod egress_whole;
 mod fake;
+mod first_token;
 mod held;
 mod ingress;
 mod ingress_anthropic;

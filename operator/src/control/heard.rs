@@ -1,6 +1,6 @@
 //! The index's other half: what data planes say, and who runs what.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aios_proto::control::{
     Ack, ItemAck, ModelDemand, PipelineReport, Report, RunReport, WeightsReport,
@@ -19,6 +19,7 @@ impl Index {
     pub fn pod_gone(&mut self, namespace: &str, uid: &str) {
         if let Some(tenant) = self.tenants.get_mut(namespace) {
             tenant.pods.remove(uid);
+            tenant.first_tokens.remove(uid);
             tenant.acks.retain(|(pod, _), _| pod != uid);
         }
     }
@@ -69,6 +70,16 @@ impl Index {
 
     pub fn weights_report(&self, namespace: &str, model: &str) -> Option<&WeightsReport> {
         self.tenants.get(namespace)?.weights_reports.get(model)
+    }
+
+    /// Records that the engine of a pod gave its first token. Whether that is new.
+    pub fn first_token_came(&mut self, namespace: &str, uid: &str, took: Duration) -> bool {
+        let known = &mut self.tenant(namespace).first_tokens;
+        known.insert(uid.to_owned(), took) != Some(took)
+    }
+
+    pub fn first_token(&self, namespace: &str, uid: &str) -> Option<Duration> {
+        self.tenants.get(namespace)?.first_tokens.get(uid).copied()
     }
 
     /// Records what an egress asks of models. The models that may need another number of groups.

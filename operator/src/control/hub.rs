@@ -6,9 +6,10 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
-use aios_proto::control::{Ack, ModelDemand, Report, WeightsReport};
+use aios_proto::control::{Ack, ModelDemand, Report, StartReport, WeightsReport};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -145,6 +146,14 @@ impl Hub {
 
     pub fn weights_came(&self, namespace: &str, model: &str, report: WeightsReport) {
         if self.index().weights_came(namespace, model, report) {
+            self.triggers.model(namespace, model);
+        }
+    }
+
+    /// An ingress asked its engine for one token.
+    pub fn started(&self, (namespace, uid): (&str, &str), model: &str, report: StartReport) {
+        let took = Duration::from_millis(report.first_token_ms);
+        if self.index().first_token_came(namespace, uid, took) {
             self.triggers.model(namespace, model);
         }
     }

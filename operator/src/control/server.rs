@@ -171,6 +171,12 @@ impl ControlService {
                     self.hub.weights_came(&caller.namespace, model, weights);
                 }
             }
+            (Some(up::Message::Report(report)), Seat::Ingress(model)) => {
+                if let Some(start) = report.start {
+                    let pod = (caller.namespace.as_str(), caller.pod_uid.as_str());
+                    self.hub.started(pod, model, start);
+                }
+            }
             (Some(up::Message::Report(report)), Seat::Egress) => {
                 line.demands(report.models, Timestamp::now());
             }

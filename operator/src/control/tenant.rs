@@ -1,6 +1,9 @@
 //! One namespace of the index: what was compiled, what is offered, who runs it, what was reported.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aios_proto::{
     config::{Owner, PipelineConfig, PolicyPin, PolicyScope, pack},
@@ -53,6 +56,8 @@ pub(super) struct Tenant {
     pub run_reports: BTreeMap<String, RunReport>,
     /// By model.
     pub weights_reports: BTreeMap<String, WeightsReport>,
+    /// How long engines took to their first token, by the pod's uid.
+    pub first_tokens: BTreeMap<String, Duration>,
     /// What egresses ask of models, by model.
     pub loads: BTreeMap<String, Load>,
 }

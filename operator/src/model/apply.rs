@@ -88,6 +88,7 @@ pub async fn apply(
         hold_for: Duration::ZERO,
         retry: retry.filter(|left| !left.is_zero()),
         groups_again: unknown_groups(model, found),
+        started: found.started.clone(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The only reads: Secrets, groups and their pods, the prefetch Job, and why it failed if it did.
 
-use aios_crds::reference::KeyRef;
+use aios_crds::{cold_start::ColdStart, reference::KeyRef};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
@@ -16,7 +16,8 @@ use crate::{
     error::Result,
     model::{
         groups::{Group, seen},
-        prefetch::{Fetched, awaits_pod, look},
+        ledger::{self, Entry, Facts, is_of_job},
+        prefetch::{Fetched, look},
         validate::{Backend, Model, Own},
     },
     names::{self, LABEL_GROUP, LABEL_MODEL},
@@ -32,6 +33,8 @@ pub struct Found {
     pub prefetch: Option<Job>,
     /// Groups that exist.
     pub groups: Vec<Group>,
+    /// The newest start of a group.
+    pub started: Option<Entry>,
     pub at: Timestamp,
 }
 
@@ -47,14 +50,14 @@ pub enum Credentials {
     },
 }
 
-pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
+pub async fn fetch(model: &Model, last: Option<&ColdStart>, context: &Context) -> Result<Found> {
     let namespace = model.namespace.as_str();
     let certificate = context
         .applier
         .get_own::<Secret>(namespace, &names::model_tls(&model.name))
         .await?;
     let (mut credentials, mut weights, mut prefetch) = (None, None, None);
-    let mut groups = Vec::new();
+    let (mut groups, mut started) = (Vec::new(), None);
     match &model.backend {
         Backend::Hosted { credentials: key } => {
             if let Some(key) = key {
@@ -62,8 +65,11 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
             }
         }
         Backend::Own(own) => {
+            let of_model = format!("{LABEL_MODEL}={}", model.name);
+            // Of groups, and of the prefetch Job.
+            let pods: Vec<Pod> = labelled(context, namespace, &of_model).await?;
             if !own.weights.is_empty() {
-                let (found, job) = brought(model, own, context).await?;
+                let (found, job) = brought(model, own, context, &pods).await?;
                 let files = own.weights.files();
                 let keys: Vec<&KeyRef> =
                     files.filter_map(|file| file.credentials.as_ref()).collect();
@@ -76,10 +82,18 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
                 }
                 (weights, prefetch) = (Some(found), job);
             }
-            let selector = format!("{LABEL_MODEL}={},{LABEL_GROUP}", model.name);
+            let selector = format!("{of_model},{LABEL_GROUP}");
             let sets: Vec<StatefulSet> = labelled(context, namespace, &selector).await?;
-            let pods: Vec<Pod> = labelled(context, namespace, &selector).await?;
             groups = seen(&sets, &pods);
+            let facts = Facts {
+                groups: &groups,
+                pods: &pods,
+                prefetch: prefetch.as_ref(),
+                last,
+            };
+            started = ledger::newest(&facts, |uid| {
+                context.hub.read(|index| index.first_token(namespace, uid))
+            });
         }
     }
     Ok(Found {
@@ -88,6 +102,7 @@ pub async fn fetch(model: &Model, context: &Context) -> Result<Found> {
         weights,
         prefetch,
         groups,
+        started,
         at: Timestamp::now(),
     })
 }
@@ -123,17 +138,17 @@ async fn held<'a>(
 }
 
 /// How far the weights are, and the Job that brings them.
-async fn brought(model: &Model, own: &Own, context: &Context) -> Result<(Fetched, Option<Job>)> {
+async fn brought(
+    model: &Model,
+    own: &Own,
+    context: &Context,
+    pods: &[Pod],
+) -> Result<(Fetched, Option<Job>)> {
     let namespace = model.namespace.as_str();
     let name = names::model_prefetch(&model.name, &own.weights.hash);
     let job = context.applier.get::<Job>(namespace, &name).await?;
-    let pods = match &job {
-        Some(job) if awaits_pod(job) => {
-            let of_job = format!("batch.kubernetes.io/job-name={name}");
-            labelled(context, namespace, &of_job).await?
-        }
-        _ => Vec::new(),
-    };
+    let of_job = pods.iter().filter(|pod| is_of_job(pod, &name));
+    let pods: Vec<Pod> = of_job.cloned().collect();
     let report = |index: &Index| index.weights_report(namespace, &model.name).cloned();
     let report = context.hub.read(report);
     Ok((

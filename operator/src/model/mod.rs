@@ -6,6 +6,7 @@ mod apply;
 mod build;
 mod fetch;
 mod groups;
+mod ledger;
 mod prefetch;
 mod scale;
 mod status;
@@ -14,7 +15,7 @@ mod weights;
 
 use std::{sync::Arc, time::Duration};
 
-use aios_crds::ModelDeployment;
+use aios_crds::{ModelDeployment, cold_start::ColdStart};
 use aios_proto::{
     config::{Owner, pack},
     control::ItemKind,
@@ -117,6 +118,10 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
     (status::Observed::Applied(Box::new(applied)), None)
 }
 
+fn last_start(model: &ModelDeployment) -> Option<&ColdStart> {
+    model.status.as_ref()?.cold_start.as_ref()
+}
+
 async fn bring(
     model: &ModelDeployment,
     valid: &validate::Model,
@@ -127,7 +132,7 @@ async fn bring(
         Some(class) => pool::bring(context, model, class).await?,
         None => None,
     };
-    let found = fetch::fetch(valid, context).await?;
+    let found = fetch::fetch(valid, last_start(model), context).await?;
     let subject = valid.server();
     let (certificate, renewal) = crate::tenant::paper(
         &context.authority,

@@ -81,13 +81,6 @@ impl Fetched {
     }
 }
 
-/// Whether the Job's pods can tell more than the Job.
-pub fn awaits_pod(job: &Job) -> bool {
-    let status = job.status.clone().unwrap_or_default();
-    let count = |number: Option<i32>| number.unwrap_or_default();
-    count(status.failed) > 0 || (count(status.active) > 0 && count(status.ready) == 0)
-}
-
 pub fn look(
     weights: &Weights,
     job: Option<&Job>,

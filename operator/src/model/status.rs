@@ -12,10 +12,12 @@ use crate::{
     control::Enforcement,
     diagnostics::text,
     error::Error,
+    metrics::Metrics,
     model::{
         build::{Desired, DesiredGroup},
         fetch::{Credentials, Found},
         groups::{Group, Role},
+        ledger::{self, Entry, Part},
         prefetch::Fetched,
         scale::{Scaled, grace},
     },
@@ -56,6 +58,8 @@ pub struct Applied {
     pub retry: Option<Duration>,
     /// When new groups will be known to every node.
     pub groups_again: Option<Duration>,
+    /// The newest start of a group.
+    pub started: Option<Entry>,
 }
 
 /// Groups, or ingresses of a hosted model, by what they are for.
@@ -155,6 +159,15 @@ pub fn status(
         let fact = Fact::no(ConditionType::EndpointReachable, reason, message);
         with_failure(&before.conditions, fact)
     };
+    let cold_start = match observed {
+        Observed::Applied(applied) if applied.engine => {
+            ledger::kept(before.cold_start.as_ref(), applied.started.clone())
+        }
+        Observed::Applied(_) => None,
+        _ => before.cold_start.clone(),
+    };
+    let slo = model.spec.slo.as_ref();
+    let objective = slo.map(|slo| ledger::objective(slo.cold_start, cold_start.as_ref()));
     let facts = match (observed, error) {
         (_, Some(error)) => failure(error.reason(), error.to_string()),
         (Observed::NoGpuClass(message), _) => {
@@ -164,12 +177,17 @@ pub fn status(
         }
         (Observed::Invalid(diagnostics), _) => failure(Reason::InvalidSpec, text(diagnostics)),
         (Observed::Unknown, _) => failure(Reason::Progressing, String::new()),
-        (Observed::Applied(applied), _) => facts(applied.desired(model), applied, now),
+        (Observed::Applied(applied), _) => {
+            let mut facts = facts(applied.desired(model), applied, now);
+            facts.extend(objective);
+            facts
+        }
     };
     let mut after = ModelDeploymentStatus {
         observed_generation: generation,
         conditions: write(summarize(facts), &before.conditions, generation, now),
         model: Some(aios_compile::model_name(&model.spec).to_owned()),
+        cold_start,
         ..before
     };
     if let Observed::Applied(applied) = observed {
@@ -344,6 +362,27 @@ impl Status for ModelDeploymentStatus {
 
     fn is_settled(&self) -> bool {
         true
+    }
+
+    fn count(&self, before: Option<&Self>, metrics: &Metrics) {
+        let known = before.and_then(|before| before.cold_start.as_ref());
+        let Some(start) = &self.cold_start else {
+            return;
+        };
+        // A first token that was told late is counted for itself.
+        let same = known.filter(|known| known.started_at == start.started_at);
+        if same.is_none() {
+            metrics.started_cold("total", start.total.get());
+        }
+        for (part, span) in ledger::parts(start) {
+            let counts = match same {
+                None => true,
+                Some(same) => part == Part::FirstToken && same.first_token.is_none(),
+            };
+            if counts {
+                metrics.started_cold(part.label(), span.get());
+            }
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 use aios_proto::{
     config::{Owner, pack},
     control::{
-        ItemAck, ItemKind, ModelDemand, PipelineReport, Report, Role, Snapshot, WeightsReport,
-        control_server::ControlServer,
+        ItemAck, ItemKind, ModelDemand, PipelineReport, Report, Role, Snapshot, StartReport,
+        WeightsReport, control_server::ControlServer,
     },
 };
 use aios_runtime::control::{AttachConfig, Enforce, Operator, attach};
@@ -231,6 +231,36 @@ async fn counts_of_a_gateway_reach_the_index() {
     })
     .await;
     served.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn an_ingress_tells_how_long_its_engine_took_to_a_token_until_its_pod_is_gone() {
+    let served = serve().await;
+    let (reports, reading) = watch::channel(Report::default());
+    let config = AttachConfig {
+        model: "small".into(),
+        ..config(&served, "small-model@p-0", Role::Ingress)
+    };
+    let plane = Arc::new(Plane::default());
+    tokio::spawn(attach(config, plane, reading, served.shutdown.clone()));
+    let start = Some(StartReport {
+        first_token_ms: 120,
+    });
+    reports.send_modify(|report| report.start = start);
+    let took = || {
+        let took = |index: &Index| index.first_token("team", "uid-p-0");
+        served.hub.read(took)
+    };
+    until(|| took() == Some(Duration::from_millis(120))).await;
+    let gone = Pod {
+        uid: "uid-p-0".into(),
+        name: "p-0".into(),
+        component: Component::Engine,
+        model: Some("small".into()),
+        seen: Timestamp::UNIX_EPOCH,
+    };
+    served.hub.pod_gone("team", &gone);
+    assert_eq!(took(), None);
 }
 
 #[tokio::test]

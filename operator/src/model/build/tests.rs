@@ -21,6 +21,7 @@ pub fn found(weights: Option<Fetched>, credentials: Option<Credentials>) -> Foun
         weights,
         prefetch: None,
         groups: Vec::new(),
+        started: None,
         at: jiff::Timestamp::UNIX_EPOCH,
     }
 }
