@@ -1,6 +1,6 @@
 //! Compiles kinds with their references resolved into the configuration that data planes run.
 //! Pure: the operator and the command line call the same functions and print the same diagnostics.
-//! Nothing here reads a cluster, a file or a clock.
+//! Nothing here reads a cluster, a clock, or a file but the system's time zones.
 
 mod checks;
 mod content;
@@ -12,6 +12,7 @@ mod pipeline;
 mod policy;
 pub mod references;
 mod run;
+mod schedule;
 mod schema;
 mod template;
 mod weights;
@@ -24,4 +25,5 @@ pub use pipeline::{Resolved, pipeline};
 pub use policy::policy;
 pub use references::References;
 pub use run::{run, run_fits};
+pub use schedule::{Schedule, schedules};
 pub use weights::{Format, Source, WeightsFile, WeightsPlan, weights};

@@ -10,7 +10,7 @@ use aios_crds::{
 use aios_proto::config::{Dialect, ModelConfig, Upstream};
 
 use crate::{
-    Diagnostic, checks, engine,
+    Diagnostic, checks, engine, schedule,
     weights::{self, file_name},
 };
 
@@ -36,6 +36,7 @@ pub fn model(
     found.extend(limits(spec));
     found.extend(spec.scaling.iter().flat_map(scaling));
     found.extend(spec.slo.as_ref().and_then(slo));
+    found.extend(schedule::checks(spec));
     let backend = match (&spec.hosted, &spec.self_hosted) {
         (Some(hosted), None) => Some(from_hosted(hosted, &mut found)),
         (None, Some(own)) => Some(from_self_hosted(own, &mut found)),
@@ -258,6 +259,7 @@ fn from_self_hosted(own: &SelfHosted, found: &mut Vec<Diagnostic>) -> (Upstream,
         }
     };
     found.extend(engine::checks(own));
+    found.extend(schedule::schedules(own).err().unwrap_or_default());
     (
         Upstream {
             dialect: Dialect::OpenAI,

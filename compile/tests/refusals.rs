@@ -633,9 +633,84 @@ fn bad_models_are_refused_with_field_and_remedy() {
             "900ms",
             "1s to 24h",
         ),
+        case(
+            "/selfHosted/warm/schedules",
+            json!([{"name": "n", "cron": "0 9 * * *", "for": "1h"}]),
+            "spec.selfHosted.warm.schedules",
+            "no group goes",
+            "scaling: {min: 0, max: 1}",
+        ),
     ];
     for case in own {
         let spec = serde_json::from_value(changed(own_model(), &case)).unwrap();
+        expect(
+            &case,
+            &aios_compile::model("smol", "team", &spec).unwrap_err(),
+        );
+    }
+}
+
+#[test]
+fn bad_schedules_are_refused_with_field_and_remedy() {
+    let mut good = own_model();
+    good["scaling"] = json!({"max": 2});
+    good["selfHosted"]["warm"] = json!({"schedules": [{"name": "n", "cron": "0 9 * * MON-FRI",
+        "timeZone": "Europe/Berlin", "for": "2h", "ahead": "10m", "min": 2}]});
+    let spec = serde_json::from_value(good.clone()).unwrap();
+    aios_compile::model("smol", "team", &spec).unwrap();
+    let cases = [
+        case(
+            "/selfHosted/warm/schedules/0/cron",
+            json!("61 9 * * *"),
+            "spec.selfHosted.warm.schedules[0].cron",
+            "no cron expression",
+            "minute, hour",
+        ),
+        case(
+            "/selfHosted/warm/schedules/0/cron",
+            json!("0 0 9 * * *"),
+            "spec.selfHosted.warm.schedules[0].cron",
+            "no cron expression",
+            "minute, hour",
+        ),
+        case(
+            "/selfHosted/warm/schedules/0/cron",
+            json!("0 9 31 2 *"),
+            "spec.selfHosted.warm.schedules[0].cron",
+            "never comes",
+            "its months have",
+        ),
+        case(
+            "/selfHosted/warm/schedules/0/timeZone",
+            json!("Europe/Bonn"),
+            "spec.selfHosted.warm.schedules[0].timeZone",
+            "`Europe/Bonn`",
+            "Europe/Berlin",
+        ),
+        case(
+            "/selfHosted/warm/schedules/0/for",
+            json!("30s"),
+            "spec.selfHosted.warm.schedules[0].for",
+            "30s",
+            "1m to 168h",
+        ),
+        case(
+            "/selfHosted/warm/schedules/0/ahead",
+            json!("25h"),
+            "spec.selfHosted.warm.schedules[0].ahead",
+            "25h",
+            "0s to 24h",
+        ),
+        case(
+            "/selfHosted/warm/schedules/0/min",
+            json!(3),
+            "spec.selfHosted.warm.schedules[0].min",
+            "3 groups",
+            "raise spec.scaling.max",
+        ),
+    ];
+    for case in cases {
+        let spec = serde_json::from_value(changed(good.clone(), &case)).unwrap();
         expect(
             &case,
             &aios_compile::model("smol", "team", &spec).unwrap_err(),

@@ -9,6 +9,7 @@ use crate::{
     cold_start::{ColdStart, Slo},
     reference::SecretSource,
     status::{conditions_schema, never_observed},
+    warm_schedule::WarmSchedule,
     weights::{Adapter, Quantization, Weights},
 };
 
@@ -63,6 +64,9 @@ use crate::{
 }, {
     "rule": "!has(self.slo) || has(self.selfHosted)",
     "message": "slo needs selfHosted: a hosted model is started by its provider",
+}, {
+    "rule": "!has(self.selfHosted) || !has(self.selfHosted.warm) || !has(self.selfHosted.warm.schedules) || size(self.selfHosted.warm.schedules) == 0 || (has(self.scaling) && (!has(self.scaling.mode) || self.scaling.mode == 'Builtin'))",
+    "message": "selfHosted.warm.schedules need scaling of mode Builtin, by which groups go and come: set it, as in scaling: {min: 0, max: 1}",
 }]))]
 pub struct ModelDeploymentSpec {
     /// A model behind a provider's API.
@@ -288,6 +292,11 @@ pub struct Warm {
     /// How they wait.
     #[serde(default)]
     pub mode: WarmMode,
+    /// Times at which a model that scales by demand is up before its first call. The one that asks for the
+    /// most groups counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub schedules: Vec<WarmSchedule>,
 }
 
 /// How standby groups wait.
@@ -476,6 +485,8 @@ pub enum ScalingReason {
     Idle,
     /// A run with a deadline is about to call.
     RunAhead,
+    /// A warm schedule began.
+    Schedule,
     /// `min` or `max` changed.
     Bounds,
 }

@@ -116,6 +116,14 @@ fn refused_at_apply() -> Vec<Bad> {
             "slo needs selfHosted",
         ),
         (
+            model(
+                &json!({"selfHosted": {"engine": engine, "model": good, "warm": {"schedules": [
+                {"name": "mornings", "cron": "0 9 * * *", "for": "2h"}]}}}),
+            ),
+            "spec",
+            "selfHosted.warm.schedules need scaling of mode Builtin",
+        ),
+        (
             model(&json!({"selfHosted": own, "scaling": {"mode": "External", "max": 2}})),
             "spec.scaling",
             "leaves the number of groups to HPA or KEDA",

@@ -56,8 +56,10 @@ async fn settled(namespace: &TestNamespace, groups: usize) -> ModelDeploymentSta
 async fn a_model_that_nobody_calls_sleeps_and_a_run_wakes_it() {
     install(&Cluster::shared().await.unwrap()).await.unwrap();
     let scaling = "{max: 1, downDelay: 20s, window: 5s, holdFor: 4m}";
+    let warm = warm(r#"{name: leap-day, cron: "0 0 29 2 *", for: 1m}"#);
+    let model = scaled(scaling).replace("warm: {standby: 0}", &format!("warm: {warm}"));
     let scene = Scene::with("scaling", |manifests| {
-        written_by(manifests, "smollm", &scaled(scaling))
+        written_by(manifests, "smollm", &model)
     })
     .await;
     let namespace = &scene.namespace;
@@ -95,6 +97,35 @@ async fn a_model_that_nobody_calls_sleeps_and_a_run_wakes_it() {
     let start = again.cold_start.unwrap();
     assert!(start.engine.is_some(), "{start:?}");
     assert_eq!(start.weights, None, "the weights were on their volume");
+    keeps_its_schedule(namespace).await;
+}
+
+/// A schedule that is on wakes the model without a call; when it is over the model sleeps again.
+async fn keeps_its_schedule(namespace: &TestNamespace) {
+    for (schedule, groups, reason) in [
+        (
+            r#"{name: now, cron: "* * * * *", for: 10m}"#,
+            1,
+            ScalingReason::Schedule,
+        ),
+        (
+            r#"{name: now, cron: "0 0 29 2 *", for: 1m}"#,
+            0,
+            ScalingReason::Idle,
+        ),
+    ] {
+        let patch = format!("{{spec: {{selfHosted: {{warm: {}}}}}}}", warm(schedule));
+        namespace
+            .kubectl(&["patch", "mdep/smollm", "--type=merge", "-p", &patch])
+            .await
+            .unwrap();
+        let status = settled(namespace, groups).await;
+        assert_eq!(status.scaling_history[0].reason, reason, "{status:?}");
+    }
+}
+
+fn warm(schedule: &str) -> String {
+    format!("{{standby: 0, schedules: [{schedule}]}}")
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod groups;
 mod ledger;
 mod prefetch;
 mod scale;
+mod schedule;
 mod status;
 mod validate;
 mod weights;
@@ -102,7 +103,7 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
     valid.placement = class
         .map(|class| pool::placement(class, &namespace))
         .unwrap_or_default();
-    let scaled = scale::scaled(model, context, Timestamp::now());
+    let scaled = scale::scaled(model, valid.schedules(), context, Timestamp::now());
     if let (Some(scaled), Backend::Own(own)) = (&scaled, &mut valid.backend) {
         own.replicas = scaled.desired.unsigned_abs();
     }

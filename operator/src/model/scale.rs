@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aios_compile::Schedule;
 use aios_crds::{
     ModelDeployment,
     model_deployment::{Scaling, ScalingEvent, ScalingMode, ScalingReason},
@@ -11,7 +12,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use crate::{
-    conditions::whole_seconds, context::Context, control::Load, model::ahead::is_expected,
+    conditions::whole_seconds,
+    context::Context,
+    control::Load,
+    model::{ahead::is_expected, schedule::due},
 };
 
 /// Decisions that a status remembers.
@@ -44,6 +48,8 @@ pub struct Past {
     pub ready: i32,
     /// Whether a run with a deadline is going to call it.
     pub is_expected: bool,
+    /// Fewest groups that schedules ask for now.
+    pub scheduled: i32,
 }
 
 /// How many groups there are to be.
@@ -56,18 +62,25 @@ pub struct Decision {
 }
 
 /// Decides for a model whose scaling is the operator's; none for all others.
-pub fn scaled(model: &ModelDeployment, context: &Context, now: Timestamp) -> Option<Scaled> {
+pub fn scaled(
+    model: &ModelDeployment,
+    schedules: &[Schedule],
+    context: &Context,
+    now: Timestamp,
+) -> Option<Scaled> {
     let scaling = model.spec.scaling.as_ref()?;
     if scaling.mode != ScalingMode::Builtin || model.spec.self_hosted.is_none() {
         return None;
     }
     let status = model.status.as_ref();
     let (namespace, name) = (model.namespace().unwrap_or_default(), model.name_any());
+    let due = due(schedules, now);
     let past = Past {
         desired: status.and_then(|status| status.desired_replicas),
         first: model.spec.replicas,
         ready: status.map_or(0, |status| status.ready_replicas),
         is_expected: scaling.fewest() == 0 && is_expected(context, &namespace, &name, now),
+        scheduled: due.groups,
     };
     let decision = context.hub.load(&namespace, &name, now, |load| {
         load.settle(scaling.calls_of_a_group().unsigned_abs(), now);
@@ -77,15 +90,22 @@ pub fn scaled(model: &ModelDeployment, context: &Context, now: Timestamp) -> Opt
     Some(Scaled {
         desired: decision.desired,
         history: remembered(history.unwrap_or_default(), past, decision, now),
-        look_again: decision.look_again,
+        look_again: sooner(decision.look_again, due.until, now),
     })
 }
 
-/// Decides. Groups come as soon as the mean demand asks for them, and at the first call of a model that
-/// sleeps; they go once the busiest moment of `downDelay` did not need them.
+/// The earlier of a span and the time to a moment.
+fn sooner(span: Option<Duration>, at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+    let left = at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+    span.into_iter().chain(left).min()
+}
+
+/// Decides. Groups come as soon as the mean demand or a schedule asks for them, and at the first call of a
+/// model that sleeps; they go once the busiest moment of `downDelay` did not need them.
 pub fn decide(scaling: &Scaling, past: Past, load: &Load, now: Timestamp) -> Decision {
     let most = scaling.most();
-    let fewest = scaling.fewest().max(i32::from(past.is_expected)).min(most);
+    let floor = scaling.fewest().max(i32::from(past.is_expected));
+    let fewest = floor.max(past.scheduled).min(most);
     let Some(current) = past.desired else {
         return Decision {
             desired: past.first.clamp(fewest, most),
@@ -104,7 +124,9 @@ pub fn decide(scaling: &Scaling, past: Past, load: &Load, now: Timestamp) -> Dec
         look_again: Some(scaling.averaged_over().get()),
     };
     if !(fewest..=most).contains(&current) {
-        let reason = if past.is_expected && current == 0 {
+        let reason = if current < fewest && past.scheduled > floor {
+            ScalingReason::Schedule
+        } else if past.is_expected && current == 0 {
             ScalingReason::RunAhead
         } else {
             ScalingReason::Bounds

@@ -1,6 +1,6 @@
 //! From the spec to what the builders need, so that they cannot go wrong.
 
-use aios_compile::{Diagnostic, model_service, standby_service};
+use aios_compile::{Diagnostic, Schedule, model_service, standby_service};
 use aios_crds::{
     ModelDeployment,
     model_deployment::{Engine, EngineName, Gpu, SelfHosted, Shards, WarmMode},
@@ -46,6 +46,8 @@ pub struct Own {
     pub standby: u32,
     /// Whether they sleep meanwhile.
     pub sleeps: bool,
+    /// When groups are kept up.
+    pub schedules: Vec<Schedule>,
     pub slots: u32,
     pub context_tokens: u32,
 }
@@ -91,6 +93,7 @@ fn self_hosted(model: &ModelDeployment, own: &SelfHosted) -> Result<Own, Vec<Dia
         replicas: u32::try_from(model.spec.replicas).unwrap_or_default(),
         standby: u32::try_from(own.warm.standby).unwrap_or_default(),
         sleeps: own.warm.mode == WarmMode::Asleep,
+        schedules: aios_compile::schedules(own)?,
         slots: match own.engine.name {
             EngineName::LlamaCpp => limits.max_in_flight.clamp(1, MAX_SLOTS),
             EngineName::VLLM | EngineName::Custom => limits.max_in_flight.max(1),
@@ -111,6 +114,14 @@ impl Model {
     /// Whether engines sleep while their groups stand by.
     pub fn sleeps(&self) -> bool {
         matches!(&self.backend, Backend::Own(own) if own.sleeps)
+    }
+
+    /// When groups are kept up.
+    pub fn schedules(&self) -> &[Schedule] {
+        match &self.backend {
+            Backend::Own(own) => &own.schedules,
+            Backend::Hosted { .. } => &[],
+        }
     }
 
     /// Where an engine answers that it is loaded, unless it does where AIOS knows.

@@ -34,6 +34,7 @@ fn past(desired: i32) -> Past {
         first: 1,
         ready: desired,
         is_expected: false,
+        scheduled: 0,
     }
 }
 
@@ -103,6 +104,37 @@ fn bounds_hold_whatever_the_demand() {
     );
 }
 
+#[rstest]
+#[case::wakes(0, 2, 2, Some(ScalingReason::Schedule))]
+#[case::adds(1, 3, 3, Some(ScalingReason::Schedule))]
+#[case::stays(2, 2, 2, None)]
+#[case::is_bounded(4, 9, 4, None)]
+#[case::lets_more_be(3, 2, 2, Some(ScalingReason::Idle))]
+#[case::is_over(2, 0, 0, Some(ScalingReason::Idle))]
+fn a_schedule_keeps_groups_up_without_a_call(
+    #[case] current: i32,
+    #[case] scheduled: i32,
+    #[case] desired: i32,
+    #[case] reason: Option<ScalingReason>,
+) {
+    let past = Past {
+        scheduled,
+        ..past(current)
+    };
+    let decision = decide(&scaling(json!({})), past, &load(&[]), at(100));
+    assert_eq!((decision.desired, decision.reason), (desired, reason));
+}
+
+#[test]
+fn a_schedule_brings_the_next_look_forward() {
+    let second = Duration::from_secs;
+    let sooner = |span: Option<u64>, until| super::sooner(span.map(second), until, at(100));
+    assert_eq!(sooner(Some(30), Some(at(110))), Some(second(10)));
+    assert_eq!(sooner(Some(30), Some(at(200))), Some(second(30)));
+    assert_eq!(sooner(None, Some(at(160))), Some(second(60)));
+    assert_eq!(sooner(None, None), None);
+}
+
 #[test]
 fn tokens_a_second_ask_for_groups_where_the_spec_says_what_one_gives() {
     let load = tokens(&[(0, 5, 0), (69, 5, 0), (99, 5, 3000)]);
@@ -127,6 +159,7 @@ fn scaling_begins_at_the_specs_replicas_within_the_bounds() {
             first,
             ready: 0,
             is_expected: false,
+            scheduled: 0,
         };
         let decision = decide(&scaling(more), past, &load(&[]), at(100));
         assert_eq!(decision.reason, None);
