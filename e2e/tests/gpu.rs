@@ -348,3 +348,52 @@ async fn a_model_deleted_while_the_operator_is_away_goes_with_its_nodes_when_it_
     stage.all_is_gone().await;
     stage.end().await;
 }
+
+#[tokio::test]
+async fn headroom_is_a_node_more_than_asked_for_and_goes_with_the_last_model() {
+    let mut stage = Stage::set("headroom").await;
+    let apply = async |name, class| {
+        let model = model(name, class, 1);
+        stage.namespace.apply(&model).await.unwrap();
+    };
+    apply("early", "roomy").await;
+    let said = stage.nodes("early", "False", "KarpenterMissing").await;
+    assert!(said.contains("has no CapacityBuffer"), "{said}");
+
+    stage.karpenter.start().await.unwrap();
+    let of = format!("aios.dev/namespace={}", stage.namespace.name());
+    let listed = async |kind: &str| {
+        let found = stage
+            .namespace
+            .kubectl(&["get", kind, "-l", &of, "-o", "name"]);
+        found.await.unwrap_or_default()
+    };
+    eventually(
+        "there is a node for the model and one for nobody",
+        DEADLINE,
+        async || {
+            let said = stage.nodes("early", "True", "Ready").await;
+            ensure!(said.contains("asks for room for 1 more pods"), "{said}");
+            let made = stage.made().await;
+            let nodes = made.matches("node/").count();
+            ensure!(nodes == 2, "{made}");
+            Ok(Some(()))
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(listed("capacitybuffers").await.lines().count(), 1);
+    assert_eq!(listed("podtemplates").await.lines().count(), 1);
+
+    stage.delete("early").await;
+    stage.is_gone("early").await;
+    eventually("the headroom is gone", DEADLINE, async || {
+        let left = listed("capacitybuffers,podtemplates").await;
+        ensure!(left.is_empty(), "{left}");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
+    stage.all_is_gone().await;
+    stage.end().await;
+}

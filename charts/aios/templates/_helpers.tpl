@@ -27,6 +27,11 @@ app.kubernetes.io/component: operator
 {{- range .Values.gpuClasses }}{{ if ne (.nodes | default "Karpenter") "Existing" }}true{{ break }}{{ end }}{{ end -}}
 {{- end }}
 
+{{/* "true" if a class asks for headroom. */}}
+{{- define "aios.headroom" -}}
+{{- range .Values.gpuClasses }}{{ if .headroom }}true{{ break }}{{ end }}{{ end -}}
+{{- end }}
+
 {{/* One that serves named namespaces stands beside others in the cluster. */}}
 {{- define "aios.clusterRole" -}}
 aios-operator{{ if .Values.watchNamespaces }}-{{ .Release.Namespace }}{{ end }}

@@ -74,6 +74,15 @@ holds itself.
 - apiGroups: [authorization.k8s.io]
   resources: [localsubjectaccessreviews]
   verbs: [create]
+{{- if include "aios.headroom" . }}
+# Room for the next pods of a GPU class, and the shape of those pods, in each namespace that uses it.
+- apiGroups: [autoscaling.x-k8s.io]
+  resources: [capacitybuffers]
+  verbs: [get, list, create, patch, delete]
+- apiGroups: [""]
+  resources: [podtemplates]
+  verbs: [get, create, patch]
+{{- end }}
 {{- if .Values.gpuClasses }}
 # Why a pod gets no GPU node: what Karpenter says of it.
 - apiGroups: [""]

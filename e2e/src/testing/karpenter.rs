@@ -93,6 +93,7 @@ impl Karpenter {
             .env("SYSTEM_NAMESPACE", NAMESPACE)
             .env("DISABLE_LEADER_ELECTION", "true")
             .env("INSTANCE_TYPES_FILE_PATH", instances)
+            .env("FEATURE_GATES", "CapacityBuffer=true")
             .env("METRICS_PORT", "0")
             .env("HEALTH_PROBE_PORT", "0");
         let mut player = self.program(&kwok.join("kwok"), "kwok")?;

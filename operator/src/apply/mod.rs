@@ -143,6 +143,30 @@ impl Applier {
         }
     }
 
+    /// The same for kinds that no watch shows: the object is read every time. What is desired comes whole,
+    /// for `K` may know only what is read.
+    pub async fn apply_unwatched<K: Child>(
+        &self,
+        namespace: &str,
+        name: &str,
+        mut desired: Value,
+    ) -> Result<K> {
+        compare::stamp(&mut desired)?;
+        if let Some(found) = self.live::<K>(namespace, name).await?
+            && is_as_desired(&desired, &found)
+        {
+            return Ok(serde_json::from_value(found)?);
+        }
+        let resource = kube::core::ApiResource::erase::<K>(&());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let applied = api.patch(name, &params, &Patch::Apply(&desired)).await;
+        tracing::info!(kind = %K::kind(&()), namespace, name, "applied");
+        let applied = self.done::<K, _>(Verb::Apply, name, applied)?;
+        Ok(serde_json::from_value(serde_json::to_value(applied)?)?)
+    }
+
     /// Creates an object under a manager of its own, so that a later apply that does not name its
     /// content never takes it back. Another creator's object is left as it is.
     pub async fn create_once<K: Child>(&self, namespace: &str, desired: &K) -> Result<()> {

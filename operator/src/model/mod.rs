@@ -144,12 +144,16 @@ async fn bring(
     let desired = build::build(&context.settings, valid, &found, &certificate);
     let mut applied = Box::pin(apply::apply(context, valid, &found, desired)).await?;
     applied.renewal = Some(renewal);
+    let headroom = pool::keep(context, &valid.namespace, class).await?;
     if let Some(class) = class {
         let wanted = valid.groups();
         let is_settled = applied.standing.is_settled(wanted);
         let name = (valid.namespace.as_str(), valid.name.as_str());
-        let (fact, again) =
+        let (mut fact, again) =
             pool::look(context, name, class, pool.as_ref(), (wanted, is_settled)).await?;
+        if let Some(headroom) = headroom {
+            fact.message = format!("{}; {headroom}", fact.message);
+        }
         (applied.nodes, applied.nodes_again) = (Some(fact), again);
     }
     let left = if pool.is_some() {

@@ -31,6 +31,10 @@ pub enum ClassError {
     NoLabels(String),
     #[error("gpuClasses: class `{0}` is of existing nodes, which have no {1}: leave it out")]
     OnlyKarpenter(String, &'static str),
+    #[error(
+        "gpuClasses: headroom of class `{0}` is for no pod or no GPU: name at least 1, or leave it out"
+    )]
+    NoHeadroom(String),
 }
 
 /// Every class that the platform offers, by name.
@@ -42,6 +46,22 @@ pub struct GpuClass {
     pub name: String,
     pub taints: Vec<Taint>,
     pub nodes: Nodes,
+    pub headroom: Option<Headroom>,
+}
+
+/// Room that is kept free in each namespace whose models name the class.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Headroom {
+    /// Pods that find it.
+    pub pods: u16,
+    /// GPUs of each.
+    #[serde(default = "one")]
+    pub gpus: u16,
+}
+
+fn one() -> u16 {
+    1
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -119,6 +139,7 @@ struct Written {
     #[serde(default)]
     limits: BTreeMap<String, Value>,
     disruption: Option<Disruption>,
+    headroom: Option<Headroom>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -171,6 +192,11 @@ impl GpuClasses {
         })
     }
 
+    /// Whether any class asks for headroom.
+    pub fn offer_headroom(&self) -> bool {
+        self.0.values().any(|class| class.headroom.is_some())
+    }
+
     /// Whether any class needs Karpenter.
     pub fn need_karpenter(&self) -> bool {
         self.0.values().any(GpuClass::is_karpenter)
@@ -190,6 +216,11 @@ impl TryFrom<Written> for GpuClass {
         let name = written.name;
         if !is_dns_label(&name) {
             return Err(ClassError::Name(name));
+        }
+        if let Some(room) = &written.headroom
+            && (room.pods == 0 || room.gpus == 0)
+        {
+            return Err(ClassError::NoHeadroom(name));
         }
         let nodes = match written.nodes {
             Source::Existing => {
@@ -242,6 +273,7 @@ impl TryFrom<Written> for GpuClass {
             name,
             taints,
             nodes,
+            headroom: written.headroom,
         })
     }
 }
@@ -308,6 +340,10 @@ mod tests {
                 "no limits: leave it out",
             ),
             (r#"[{"name": "L4"}]"#, "no DNS label"),
+            (
+                r#"[{"name": "l4", "headroom": {"pods": 0}, "nodes": "Existing", "labels": {"a": "b"}}]"#,
+                "name at least 1",
+            ),
             (
                 r#"[{"name": "a", "nodes": "Existing", "labels": {"a": "b"}},
                     {"name": "a", "nodes": "Existing", "labels": {"a": "b"}}]"#,

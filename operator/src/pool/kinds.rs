@@ -1,4 +1,4 @@
-//! Karpenter's kinds: of each only the fields that are read here.
+//! Kinds of Karpenter and of autoscalers: of each only the fields that are read here.
 
 use std::collections::BTreeMap;
 
@@ -50,3 +50,15 @@ pub struct NodeClaimStatus {
     pub node_name: Option<String>,
     pub conditions: Vec<Condition>,
 }
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource)]
+#[kube(
+    group = "autoscaling.x-k8s.io",
+    version = "v1beta1",
+    kind = "CapacityBuffer",
+    namespaced,
+    schema = "disabled",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CapacityBufferSpec {}

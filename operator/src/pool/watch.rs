@@ -20,6 +20,7 @@ use crate::{
     names::{LABEL_GPU_CLASS, LABEL_NAMESPACE},
     pool::{
         class::GpuClasses,
+        headroom::Buffers,
         kinds::{LABEL_POOL, NodeClaim, NodePool},
     },
     triggers::{Guarded, Triggers},
@@ -28,6 +29,8 @@ use crate::{
 
 /// The definition whose presence says that Karpenter is installed.
 const DEFINITION: &str = "nodepools.karpenter.sh";
+/// The same for headroom.
+const BUFFERS: &str = "capacitybuffers.autoscaling.x-k8s.io";
 
 /// What is known of Karpenter.
 pub struct Karpenter {
@@ -68,23 +71,32 @@ impl Karpenter {
     }
 }
 
-/// Starts the watches, if a class needs them.
+/// Starts the watches that classes need.
 pub fn watch(
     client: &Client,
     classes: &GpuClasses,
     cells: &[CellStores],
     triggers: &Triggers,
     feeds: &mut Feeds,
-) -> Karpenter {
+) -> (Karpenter, Buffers) {
+    let users = Users {
+        models: cells.iter().map(|cell| cell.models.clone()).collect(),
+        triggers: triggers.clone(),
+    };
+    let (serving, is_served) = sync::watch::channel(false);
+    if classes.offer_headroom() {
+        definition(client, BUFFERS, serving, users.clone(), feeds);
+    }
+    let karpenter = karpenter(client, classes, users, feeds);
+    (karpenter, Buffers { is_served })
+}
+
+fn karpenter(client: &Client, classes: &GpuClasses, users: Users, feeds: &mut Feeds) -> Karpenter {
     let (serving, is_served) = sync::watch::channel(false);
     let (pools, pool_writer) = reflector::store();
     let (claims, claim_writer) = reflector::store();
     if classes.need_karpenter() {
-        let users = Users {
-            models: cells.iter().map(|cell| cell.models.clone()).collect(),
-            triggers: triggers.clone(),
-        };
-        definition(client, serving, users.clone(), feeds);
+        definition(client, DEFINITION, serving, users.clone(), feeds);
         let config = watcher::Config::default().labels(LABEL_GPU_CLASS);
         let (api, own, mut served) = (Api::all(client.clone()), users.clone(), is_served.clone());
         let (selected, touched) = (config.clone(), move |touch: Touch<NodePool>| match touch {
@@ -124,9 +136,10 @@ pub fn watch(
     }
 }
 
-/// Whether Karpenter is installed: one definition, by its metadata.
+/// Whether a kind is there: one definition, by its metadata.
 fn definition(
     client: &Client,
+    name: &str,
     serving: sync::watch::Sender<bool>,
     users: Users,
     feeds: &mut Feeds,
@@ -140,7 +153,7 @@ fn definition(
         }
     };
     let api = Api::<Definition>::all(client.clone());
-    let config = watcher::Config::default().fields(&format!("metadata.name={DEFINITION}"));
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     feeds.spawn(|listed| feed(api, config, writer, prune_kind, touched, listed));
 }
 

@@ -81,7 +81,7 @@ pub async fn lead(
         cluster: watch::cluster(client, &hub, &triggers, &mut feeds),
     };
     let cells = &stores.cells;
-    let karpenter = pool::watch(client, &gpu_classes, cells, &triggers, &mut feeds);
+    let (karpenter, buffers) = pool::watch(client, &gpu_classes, cells, &triggers, &mut feeds);
     let applier = Applier::new(client.clone(), metrics.clone(), known.clone());
     let reporter = Reporter {
         controller: "aios-operator".into(),
@@ -91,6 +91,7 @@ pub async fn lead(
         settings: settings.clone(),
         gpu_classes,
         karpenter,
+        buffers,
         statuses: StatusWriter::new(metrics.clone(), Recorder::new(client.clone(), reporter)),
         applier,
         hub: hub.clone(),
