@@ -41,10 +41,23 @@ impl Index {
             .collect()
     }
 
-    /// Records counts. The pipelines and the uids of runs whose counts changed.
-    pub fn report(&mut self, namespace: &str, report: Report) -> (Vec<String>, Vec<String>) {
+    /// Records counts of a gateway's pod. The pipelines and the uids of runs whose counts changed.
+    /// What a pod counted before another one that still runs did is no news.
+    pub fn report(
+        &mut self,
+        namespace: &str,
+        pod: &str,
+        report: Report,
+    ) -> (Vec<String>, Vec<String>) {
         let tenant = self.tenant(namespace);
         let (mut pipelines, mut runs) = (Vec::new(), Vec::new());
+        let is_outrun = tenant.reported.as_ref().is_some_and(|(last, size)| {
+            last != pod && *size > report.log_size && tenant.pods.contains_key(last)
+        });
+        if is_outrun {
+            return (pipelines, runs);
+        }
+        tenant.reported = Some((pod.to_owned(), report.log_size));
         for counts in report.pipelines {
             let name = counts.pipeline.clone();
             if tenant.pipeline_reports.get(&name) != Some(&counts) {

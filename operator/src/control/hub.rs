@@ -129,10 +129,10 @@ impl Hub {
         }
     }
 
-    pub fn reported(&self, namespace: &str, report: Report) {
+    pub fn reported(&self, namespace: &str, pod: &str, report: Report) {
         let (pipelines, runs) = {
             let mut index = self.index();
-            let (pipelines, uids) = index.report(namespace, report);
+            let (pipelines, uids) = index.report(namespace, pod, report);
             let runs = uids.iter().filter_map(|uid| index.run_name(namespace, uid));
             (pipelines, runs.collect::<Vec<_>>())
         };

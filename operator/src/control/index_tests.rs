@@ -397,6 +397,39 @@ fn only_new_acknowledgements_and_counts_wake_anybody() {
         pipelines: vec![counts],
         ..Default::default()
     };
-    assert_eq!(index.report(NS, report.clone()).0, ["mail"]);
-    assert!(index.report(NS, report).0.is_empty());
+    assert_eq!(index.report(NS, "one", report.clone()).0, ["mail"]);
+    assert!(index.report(NS, "one", report).0.is_empty());
+}
+
+#[test]
+fn of_two_gateways_the_one_that_has_seen_more_is_believed_while_it_runs() {
+    let mut index = Index::new(1);
+    index.listed();
+    let report = |accepted: i64, log_size: u64| Report {
+        pipelines: vec![PipelineReport {
+            pipeline: "mail".into(),
+            accepted,
+            ..Default::default()
+        }],
+        log_size,
+        ..Default::default()
+    };
+    let accepted = |index: &Index| index.pipeline_report(NS, "mail").unwrap().accepted;
+    index.pod(
+        NS,
+        Pod {
+            uid: "one".into(),
+            name: "one".into(),
+            component: Component::Gateway,
+            model: None,
+            seen: Timestamp::UNIX_EPOCH,
+        },
+    );
+    index.report(NS, "one", report(5, 50));
+    assert!(index.report(NS, "other", report(4, 40)).0.is_empty());
+    assert_eq!(accepted(&index), 5);
+    index.report(NS, "other", report(6, 60));
+    assert_eq!(accepted(&index), 6);
+    index.report(NS, "one", report(5, 50));
+    assert_eq!(accepted(&index), 5, "the other one does not run any more");
 }

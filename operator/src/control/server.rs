@@ -164,7 +164,8 @@ impl ControlService {
                     .acknowledged(&caller.namespace, &caller.pod_uid, seat, ack);
             }
             (Some(up::Message::Report(report)), Seat::Gateway) => {
-                self.hub.reported(&caller.namespace, report);
+                self.hub
+                    .reported(&caller.namespace, &caller.pod_uid, report);
             }
             (Some(up::Message::Report(report)), Seat::Prefetch(model)) => {
                 if let Some(weights) = report.weights {

@@ -54,6 +54,8 @@ pub(super) struct Tenant {
     pub acks: BTreeMap<(String, Seat), BTreeMap<Key, ItemAck>>,
     pub pipeline_reports: BTreeMap<String, PipelineReport>,
     pub run_reports: BTreeMap<String, RunReport>,
+    /// The pod whose report was taken last, and how long the log was for it.
+    pub reported: Option<(String, u64)>,
     /// By model.
     pub weights_reports: BTreeMap<String, WeightsReport>,
     /// How long engines took to their first token, by the pod's uid.

@@ -260,8 +260,10 @@ fn judge(kept: Option<&Checkpoint>, shown: &Checkpoint, from: u64, proof: &[Hash
     if kept == shown {
         return Verdict::Known;
     }
-    let grows = kept.origin == shown.origin && kept.size < shown.size;
-    if grows && from != kept.size {
+    // A smaller head, too: another gateway of the namespace may have shown a later one while this one
+    // was on its way. Only who knows what is kept and still has less admits that the log shrank.
+    let moved = kept.origin == shown.origin && kept.size != shown.size;
+    if moved && from != kept.size {
         return Verdict::ProveFrom(kept.size);
     }
     match verify_consistency(kept, shown, proof) {
@@ -384,6 +386,15 @@ mod tests {
         let proof = new.consistency_proof(1, 3).unwrap();
         assert_eq!(
             judge(Some(&head(&old)), &head(&new), 1, &proof),
+            Verdict::ProveFrom(2)
+        );
+    }
+
+    #[test]
+    fn a_head_that_another_gateway_outran_is_asked_for_again() {
+        let (old, new) = (log(&["a"]), log(&["a", "b"]));
+        assert_eq!(
+            judge(Some(&head(&new)), &head(&old), 1, &[]),
             Verdict::ProveFrom(2)
         );
     }

@@ -3,6 +3,7 @@
 mod api;
 mod auth;
 mod deadline;
+mod drain;
 mod gateway;
 mod metrics;
 mod options;

@@ -15,6 +15,9 @@ pub struct Options {
     /// Folder of the store, on a volume of its own.
     #[arg(long, env = "AIOS_DATA_DIR", default_value = "/var/lib/aios")]
     pub data_dir: PathBuf,
+    /// File with the URI of a PostgreSQL that keeps the store instead, for several gateways.
+    #[arg(long, env = "AIOS_POSTGRES_URI_FILE")]
+    pub postgres_uri_file: Option<PathBuf>,
     /// 32 bytes that wrap every key of the tenant.
     #[arg(long, env = "AIOS_TENANT_KEK_FILE")]
     pub kek_file: PathBuf,
@@ -48,6 +51,10 @@ pub struct Options {
     /// Health and metrics.
     #[arg(long, env = "AIOS_ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
     pub admin_address: String,
+    /// Milliseconds for which requests are still answered after the shutdown began, until nobody
+    /// sends more.
+    #[arg(long, env = "AIOS_DRAIN_MS", default_value_t = 0)]
+    pub drain_ms: u64,
     /// Fault injection for tests of recovery: dies here, once.
     #[arg(long, env = "AIOS_KILL_AT", value_enum)]
     pub kill_at: Option<KillPoint>,

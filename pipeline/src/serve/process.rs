@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     auth::KubeAuthorizer,
+    drain,
     gateway::{Gateway, GatewayParts},
     options::Options,
     reports, router, runner, runs, witness, work_service,
@@ -26,11 +27,12 @@ use crate::{
     enforced::Enforced,
     fault::Faults,
     publish::{Connector, KubeSecrets},
-    store::{Store, StoreConfig, StoreError},
+    store::{Place, Store, StoreConfig, StoreError},
 };
 
 /// Changes announce themselves; this is for what nobody thought of.
 const RESYNC: Duration = Duration::from_mins(10);
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Why the gateway cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +84,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Se
     let tls = |client_ca| ServerTls::new(&options.tls_cert_file, &options.tls_key_file, client_ca);
     let work = tonic::service::Routes::new(work_service(gateway.clone())).prepare();
 
+    // Requests are answered for a while after the shutdown began.
+    let closing = CancellationToken::new();
     let mut tasks = JoinSet::new();
     // The last good configuration serves while the operator is away.
     if let Some(bytes) = gateway.store.snapshot().await?
@@ -97,20 +101,20 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Se
         admin_listener,
         admin::router(admin),
         None,
-        shutdown.clone(),
+        closing.clone(),
     ));
     tasks.spawn(serve(
         rest_listener,
-        router(gateway.clone()),
+        drain::announced(router(gateway.clone()), shutdown.clone()),
         Some(tls(None)?),
-        shutdown.clone(),
+        closing.clone(),
     ));
     let work_tls = tls(Some(options.ca_file.as_path()))?;
     tasks.spawn(serve(
         work_listener,
         work.into_axum_router(),
         Some(work_tls),
-        shutdown.clone(),
+        closing.clone(),
     ));
 
     let (report_sender, report_receiver) = watch::channel(Report::default());
@@ -132,6 +136,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Se
     loops.spawn(follow(gateway.clone(), health.clone(), shutdown.clone()));
     shutdown.cancelled().await;
     health.set_ready(false, "shutting down");
+    tokio::time::sleep(Duration::from_millis(options.drain_ms)).await;
+    closing.cancel();
     while tasks.join_next().await.is_some() {}
     while loops.join_next().await.is_some() {}
     Ok(())
@@ -141,12 +147,14 @@ async fn open(options: &Options, operator: Operator) -> Result<Gateway, ServeErr
     let origin = format!("aios.dev/{}/log", options.namespace);
     let log_key = LogKey::new(&origin, &key(&options.signing_key_file)?)?;
     let config = StoreConfig {
-        folder: options.data_dir.join("store"),
+        place: place(options)?,
         tenant: options.namespace.clone(),
         kek: key(&options.kek_file)?,
         log_key,
     };
-    let store = open_store(config).await?;
+    tracing::info!(place = ?config.place, origin, "opening the store");
+    // While a predecessor still holds a folder this fails, and the kubelet starts the process again.
+    let store = Store::open(config).await?;
     let faults = Faults::new(options.kill_at, &options.data_dir);
     let client = kube::Client::try_default().await?;
     let secrets = Arc::new(KubeSecrets::new(client.clone(), &options.namespace));
@@ -163,23 +171,13 @@ async fn open(options: &Options, operator: Operator) -> Result<Gateway, ServeErr
     }))
 }
 
-/// While a predecessor still holds the store this fails, and the kubelet starts the process again.
-async fn open_store(config: StoreConfig) -> Result<Store, StoreError> {
-    let StoreConfig {
-        folder,
-        tenant,
-        kek,
-        log_key,
-    } = config;
-    let origin = log_key.origin().to_owned();
-    tracing::info!(folder = %folder.display(), origin, "opening the store");
-    Store::open(StoreConfig {
-        folder,
-        tenant,
-        kek,
-        log_key,
-    })
-    .await
+fn place(options: &Options) -> Result<Place, ServeError> {
+    let Some(file) = &options.postgres_uri_file else {
+        return Ok(Place::Folder(options.data_dir.join("store")));
+    };
+    let uri =
+        std::fs::read_to_string(file).map_err(|error| ServeError::Read(file.clone(), error))?;
+    Ok(Place::Postgres(uri.parse()?))
 }
 
 /// Keeps what came into force, accepts runs, and turns ready with the first snapshot.
@@ -191,19 +189,26 @@ async fn follow(gateway: Gateway, health: Health, shutdown: CancellationToken) {
         let sequence = *configured.borrow_and_update();
         if sequence > 0 && sequence != kept {
             let bytes = gateway.enforced.snapshot().encode_to_vec();
-            match gateway.store.put_snapshot(bytes).await {
-                Ok(()) => kept = sequence,
+            match gateway.store.put_snapshot(sequence, bytes).await {
+                Ok(_) => kept = sequence,
                 Err(error) => tracing::error!(%error, "cannot keep the snapshot"),
             }
-            health.set_ready(true, "");
+            if !shutdown.is_cancelled() {
+                health.set_ready(true, "");
+            }
         }
         changes.mark_unchanged();
-        let again = match runs::reconcile(&gateway).await {
-            Ok(due) => due.unwrap_or(RESYNC).min(RESYNC),
-            Err(error) => {
-                tracing::error!(%error, "runs");
-                Duration::from_secs(5)
+        // Other gateways must know which configuration a run was accepted under.
+        let again = if sequence == kept {
+            match runs::reconcile(&gateway).await {
+                Ok(due) => due.unwrap_or(RESYNC).min(RESYNC),
+                Err(error) => {
+                    tracing::error!(%error, "runs");
+                    RETRY
+                }
             }
+        } else {
+            RETRY
         };
         tokio::select! {
             () = shutdown.cancelled() => return,

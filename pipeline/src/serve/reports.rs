@@ -41,6 +41,8 @@ pub async fn run(gateway: Gateway, reports: watch::Sender<Report>, shutdown: Can
 
 async fn report(gateway: &Gateway) -> Result<Report, StoreError> {
     let configuration = gateway.enforced.load();
+    // Before it is counted: what comes meanwhile is counted again.
+    let log_size = gateway.store.with_log(aios_audit::Log::size);
     let counts = gateway.store.counts().await?;
     let pipelines = configuration
         .pipelines
@@ -69,6 +71,7 @@ async fn report(gateway: &Gateway) -> Result<Report, StoreError> {
     Ok(Report {
         pipelines,
         runs,
+        log_size,
         ..Report::default()
     })
 }

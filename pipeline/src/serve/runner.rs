@@ -12,15 +12,19 @@ use crate::{
     compiled::Pipeline,
     draft::{StepError, write_step},
     fault::KillPoint,
-    machine::{Effect, Event, ParkReason, Publication, Receipt, State, Version, next},
+    machine::{
+        Effect, Event, ParkReason, Publication, PublicationPhase, Receipt, State, Version, next,
+    },
     publish::{Found, Parcel, Sent},
     store::{Claim, StoreError},
 };
 
 /// Documents under way at once.
 const CONCURRENCY: usize = 16;
-/// Far above any step: a lease ends early only with the process.
-const LEASE_MS: u64 = 30 * 60 * 1000;
+/// After this a document of a gateway that died goes to another. A step may take longer: leases are
+/// kept as long as it takes.
+const LEASE_MS: u64 = 30_000;
+const KEEP: Duration = Duration::from_secs(8);
 /// Readings back in vain after which a document is parked.
 const READ_BACK_TRIES: u32 = 6;
 
@@ -90,7 +94,11 @@ async fn wait(gateway: &Gateway) -> Duration {
 
 /// Takes one document as far as it goes now.
 async fn drive(gateway: &Gateway, claim: &Claim) {
-    let wake = match advance(gateway, claim).await {
+    let advanced = tokio::select! {
+        advanced = advance(gateway, claim) => advanced,
+        lost = keep(gateway, claim) => Err(lost),
+    };
+    let wake = match advanced {
         Ok(()) => None,
         Err(Stuck::Store(StoreError::Fenced | StoreError::Erased(_))) => return,
         Err(stuck) => {
@@ -102,6 +110,20 @@ async fn drive(gateway: &Gateway, claim: &Claim) {
     };
     if let Err(error) = gateway.store.unclaim(claim, wake).await {
         tracing::error!(document = %claim.document, %error, "cannot give the lease back");
+    }
+}
+
+/// Keeps the lease; resolves once another gateway has it.
+async fn keep(gateway: &Gateway, claim: &Claim) -> Stuck {
+    loop {
+        tokio::time::sleep(KEEP).await;
+        match gateway.store.keep(claim, now_ms() + LEASE_MS).await {
+            Ok(true) => {}
+            Ok(false) => return Stuck::Store(StoreError::Fenced),
+            Err(error) => {
+                tracing::warn!(document = %claim.document, %error, "cannot keep the lease");
+            }
+        }
     }
 }
 
@@ -117,7 +139,7 @@ async fn advance(gateway: &Gateway, claim: &Claim) -> Result<(), Stuck> {
         if effect.waits() {
             return Ok(());
         }
-        for event in step(gateway, &pipeline, &state, &effect).await? {
+        for event in step(gateway, claim, &pipeline, &state, &effect).await? {
             let view = match &event {
                 Event::Retrieved(retrieved) => pipeline.view(Some(&retrieved.language)),
                 _ => pipeline.view_of(&state),
@@ -137,6 +159,7 @@ async fn advance(gateway: &Gateway, claim: &Claim) -> Result<(), Stuck> {
 
 async fn step(
     gateway: &Gateway,
+    claim: &Claim,
     pipeline: &Pipeline,
     state: &State,
     effect: &Effect,
@@ -158,7 +181,20 @@ async fn step(
         Effect::Send {
             target,
             publication,
-        } => send(gateway, pipeline, state, target, publication).await,
+        } => {
+            // Nothing leaves that another gateway may be looking for by now.
+            if !gateway.store.keep(claim, now_ms() + LEASE_MS).await? {
+                return Err(Stuck::Store(StoreError::Fenced));
+            }
+            send(gateway, pipeline, state, target, publication).await
+        }
+        // Recorded before anything is asked: its holder may live, and must not send if it comes back.
+        Effect::ReadBack {
+            target,
+            publication,
+        } if publication.phase == PublicationPhase::Intended => Ok(vec![Event::PublishUnproven {
+            target: target.clone(),
+        }]),
         Effect::ReadBack {
             target,
             publication,

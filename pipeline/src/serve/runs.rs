@@ -13,6 +13,9 @@ use crate::{
     store::{Accept, Fence, Idempotency, RunRow, StoreError, Subject},
 };
 
+/// While another gateway of the namespace has newer configuration.
+const BEHIND: Duration = Duration::from_secs(2);
+
 /// Accepts what is new, and refuses what is left of runs that are gone or past their deadline. Returns
 /// the time until it is to be called again, whatever else happens.
 ///
@@ -20,6 +23,10 @@ use crate::{
 /// When the store fails.
 pub async fn reconcile(gateway: &Gateway) -> Result<Option<Duration>, StoreError> {
     let configuration = gateway.enforced.load();
+    // A run that is not in older configuration may be new, and not deleted.
+    if gateway.store.snapshot_sequence().await? > configuration.sequence {
+        return Ok(Some(BEHIND));
+    }
     for run in configuration.runs.values() {
         let known = gateway.store.run(&run.uid).await?;
         let accepted = known.as_ref().is_some_and(|row| row.accepted);
@@ -30,7 +37,7 @@ pub async fn reconcile(gateway: &Gateway) -> Result<Option<Duration>, StoreError
             continue;
         }
         match accept(gateway, run).await {
-            Ok(()) => note(gateway, run, true, String::new()).await?,
+            Ok(()) => {}
             Err(Refusal::Run(why)) => {
                 if known.is_none_or(|row| row.error != why) {
                     note(gateway, run, false, why).await?;
@@ -65,15 +72,19 @@ async fn note(
     accepted: bool,
     error: String,
 ) -> Result<(), StoreError> {
-    let row = RunRow {
+    let row = row(run, accepted, error);
+    gateway.store.put_run(&row, now_ms()).await
+}
+
+fn row(run: &RunConfig, accepted: bool, error: String) -> RunRow {
+    RunRow {
         uid: run.uid.clone(),
         name: run.name.clone(),
         pipeline: run.pipeline.clone(),
         accepted,
         suspended: run.suspend,
         error,
-    };
-    gateway.store.put_run(&row, now_ms()).await
+    }
 }
 
 async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
@@ -110,7 +121,7 @@ async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
     });
     gateway
         .store
-        .accept_all(accepts.collect(), now_ms())
+        .accept_run(&row(run, true, String::new()), accepts.collect(), now_ms())
         .await?;
     Ok(())
 }
@@ -174,7 +185,8 @@ async fn abandon(gateway: &Gateway, uid: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses an item that is not to be written any more, once its pipeline is in force.
+/// Refuses an item that is not to be written any more, once its pipeline is in force. One that went
+/// on meanwhile, here or through another gateway, is left alone.
 pub(super) async fn refuse(
     gateway: &Gateway,
     id: &str,
@@ -192,11 +204,15 @@ pub(super) async fn refuse(
         detail: detail.to_owned(),
     };
     let now = now_ms();
-    let after = gateway
+    match gateway
         .store
         .apply(id, event.clone(), &view, fence, now)
-        .await?;
-    gateway.metrics().applied(&event, after.status());
+        .await
+    {
+        Ok(after) => gateway.metrics().applied(&event, after.status()),
+        Err(StoreError::Fenced | StoreError::Machine(_)) => {}
+        Err(error) => return Err(error),
+    }
     Ok(())
 }
 

@@ -45,20 +45,27 @@ pub async fn run(gateway: Gateway, operator: Operator, shutdown: CancellationTok
 
 /// Shows the present head with a proof from the one the operator keeps.
 async fn show(gateway: &Gateway, operator: &Operator, kept: &mut u64) -> Result<(), String> {
-    let (size, checkpoint) = gateway
-        .store
-        .sign_checkpoint()
-        .await
-        .map_err(|error| error.to_string())?;
-    // The first answer tells which head is kept; the second proof starts there.
-    for _ in 0..2 {
-        let from = (*kept).min(size);
-        let proof = gateway
+    // The first answer tells which head is kept; the second proof starts there. Another gateway may
+    // have shown a later head meanwhile, or even while this was asked.
+    for _ in 0..4 {
+        let (size, checkpoint) = gateway
             .store
-            .with_log(|log| log.consistency_proof(from, size))
+            .sign_checkpoint()
+            .await
             .map_err(|error| error.to_string())?;
+        let from = *kept;
+        // A log that is shorter than the kept head has no proof, and is not what it was: saying so
+        // is for the operator.
+        let proof = if from <= size {
+            gateway
+                .store
+                .with_log(|log| log.consistency_proof(from, size))
+                .map_err(|error| error.to_string())?
+        } else {
+            Vec::new()
+        };
         let request = WitnessRequest {
-            checkpoint: checkpoint.clone(),
+            checkpoint,
             proof_from: from,
             proof: proof.iter().map(|hash| hash.0.to_vec()).collect(),
         };
@@ -74,7 +81,7 @@ async fn show(gateway: &Gateway, operator: &Operator, kept: &mut u64) -> Result<
                 .await
                 .map_err(|error| error.to_string());
         }
-        if answer.kept_size == from || answer.kept_size > size {
+        if answer.kept_size == from {
             return Err(answer.message);
         }
     }

@@ -1,15 +1,7 @@
 //! Uploaded records, sealed each under the key of the person it is about.
 
+use super::{database::query, error::StoreError, keys, open::Store, rows::subject, vault::Subject};
 use serde_json::{Map, Value};
-use sqlx::{Connection, Row};
-
-use super::{
-    error::StoreError,
-    keys,
-    open::Store,
-    rows::{signed, subject},
-    vault::Subject,
-};
 
 /// A record: an object of the user's.
 pub type Record = Map<String, Value>;
@@ -32,39 +24,35 @@ impl Store {
         context: &str,
         records: Vec<UploadedRecord>,
     ) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        let mut tx = writer.begin().await?;
-        sqlx::query("DELETE FROM contexts WHERE pipeline = ? AND name = ?")
-            .bind(pipeline.to_owned())
-            .bind(context.to_owned())
-            .execute(&mut *tx)
+        let mut write = self.database.write().await?;
+        query("DELETE FROM contexts WHERE pipeline = $1 AND name = $2")
+            .bind(pipeline)
+            .bind(context)
+            .execute(&mut write)
             .await?;
-        for (ordinal, uploaded) in (0..).zip(records) {
+        for (ordinal, uploaded) in (0_u64..).zip(records) {
             let subject = uploaded
                 .subject
                 .unwrap_or_else(|| self.vault.impersonal(pipeline, context));
-            let sealing = keys::ensure(&mut tx, &self.vault, subject).await?;
+            let sealing = keys::ensure(&mut write, &self.vault, subject).await?;
             let key = self
                 .vault
                 .hash("record", &[pipeline, context, &uploaded.key]);
             let record = serde_json::to_vec(&uploaded.record)?;
-            sqlx::query(
+            query(
                 "INSERT INTO contexts (pipeline, name, key, ordinal, subject, record)
-                 VALUES (?, ?, ?, ?, ?, ?)",
+                 VALUES ($1, $2, $3, $4, $5, $6)",
             )
-            .bind(pipeline.to_owned())
-            .bind(context.to_owned())
-            .bind(key.to_vec())
-            .bind(signed(ordinal))
-            .bind(subject.0.to_vec())
+            .bind(pipeline)
+            .bind(context)
+            .bind(key)
+            .bind(ordinal)
+            .bind(subject.0)
             .bind(sealing.seal(&record_place(&key), &record)?)
-            .execute(&mut *tx)
+            .execute(&mut write)
             .await?;
         }
-        tx.commit().await?;
-        drop(writer);
-        self.announce();
-        Ok(())
+        self.commit_and_tell(write).await
     }
 
     /// The record of that key.
@@ -75,41 +63,40 @@ impl Store {
         key: &str,
     ) -> Result<Option<Record>, StoreError> {
         let key = self.vault.hash("record", &[pipeline, context, key]);
-        let mut connection = self.reader.acquire().await?;
-        let row = sqlx::query(
-            "SELECT subject, record FROM contexts WHERE pipeline = ? AND name = ? AND key = ?",
+        let mut session = self.database.read().await?;
+        let row = query(
+            "SELECT subject, record FROM contexts WHERE pipeline = $1 AND name = $2 AND key = $3",
         )
-        .bind(pipeline.to_owned())
-        .bind(context.to_owned())
-        .bind(key.to_vec())
-        .fetch_optional(&mut *connection)
+        .bind(pipeline)
+        .bind(context)
+        .bind(key)
+        .optional(&mut session)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let Some(sealing) = keys::find(&mut connection, &self.vault, subject(&row, 0)?).await?
-        else {
+        let Some(sealing) = keys::find(&mut session, &self.vault, subject(&row, 0)?).await? else {
             return Ok(None);
         };
-        let plain = sealing.open(&record_place(&key), &row.try_get::<Vec<u8>, _>(1)?)?;
+        let plain = sealing.open(&record_place(&key), &row.get::<Vec<u8>>(1)?)?;
         Ok(Some(serde_json::from_slice(&plain)?))
     }
 
     /// Every record of a context, in the order of the upload.
     pub async fn records(&self, pipeline: &str, context: &str) -> Result<Vec<Record>, StoreError> {
-        let mut connection = self.reader.acquire().await?;
-        let rows = sqlx::query(
-            "SELECT subject, record, key FROM contexts WHERE pipeline = ? AND name = ?
+        let mut session = self.database.read().await?;
+        let rows = query(
+            "SELECT subject, record, key FROM contexts WHERE pipeline = $1 AND name = $2
              ORDER BY ordinal",
         )
-        .bind(pipeline.to_owned())
-        .bind(context.to_owned())
-        .fetch_all(&mut *connection)
+        .bind(pipeline)
+        .bind(context)
+        .all(&mut session)
         .await?;
         let mut records = Vec::with_capacity(rows.len());
         for row in rows {
-            let key = keys::find(&mut connection, &self.vault, subject(&row, 0)?).await?;
+            let key = keys::find(&mut session, &self.vault, subject(&row, 0)?).await?;
             if let Some(key) = key {
-                let place = record_place(&row.try_get::<Vec<u8>, _>(2)?);
-                let plain = key.open(&place, &row.try_get::<Vec<u8>, _>(1)?)?;
+                let place = record_place(&row.get::<Vec<u8>>(2)?);
+                let plain = key.open(&place, &row.get::<Vec<u8>>(1)?)?;
                 records.push(serde_json::from_slice(&plain)?);
             }
         }

@@ -1,20 +1,19 @@
 //! Documents: accepted once, changed only by events of the machine, each with its leaves.
 
-use aios_audit::Kind;
-use serde_json::{Map, Value, json};
-use sqlx::{Connection, Row, SqliteConnection};
-
 use super::{
+    database::{Session, query},
     error::StoreError,
     idempotency::{self, Idempotency},
     keys,
     leaves::Line,
     open::Store,
-    rows::{self, Lane, Loaded, signed, state_place, unsigned},
+    rows::{self, Lane, Loaded, state_place},
     stats,
     vault::Subject,
 };
 use crate::machine::{self, Applied, Entry, Event, PipelineView, RunItem, State};
+use aios_audit::Kind;
+use serde_json::{Map, Value, json};
 
 /// A new document.
 #[derive(Clone, Debug)]
@@ -56,34 +55,20 @@ impl Store {
     /// Accepts a document, or finds the one that this intent led to before. The flag says whether
     /// it is new.
     pub async fn accept(&self, accept: Accept, now_ms: u64) -> Result<(String, bool), StoreError> {
-        let mut writer = self.writer.lock().await;
-        let mut tx = writer.begin().await?;
-        let (id, hashes) = self.accept_in(&mut tx, accept, now_ms).await?;
-        tx.commit().await?;
-        let new = !hashes.is_empty();
-        self.grow(&hashes);
+        let mut write = self.database.write().await?;
+        let (id, new) = self.accept_in(&mut write, accept, now_ms).await?;
+        if new {
+            self.commit_and_tell(write).await?;
+        }
         Ok((id, new))
     }
 
-    /// As `accept`, many in one transaction: all or none.
-    pub async fn accept_all(&self, all: Vec<Accept>, now_ms: u64) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        let mut tx = writer.begin().await?;
-        let mut hashes = Vec::new();
-        for accept in all {
-            hashes.extend(self.accept_in(&mut tx, accept, now_ms).await?.1);
-        }
-        tx.commit().await?;
-        self.grow(&hashes);
-        Ok(())
-    }
-
-    async fn accept_in(
+    pub(super) async fn accept_in(
         &self,
-        tx: &mut SqliteConnection,
+        write: &mut Session,
         accept: Accept,
         now_ms: u64,
-    ) -> Result<(String, Vec<aios_audit::Hash>), StoreError> {
+    ) -> Result<(String, bool), StoreError> {
         let Accept {
             id,
             pipeline,
@@ -97,47 +82,47 @@ impl Store {
         let request = self
             .vault
             .hash("idempotency/request", &[&serde_json::to_string(&pointer)?]);
-        if let Some(first) = idempotency::find(tx, &key, &request).await? {
-            return Ok((first, Vec::new()));
+        if let Some(first) = idempotency::find(write, &key, &request).await? {
+            return Ok((first, false));
         }
-        idempotency::remember(tx, &key, &request, &id).await?;
+        idempotency::remember(write, &key, &request, &id).await?;
         let subject = subject.unwrap_or_else(|| self.vault.nobody(&id));
         let payload = json!({"pipeline": pipeline, "creator": creator, "pointer": pointer,
             "run": run});
         let state = State::accepted(id.clone(), pipeline, creator, run, pointer, now_ms);
-        sqlx::query(
+        query(
             "INSERT INTO documents (id, pipeline, run_uid, run, item, subject, status, creator, seq,
-             created_ms, updated_ms) VALUES (?, ?, ?, ?, ?, ?, 'Accepted', ?, 0, ?, ?)",
+             created_ms, updated_ms) VALUES ($1, $2, $3, $4, $5, $6, 'Accepted', $7, 0, $8, $8)",
         )
-        .bind(id.clone())
-        .bind(state.pipeline.clone())
-        .bind(state.run.as_ref().map(|run| run.uid.clone()))
-        .bind(state.run.as_ref().map(|run| run.name.clone()))
-        .bind(state.run.as_ref().map(|run| run.item.clone()))
-        .bind(subject.0.to_vec())
-        .bind(state.creator.clone())
-        .bind(signed(now_ms))
-        .bind(signed(now_ms))
-        .execute(&mut *tx)
+        .bind(&id)
+        .bind(&state.pipeline)
+        .bind(state.run.as_ref().map(|run| run.uid.as_str()))
+        .bind(state.run.as_ref().map(|run| run.name.as_str()))
+        .bind(state.run.as_ref().map(|run| run.item.as_str()))
+        .bind(subject.0)
+        .bind(&state.creator)
+        .bind(now_ms)
+        .execute(write)
         .await?;
         let entries = vec![Entry::Fact {
             kind: Kind::Accepted,
             payload,
         }];
-        let hashes = self.save(tx, &state, subject, 0, entries, now_ms).await?;
-        Ok((id, hashes))
+        self.save(write, &state, subject, 0, entries, now_ms)
+            .await?;
+        Ok((id, true))
     }
 
     /// Reads one document.
     pub async fn document(&self, id: &str) -> Result<State, StoreError> {
-        let mut connection = self.reader.acquire().await?;
-        Ok(rows::load(&mut connection, &self.vault, id).await?.state)
+        let mut session = self.database.read().await?;
+        Ok(rows::load(&mut session, &self.vault, id).await?.state)
     }
 
     /// Times that the gateway tried the present step in vain.
     pub async fn attempts(&self, id: &str) -> Result<u32, StoreError> {
-        let mut connection = self.reader.acquire().await?;
-        Ok(rows::load(&mut connection, &self.vault, id).await?.attempts)
+        let mut session = self.database.read().await?;
+        Ok(rows::load(&mut session, &self.vault, id).await?.attempts)
     }
 
     /// Applies an event: state, leaves and step times in one transaction.
@@ -149,9 +134,8 @@ impl Store {
         fence: &Fence,
         now_ms: u64,
     ) -> Result<State, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let mut tx = writer.begin().await?;
-        let loaded = rows::load(&mut tx, &self.vault, id).await?;
+        let mut write = self.database.write().await?;
+        let loaded = rows::load(&mut write, &self.vault, id).await?;
         hold(&loaded, fence)?;
         let Loaded {
             state: before,
@@ -161,32 +145,29 @@ impl Store {
         } = loaded;
         let measured = stats::measure(&before, &event, now_ms);
         let Applied { state, entries } = machine::apply(before, event, view, now_ms)?;
-        let hashes = self
-            .save(&mut tx, &state, subject, seq, entries, now_ms)
+        self.save(&mut write, &state, subject, seq, entries, now_ms)
             .await?;
-        stats::record(&mut tx, &state, measured, now_ms).await?;
+        stats::record(&mut write, &state, measured, now_ms).await?;
         if !state.for_worker() {
-            release(&mut tx, id).await?;
+            release(&mut write, id).await?;
         }
-        tx.commit().await?;
-        self.grow(&hashes);
+        self.commit_and_tell(write).await?;
         Ok(state)
     }
 
     /// Names the person a document is about, once that is known: from here on its content is sealed
     /// under their key.
     pub async fn assign(&self, id: &str, subject: Subject, now_ms: u64) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        let mut tx = writer.begin().await?;
-        let loaded = rows::load(&mut tx, &self.vault, id).await?;
+        let mut write = self.database.write().await?;
+        let loaded = rows::load(&mut write, &self.vault, id).await?;
         if loaded.subject != subject {
-            sqlx::query("UPDATE documents SET subject = ? WHERE id = ?")
-                .bind(subject.0.to_vec())
-                .bind(id.to_owned())
-                .execute(&mut *tx)
+            query("UPDATE documents SET subject = $1 WHERE id = $2")
+                .bind(subject.0)
+                .bind(id)
+                .execute(&mut write)
                 .await?;
             self.save(
-                &mut tx,
+                &mut write,
                 &loaded.state,
                 subject,
                 loaded.seq,
@@ -195,20 +176,19 @@ impl Store {
             )
             .await?;
         }
-        tx.commit().await?;
-        Ok(())
+        write.commit().await
     }
 
-    pub(super) async fn save(
+    async fn save(
         &self,
-        tx: &mut SqliteConnection,
+        write: &mut Session,
         state: &State,
         subject: Subject,
         seq: u64,
         entries: Vec<Entry>,
         now_ms: u64,
-    ) -> Result<Vec<aios_audit::Hash>, StoreError> {
-        let key = keys::ensure(tx, &self.vault, subject).await?;
+    ) -> Result<(), StoreError> {
+        let key = keys::ensure(write, &self.vault, subject).await?;
         let about = Line {
             pipeline: &state.pipeline,
             document: &state.id,
@@ -217,29 +197,29 @@ impl Store {
             seq,
             time_ms: now_ms,
         };
-        let hashes = self.write_leaves(tx, &about, entries).await?;
+        let leaves = self.write_leaves(write, &about, entries).await?;
         let (lane, wake) = Lane::of(state, now_ms);
         let language = state
             .material
             .as_ref()
-            .map(|material| material.language.clone());
-        sqlx::query(
-            "UPDATE documents SET state = ?, status = ?, reason = ?, origin = ?, language = ?,
-             seq = ?, lane = ?, wake_ms = ?, attempts = 0, updated_ms = ? WHERE id = ?",
+            .map(|material| material.language.as_str());
+        query(
+            "UPDATE documents SET state = $1, status = $2, reason = $3, origin = $4, language = $5,
+             seq = $6, lane = $7, wake_ms = $8, attempts = 0, updated_ms = $9 WHERE id = $10",
         )
         .bind(key.seal(&state_place(&state.id), &serde_json::to_vec(state)?)?)
         .bind(state.status().as_str())
         .bind(state.reason())
         .bind(state.origin().map(machine::Origin::as_str))
         .bind(language)
-        .bind(signed(seq + hashes.len() as u64))
+        .bind(seq + leaves)
         .bind(lane.map(Lane::as_str))
-        .bind(wake.map(signed))
-        .bind(signed(now_ms))
-        .bind(state.id.clone())
-        .execute(tx)
+        .bind(wake)
+        .bind(now_ms)
+        .bind(&state.id)
+        .execute(write)
         .await?;
-        Ok(hashes)
+        Ok(())
     }
 
     /// Documents of a pipeline, newest last; `status` and `run` narrow down.
@@ -251,30 +231,31 @@ impl Store {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Listed>, StoreError> {
-        let rows = sqlx::query(
+        let mut session = self.database.read().await?;
+        let rows = query(
             "SELECT id, pipeline, run, status, reason, origin, language, created_ms, updated_ms
-             FROM documents WHERE pipeline = ?1 AND (?2 IS NULL OR status = ?2)
-             AND (?3 IS NULL OR run = ?3) AND (?4 IS NULL OR id > ?4) ORDER BY id LIMIT ?5",
+             FROM documents WHERE pipeline = $1 AND ($2 IS NULL OR status = $2)
+             AND ($3 IS NULL OR run = $3) AND ($4 IS NULL OR id > $4) ORDER BY id LIMIT $5",
         )
-        .bind(pipeline.to_owned())
-        .bind(status.map(str::to_owned))
-        .bind(run.map(str::to_owned))
-        .bind(after.map(str::to_owned))
-        .bind(i64::from(limit))
-        .fetch_all(&self.reader)
+        .bind(pipeline)
+        .bind(status)
+        .bind(run)
+        .bind(after)
+        .bind(limit)
+        .all(&mut session)
         .await?;
         rows.iter()
             .map(|row| {
                 Ok(Listed {
-                    id: row.try_get(0)?,
-                    pipeline: row.try_get(1)?,
-                    run: row.try_get(2)?,
-                    status: row.try_get(3)?,
-                    reason: row.try_get(4)?,
-                    origin: row.try_get(5)?,
-                    language: row.try_get(6)?,
-                    created_ms: unsigned(row, 7)?,
-                    updated_ms: unsigned(row, 8)?,
+                    id: row.get(0)?,
+                    pipeline: row.get(1)?,
+                    run: row.get(2)?,
+                    status: row.get(3)?,
+                    reason: row.get(4)?,
+                    origin: row.get(5)?,
+                    language: row.get(6)?,
+                    created_ms: row.number(7)?,
+                    updated_ms: row.number(8)?,
                 })
             })
             .collect()
@@ -294,13 +275,13 @@ fn hold(loaded: &Loaded, fence: &Fence) -> Result<(), StoreError> {
 }
 
 /// Ends a worker's lease; the gateway's own ends with its loop.
-async fn release(tx: &mut SqliteConnection, id: &str) -> Result<(), StoreError> {
-    sqlx::query(
+async fn release(write: &mut Session, id: &str) -> Result<(), StoreError> {
+    query(
         "UPDATE documents SET lease_owner = NULL, lease_until_ms = 0
-         WHERE id = ? AND lease_owner LIKE 'worker:%'",
+         WHERE id = $1 AND lease_owner LIKE 'worker:%'",
     )
-    .bind(id.to_owned())
-    .execute(tx)
+    .bind(id)
+    .execute(write)
     .await?;
     Ok(())
 }

@@ -3,14 +3,13 @@
 
 use aios_audit::Kind;
 use serde_json::json;
-use sqlx::{Connection, Row};
 
 use super::{
+    database::{Session, query},
     error::StoreError,
     keys,
     leaves::Line,
     open::Store,
-    rows::{signed, subject, unsigned},
     vault::Subject,
 };
 use crate::machine::Entry;
@@ -19,24 +18,21 @@ impl Store {
     /// Erases a person; gives the number of documents concerned. Documents that were under way are
     /// refused. Erasing again, or somebody unknown, changes nothing.
     pub async fn erase(&self, person: Subject, by: &str, now_ms: u64) -> Result<u64, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let mut tx = writer.begin().await?;
-        let rows = sqlx::query(
-            "SELECT id, pipeline, seq, subject FROM documents WHERE subject = ? AND state IS NOT NULL",
+        let mut write = self.database.write().await?;
+        let rows = query(
+            "SELECT id, pipeline, seq FROM documents WHERE subject = $1 AND state IS NOT NULL",
         )
-        .bind(person.0.to_vec())
-        .fetch_all(&mut *tx)
+        .bind(person.0)
+        .all(&mut write)
         .await?;
-        let mut hashes = Vec::new();
         for row in &rows {
-            let (id, pipeline): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-            let seq = unsigned(row, 2)?;
-            debug_assert_eq!(subject(row, 3).ok(), Some(person));
+            let (id, pipeline): (String, String) = (row.get(0)?, row.get(1)?);
+            let seq = row.number(2)?;
             let nobody = self.vault.nobody(&id);
-            destroy(&mut tx, nobody, now_ms).await?;
+            destroy(&mut write, nobody, now_ms).await?;
             // The erasure itself is about nobody: who asked for it and when.
             let mark = Subject(self.vault.hash("subject/erasure", &[&id]));
-            let key = keys::ensure(&mut tx, &self.vault, mark).await?;
+            let key = keys::ensure(&mut write, &self.vault, mark).await?;
             let line = Line {
                 pipeline: &pipeline,
                 document: &id,
@@ -49,56 +45,40 @@ impl Store {
                 kind: Kind::Erased,
                 payload: json!({"by": by}),
             }];
-            hashes.extend(self.write_leaves(&mut tx, &line, entries).await?);
-            sqlx::query(
+            self.write_leaves(&mut write, &line, entries).await?;
+            query(
                 "UPDATE documents SET state = NULL, seq = seq + 1, lane = NULL, wake_ms = NULL,
-                 lease_owner = NULL, lease_until_ms = 0, fencing = fencing + 1, updated_ms = ?,
+                 lease_owner = NULL, lease_until_ms = 0, fencing = fencing + 1, updated_ms = $1,
                  reason = CASE status WHEN 'Published' THEN reason WHEN 'Refused' THEN reason
                           ELSE 'Erased' END,
                  status = CASE status WHEN 'Published' THEN status ELSE 'Refused' END
-                 WHERE id = ?",
+                 WHERE id = $2",
             )
-            .bind(signed(now_ms))
+            .bind(now_ms)
             .bind(id)
-            .execute(&mut *tx)
+            .execute(&mut write)
             .await?;
         }
-        destroy(&mut tx, person, now_ms).await?;
-        sqlx::query("DELETE FROM contexts WHERE subject = ?")
-            .bind(person.0.to_vec())
-            .execute(&mut *tx)
+        destroy(&mut write, person, now_ms).await?;
+        query("DELETE FROM contexts WHERE subject = $1")
+            .bind(person.0)
+            .execute(&mut write)
             .await?;
-        tx.commit().await?;
-        self.grow(&hashes);
-        drop(writer);
-        self.forget_pages().await?;
+        self.commit_and_tell(write).await?;
+        self.database.forget_pages().await?;
         Ok(rows.len() as u64)
-    }
-
-    /// Rewrites freed pages and the write-ahead log, so that old ciphertext and keys are gone from
-    /// the disk, too.
-    async fn forget_pages(&self) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&mut *writer)
-            .await?;
-        Ok(())
     }
 }
 
-async fn destroy(
-    tx: &mut sqlx::SqliteConnection,
-    subject: Subject,
-    now_ms: u64,
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE subject_keys SET wrapped = NULL, erased_ms = ? WHERE subject = ?")
-        .bind(signed(now_ms))
-        .bind(subject.0.to_vec())
-        .execute(&mut *tx)
+async fn destroy(write: &mut Session, subject: Subject, now_ms: u64) -> Result<(), StoreError> {
+    query("UPDATE subject_keys SET wrapped = NULL, erased_ms = $1 WHERE subject = $2")
+        .bind(now_ms)
+        .bind(subject.0)
+        .execute(write)
         .await?;
-    sqlx::query("UPDATE leaves SET sealed = NULL WHERE subject = ?")
-        .bind(subject.0.to_vec())
-        .execute(tx)
+    query("UPDATE leaves SET sealed = NULL WHERE subject = $1")
+        .bind(subject.0)
+        .execute(write)
         .await?;
     Ok(())
 }

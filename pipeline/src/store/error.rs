@@ -14,6 +14,10 @@ pub enum StoreError {
     },
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
+    #[error(
+        "the PostgreSQL URI cannot be used ({0}): write postgresql://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full"
+    )]
+    PostgresUri(String),
     #[error("database schema: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("the tenant's key is not the one that sealed this store: restore Secret `aios-tenant`")]

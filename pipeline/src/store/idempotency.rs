@@ -1,8 +1,10 @@
 //! Each intent is accepted once: a repeat gets the first answer.
 
-use sqlx::{Row, SqliteConnection};
-
-use super::{error::StoreError, vault::Vault};
+use super::{
+    database::{Session, query},
+    error::StoreError,
+    vault::Vault,
+};
 
 /// What makes a repeat of an intent recognisable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,17 +29,17 @@ impl Idempotency {
 
 /// The document that the key led to, if it was used with this request.
 pub async fn find(
-    connection: &mut SqliteConnection,
+    session: &mut Session,
     key: &[u8; 32],
     request: &[u8; 32],
 ) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query("SELECT request, document FROM idempotency WHERE key = ?")
-        .bind(key.to_vec())
-        .fetch_optional(connection)
+    let row = query("SELECT request, document FROM idempotency WHERE key = $1")
+        .bind(*key)
+        .optional(session)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    if row.try_get::<Vec<u8>, _>(0)? == request {
-        Ok(Some(row.try_get(1)?))
+    if row.get::<Vec<u8>>(0)? == request {
+        Ok(Some(row.get(1)?))
     } else {
         Err(StoreError::KeyReused)
     }
@@ -45,16 +47,16 @@ pub async fn find(
 
 /// Remembers the first answer.
 pub async fn remember(
-    connection: &mut SqliteConnection,
+    session: &mut Session,
     key: &[u8; 32],
     request: &[u8; 32],
     document: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO idempotency (key, request, document) VALUES (?, ?, ?)")
-        .bind(key.to_vec())
-        .bind(request.to_vec())
-        .bind(document.to_owned())
-        .execute(connection)
+    query("INSERT INTO idempotency (key, request, document) VALUES ($1, $2, $3)")
+        .bind(*key)
+        .bind(*request)
+        .bind(document)
+        .execute(session)
         .await?;
     Ok(())
 }

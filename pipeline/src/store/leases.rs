@@ -1,13 +1,11 @@
 //! Leases: who works on a document, until when, and a token that grows with every lease, so that a
 //! holder who lost it cannot write any more.
 
-use sqlx::Row;
-
 use super::{
+    database::{Row, query},
     documents::Fence,
     error::StoreError,
     open::Store,
-    rows::{signed, unsigned},
 };
 
 /// A leased document.
@@ -18,26 +16,32 @@ pub struct Claim {
 }
 
 impl Store {
-    /// Leases documents that the gateway itself is to look at now.
+    /// Leases documents that the gateway itself is to look at now. Never those that it holds, even if it
+    /// was too slow to keep the lease: the task that works on one would send beside the next.
     pub async fn claim(
         &self,
         now_ms: u64,
         until_ms: u64,
         most: u32,
     ) -> Result<Vec<Claim>, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let rows = sqlx::query(
-            "UPDATE documents SET lease_owner = ?1, lease_until_ms = ?2, fencing = fencing + 1
-             WHERE id IN (SELECT id FROM documents WHERE lane = 'gateway' AND wake_ms <= ?3
-                          AND lease_until_ms <= ?3 ORDER BY wake_ms LIMIT ?4)
+        if self.next_wake().await?.is_none_or(|wake| wake > now_ms) {
+            return Ok(Vec::new());
+        }
+        let mut write = self.database.write().await?;
+        let rows = query(
+            "UPDATE documents SET lease_owner = $1, lease_until_ms = $2, fencing = fencing + 1
+             WHERE id IN (SELECT id FROM documents WHERE lane = 'gateway' AND wake_ms <= $3
+                          AND lease_until_ms <= $3 AND (lease_until_ms = 0 OR lease_owner <> $1)
+                          ORDER BY wake_ms LIMIT $4)
              RETURNING id, fencing",
         )
         .bind(self.gateway())
-        .bind(signed(until_ms))
-        .bind(signed(now_ms))
-        .bind(i64::from(most))
-        .fetch_all(&mut *writer)
+        .bind(until_ms)
+        .bind(now_ms)
+        .bind(most)
+        .all(&mut write)
         .await?;
+        write.commit().await?;
         claims(&rows)
     }
 
@@ -50,21 +54,39 @@ impl Store {
         until_ms: u64,
         most: u32,
     ) -> Result<Vec<Claim>, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let rows = sqlx::query(
-            "UPDATE documents SET lease_owner = ?1, lease_until_ms = ?2, fencing = fencing + 1
-             WHERE id IN (SELECT id FROM documents WHERE lane = 'worker' AND run_uid = ?3
-                          AND lease_until_ms <= ?4 ORDER BY id LIMIT ?5)
+        if !self.can_lease(run_uid, now_ms).await? {
+            return Ok(Vec::new());
+        }
+        let mut write = self.database.write().await?;
+        let rows = query(
+            "UPDATE documents SET lease_owner = $1, lease_until_ms = $2, fencing = fencing + 1
+             WHERE id IN (SELECT id FROM documents WHERE lane = 'worker' AND run_uid = $3
+                          AND lease_until_ms <= $4 ORDER BY id LIMIT $5)
              RETURNING id, fencing",
         )
         .bind(worker_owner(worker))
-        .bind(signed(until_ms))
-        .bind(run_uid.to_owned())
-        .bind(signed(now_ms))
-        .bind(i64::from(most))
-        .fetch_all(&mut *writer)
+        .bind(until_ms)
+        .bind(run_uid)
+        .bind(now_ms)
+        .bind(most)
+        .all(&mut write)
         .await?;
+        write.commit().await?;
         claims(&rows)
+    }
+
+    /// Whether an item is free: those who wait for one ask often, and are not to keep writers away.
+    async fn can_lease(&self, run_uid: &str, now_ms: u64) -> Result<bool, StoreError> {
+        let mut session = self.database.read().await?;
+        let row = query(
+            "SELECT COUNT(*) FROM documents WHERE lane = 'worker' AND run_uid = $1
+             AND lease_until_ms <= $2",
+        )
+        .bind(run_uid)
+        .bind(now_ms)
+        .one(&mut session)
+        .await?;
+        row.flag(0)
     }
 
     /// Keeps a worker's lease; false when somebody else has it by now, or nobody needs it.
@@ -75,70 +97,89 @@ impl Store {
         token: u64,
         until_ms: u64,
     ) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let done = sqlx::query(
-            "UPDATE documents SET lease_until_ms = ? WHERE id = ? AND lease_owner = ?
-             AND fencing = ? AND lane = 'worker'",
+        self.extend(document, &worker_owner(worker), token, until_ms, "worker")
+            .await
+    }
+
+    /// Keeps the gateway's own lease; false when another gateway has it by now.
+    pub async fn keep(&self, claim: &Claim, until_ms: u64) -> Result<bool, StoreError> {
+        let Claim { document, token } = claim;
+        self.extend(document, &self.gateway(), *token, until_ms, "gateway")
+            .await
+    }
+
+    async fn extend(
+        &self,
+        document: &str,
+        owner: &str,
+        token: u64,
+        until_ms: u64,
+        lane: &str,
+    ) -> Result<bool, StoreError> {
+        let mut write = self.database.write().await?;
+        let done = query(
+            "UPDATE documents SET lease_until_ms = $1 WHERE id = $2 AND lease_owner = $3
+             AND fencing = $4 AND lane = $5",
         )
-        .bind(signed(until_ms))
-        .bind(document.to_owned())
-        .bind(worker_owner(worker))
-        .bind(signed(token))
-        .execute(&mut *writer)
+        .bind(until_ms)
+        .bind(document)
+        .bind(owner)
+        .bind(token)
+        .bind(lane)
+        .execute(&mut write)
         .await?;
-        Ok(done.rows_affected() == 1)
+        write.commit().await?;
+        Ok(done == 1)
     }
 
     /// Gives a worker's leases back, so that others need not wait for their end.
     pub async fn give_back(&self, worker: &str) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        sqlx::query(
-            "UPDATE documents SET lease_until_ms = 0, lease_owner = NULL WHERE lease_owner = ?",
-        )
-        .bind(worker_owner(worker))
-        .execute(&mut *writer)
-        .await?;
-        drop(writer);
-        self.announce();
-        Ok(())
+        let mut write = self.database.write().await?;
+        query("UPDATE documents SET lease_until_ms = 0, lease_owner = NULL WHERE lease_owner = $1")
+            .bind(worker_owner(worker))
+            .execute(&mut write)
+            .await?;
+        self.commit_and_tell(write).await
     }
 
     /// Ends the gateway's lease. With `wake_ms` it failed, and is tried again then.
     pub async fn unclaim(&self, claim: &Claim, wake_ms: Option<u64>) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        sqlx::query(
-            "UPDATE documents SET lease_until_ms = 0, wake_ms = COALESCE(?1, wake_ms),
-             attempts = attempts + (?1 IS NOT NULL) WHERE id = ?2 AND fencing = ?3
-             AND lease_owner = ?4",
+        let mut write = self.database.write().await?;
+        query(
+            "UPDATE documents SET lease_until_ms = 0, wake_ms = COALESCE($1, wake_ms),
+             attempts = attempts + CASE WHEN $1 IS NULL THEN 0 ELSE 1 END
+             WHERE id = $2 AND fencing = $3 AND lease_owner = $4",
         )
-        .bind(wake_ms.map(signed))
-        .bind(claim.document.clone())
-        .bind(signed(claim.token))
+        .bind(wake_ms)
+        .bind(&claim.document)
+        .bind(claim.token)
         .bind(self.gateway())
-        .execute(&mut *writer)
+        .execute(&mut write)
         .await?;
-        Ok(())
+        write.commit().await
     }
 
     /// When the gateway must look next, if it need not now.
     pub async fn next_wake(&self) -> Result<Option<u64>, StoreError> {
-        let row = sqlx::query(
-            "SELECT MIN(MAX(wake_ms, lease_until_ms)) FROM documents WHERE lane = 'gateway'",
+        let mut session = self.database.read().await?;
+        let row = query(
+            "SELECT MIN(CASE WHEN wake_ms > lease_until_ms THEN wake_ms ELSE lease_until_ms END)
+             FROM documents WHERE lane = 'gateway' AND (lease_until_ms = 0 OR lease_owner <> $1)",
         )
-        .fetch_one(&self.reader)
+        .bind(self.gateway())
+        .one(&mut session)
         .await?;
-        let wake: Option<i64> = row.try_get(0)?;
-        Ok(wake.map(|wake| u64::try_from(wake).unwrap_or_default()))
+        row.maybe_number(0)
     }
 
     /// Items of a run that are left for workers.
     pub async fn left_for_workers(&self, run_uid: &str) -> Result<u64, StoreError> {
-        let row =
-            sqlx::query("SELECT COUNT(*) FROM documents WHERE run_uid = ? AND lane = 'worker'")
-                .bind(run_uid.to_owned())
-                .fetch_one(&self.reader)
-                .await?;
-        unsigned(&row, 0)
+        let mut session = self.database.read().await?;
+        let row = query("SELECT COUNT(*) FROM documents WHERE run_uid = $1 AND lane = 'worker'")
+            .bind(run_uid)
+            .one(&mut session)
+            .await?;
+        row.number(0)
     }
 
     /// The fence of a claim of this gateway.
@@ -159,12 +200,12 @@ pub(crate) fn worker_owner(worker: &str) -> String {
     format!("worker:{worker}")
 }
 
-fn claims(rows: &[sqlx::sqlite::SqliteRow]) -> Result<Vec<Claim>, StoreError> {
+fn claims(rows: &[Row]) -> Result<Vec<Claim>, StoreError> {
     rows.iter()
         .map(|row| {
             Ok(Claim {
-                document: row.try_get(0)?,
-                token: unsigned(row, 1)?,
+                document: row.get(0)?,
+                token: row.number(1)?,
             })
         })
         .collect()

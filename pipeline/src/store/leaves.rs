@@ -1,14 +1,13 @@
 //! The log's leaves: written in the transaction of the state they tell of, read for export.
 
-use aios_audit::{Envelope, Hash, Kind, Leaf, Statement, commit};
+use aios_audit::{Envelope, Kind, Leaf, Statement, commit};
 use aios_proto::canonical;
-use sqlx::{Row, SqliteConnection};
 
 use super::{
+    database::{Session, query},
     error::StoreError,
     keys,
     open::Store,
-    rows::{signed, unsigned},
     vault::{Subject, SubjectKey, salt},
 };
 use crate::machine::Entry;
@@ -33,18 +32,19 @@ pub struct Line<'a> {
 }
 
 impl Store {
-    /// Writes entries behind the last leaf. Give the hashes to `grow` after the commit.
+    /// Writes entries behind the last leaf; gives their number. Only in a `Write`, so that nobody
+    /// takes the same place.
     pub(super) async fn write_leaves(
         &self,
-        connection: &mut SqliteConnection,
+        write: &mut Session,
         line: &Line<'_>,
         entries: Vec<Entry>,
-    ) -> Result<Vec<Hash>, StoreError> {
-        let mut hashes = Vec::new();
-        let first = sqlx::query("SELECT COALESCE(MAX(position) + 1, 0) FROM leaves")
-            .fetch_one(&mut *connection)
-            .await?;
-        let first = unsigned(&first, 0)?;
+    ) -> Result<u64, StoreError> {
+        let count = entries.len() as u64;
+        let first = query("SELECT COALESCE(MAX(position) + 1, 0) FROM leaves")
+            .one(write)
+            .await?
+            .number(0)?;
         for (offset, entry) in (0..).zip(entries) {
             let (kind, payload) = self.payload(entry, line)?;
             let salt = salt()?;
@@ -57,26 +57,24 @@ impl Store {
                 time_ms: line.time_ms,
                 commitment: commit(&salt, &payload),
             };
-            let hash = leaf.hash();
             let position = first + offset;
             let mut opening = salt.to_vec();
             opening.extend_from_slice(&payload);
-            sqlx::query(
+            query(
                 "INSERT INTO leaves (position, document, kind, leaf, hash, subject, sealed)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
-            .bind(signed(position))
-            .bind(line.document.to_owned())
+            .bind(position)
+            .bind(line.document)
             .bind(kind.as_str())
             .bind(serde_json::to_vec(&leaf)?)
-            .bind(hash.0.to_vec())
-            .bind(line.subject.0.to_vec())
+            .bind(leaf.hash().0)
+            .bind(line.subject.0)
             .bind(line.key.seal(&leaf_place(position), &opening)?)
-            .execute(&mut *connection)
+            .execute(write)
             .await?;
-            hashes.push(hash);
         }
-        Ok(hashes)
+        Ok(count)
     }
 
     fn payload(&self, entry: Entry, line: &Line<'_>) -> Result<(Kind, Vec<u8>), StoreError> {
@@ -96,25 +94,25 @@ impl Store {
 
     /// Leaves `from..to`, with their openings where they are not erased.
     pub async fn leaves(&self, from: u64, to: u64) -> Result<Vec<StoredLeaf>, StoreError> {
-        let mut connection = self.reader.acquire().await?;
-        let rows = sqlx::query(
+        let mut session = self.database.read().await?;
+        let rows = query(
             "SELECT leaf, position, subject, sealed FROM leaves
-             WHERE position >= ? AND position < ? ORDER BY position",
+             WHERE position >= $1 AND position < $2 ORDER BY position",
         )
-        .bind(signed(from))
-        .bind(signed(to))
-        .fetch_all(&mut *connection)
+        .bind(from)
+        .bind(to)
+        .all(&mut session)
         .await?;
         let mut leaves = Vec::with_capacity(rows.len());
         for row in rows {
-            let leaf = serde_json::from_slice(&row.try_get::<Vec<u8>, _>(0)?)?;
-            let place = leaf_place(unsigned(&row, 1)?);
-            let sealed: Option<Vec<u8>> = row.try_get(3)?;
+            let leaf = serde_json::from_slice(&row.get::<Vec<u8>>(0)?)?;
+            let place = leaf_place(row.number(1)?);
+            let sealed: Option<Vec<u8>> = row.get(3)?;
             let opening = match sealed {
                 None => None,
                 Some(sealed) => {
                     let subject = super::rows::subject(&row, 2)?;
-                    let key = keys::find(&mut connection, &self.vault, subject).await?;
+                    let key = keys::find(&mut session, &self.vault, subject).await?;
                     key.map(|key| key.open(&place, &sealed))
                         .transpose()?
                         .as_deref()
@@ -128,22 +126,17 @@ impl Store {
 
     /// The last signed checkpoint and whether the operator has seen it.
     pub async fn checkpoint(&self) -> Result<Option<(u64, String, bool)>, StoreError> {
-        let row =
-            sqlx::query("SELECT size, note, witnessed FROM checkpoints ORDER BY size DESC LIMIT 1")
-                .fetch_optional(&self.reader)
-                .await?;
-        row.map(|row| {
-            Ok((
-                unsigned(&row, 0)?,
-                row.try_get(1)?,
-                row.try_get::<i64, _>(2)? != 0,
-            ))
-        })
-        .transpose()
+        let mut session = self.database.read().await?;
+        let row = query("SELECT size, note, witnessed FROM checkpoints ORDER BY size DESC LIMIT 1")
+            .optional(&mut session)
+            .await?;
+        row.map(|row| Ok((row.number(0)?, row.get(1)?, row.flag(2)?)))
+            .transpose()
     }
 
     /// Signs the present head, unless it is signed already, and gives the note.
     pub async fn sign_checkpoint(&self) -> Result<(u64, String), StoreError> {
+        self.tree.catch_up(&self.database).await?;
         let (size, root) = self.with_log(|log| (log.size(), log.root()));
         if let Some((signed_size, note, _)) = self.checkpoint().await?
             && signed_size == size
@@ -151,23 +144,24 @@ impl Store {
             return Ok((size, note));
         }
         let note = self.log_key.sign_checkpoint(size, root);
-        let mut writer = self.writer.lock().await;
-        sqlx::query("INSERT OR IGNORE INTO checkpoints (size, note) VALUES (?, ?)")
-            .bind(signed(size))
-            .bind(note.clone())
-            .execute(&mut *writer)
+        let mut write = self.database.write().await?;
+        query("INSERT INTO checkpoints (size, note) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(size)
+            .bind(&note)
+            .execute(&mut write)
             .await?;
+        write.commit().await?;
         Ok((size, note))
     }
 
     /// Notes that the operator keeps this head.
     pub async fn witnessed(&self, size: u64) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        sqlx::query("UPDATE checkpoints SET witnessed = 1 WHERE size = ?")
-            .bind(signed(size))
-            .execute(&mut *writer)
+        let mut write = self.database.write().await?;
+        query("UPDATE checkpoints SET witnessed = 1 WHERE size = $1")
+            .bind(size)
+            .execute(&mut write)
             .await?;
-        Ok(())
+        write.commit().await
     }
 }
 

@@ -1,7 +1,9 @@
-//! What must survive `kill -9`: documents, contexts, keys, runs and the log, in one SQLite file.
-//! One writer; a state and the log's leaves about it change in one transaction; content is sealed.
+//! What must survive `kill -9`: documents, contexts, keys, runs and the log, in a SQLite file of one
+//! gateway or a PostgreSQL of several. One writes at a time; a state and the log's leaves about it
+//! change in one transaction; content is sealed.
 
 mod contexts;
+mod database;
 mod documents;
 mod erase;
 mod error;
@@ -9,18 +11,23 @@ mod idempotency;
 mod keys;
 mod leases;
 mod leaves;
-mod lock;
 mod open;
 mod rows;
 mod runs;
 mod snapshot;
 mod stats;
+mod tree;
 mod vault;
 
+#[cfg(test)]
+mod replica_tests;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 pub use contexts::{Record, UploadedRecord};
+pub use database::{Place, PostgresUri};
 pub use documents::{Accept, Fence, Listed};
 pub use error::StoreError;
 pub use idempotency::Idempotency;

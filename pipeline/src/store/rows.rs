@@ -1,8 +1,7 @@
 //! A document as a row: the sealed state, and the plain columns that are derived from it.
 
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
-
 use super::{
+    database::{Row, Session, query},
     error::StoreError,
     keys,
     vault::{Subject, Vault},
@@ -59,50 +58,36 @@ pub fn state_place(id: &str) -> String {
 }
 
 /// Reads and opens one document.
-pub async fn load(
-    connection: &mut SqliteConnection,
-    vault: &Vault,
-    id: &str,
-) -> Result<Loaded, StoreError> {
-    let row = sqlx::query(
-        "SELECT state, subject, seq, fencing, lease_owner, attempts FROM documents WHERE id = ?",
+pub async fn load(session: &mut Session, vault: &Vault, id: &str) -> Result<Loaded, StoreError> {
+    let row = query(
+        "SELECT state, subject, seq, fencing, lease_owner, attempts FROM documents WHERE id = $1",
     )
-    .bind(id.to_owned())
-    .fetch_optional(&mut *connection)
+    .bind(id)
+    .optional(session)
     .await?
     .ok_or_else(|| StoreError::NoDocument(id.to_owned()))?;
-    let sealed: Option<Vec<u8>> = row.try_get(0)?;
+    let sealed: Option<Vec<u8>> = row.get(0)?;
     let sealed = sealed.ok_or_else(|| StoreError::Erased(id.to_owned()))?;
     let subject = subject(&row, 1)?;
-    let key = keys::find(connection, vault, subject)
+    let key = keys::find(session, vault, subject)
         .await?
         .ok_or_else(|| StoreError::Erased(id.to_owned()))?;
     let state = serde_json::from_slice(&key.open(&state_place(id), &sealed)?)?;
     Ok(Loaded {
         state,
         subject,
-        seq: unsigned(&row, 2)?,
-        fencing: unsigned(&row, 3)?,
-        lease_owner: row.try_get(4)?,
-        attempts: u32::try_from(row.try_get::<i64, _>(5)?).unwrap_or(u32::MAX),
+        seq: row.number(2)?,
+        fencing: row.number(3)?,
+        lease_owner: row.get(4)?,
+        attempts: u32::try_from(row.number(5)?).unwrap_or(u32::MAX),
     })
 }
 
 /// A keyed hash column.
-pub fn subject(row: &SqliteRow, column: usize) -> Result<Subject, StoreError> {
-    let bytes: Vec<u8> = row.try_get(column)?;
+pub fn subject(row: &Row, column: usize) -> Result<Subject, StoreError> {
+    let bytes: Vec<u8> = row.get(column)?;
     bytes
         .try_into()
         .map(Subject)
         .map_err(|_| StoreError::Sealed)
-}
-
-/// A count or time; they are never negative.
-pub fn unsigned(row: &SqliteRow, column: usize) -> Result<u64, StoreError> {
-    Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default())
-}
-
-/// For binding: SQLite has signed integers only.
-pub fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,11 +1,10 @@
 //! Runs: which were accepted, and how their items stand.
 
-use sqlx::Row;
-
 use super::{
+    database::{Session, query},
+    documents::Accept,
     error::StoreError,
     open::Store,
-    rows::{signed, unsigned},
 };
 
 /// A run as the store knows it.
@@ -36,88 +35,120 @@ pub struct RunCounts {
 }
 
 impl Store {
+    /// Accepts a run with all its items, or nothing; and nothing again, if any gateway did so
+    /// before.
+    pub async fn accept_run(
+        &self,
+        run: &RunRow,
+        items: Vec<Accept>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let mut write = self.database.write().await?;
+        if find(&mut write, &run.uid)
+            .await?
+            .is_some_and(|row| row.accepted)
+        {
+            return Ok(());
+        }
+        for item in items {
+            self.accept_in(&mut write, item, now_ms).await?;
+        }
+        put(&mut write, run, now_ms).await?;
+        self.commit_and_tell(write).await
+    }
+
     /// Notes a run, or what changed of it.
     pub async fn put_run(&self, run: &RunRow, now_ms: u64) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        sqlx::query(
-            "INSERT INTO runs (uid, name, pipeline, accepted_ms, suspended, error)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (uid) DO UPDATE SET
-             accepted_ms = COALESCE(accepted_ms, ?4), suspended = ?5, error = ?6",
-        )
-        .bind(run.uid.clone())
-        .bind(run.name.clone())
-        .bind(run.pipeline.clone())
-        .bind(run.accepted.then(|| signed(now_ms)))
-        .bind(run.suspended)
-        .bind(run.error.clone())
-        .execute(&mut *writer)
-        .await?;
-        drop(writer);
-        self.announce();
-        Ok(())
+        let mut write = self.database.write().await?;
+        put(&mut write, run, now_ms).await?;
+        self.commit_and_tell(write).await
     }
 
     /// The run of that uid.
     pub async fn run(&self, uid: &str) -> Result<Option<RunRow>, StoreError> {
-        let row = sqlx::query(
-            "SELECT uid, name, pipeline, accepted_ms IS NOT NULL, suspended, error FROM runs
-             WHERE uid = ?",
-        )
-        .bind(uid.to_owned())
-        .fetch_optional(&self.reader)
-        .await?;
-        row.map(|row| {
-            Ok(RunRow {
-                uid: row.try_get(0)?,
-                name: row.try_get(1)?,
-                pipeline: row.try_get(2)?,
-                accepted: row.try_get(3)?,
-                suspended: row.try_get(4)?,
-                error: row.try_get(5)?,
-            })
-        })
-        .transpose()
+        find(&mut self.database.read().await?, uid).await
     }
 
     /// Uids of runs that have items left for workers.
     pub async fn open_runs(&self) -> Result<Vec<String>, StoreError> {
-        let rows = sqlx::query(
+        let mut session = self.database.read().await?;
+        let rows = query(
             "SELECT DISTINCT run_uid FROM documents WHERE lane = 'worker' AND run_uid IS NOT NULL",
         )
-        .fetch_all(&self.reader)
+        .all(&mut session)
         .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        rows.iter().map(|row| row.get(0)).collect()
     }
 
     /// Ids of a run's items that are left for workers.
     pub async fn worker_items(&self, run_uid: &str) -> Result<Vec<String>, StoreError> {
-        let rows = sqlx::query("SELECT id FROM documents WHERE run_uid = ? AND lane = 'worker'")
-            .bind(run_uid.to_owned())
-            .fetch_all(&self.reader)
+        let mut session = self.database.read().await?;
+        let rows = query("SELECT id FROM documents WHERE run_uid = $1 AND lane = 'worker'")
+            .bind(run_uid)
+            .all(&mut session)
             .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        rows.iter().map(|row| row.get(0)).collect()
     }
 
     /// How a run's items stand.
     pub async fn run_counts(&self, uid: &str) -> Result<RunCounts, StoreError> {
-        let row = sqlx::query(
-            "SELECT COUNT(*), COALESCE(SUM(lane IS NOT 'worker'), 0),
-             COALESCE(SUM(status = 'Published'), 0), COALESCE(SUM(status = 'Refused'), 0),
-             COALESCE(SUM(status IN ('Review', 'Parked')), 0),
-             COALESCE(SUM(status = 'Parked'), 0),
-             COALESCE(SUM(reason = 'DeadlineExceeded'), 0) FROM documents WHERE run_uid = ?",
+        let mut session = self.database.read().await?;
+        let row = query(
+            "SELECT COUNT(*), COUNT(*) FILTER (WHERE lane IS DISTINCT FROM 'worker'),
+             COUNT(*) FILTER (WHERE status = 'Published'),
+             COUNT(*) FILTER (WHERE status = 'Refused'),
+             COUNT(*) FILTER (WHERE status IN ('Review', 'Parked')),
+             COUNT(*) FILTER (WHERE status = 'Parked'),
+             COUNT(*) FILTER (WHERE reason = 'DeadlineExceeded')
+             FROM documents WHERE run_uid = $1",
         )
-        .bind(uid.to_owned())
-        .fetch_one(&self.reader)
+        .bind(uid)
+        .one(&mut session)
         .await?;
         Ok(RunCounts {
-            accepted: unsigned(&row, 0)?,
-            drafted: unsigned(&row, 1)?,
-            published: unsigned(&row, 2)?,
-            refused: unsigned(&row, 3)?,
-            waiting: unsigned(&row, 4)?,
-            parked: unsigned(&row, 5)?,
-            overdue: unsigned(&row, 6)?,
+            accepted: row.number(0)?,
+            drafted: row.number(1)?,
+            published: row.number(2)?,
+            refused: row.number(3)?,
+            waiting: row.number(4)?,
+            parked: row.number(5)?,
+            overdue: row.number(6)?,
         })
     }
+}
+
+async fn put(write: &mut Session, run: &RunRow, now_ms: u64) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO runs (uid, name, pipeline, accepted_ms, suspended, error)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (uid) DO UPDATE SET
+         accepted_ms = COALESCE(runs.accepted_ms, $4), suspended = $5, error = $6",
+    )
+    .bind(&run.uid)
+    .bind(&run.name)
+    .bind(&run.pipeline)
+    .bind(run.accepted.then_some(now_ms))
+    .bind(run.suspended)
+    .bind(&run.error)
+    .execute(write)
+    .await?;
+    Ok(())
+}
+
+async fn find(session: &mut Session, uid: &str) -> Result<Option<RunRow>, StoreError> {
+    let row =
+        query("SELECT uid, name, pipeline, accepted_ms, suspended, error FROM runs WHERE uid = $1")
+            .bind(uid)
+            .optional(session)
+            .await?;
+    row.map(|row| {
+        Ok(RunRow {
+            uid: row.get(0)?,
+            name: row.get(1)?,
+            pipeline: row.get(2)?,
+            accepted: row.maybe_number(3)?.is_some(),
+            suspended: row.flag(4)?,
+            error: row.get(5)?,
+        })
+    })
+    .transpose()
 }

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Row, SqliteConnection};
-
 use super::{
+    database::{Session, query},
     error::StoreError,
     open::Store,
-    rows::{signed, unsigned},
 };
 use crate::machine::{Event, Phase, State, Step, Usage};
 
@@ -90,7 +88,7 @@ pub fn measure(before: &State, event: &Event, now_ms: u64) -> Option<Measured> {
 
 /// Writes a measurement in the event's transaction.
 pub async fn record(
-    tx: &mut SqliteConnection,
+    write: &mut Session,
     state: &State,
     measured: Option<Measured>,
     now_ms: u64,
@@ -112,27 +110,27 @@ pub async fn record(
         exact: true,
         ..Usage::default()
     });
-    sqlx::query(
+    query(
         "INSERT INTO steps (document, pipeline, run_uid, step, millis, input_tokens, output_tokens,
-         cost_nano, currency, exact) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         cost_nano, currency, exact) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
-    .bind(state.id.clone())
-    .bind(state.pipeline.clone())
-    .bind(state.run.as_ref().map(|run| run.uid.clone()))
+    .bind(&state.id)
+    .bind(&state.pipeline)
+    .bind(state.run.as_ref().map(|run| run.uid.as_str()))
     .bind(step.as_str())
-    .bind(signed(millis))
-    .bind(signed(usage.input_tokens))
-    .bind(signed(usage.output_tokens))
-    .bind(signed(cost))
-    .bind(currency)
+    .bind(millis)
+    .bind(usage.input_tokens)
+    .bind(usage.output_tokens)
+    .bind(cost)
+    .bind(currency.as_deref())
     .bind(usage.exact)
-    .execute(&mut *tx)
+    .execute(write)
     .await?;
     if first_draft {
-        sqlx::query("UPDATE documents SET first_draft_ms = ? WHERE id = ?")
-            .bind(signed(now_ms.saturating_sub(state.created_ms)))
-            .bind(state.id.clone())
-            .execute(tx)
+        query("UPDATE documents SET first_draft_ms = $1 WHERE id = $2")
+            .bind(now_ms.saturating_sub(state.created_ms))
+            .bind(&state.id)
+            .execute(write)
             .await?;
     }
     Ok(())
@@ -165,18 +163,18 @@ fn decimal(nano: u64) -> String {
 impl Store {
     /// Documents by pipeline and status.
     pub async fn counts(&self) -> Result<BTreeMap<String, StatusCounts>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT pipeline, status, COUNT(*) FROM documents GROUP BY pipeline, status",
-        )
-        .fetch_all(&self.reader)
-        .await?;
+        let mut session = self.database.read().await?;
+        let rows =
+            query("SELECT pipeline, status, COUNT(*) FROM documents GROUP BY pipeline, status")
+                .all(&mut session)
+                .await?;
         let mut counts: BTreeMap<String, StatusCounts> = BTreeMap::new();
         for row in rows {
-            let (pipeline, status): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let (pipeline, status): (String, String) = (row.get(0)?, row.get(1)?);
             counts
                 .entry(pipeline)
                 .or_default()
-                .insert(status, unsigned(&row, 2)?);
+                .insert(status, row.number(2)?);
         }
         Ok(counts)
     }
@@ -191,19 +189,21 @@ impl Store {
             exact: true,
             ..PipelineStats::default()
         };
-        let rows = sqlx::query(
-            "SELECT status, reason, origin, first_draft_ms FROM documents WHERE pipeline = ?1
-             AND (?2 IS NULL OR run = ?2)",
+        let mut session = self.database.read().await?;
+        let rows = query(
+            "SELECT status, reason, origin, first_draft_ms FROM documents WHERE pipeline = $1
+             AND ($2 IS NULL OR run = $2)",
         )
-        .bind(pipeline.to_owned())
-        .bind(run.map(str::to_owned))
-        .fetch_all(&self.reader)
+        .bind(pipeline)
+        .bind(run)
+        .all(&mut session)
         .await?;
+        drop(session);
         let (mut first_drafts, mut decided, mut edited) = (Vec::new(), 0_u64, 0_u64);
         for row in &rows {
-            let place: String = row.try_get(0)?;
-            let reason: Option<String> = row.try_get(1)?;
-            let origin: Option<String> = row.try_get(2)?;
+            let place: String = row.get(0)?;
+            let reason: Option<String> = row.get(1)?;
+            let origin: Option<String> = row.get(2)?;
             if let Some(origin) = origin {
                 decided += 1;
                 edited += u64::from(origin == "Edited");
@@ -217,9 +217,7 @@ impl Store {
                 _ => {}
             }
             *stats.documents.entry(place).or_default() += 1;
-            if row.try_get::<Option<i64>, _>(3)?.is_some() {
-                first_drafts.push(unsigned(row, 3)?);
-            }
+            first_drafts.extend(row.maybe_number(3)?);
         }
         stats.first_draft = latency(first_drafts);
         stats.edit_rate_percent = 100.0 * edited as f64 / decided.max(1) as f64;
@@ -233,28 +231,29 @@ impl Store {
         run: Option<&str>,
         stats: &mut PipelineStats,
     ) -> Result<(), StoreError> {
-        let rows = sqlx::query(
+        let mut session = self.database.read().await?;
+        let rows = query(
             "SELECT step, millis, input_tokens, output_tokens, cost_nano, currency, exact
-             FROM steps WHERE pipeline = ?1 AND (?2 IS NULL OR document IN
-             (SELECT id FROM documents WHERE run = ?2))",
+             FROM steps WHERE pipeline = $1 AND ($2 IS NULL OR document IN
+             (SELECT id FROM documents WHERE run = $2))",
         )
-        .bind(pipeline.to_owned())
-        .bind(run.map(str::to_owned))
-        .fetch_all(&self.reader)
+        .bind(pipeline)
+        .bind(run)
+        .all(&mut session)
         .await?;
         let mut steps: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         let (mut model_millis, mut costs) = (0, BTreeMap::<String, u64>::new());
         for row in &rows {
-            let step: String = row.try_get(0)?;
-            let millis = unsigned(row, 1)?;
+            let step: String = row.get(0)?;
+            let millis = row.number(1)?;
             if step == Step::Draft.as_str() || step == Step::Final.as_str() {
                 model_millis += millis;
                 stats.model_calls += 1;
-                stats.input_tokens += unsigned(row, 2)?;
-                stats.output_tokens += unsigned(row, 3)?;
-                stats.exact &= row.try_get::<bool, _>(6)?;
-                if let Some(currency) = row.try_get::<Option<String>, _>(5)? {
-                    *costs.entry(currency).or_default() += unsigned(row, 4)?;
+                stats.input_tokens += row.number(2)?;
+                stats.output_tokens += row.number(3)?;
+                stats.exact &= row.flag(6)?;
+                if let Some(currency) = row.get::<Option<String>>(5)? {
+                    *costs.entry(currency).or_default() += row.number(4)?;
                 }
             }
             steps.entry(step).or_default().push(millis);

@@ -1,31 +1,19 @@
 //! What survives, what is fenced, what is sealed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::Path;
-
-use aios_audit::LogKey;
 use aios_crds::writing_pipeline::Writer;
+use rstest::rstest;
 use serde_json::{Map, json};
 
-use super::*;
+use super::{
+    testing::{Kind, TestPlace},
+    *,
+};
 use crate::machine::{Event, PipelineView, RefuseReason, RunItem, Status};
 
-const NOW: u64 = 1_000;
+pub(super) const NOW: u64 = 1_000;
 
-fn config(folder: &Path, kek: u8) -> StoreConfig {
-    StoreConfig {
-        folder: folder.to_owned(),
-        tenant: "bank".into(),
-        kek: [kek; 32],
-        log_key: LogKey::new("aios.dev/bank/log", &[9; 32]).unwrap(),
-    }
-}
-
-async fn open(folder: &Path) -> Store {
-    Store::open(config(folder, 7)).await.unwrap()
-}
-
-fn accept(id: &str, key: &str, of_run: bool) -> Accept {
+pub(super) fn accept(id: &str, key: &str, of_run: bool) -> Accept {
     let run = RunItem {
         name: "r".into(),
         uid: "u".into(),
@@ -42,7 +30,7 @@ fn accept(id: &str, key: &str, of_run: bool) -> Accept {
     }
 }
 
-fn view() -> PipelineView {
+pub(super) fn view() -> PipelineView {
     PipelineView {
         writer: Writer::Model,
         slots: vec![],
@@ -52,23 +40,28 @@ fn view() -> PipelineView {
     }
 }
 
-fn refused() -> Event {
+pub(super) fn refused() -> Event {
     Event::Refused {
         reason: RefuseReason::InvalidVariables,
         detail: "x".into(),
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn documents_log_and_epoch_survive_a_reopening() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn documents_log_and_epoch_survive_a_reopening(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let Some(place) = TestPlace::new(kind).await else {
+        return;
+    };
+    let store = place.open().await;
     let first_epoch = store.epoch();
     store.accept(accept("a", "17", false), NOW).await.unwrap();
     store.accept(accept("b", "18", false), NOW).await.unwrap();
     let root = store.with_log(|log| (log.size(), log.root()));
     drop(store);
-    let store = open(folder.path()).await;
+    let store = place.open().await;
     assert_eq!(store.with_log(|log| (log.size(), log.root())), root);
     assert_eq!(store.epoch(), first_epoch + 1);
     assert_eq!(
@@ -77,22 +70,33 @@ async fn documents_log_and_epoch_survive_a_reopening() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_second_gateway_and_another_key_are_turned_away() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
-    let second = Store::open(config(folder.path(), 7)).await;
-    assert!(matches!(second.err(), Some(StoreError::Locked(_))));
+async fn a_second_gateway_of_a_folder_is_turned_away_and_another_key_everywhere(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let Some(place) = TestPlace::new(kind).await else {
+        return;
+    };
+    let store = place.open().await;
+    let second = Store::open(place.config(7)).await.err();
+    match kind {
+        Kind::Sqlite => assert!(matches!(second, Some(StoreError::Locked(_)))),
+        Kind::Postgres => assert!(second.is_none()),
+    }
     drop(store);
-    let other = Store::open(config(folder.path(), 8)).await;
+    let other = Store::open(place.config(8)).await;
     assert!(matches!(other.err(), Some(StoreError::WrongKey)));
-    open(folder.path()).await;
+    place.open().await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_intent_is_accepted_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn an_intent_is_accepted_once(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let Some(place) = TestPlace::new(kind).await else {
+        return;
+    };
+    let store = place.open().await;
     assert_eq!(
         store.accept(accept("a", "17", false), NOW).await.unwrap(),
         ("a".into(), true)
@@ -110,29 +114,52 @@ async fn an_intent_is_accepted_once() {
     assert_eq!(store.with_log(aios_audit::Log::size), 1);
 }
 
+#[rstest]
 #[tokio::test]
-async fn many_are_accepted_all_or_none() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_run_is_accepted_with_all_its_items_or_none_and_once(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let Some(place) = TestPlace::new(kind).await else {
+        return;
+    };
+    let store = place.open().await;
     store.accept(accept("a", "17", false), NOW).await.unwrap();
-    let mut clash = accept("a", "18", false);
+    let run = RunRow {
+        uid: "u".into(),
+        name: "r".into(),
+        pipeline: "mail".into(),
+        accepted: true,
+        suspended: false,
+        error: String::new(),
+    };
+    let mut clash = accept("a", "18", true);
     clash.idempotency = Idempotency::Key("other".into());
-    let all = vec![accept("b", "19", false), clash];
-    assert!(store.accept_all(all, NOW).await.is_err());
+    let all = vec![accept("b", "19", true), clash];
+    assert!(store.accept_run(&run, all, NOW).await.is_err());
     assert!(matches!(
         store.document("b").await,
         Err(StoreError::NoDocument(_))
     ));
+    assert_eq!(store.run("u").await.unwrap(), None);
     assert_eq!(store.with_log(aios_audit::Log::size), 1);
-    let all = vec![accept("b", "19", false), accept("c", "20", false)];
-    store.accept_all(all, NOW).await.unwrap();
+    let all = vec![accept("b", "19", true), accept("c", "20", true)];
+    store.accept_run(&run, all, NOW).await.unwrap();
+    assert_eq!(store.run("u").await.unwrap(), Some(run.clone()));
+    assert_eq!(store.run_counts("u").await.unwrap().accepted, 2);
+    let later = vec![accept("d", "21", true)];
+    store.accept_run(&run, later, NOW).await.unwrap();
     assert_eq!(store.with_log(aios_audit::Log::size), 3);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_lease_is_exclusive_until_it_ends_and_its_loser_is_fenced() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_lease_is_exclusive_until_it_ends_and_its_loser_is_fenced(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let Some(place) = TestPlace::new(kind).await else {
+        return;
+    };
+    let store = place.open().await;
     store
         .accept(accept("run-a", "17", true), NOW)
         .await
@@ -187,9 +214,9 @@ async fn a_lease_is_exclusive_until_it_ends_and_its_loser_is_fenced() {
 }
 
 #[tokio::test]
-async fn the_gateway_takes_its_own_leases_again_after_a_crash() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn the_gateway_of_a_folder_takes_its_own_leases_again_after_a_crash() {
+    let place = TestPlace::new(Kind::Sqlite).await.unwrap();
+    let store = place.open().await;
     store.accept(accept("a", "17", false), NOW).await.unwrap();
     let claim = store
         .claim(NOW, NOW + 1_000_000, 5)
@@ -198,17 +225,22 @@ async fn the_gateway_takes_its_own_leases_again_after_a_crash() {
         .remove(0);
     let old = store.claim_fence(&claim);
     drop(store);
-    let store = open(folder.path()).await;
+    let store = place.open().await;
     let again = store.claim(NOW, NOW + 10, 5).await.unwrap().remove(0);
     assert!(again.token > claim.token);
     let late = store.apply("a", refused(), &view(), &old, NOW).await;
     assert!(matches!(late, Err(StoreError::Fenced)));
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_failed_is_looked_at_again_when_it_is_due() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn what_failed_is_looked_at_again_when_it_is_due(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let Some(place) = TestPlace::new(kind).await else {
+        return;
+    };
+    let store = place.open().await;
     store.accept(accept("a", "17", false), NOW).await.unwrap();
     let claim = store.claim(NOW, NOW + 10, 5).await.unwrap().remove(0);
     store.unclaim(&claim, Some(NOW + 500)).await.unwrap();
@@ -224,10 +256,15 @@ async fn what_failed_is_looked_at_again_when_it_is_due() {
     assert_eq!(store.claim(NOW + 500, NOW + 600, 5).await.unwrap().len(), 1);
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_event_that_does_not_apply_leaves_no_leaf() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn an_event_that_does_not_apply_leaves_no_leaf(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let Some(place) = TestPlace::new(kind).await else {
+        return;
+    };
+    let store = place.open().await;
     store.accept(accept("a", "17", false), NOW).await.unwrap();
     let error = store
         .apply("a", Event::Completed, &view(), &Fence::Open, NOW)
@@ -237,10 +274,15 @@ async fn an_event_that_does_not_apply_leaves_no_leaf() {
     assert_eq!(store.leaves(0, 10).await.unwrap().len(), 1);
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_upload_replaces_all_records_and_finds_them_by_key() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn an_upload_replaces_all_records_and_finds_them_by_key(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let Some(place) = TestPlace::new(kind).await else {
+        return;
+    };
+    let store = place.open().await;
     let record = |key: &str| UploadedRecord {
         key: key.into(),
         subject: Some(store.vault().person(key)),
@@ -279,10 +321,15 @@ async fn an_upload_replaces_all_records_and_finds_them_by_key() {
     assert!(store.records("mail", "other").await.unwrap().is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_checkpoint_is_signed_once_for_each_head() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path()).await;
+async fn a_checkpoint_is_signed_once_for_each_head(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let Some(place) = TestPlace::new(kind).await else {
+        return;
+    };
+    let store = place.open().await;
     store.accept(accept("a", "17", false), NOW).await.unwrap();
     let (size, note) = store.sign_checkpoint().await.unwrap();
     assert_eq!(store.sign_checkpoint().await.unwrap(), (size, note.clone()));
@@ -290,4 +337,39 @@ async fn a_checkpoint_is_signed_once_for_each_head() {
     assert_eq!(aios_audit::Checkpoint::verify(&note, &key).unwrap().size, 1);
     store.witnessed(size).await.unwrap();
     assert_eq!(store.checkpoint().await.unwrap(), Some((1, note, true)));
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_older_snapshot_never_takes_the_place_of_a_newer(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let Some(place) = TestPlace::new(kind).await else {
+        return;
+    };
+    let store = place.open().await;
+    assert_eq!(store.snapshot_sequence().await.unwrap(), 0);
+    assert_eq!(store.put_snapshot(2, b"two".to_vec()).await.unwrap(), 2);
+    assert_eq!(store.put_snapshot(1, b"one".to_vec()).await.unwrap(), 2);
+    assert_eq!(store.snapshot().await.unwrap().unwrap(), b"two");
+    assert_eq!(store.put_snapshot(3, b"three".to_vec()).await.unwrap(), 3);
+    assert_eq!(store.snapshot_sequence().await.unwrap(), 3);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_gateway_never_takes_a_document_from_itself(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let Some(place) = TestPlace::new(kind).await else {
+        return;
+    };
+    let store = place.open().await;
+    store.accept(accept("a", "17", false), NOW).await.unwrap();
+    let held = store.claim(NOW, NOW + 10, 5).await.unwrap().remove(0);
+    assert!(store.claim(NOW + 20, NOW + 30, 5).await.unwrap().is_empty());
+    assert_eq!(store.next_wake().await.unwrap(), None);
+    assert!(store.keep(&held, NOW + 40).await.unwrap());
+    store.unclaim(&held, None).await.unwrap();
+    assert_eq!(store.claim(NOW + 20, NOW + 30, 5).await.unwrap().len(), 1);
 }

@@ -5,6 +5,7 @@ mod api;
 mod audit;
 mod fields;
 mod publish;
+mod replicas;
 mod town;
 mod workers;
 

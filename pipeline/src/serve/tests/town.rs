@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use aios_audit::LogKey;
 use aios_crds::{
     check::Terms,
     policy_set::{Action, Review, ReviewWhen, Rule},
@@ -41,7 +40,10 @@ use crate::{
         AuthError, Authorizer, Gateway, GatewayParts, User, Verb, router, runner, runs,
         work_service,
     },
-    store::{Store, StoreConfig},
+    store::{
+        Store,
+        testing::{Kind, TestPlace},
+    },
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -69,7 +71,7 @@ pub struct Town {
     pub receiver: String,
     pub shutdown: CancellationToken,
     http: reqwest::Client,
-    folder: Arc<tempfile::TempDir>,
+    place: Arc<TestPlace>,
     options: TownOptions,
     tasks: Vec<JoinHandle<()>>,
     model_uri: String,
@@ -79,6 +81,11 @@ pub struct Town {
 
 impl Town {
     pub async fn start(options: TownOptions) -> Self {
+        let place = TestPlace::new(Kind::Sqlite).await.unwrap();
+        Self::start_in(options, Arc::new(place)).await
+    }
+
+    async fn start_in(options: TownOptions, place: Arc<TestPlace>) -> Self {
         let model = Arc::new(Model::default());
         if options.model_down {
             model.down();
@@ -93,21 +100,29 @@ impl Town {
         };
         let receiver = aios_simulator::webhook::router(&settings).unwrap();
         let (receiver, _) = serve(receiver, CancellationToken::new()).await;
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        let town = Self::open(options, folder, model, model_uri, receiver).await;
+        let town = Self::open(options, place, model, model_uri, receiver).await;
         let acks = town.enforce(1, &[], vec![]);
         assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
         town
     }
 
+    /// Two gateways on one PostgreSQL, with one model and one target; none where no PostgreSQL is
+    /// installed.
+    pub async fn pair(options: TownOptions) -> Option<(Self, Self)> {
+        let place = Arc::new(TestPlace::new(Kind::Postgres).await?);
+        let first = Self::start_in(options, place).await;
+        let second = first.beside().await;
+        Some((first, second))
+    }
+
     async fn open(
         options: TownOptions,
-        folder: Arc<tempfile::TempDir>,
+        place: Arc<TestPlace>,
         model: Arc<Model>,
         model_uri: String,
         receiver: String,
     ) -> Self {
-        let store = Store::open(store_config(folder.path())).await.unwrap();
+        let store = place.open().await;
         let secrets = FixedSecrets(BTreeMap::from([(
             ("signing".to_owned(), "key".to_owned()),
             SECRET.as_bytes().to_vec(),
@@ -155,7 +170,7 @@ impl Town {
             receiver,
             shutdown,
             http,
-            folder,
+            place,
             options,
             tasks,
             model_uri,
@@ -170,28 +185,49 @@ impl Town {
             model,
             receiver,
             shutdown,
-            folder,
+            place,
             options,
             tasks,
             model_uri,
             ..
         } = self;
-        let kept = gateway.enforced.snapshot().encode_to_vec();
-        gateway.store.put_snapshot(kept).await.unwrap();
+        keep_snapshot(&gateway).await;
         shutdown.cancel();
         for task in tasks {
             task.await.unwrap();
         }
         drop(gateway);
         // The last connection's task may hold the store for a moment longer.
-        let opened = until(|| async {
-            Store::open(store_config(folder.path()))
-                .await
-                .ok()
-                .map(drop)
-        });
+        let opened = until(|| async { Store::open(place.config(7)).await.ok().map(drop) });
         opened.await;
-        Self::open(options, folder, model, model_uri, receiver).await
+        Self::open(options, place, model, model_uri, receiver).await
+    }
+
+    /// Another gateway of the same place, while this one stays open.
+    pub async fn beside(&self) -> Self {
+        let town = Self::open(
+            self.options.clone(),
+            self.place.clone(),
+            self.model.clone(),
+            self.model_uri.clone(),
+            self.receiver.clone(),
+        )
+        .await;
+        town.enforce(1, &[], vec![]);
+        town
+    }
+
+    /// Ends the gateway's loops and servers; its store stays open.
+    pub async fn stop(&mut self) {
+        self.shutdown.cancel();
+        for task in self.tasks.drain(..) {
+            task.await.unwrap();
+        }
+    }
+
+    /// Keeps what is in force, as the gateway's process does.
+    pub async fn keep_snapshot(&self) {
+        keep_snapshot(&self.gateway).await;
     }
 
     /// Puts the usual configuration in force, or others.
@@ -356,12 +392,18 @@ impl Town {
     }
 
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.place.folder().unwrap()
     }
 
     pub fn model_uri(&self) -> &str {
         &self.model_uri
     }
+}
+
+async fn keep_snapshot(gateway: &Gateway) {
+    let kept = gateway.enforced.snapshot().encode_to_vec();
+    let sequence = gateway.enforced.load().sequence;
+    gateway.store.put_snapshot(sequence, kept).await.unwrap();
 }
 
 /// Awaits a condition with a deadline.
@@ -398,15 +440,6 @@ async fn serve(app: Router, shutdown: CancellationToken) -> (String, JoinHandle<
             .unwrap();
     });
     (base, task)
-}
-
-fn store_config(folder: &Path) -> StoreConfig {
-    StoreConfig {
-        folder: folder.to_owned(),
-        tenant: "bank".into(),
-        kek: [7; 32],
-        log_key: LogKey::new("aios.dev/bank/log", &[9; 32]).unwrap(),
-    }
 }
 
 /// A token is the caller's name; `carol` may nothing, `dave` may only read.

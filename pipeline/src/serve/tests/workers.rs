@@ -21,7 +21,7 @@ use crate::{
     work::{GatewayClient, Worker},
 };
 
-fn run(suspend: bool) -> RunConfig {
+pub(super) fn run(suspend: bool) -> RunConfig {
     RunConfig {
         name: "batch".into(),
         uid: "uid-batch".into(),

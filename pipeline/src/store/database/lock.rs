@@ -1,13 +1,11 @@
-//! One writer: an advisory lock on a file beside the database, and an epoch that grows with every
-//! opening. A process that lost its volume keeps an old epoch, and its intents are not its own any
-//! more.
+//! One process: an advisory lock on a file beside the database.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     path::Path,
 };
 
-use super::error::StoreError;
+use crate::store::error::StoreError;
 
 /// Held for the life of the process; the operating system frees it, also after `kill -9`.
 #[derive(Debug)]

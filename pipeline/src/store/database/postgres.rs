@@ -1,0 +1,154 @@
+//! A schema that replicas share. Whoever writes locks one row first; whoever committed notifies.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use sqlx::{
+    PgConnection, PgPool, Postgres, Transaction,
+    migrate::{Migration, MigrationType, Migrator},
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
+
+use crate::store::error::StoreError;
+
+const CONNECTIONS: u32 = 8;
+/// How long a request waits for a connection, as while the database is away.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Shared by all tenants of one database; the schema tells them apart.
+const CHANNEL: &str = "aios";
+
+/// Defaults of the database that would break a promise are overridden; stronger ones are kept. A
+/// process that hangs in a transaction loses it, so that others can write.
+const SESSION: &str = "
+    SET default_transaction_isolation = 'read committed';
+    SET default_transaction_read_only = off;
+    SET idle_in_transaction_session_timeout = '10s';
+    SELECT set_config('synchronous_commit', 'on', false)
+        WHERE current_setting('synchronous_commit') = 'off';
+";
+
+/// Where a PostgreSQL is and how to get in.
+#[derive(Clone)]
+pub struct PostgresUri(PgConnectOptions);
+
+impl FromStr for PostgresUri {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        let text = text.trim();
+        if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
+            return Err(StoreError::PostgresUri("it has another scheme".to_owned()));
+        }
+        let options = PgConnectOptions::from_str(text)
+            .map_err(|error| StoreError::PostgresUri(error.to_string()))?;
+        Ok(Self(options.application_name("aios-gateway")))
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for PostgresUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let database = self.0.get_database().unwrap_or_default();
+        write!(f, "{}:{}/{database}", self.0.get_host(), self.0.get_port())
+    }
+}
+
+pub(super) async fn open(uri: &PostgresUri) -> Result<PgPool, StoreError> {
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(CONNECT)
+        .after_connect(|connection, _| Box::pin(set_up(connection)))
+        .connect_with(uri.0.clone())
+        .await?;
+    let mut first = pool.acquire().await?;
+    migrator().run_direct(None, &mut *first, false).await?;
+    drop(first);
+    Ok(pool)
+}
+
+async fn set_up(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(SESSION).execute(connection).await?;
+    Ok(())
+}
+
+/// A transaction that no other one runs beside. Each later statement sees all that was committed
+/// before, as the isolation level is `read committed`.
+pub(super) async fn write(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreError> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("SELECT name FROM meta WHERE name = 'writer' FOR UPDATE")
+        .fetch_one(&mut *transaction)
+        .await?;
+    Ok(transaction)
+}
+
+/// Is sent with the commit.
+pub(super) async fn tell(transaction: &mut PgConnection, process: &str) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_notify($1, $2 || '/' || current_schema())")
+        .bind(CHANNEL)
+        .bind(process)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Dead rows hold keys that were destroyed. Vacuum frees them; copies in the write-ahead log, on
+/// standbys and in backups last as long as those are kept.
+pub(super) async fn forget_pages(pool: &PgPool) -> Result<(), StoreError> {
+    for sql in [
+        "VACUUM subject_keys",
+        "VACUUM leaves",
+        "VACUUM documents",
+        "VACUUM contexts",
+    ] {
+        sqlx::query(sql).execute(pool).await?;
+    }
+    Ok(())
+}
+
+/// Word of what other processes committed.
+pub struct News {
+    listener: PgListener,
+    schema: String,
+    process: String,
+}
+
+impl News {
+    pub(super) async fn of(pool: &PgPool, process: &str) -> Result<Self, StoreError> {
+        let schema: String = sqlx::query_scalar("SELECT current_schema()::text")
+            .fetch_one(pool)
+            .await?;
+        let mut listener = PgListener::connect_with(pool).await?;
+        listener.listen(CHANNEL).await?;
+        Ok(Self {
+            listener,
+            schema,
+            process: process.to_owned(),
+        })
+    }
+
+    /// Resolves when something was committed, and when something may have been missed.
+    pub async fn next(&mut self) -> Result<(), StoreError> {
+        loop {
+            let Some(word) = self.listener.try_recv().await? else {
+                return Ok(());
+            };
+            let of_another = word
+                .payload()
+                .split_once('/')
+                .is_some_and(|(process, schema)| schema == self.schema && process != self.process);
+            if of_another {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn migrator() -> Migrator {
+    let sql = sqlx::SqlSafeStr::into_sql_str(include_str!("../schema/postgres/0001_init.sql"));
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "init".into(),
+        MigrationType::Simple,
+        sql,
+        false,
+    )])
+}
