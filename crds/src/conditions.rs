@@ -80,6 +80,7 @@ closed_set! {
         AwaitingDataPlane: "A data plane has not confirmed the digest; the message names it.",
         Refused: "A data plane refused the configuration; the message says why.",
         GatewayNotReady: "The gateway's pod is not ready.",
+        StoreConflict: "The namespace's documents are in another store than its Secret says; the message says how to mend it.",
         NoLogYet: "The gateway has not shown a head yet.",
         LogForked: "A head does not extend the one before: the log was bent.",
         Suspended: "The run is held back by its spec.",

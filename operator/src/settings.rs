@@ -45,6 +45,16 @@ pub struct Settings {
     /// Size of gateways' volumes.
     #[arg(long, env = "AIOS_GATEWAY_STORAGE_SIZE", default_value = "1Gi")]
     pub gateway_storage_size: String,
+    /// Name of the Secret that gives a namespace's gateway a PostgreSQL, with its URI as key `uri`;
+    /// gateways have volumes when left out.
+    #[arg(long, env = "AIOS_GATEWAY_POSTGRES_SECRET")]
+    pub gateway_postgres_secret: Option<String>,
+    /// Pods of a gateway with PostgreSQL.
+    #[arg(long, env = "AIOS_GATEWAY_REPLICAS", default_value_t = 2)]
+    pub gateway_replicas: i32,
+    /// Gateways that restart at once when an upgrade brings other images.
+    #[arg(long, env = "AIOS_GATEWAY_RESTARTS_AT_ONCE", default_value_t = 5)]
+    pub gateway_restarts_at_once: u16,
     /// JSON list of the GPU classes that models may name; none when left out.
     #[arg(long, env = "AIOS_GPU_CLASSES_FILE")]
     pub gpu_classes_file: Option<PathBuf>,

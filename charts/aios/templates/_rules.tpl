@@ -70,6 +70,10 @@ holds itself.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
+# Drains take gateways with PostgreSQL one pod at a time.
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch]
 # Held only to be given on to gateways, which ask whether a caller may create, approve or publish.
 - apiGroups: [authorization.k8s.io]
   resources: [localsubjectaccessreviews]

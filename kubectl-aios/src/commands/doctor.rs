@@ -236,6 +236,21 @@ async fn ca(session: &Session, expected: bool) -> Found {
 
 async fn gateway(session: &Session, expected: bool) -> Found {
     let namespace = &session.namespace;
+    let several = Api::<Deployment>::namespaced(session.client.clone(), namespace);
+    if let Ok(Some(found)) = several.get_opt("aios-gateway").await {
+        let wanted = found.spec.and_then(|spec| spec.replicas).unwrap_or(1);
+        let ready = found.status.and_then(|status| status.ready_replicas);
+        let ready = ready.unwrap_or_default();
+        if ready >= wanted {
+            return Found::Well(format!("{ready} pods are ready"));
+        }
+        return wrong(
+            format!("{ready} of {wanted} pods are ready"),
+            format!(
+                "see kubectl -n {namespace} describe deployment aios-gateway, and the logs of its pods"
+            ),
+        );
+    }
     let sets = Api::<StatefulSet>::namespaced(session.client.clone(), namespace);
     match sets.get_opt("aios-gateway").await {
         Ok(Some(set))

@@ -221,6 +221,9 @@ fn serving(observed: &Observed) -> Fact {
     if let Some(error) = &observed.gateway.error {
         return Fact::no(kind, Reason::ApiError, error.as_str());
     }
+    if let Some(why) = &observed.gateway.store_conflict {
+        return Fact::no(kind, Reason::StoreConflict, why.as_str());
+    }
     running(kind, observed)
 }
 

@@ -30,7 +30,7 @@ use crate::{
     run, runner,
     settings::Settings,
     status::StatusWriter,
-    tenant::{self, Board},
+    tenant::{self, Board, Rolling},
     triggers::{Cell, Guarded, NamespaceMeta, Queue, Requests, Triggers},
     watch::{self, Feeds, Stores},
 };
@@ -76,7 +76,11 @@ pub async fn lead(
         cells: settings
             .scopes()
             .iter()
-            .map(|scope| watch::cell(client, scope, (&hub, &known), &triggers, &mut feeds))
+            .map(|scope| {
+                let secret = settings.gateway_postgres_secret.as_deref();
+                let seen = (&hub, &known);
+                watch::cell(client, scope, seen, (&triggers, secret), &mut feeds)
+            })
             .collect(),
         cluster: watch::cluster(client, &hub, &triggers, &mut feeds),
     };
@@ -100,6 +104,7 @@ pub async fn lead(
         triggers,
         stores,
         board: Board::default(),
+        rolling: Rolling::default(),
         metrics: metrics.clone(),
         backoff: Backoff::default(),
     });

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     tenant::{
         Gateway,
-        build::{Desired, GatewayObjects, keys},
+        build::{Desired, GatewayObjects, Workload, keys},
         validate::Tenant,
     },
 };
@@ -30,6 +30,7 @@ pub async fn apply(context: &Context, tenant: &Tenant, desired: Desired) -> Resu
         policy,
         workload,
         claim,
+        store_conflict,
     } = *gateway;
     // Keys before anything that mounts them; once made they are never written again.
     if applier
@@ -48,18 +49,24 @@ pub async fn apply(context: &Context, tenant: &Tenant, desired: Desired) -> Resu
     applier.apply(namespace, &binding).await?;
     applier.apply(namespace, &service).await?;
     applier.apply(namespace, &policy).await?;
-    let workload = applier.apply(namespace, &workload).await?;
+    let ready = match &workload {
+        Workload::Alone(set) => {
+            let set = applier.apply(namespace, set.as_ref()).await?;
+            set.status.and_then(|status| status.ready_replicas)
+        }
+        Workload::Replicated { deployment, budget } => {
+            applier.apply(namespace, budget.as_ref()).await?;
+            let deployment = applier.apply(namespace, deployment.as_ref()).await?;
+            deployment.status.and_then(|status| status.ready_replicas)
+        }
+    };
     applier
         .apply_existing::<PersistentVolumeClaim>(namespace, &claim)
         .await?;
-    let ready = workload
-        .status
-        .and_then(|status| status.ready_replicas)
-        .unwrap_or_default()
-        > 0;
     Ok(Gateway {
         applied: true,
-        ready,
+        ready: ready.unwrap_or_default() > 0,
+        store_conflict,
         error: None,
     })
 }

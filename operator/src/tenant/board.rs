@@ -12,6 +12,8 @@ pub struct Gateway {
     pub applied: bool,
     /// Whether its pod is ready.
     pub ready: bool,
+    /// Why its documents are elsewhere than a Secret says.
+    pub store_conflict: Option<String>,
     /// Why its objects could not be written.
     pub error: Option<String>,
 }

@@ -5,10 +5,13 @@ mod apply;
 mod board;
 mod build;
 mod fetch;
+mod stagger;
+mod store;
 mod validate;
 
 pub use board::{Board, Gateway};
 pub use build::tls_secret;
+pub use stagger::Rolling;
 pub use validate::paper;
 
 use std::sync::Arc;
@@ -16,9 +19,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
 
+use self::{
+    fetch::Found,
+    stagger::{Images, Live},
+};
 use crate::{
     context::{Context, next_look},
     error::Result,
+    settings::Settings,
     triggers::NamespaceMeta,
 };
 
@@ -68,7 +76,21 @@ async fn bring(namespace: &str, context: &Context) -> Result<(Gateway, Action)> 
         return Ok((Gateway::default(), Action::await_change()));
     };
     let papers = validate::papers(&tenant, &found, &context.authority, Timestamp::now())?;
-    let desired = build::build(&context.settings, &tenant, &papers, &found);
+    let kept = kept_images(namespace, &found, context);
+    let settings = kept.as_ref().unwrap_or(&context.settings);
+    let desired = build::build(settings, &tenant, &papers, &found);
     let gateway = apply::apply(context, &tenant, desired).await?;
-    Ok((gateway, next_look([papers.look_again])))
+    let ask_again = kept.is_some().then_some(stagger::ASK_AGAIN);
+    Ok((gateway, next_look([papers.look_again, ask_again])))
+}
+
+/// Settings with the images that the gateway has, while too many others restart.
+fn kept_images(namespace: &str, found: &Found, context: &Context) -> Option<Settings> {
+    let settings = &context.settings;
+    let live = Live::of(found)?;
+    let most = (settings.gateway_restarts_at_once.into(), Timestamp::now());
+    let keeps = context
+        .rolling
+        .keeps(namespace, &live, &Images::of(settings), most);
+    keeps.then(|| live.images().kept_in(settings))
 }

@@ -13,6 +13,7 @@ use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{
@@ -95,12 +96,13 @@ enum Change {
     Other,
 }
 
-/// Starts the watches of one scope.
+/// Starts the watches of one scope. `postgres` is the name of Secrets that lead a tenant to its
+/// PostgreSQL.
 pub fn cell(
     client: &Client,
     scope: &Scope,
     (hub, known): (&Arc<Hub>, &Known),
-    triggers: &Triggers,
+    (triggers, postgres): (&Triggers, Option<&str>),
     feeds: &mut Feeds,
 ) -> CellStores {
     let start = Start {
@@ -191,9 +193,10 @@ pub fn cell(
         network_policies: start.child::<NetworkPolicy>(feeds),
     };
     start.child::<ServiceAccount>(feeds);
-    start.secrets(feeds, models.clone());
+    start.secrets(feeds, models.clone(), postgres.map(str::to_owned));
     start.child::<Role>(feeds);
     start.child::<RoleBinding>(feeds);
+    start.child::<PodDisruptionBudget>(feeds);
     start.config_maps(feeds, pipelines.clone());
     start.pods(feeds);
     CellStores {
@@ -286,17 +289,26 @@ impl Start<'_> {
         store
     }
 
-    /// Secrets of ours, and those that models refer to. Only metadata: no value is held.
-    fn secrets(&self, feeds: &mut Feeds, models: Store<Guarded<ModelDeployment>>) {
+    /// Secrets of ours, and those that models and gateways need. Only metadata: no value is held.
+    fn secrets(
+        &self,
+        feeds: &mut Feeds,
+        models: Store<Guarded<ModelDeployment>>,
+        postgres: Option<String>,
+    ) {
         let (_, writer) = reflector::store();
         let (queues, known) = (self.triggers.clone(), self.known.clone());
         let touched = move |touch: Touch<Meta<Secret>>| {
             let (queues, models) = (queues.clone(), models.clone());
+            let postgres = postgres.clone();
             tell(&known, touch, move |object| {
                 if to_owner(&queues, object.meta()) {
                     return;
                 }
                 let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+                if postgres.as_deref() == Some(name.as_str()) {
+                    queues.tenant(&namespace);
+                }
                 for model in models.state() {
                     let refers = |spec: &aios_crds::ModelDeploymentSpec| {
                         references::of_model(spec)

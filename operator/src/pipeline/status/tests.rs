@@ -43,6 +43,7 @@ fn observed() -> Observed {
         gateway: Gateway {
             applied: true,
             ready: true,
+            store_conflict: None,
             error: None,
         },
         report: None,

@@ -1,4 +1,5 @@
-//! The gateway: one pod with its store on a retained volume, and an egress beside it.
+//! The gateway's pod, with an egress beside it; and the gateway that is one pod with its store on a
+//! retained volume.
 
 use k8s_openapi::{
     api::{
@@ -7,8 +8,8 @@ use k8s_openapi::{
             StatefulSetUpdateStrategy,
         },
         core::v1::{
-            Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec,
-            VolumeResourceRequirements,
+            Container, EnvVar, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec,
+            PodTemplateSpec, VolumeMount, VolumeResourceRequirements,
         },
     },
     apimachinery::pkg::{
@@ -32,6 +33,12 @@ use crate::{
 const DATA: &str = "/var/lib/aios";
 const KEYS: &str = "/var/run/aios/tenant";
 
+/// What a store adds to the gateway's container.
+pub struct Storage {
+    pub variables: Vec<EnvVar>,
+    pub mount: VolumeMount,
+}
+
 pub fn stateful_set(
     settings: &Settings,
     namespace: &str,
@@ -39,6 +46,10 @@ pub fn stateful_set(
     live: Option<&StatefulSet>,
 ) -> StatefulSet {
     let labels = names::labels(Component::Gateway, "aios");
+    let storage = Storage {
+        variables: vec![env("AIOS_DATA_DIR", DATA)],
+        mount: mount("data", DATA, false),
+    };
     let retain = || Some("Retain".to_owned());
     StatefulSet {
         metadata: meta(namespace, GATEWAY, Component::Gateway, owners),
@@ -55,7 +66,7 @@ pub fn stateful_set(
                     labels: Some(labels),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod(settings, namespace)),
+                spec: Some(pod(settings, namespace, storage)),
             },
             update_strategy: Some(StatefulSetUpdateStrategy {
                 type_: Some("RollingUpdate".into()),
@@ -82,7 +93,7 @@ pub fn claim(namespace: &str, owners: &[OwnerReference]) -> PersistentVolumeClai
     }
 }
 
-fn pod(settings: &Settings, namespace: &str) -> PodSpec {
+pub fn pod(settings: &Settings, namespace: &str, storage: Storage) -> PodSpec {
     PodSpec {
         service_account_name: Some(GATEWAY.into()),
         // It asks the API server for SubjectAccessReviews.
@@ -91,7 +102,7 @@ fn pod(settings: &Settings, namespace: &str) -> PodSpec {
         termination_grace_period_seconds: Some(30),
         security_context: Some(pod_security()),
         init_containers: Some(vec![egress(settings, namespace)]),
-        containers: vec![gateway(settings, namespace)],
+        containers: vec![gateway(settings, namespace, storage)],
         volumes: Some(vec![
             control_volume(true),
             serving_volume(GATEWAY_TLS),
@@ -106,12 +117,12 @@ fn pod(settings: &Settings, namespace: &str) -> PodSpec {
     }
 }
 
-fn gateway(settings: &Settings, namespace: &str) -> Container {
+fn gateway(settings: &Settings, namespace: &str, storage: Storage) -> Container {
     let mut variables = control_env(settings, namespace);
     variables.extend(client_env());
     variables.extend(serving_env());
+    variables.extend(storage.variables);
     variables.extend([
-        env("AIOS_DATA_DIR", DATA),
         env("AIOS_TENANT_KEK_FILE", format!("{KEYS}/kek")),
         env(
             "AIOS_TENANT_SIGNING_KEY_FILE",
@@ -140,7 +151,7 @@ fn gateway(settings: &Settings, namespace: &str) -> Container {
             control_mount(),
             serving_mount(),
             mount("tenant", KEYS, true),
-            mount("data", DATA, false),
+            storage.mount,
             scratch_mount(),
         ]),
         ..Container::default()

@@ -5,14 +5,16 @@ pub mod bootstrap;
 mod gateway;
 pub mod keys;
 mod network;
+mod replicas;
 mod service;
 mod trust;
 
 use k8s_openapi::{
     api::{
-        apps::v1::StatefulSet,
+        apps::v1::{Deployment, StatefulSet},
         core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
         rbac::v1::{Role, RoleBinding},
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
@@ -23,6 +25,7 @@ use crate::{
     settings::Settings,
     tenant::{
         fetch::Found,
+        store::{Choice, Store, choose},
         validate::{Papers, Tenant},
     },
 };
@@ -45,9 +48,19 @@ pub struct GatewayObjects {
     pub binding: RoleBinding,
     pub service: Service,
     pub policy: NetworkPolicy,
-    pub workload: StatefulSet,
+    pub workload: Workload,
     /// Owners of the volume's claim.
     pub claim: PersistentVolumeClaim,
+    pub store_conflict: Option<String>,
+}
+
+/// What runs the gateway: never both, for each has a store of its own.
+pub enum Workload {
+    Alone(Box<StatefulSet>),
+    Replicated {
+        deployment: Box<Deployment>,
+        budget: Box<PodDisruptionBudget>,
+    },
 }
 
 /// `found` holds the gateway as the server has it: what is immutable in it stays.
@@ -60,6 +73,8 @@ pub fn build(settings: &Settings, tenant: &Tenant, papers: &Papers, found: &Foun
         .zip(papers.serving.as_ref())
         .map(|(needs, serving)| {
             let owners = needs.owners.as_slice();
+            let Choice { store, conflict } =
+                choose(found, settings.gateway_postgres_secret.as_deref());
             let retained: &[OwnerReference] = if needs.delete_data { owners } else { &[] };
             Box::new(GatewayObjects {
                 keys_meta: keys::metadata(namespace, retained),
@@ -73,8 +88,20 @@ pub fn build(settings: &Settings, tenant: &Tenant, papers: &Papers, found: &Foun
                 binding: access::binding(namespace, owners),
                 service: service::service(namespace, owners),
                 policy: network::policy(namespace, owners),
-                workload: gateway::stateful_set(settings, namespace, owners, live),
+                workload: match store {
+                    Store::Volume => {
+                        let set = gateway::stateful_set(settings, namespace, owners, live);
+                        Workload::Alone(Box::new(set))
+                    }
+                    Store::Postgres { secret } => Workload::Replicated {
+                        deployment: Box::new(replicas::deployment(
+                            settings, namespace, owners, &secret,
+                        )),
+                        budget: Box::new(replicas::budget(namespace, owners)),
+                    },
+                },
                 claim: gateway::claim(namespace, retained),
+                store_conflict: conflict,
             })
         });
     Desired {

@@ -4,7 +4,7 @@ use aios_crds::WritingPipeline;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Desired, build};
+use super::{Desired, GatewayObjects, Workload, build};
 use crate::{
     ca::Authority,
     tenant::{
@@ -22,6 +22,9 @@ fn found(pipelines: Vec<WritingPipeline>) -> Found {
         client: None,
         serving: None,
         gateway: None,
+        replicas: None,
+        claim: None,
+        postgres: None,
     }
 }
 
@@ -35,6 +38,13 @@ fn built(found: &Found) -> Desired {
 
 fn json_of<T: serde::Serialize>(value: &T) -> Value {
     serde_json::to_value(value).unwrap()
+}
+
+fn workload(gateway: &GatewayObjects) -> Value {
+    match &gateway.workload {
+        Workload::Alone(set) => json_of(set),
+        Workload::Replicated { deployment, .. } => json_of(deployment),
+    }
 }
 
 fn owners(value: &Value) -> Vec<String> {
@@ -76,7 +86,7 @@ fn the_gateway_is_owned_by_every_pipeline() {
     let desired = built(&found(pipelines));
     let gateway = desired.gateway.unwrap();
     for child in [
-        json_of(&gateway.workload),
+        workload(&gateway),
         json_of(&gateway.service),
         json_of(&gateway.role),
         json_of(&gateway.binding),
@@ -115,12 +125,8 @@ fn volume_and_keys_belong_to_nobody_unless_all_pipelines_say_delete() {
 
 #[test]
 fn the_gateway_is_one_restricted_pod_on_a_retained_volume() {
-    let workload = json_of(
-        &built(&found(vec![pipeline("a", false, "Retain")]))
-            .gateway
-            .unwrap()
-            .workload,
-    );
+    let built = built(&found(vec![pipeline("a", false, "Retain")]));
+    let workload = workload(&built.gateway.unwrap());
     assert_restricted(&workload);
     let spec = &workload["spec"];
     assert_eq!(spec["replicas"], 1);
@@ -146,7 +152,9 @@ fn the_gateway_is_one_restricted_pod_on_a_retained_volume() {
 #[test]
 fn a_living_gateway_keeps_size_and_class_of_its_volume() {
     let mut found = found(vec![pipeline("a", false, "Retain")]);
-    let mut live = built(&found).gateway.unwrap().workload;
+    let Workload::Alone(mut live) = built(&found).gateway.unwrap().workload else {
+        unreachable!("it has a volume");
+    };
     let claim = &mut live
         .spec
         .as_mut()
@@ -158,11 +166,56 @@ fn a_living_gateway_keeps_size_and_class_of_its_volume() {
     spec.storage_class_name = Some("fast".into());
     let requests = spec.resources.as_mut().unwrap().requests.as_mut().unwrap();
     requests.get_mut("storage").unwrap().0 = "5Gi".into();
-    found.gateway = Some(live);
-    let again = json_of(&built(&found).gateway.unwrap().workload);
+    found.gateway = Some(*live);
+    let again = workload(&built(&found).gateway.unwrap());
     let spec = &again["spec"]["volumeClaimTemplates"][0]["spec"];
     assert_eq!(spec["storageClassName"], "fast");
     assert_eq!(spec["resources"]["requests"]["storage"], "5Gi");
+}
+
+#[test]
+fn with_postgres_the_gateway_is_restricted_pods_that_roll_one_by_one_and_have_no_volume() {
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let authority = Authority::open(&Authority::generate(now).unwrap()).unwrap();
+    let secret = json!({"metadata": {"name": "db"}, "data": {"uri": "cG9zdGdyZXNxbDovL2g="}});
+    let found = Found {
+        postgres: Some(serde_json::from_value(secret).unwrap()),
+        ..found(vec![pipeline("a", false, "Retain")])
+    };
+    let mut settings = settings();
+    settings.gateway_postgres_secret = Some("db".into());
+    let tenant = validate("team", &found).unwrap();
+    let papers = papers(&tenant, &found, &authority, now).unwrap();
+    let gateway = build(&settings, &tenant, &papers, &found).gateway.unwrap();
+    let deployment = workload(&gateway);
+    assert_restricted(&deployment);
+    assert_eq!(owners(&deployment), ["uid-a"]);
+    let spec = &deployment["spec"];
+    assert_eq!(spec["replicas"], 2);
+    assert_eq!(spec["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+    let pod = &spec["template"]["spec"];
+    let volumes = pod["volumes"].as_array().unwrap();
+    assert!(
+        volumes
+            .iter()
+            .any(|volume| volume["secret"]["secretName"] == "db")
+    );
+    assert!(
+        pod["containers"][0]["volumeMounts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|mount| mount["name"] != "data")
+    );
+    let Workload::Replicated { budget, .. } = &gateway.workload else {
+        unreachable!("it has PostgreSQL");
+    };
+    let budget = json_of(budget);
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    assert_eq!(
+        budget["spec"]["selector"]["matchLabels"],
+        spec["template"]["metadata"]["labels"]
+    );
 }
 
 #[test]
