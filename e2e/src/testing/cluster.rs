@@ -10,8 +10,10 @@ use tokio::sync::OnceCell;
 
 use super::AuditLog;
 use crate::files;
+use crate::images::{self, Image};
 use crate::procs::Group;
 use crate::provider::{Options, Provider};
+use crate::tools::lock;
 
 /// Set to the name of the cluster that tests use; default [`Options::DEFAULT_NAME`].
 const NAME: &str = "AIOS_CLUSTER_NAME";
@@ -66,6 +68,14 @@ impl Cluster {
             ..Default::default()
         };
         Ok(Client::try_from(config)?)
+    }
+
+    /// Loads an image that only some suites need.
+    pub async fn load(&self, image: Image) -> Result<()> {
+        let dir = &self.options.dir;
+        let _one_at_a_time = lock(&dir.lock().with_extension("images.lock")).await?;
+        images::load(self.options.provider, dir, &[image]).await?;
+        Ok(())
     }
 
     pub fn kubeconfig(&self) -> &Path {

@@ -53,6 +53,41 @@ pub async fn thaw(
     signal(cluster, namespace, (pod, container), Signal::CONT).await
 }
 
+/// Stops the node's kubelet where it is: what it is told waits until it goes on. It must go on before
+/// the control plane gives the node up, within some 40 seconds.
+pub fn freeze_kubelet(cluster: &Cluster) -> Result<()> {
+    signal_kubelet(cluster, Signal::STOP)
+}
+
+pub fn thaw_kubelet(cluster: &Cluster) -> Result<()> {
+    signal_kubelet(cluster, Signal::CONT)
+}
+
+fn signal_kubelet(cluster: &Cluster, signal: Signal) -> Result<()> {
+    cluster.require_local("signals to kubelet")?;
+    let config = cluster.options().dir.etc().join("kubelet.json");
+    let is_kubelet = |pid: &i32| {
+        let told = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        told.split('\0').any(|word| {
+            let value = word.split_once('=').map_or(word, |(_, value)| value);
+            std::path::Path::new(value) == config
+        })
+    };
+    let numbers = std::fs::read_dir("/proc")?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let found: Vec<i32> = numbers.filter(is_kubelet).collect();
+    ensure!(
+        !found.is_empty(),
+        "no kubelet runs with {}",
+        config.display()
+    );
+    for pid in found.into_iter().filter_map(Pid::from_raw) {
+        kill_process(pid, signal)?;
+    }
+    Ok(())
+}
+
 async fn signal(
     cluster: &Cluster,
     namespace: &str,

@@ -27,10 +27,12 @@ pub enum Tool {
     /// Only suites that make nodes need these two.
     Karpenter,
     Kwok,
+    /// Only the suite whose gateways share a PostgreSQL needs it.
+    Postgres,
 }
 
 impl Tool {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Pause,
         Self::Etcd,
         Self::CoreDns,
@@ -41,6 +43,7 @@ impl Tool {
         Self::LlamaServer,
         Self::Kwok,
         Self::Karpenter,
+        Self::Postgres,
     ];
 
     /// The recipe's folder.
@@ -56,6 +59,7 @@ impl Tool {
             Self::SmolLm2 => "smollm2",
             Self::Karpenter => "karpenter",
             Self::Kwok => "kwok",
+            Self::Postgres => "postgres",
         }
     }
 
@@ -67,7 +71,7 @@ impl Tool {
             Self::Helm | Self::Karpenter => "about 2 min",
             Self::CoreDns | Self::Kwok => "about 1 min",
             Self::Etcd => "about 20 s",
-            Self::Pause | Self::Base | Self::SmolLm2 => "a few seconds",
+            Self::Pause | Self::Base | Self::SmolLm2 | Self::Postgres => "a few seconds",
         }
     }
 
@@ -82,7 +86,7 @@ impl Tool {
             | Self::Karpenter
             | Self::Kwok => &[("go", "Go 1.26 from https://go.dev/dl")],
             Self::Base => &[("dpkg-deb", "dpkg"), ("apt-get", "apt"), ("tar", "tar")],
-            Self::SmolLm2 => &[("python3", "python3 python3-pip")],
+            Self::SmolLm2 | Self::Postgres => &[("python3", "python3 python3-pip")],
             Self::LlamaServer => &[
                 ("python3", "python3 python3-pip python3-venv"),
                 ("cmake", "cmake"),
@@ -95,7 +99,7 @@ impl Tool {
 
     /// Whether the result depends on the libraries of the machine it is built on.
     const fn is_bound_to_distribution(self) -> bool {
-        matches!(self, Self::Base | Self::LlamaServer)
+        matches!(self, Self::Base | Self::LlamaServer | Self::Postgres)
     }
 
     fn recipe(self) -> PathBuf {

@@ -12,7 +12,7 @@
 use aios_e2e::TestNamespace;
 use aios_e2e::testing::Forward;
 use k8s_openapi::api::core::v1::ConfigMap;
-use reqwest::{Certificate, Client, Method};
+use reqwest::{Certificate, Client, ClientBuilder, Method};
 use serde_json::Value;
 
 /// A namespace's gateway.
@@ -38,6 +38,15 @@ pub struct Ask {
 
 impl Desk {
     pub async fn of(namespace: &TestNamespace) -> Self {
+        Self::with(namespace, Client::builder()).await
+    }
+
+    /// Each request over a connection of its own.
+    pub async fn unpooled(namespace: &TestNamespace) -> Self {
+        Self::with(namespace, Client::builder().pool_max_idle_per_host(0)).await
+    }
+
+    async fn with(namespace: &TestNamespace, client: ClientBuilder) -> Self {
         let forward = namespace
             .forward_service("aios-gateway", 8443)
             .await
@@ -47,7 +56,7 @@ impl Desk {
         let host = format!("aios-gateway.{}.svc", namespace.name());
         let address = forward.address();
         Self {
-            http: Client::builder()
+            http: client
                 .tls_certs_only([ca])
                 .resolve(&host, address)
                 .build()
@@ -95,6 +104,18 @@ impl Ask {
     pub fn body(mut self, body: impl Into<reqwest::Body>) -> Self {
         self.request = self.request.body(body);
         self
+    }
+
+    /// Without another try.
+    pub async fn once(self) -> reqwest::Result<Answer> {
+        let answer = self.request.send().await?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await?;
+        Ok(Answer {
+            status,
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        })
     }
 
     pub async fn answer(self) -> Answer {
