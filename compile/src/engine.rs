@@ -13,12 +13,19 @@ pub fn checks(own: &SelfHosted) -> Vec<Diagnostic> {
             found.extend(uneven(own));
             found.extend(second_adapter(own));
         }
-        EngineName::Custom => found.extend(custom(own)),
+        EngineName::Custom | EngineName::KServe | EngineName::BentoML => {
+            found.extend(tenants_own(own));
+        }
         EngineName::LlamaCpp => {}
     }
-    if own.engine.name != EngineName::Custom {
-        found.extend(not_custom(own));
+    if !own.engine.name.is_tenants_own() && own.model.is_none() {
+        found.push(Diagnostic::new(
+            "spec.selfHosted.model",
+            format!("engine {:?} has no weights to load", own.engine.name),
+            "set model, as in model: {uri: hf://ORG/REPO/FILE.gguf, digest: sha256:…}",
+        ));
     }
+    found.extend(misplaced(own));
     found
 }
 
@@ -62,7 +69,7 @@ fn flags(engine: EngineName) -> &'static [&'static str] {
             "--lora-modules",
             "--enable-sleep-mode",
         ],
-        EngineName::Custom => &[],
+        EngineName::Custom | EngineName::KServe | EngineName::BentoML => &[],
     }
 }
 
@@ -89,9 +96,11 @@ fn reserved(own: &SelfHosted) -> Vec<Diagnostic> {
 /// Ports of the ingress, which shares the engine's network.
 const TAKEN: [i32; 2] = [8443, 9090];
 
-fn custom(own: &SelfHosted) -> Vec<Diagnostic> {
+/// What AIOS must be told of a server that it does not know.
+fn tenants_own(own: &SelfHosted) -> Vec<Diagnostic> {
+    let engine = own.engine.name;
     let mut found = Vec::new();
-    let mut wrong = |path: &str, message: &str, remedy: &str| {
+    let mut wrong = |path: &str, message: String, remedy: &str| {
         found.push(Diagnostic::new(
             format!("spec.selfHosted.{path}"),
             message,
@@ -99,23 +108,23 @@ fn custom(own: &SelfHosted) -> Vec<Diagnostic> {
         ));
     };
     if own.engine.image.is_none() {
-        let remedy = "set image, the server of your own";
-        wrong("engine.image", "AIOS has no image of engine Custom", remedy);
+        let message = format!("AIOS has no image of engine {engine:?}");
+        wrong("engine.image", message, "set image, the server of your own");
     }
-    match &own.engine.custom {
+    match told(own) {
         None => wrong(
             "engine.custom",
-            "nothing says where engine Custom answers",
+            format!("nothing says where engine {engine:?} answers"),
             "set custom, as in custom: {port: 8000, healthPath: /health}",
         ),
-        Some(custom) if TAKEN.contains(&custom.port) => wrong(
-            "engine.custom.port",
-            "the ingress listens there, in the same pod",
+        Some(told) if TAKEN.contains(&told.port) => wrong(
+            &format!("engine.{}.port", told.field),
+            "the ingress listens there, in the same pod".to_owned(),
             "let the server listen on another port, as 8000",
         ),
-        Some(custom) if custom.model.is_none() && own.model.is_none() => wrong(
-            "engine.custom.model",
-            "there are no weights to take the model's name from",
+        Some(told) if !told.is_named && own.model.is_none() => wrong(
+            &format!("engine.{}.model", told.field),
+            "there are no weights to take the model's name from".to_owned(),
             "set the name that calls are to carry",
         ),
         Some(_) => {}
@@ -123,38 +132,72 @@ fn custom(own: &SelfHosted) -> Vec<Diagnostic> {
     if own.shards.tensor * own.shards.pipeline > 1 {
         wrong(
             "shards",
-            "engine Custom is one pod, and AIOS cannot tell it to divide a model",
+            format!("engine {engine:?} is one pod, and AIOS cannot tell it to divide a model"),
             "leave shards out; what divides a model in one pod goes into engine.args",
         );
     }
-    let untold = "AIOS cannot tell engine Custom of it";
+    let untold = || format!("AIOS cannot tell engine {engine:?} of it");
     if own.quantization.is_some() {
-        wrong("quantization", untold, "leave it out, or use engine.args");
+        wrong("quantization", untold(), "leave it out, or use engine.args");
     }
     if !own.adapters.is_empty() {
-        wrong("adapters", untold, "leave them out, or use engine.args");
+        wrong("adapters", untold(), "leave them out, or use engine.args");
     }
     found
 }
 
-fn not_custom(own: &SelfHosted) -> Vec<Diagnostic> {
+/// What a spec says of a server of the tenant's own.
+struct Told {
+    /// Name of the engine's field.
+    field: &'static str,
+    port: i32,
+    /// Whether the model has a name there.
+    is_named: bool,
+}
+
+/// KServe's and BentoML's servers are where they always are, unless the spec says otherwise.
+fn told(own: &SelfHosted) -> Option<Told> {
+    let (field, port, model) = match own.engine.name {
+        EngineName::Custom => {
+            let custom = own.engine.custom.as_ref()?;
+            ("custom", custom.port, custom.model.clone())
+        }
+        EngineName::KServe => {
+            let kserve = own.engine.kserve.clone().unwrap_or_default();
+            ("kserve", kserve.port, kserve.model)
+        }
+        EngineName::BentoML => {
+            let bentoml = own.engine.bentoml.clone().unwrap_or_default();
+            ("bentoml", bentoml.port, bentoml.model)
+        }
+        EngineName::LlamaCpp | EngineName::VLLM => return None,
+    };
+    Some(Told {
+        field,
+        port,
+        is_named: model.is_some(),
+    })
+}
+
+/// What is said of another engine than the one that runs.
+fn misplaced(own: &SelfHosted) -> Vec<Diagnostic> {
     let engine = own.engine.name;
-    let mut found = Vec::new();
-    if own.engine.custom.is_some() {
-        found.push(Diagnostic::new(
-            "spec.selfHosted.engine.custom",
-            format!("engine {engine:?} is known to AIOS"),
-            "leave custom out, or use engine Custom",
-        ));
-    }
-    if own.model.is_none() {
-        found.push(Diagnostic::new(
-            "spec.selfHosted.model",
-            format!("engine {engine:?} has no weights to load"),
-            "set model, as in model: {uri: hf://ORG/REPO/FILE.gguf, digest: sha256:…}",
-        ));
-    }
-    found
+    let fields = [
+        ("custom", own.engine.custom.is_some(), EngineName::Custom),
+        ("kserve", own.engine.kserve.is_some(), EngineName::KServe),
+        ("bentoml", own.engine.bentoml.is_some(), EngineName::BentoML),
+    ];
+    fields
+        .into_iter()
+        .filter(|(_, is_set, of)| *is_set && *of != engine)
+        .map(|(field, _, of)| {
+            Diagnostic::new(
+                format!("spec.selfHosted.engine.{field}"),
+                format!("engine {engine:?} is not told by it"),
+                format!("leave {field} out, or use engine {of:?}"),
+            )
+        })
+        .collect()
 }
 
 fn sleepless(own: &SelfHosted) -> Option<Diagnostic> {

@@ -15,11 +15,13 @@ mod run;
 mod schedule;
 mod schema;
 mod template;
+mod text_engine;
 mod weights;
 
 pub use diagnostic::{Diagnostic, Place};
 pub use model::{
-    ENGINE_PORT, INGRESS_PORT, MAX_MODEL_NAME, model, model_name, model_service, standby_service,
+    ENGINE_PORT, INGRESS_PORT, MAX_MODEL_NAME, engine_health, model, model_name, model_service,
+    standby_service,
 };
 pub use pipeline::{Resolved, pipeline};
 pub use policy::policy;

@@ -89,19 +89,44 @@ pub fn model_name(spec: &ModelDeploymentSpec) -> &str {
 }
 
 fn own_name(own: &SelfHosted) -> &str {
-    let custom = own.engine.custom.as_ref();
+    let engine = &own.engine;
+    let custom = engine.custom.as_ref().map(|engine| &engine.model);
+    let kserve = engine.kserve.as_ref().map(|engine| &engine.model);
+    let bentoml = engine.bentoml.as_ref().map(|engine| &engine.model);
+    let named = custom.or(kserve).or(bentoml).and_then(Option::as_deref);
     let weights = own.model.as_ref().map(|model| file_name(&model.uri));
-    custom
-        .and_then(|custom| custom.model.as_deref())
-        .or(weights)
-        .unwrap_or_default()
+    named.or(weights).unwrap_or_default()
 }
 
-/// Where the engine answers, on its pod's loopback.
-fn engine_address(own: &SelfHosted) -> String {
-    match &own.engine.custom {
-        Some(custom) => format!("http://127.0.0.1:{}{}", custom.port, custom.api_path),
-        None => format!("http://127.0.0.1:{ENGINE_PORT}/v1"),
+/// Where the engine answers, on its pod's loopback, and how it is spoken to.
+fn engine_upstream(own: &SelfHosted) -> Upstream {
+    let openai = |port: i32, path: &str| Upstream {
+        dialect: Dialect::OpenAI,
+        base_url: format!("http://127.0.0.1:{port}{path}"),
+    };
+    match (own.engine.name, &own.engine.custom) {
+        (EngineName::KServe, _) => text_engine::open_inference(own.engine.kserve.as_ref()),
+        (EngineName::BentoML, _) => text_engine::bentoml(own.engine.bentoml.as_ref()),
+        (_, Some(custom)) => openai(custom.port, &custom.api_path),
+        (_, None) => openai(ENGINE_PORT.into(), "/v1"),
+    }
+}
+
+/// Where an engine answers 200 once it can serve; none where it is `/health` beside the API.
+pub fn engine_health(own: &SelfHosted) -> Option<String> {
+    let engine = &own.engine;
+    match engine.name {
+        EngineName::Custom => {
+            let custom = engine.custom.as_ref()?;
+            let (port, path) = (custom.port, &custom.health_path);
+            Some(format!("http://127.0.0.1:{port}{path}"))
+        }
+        EngineName::KServe => Some(text_engine::open_inference_health(
+            engine.kserve.as_ref(),
+            own_name(own),
+        )),
+        EngineName::BentoML => Some(text_engine::bentoml_health(engine.bentoml.as_ref())),
+        EngineName::LlamaCpp | EngineName::VLLM => None,
     }
 }
 
@@ -260,11 +285,5 @@ fn from_self_hosted(own: &SelfHosted, found: &mut Vec<Diagnostic>) -> (Upstream,
     };
     found.extend(engine::checks(own));
     found.extend(schedule::schedules(own).err().unwrap_or_default());
-    (
-        Upstream {
-            dialect: Dialect::OpenAI,
-            base_url: engine_address(own),
-        },
-        digest,
-    )
+    (engine_upstream(own), digest)
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use aios_compile::{Diagnostic, Resolved};
-use aios_proto::config::{Dialect, PolicyPin, PolicyScope};
+use aios_crds::{ModelDeploymentSpec, text_engine::CallSetting};
+use aios_proto::config::{Dialect, PolicyPin, PolicyScope, TextShape};
 use serde_json::{Value, json};
 
 /// One change to a good spec, and what must be said about it.
@@ -979,7 +980,7 @@ fn what_a_server_of_ones_own_lacks_or_cannot_be_told_is_refused() {
             "/selfHosted/engine/name",
             json!("LlamaCpp"),
             "spec.selfHosted.engine.custom",
-            "known to AIOS",
+            "is not told by it",
             "leave custom out",
         ),
         case(
@@ -994,6 +995,135 @@ fn what_a_server_of_ones_own_lacks_or_cannot_be_told_is_refused() {
         let spec = serde_json::from_value(changed(custom_model(), &case)).unwrap();
         let found = aios_compile::model("own", "team", &spec).unwrap_err();
         expect(&case, &found);
+    }
+}
+
+/// A server of Open Inference Protocol V2, as KServe's runtimes are.
+fn kserve_model() -> Value {
+    json!({"selfHosted": {
+        "engine": {"name": "KServe", "image": "mirror.example/server:1", "kserve": {"model": "house"}}
+    }})
+}
+
+/// A BentoML service.
+fn bentoml_model() -> Value {
+    json!({"selfHosted": {
+        "engine": {"name": "BentoML", "image": "mirror.example/server:1",
+            "bentoml": {"model": "house"}}
+    }})
+}
+
+#[test]
+fn servers_of_texts_are_called_where_and_in_the_shape_that_the_spec_says() {
+    let compiled = |spec: Value| {
+        let spec: ModelDeploymentSpec = serde_json::from_value(spec).unwrap();
+        let config = aios_compile::model("own", "team", &spec).unwrap();
+        let health = aios_compile::engine_health(spec.self_hosted.as_ref().unwrap()).unwrap();
+        (config.model, config.upstream, health)
+    };
+    let shape = |input: &str, output: Option<&str>, settings: &[CallSetting]| TextShape {
+        input: input.into(),
+        output: output.map(str::to_owned),
+        settings: settings.to_vec(),
+    };
+
+    let (name, upstream, health) = compiled(kserve_model());
+    assert_eq!(name, "house");
+    assert_eq!(upstream.base_url, "http://127.0.0.1:8080/v2");
+    let usual = Dialect::OpenInference(shape("input-0", None, &[]));
+    assert_eq!(upstream.dialect, usual);
+    assert_eq!(health, "http://127.0.0.1:8080/v2/models/house/ready");
+
+    let mut told = kserve_model();
+    told["selfHosted"]["engine"]["kserve"] = json!({"port": 9000, "input": "text",
+        "output": "answer", "settings": ["max_tokens", "top_p"]});
+    let digest = format!("sha256:{}", "1".repeat(64));
+    told["selfHosted"]["model"] = json!({"uri": "pvc://models/any.bin", "digest": digest});
+    let (name, upstream, health) = compiled(told);
+    assert_eq!(name, "any.bin");
+    let settings = [CallSetting::MaxTokens, CallSetting::TopP];
+    let told = Dialect::OpenInference(shape("text", Some("answer"), &settings));
+    assert_eq!(upstream.dialect, told);
+    assert_eq!(health, "http://127.0.0.1:9000/v2/models/any.bin/ready");
+
+    let (name, upstream, health) = compiled(bentoml_model());
+    assert_eq!(name, "house");
+    assert_eq!(upstream.base_url, "http://127.0.0.1:3000/generate");
+    assert_eq!(
+        upstream.dialect,
+        Dialect::BentoML(shape("prompt", None, &[]))
+    );
+    assert_eq!(health, "http://127.0.0.1:3000/readyz");
+
+    let mut told = bentoml_model();
+    told["selfHosted"]["engine"]["bentoml"] = json!({"port": 3001, "model": "house",
+        "route": "/v1/write", "input": "ask", "output": "text", "settings": ["seed"]});
+    let (_, upstream, health) = compiled(told);
+    assert_eq!(upstream.base_url, "http://127.0.0.1:3001/v1/write");
+    let told = Dialect::BentoML(shape("ask", Some("text"), &[CallSetting::Seed]));
+    assert_eq!(upstream.dialect, told);
+    assert_eq!(health, "http://127.0.0.1:3001/readyz");
+}
+
+#[test]
+fn what_a_server_of_texts_lacks_or_cannot_be_told_is_refused() {
+    for (good, field, engine) in [
+        (kserve_model(), "kserve", "KServe"),
+        (bentoml_model(), "bentoml", "BentoML"),
+    ] {
+        let of = |rest: &str| format!("spec.selfHosted.engine.{field}{rest}");
+        let at = |rest: &str| format!("/selfHosted/engine/{field}{rest}");
+        let cases = [
+            (
+                "/selfHosted/engine/image".to_owned(),
+                Value::Null,
+                "spec.selfHosted.engine.image".to_owned(),
+                "no image",
+                "set image",
+            ),
+            (
+                at(""),
+                Value::Null,
+                of(".model"),
+                "no weights",
+                "set the name",
+            ),
+            (
+                at("/port"),
+                json!(9090),
+                of(".port"),
+                "ingress",
+                "another port",
+            ),
+            (
+                "/selfHosted/engine/name".to_owned(),
+                json!("VLLM"),
+                of(""),
+                "is not told by it",
+                engine,
+            ),
+            (
+                "/selfHosted/shards".to_owned(),
+                json!({"tensor": 2}),
+                "spec.selfHosted.shards".to_owned(),
+                "one pod",
+                "leave shards out",
+            ),
+            (
+                "/selfHosted/quantization".to_owned(),
+                json!({"method": "FP8"}),
+                "spec.selfHosted.quantization".to_owned(),
+                "cannot tell",
+                "engine.args",
+            ),
+        ];
+        for (at, value, path, says, remedy) in cases {
+            let [at, path] = [at, path].map(|text| &*text.leak());
+            let case = case(at, value, path, says, remedy);
+            let spec = serde_json::from_value(changed(good.clone(), &case)).unwrap();
+            let found = aios_compile::model("own", "team", &spec).unwrap_err();
+            expect(&case, &found);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod page;
 pub mod policy_set;
 pub mod reference;
 pub mod status;
+pub mod text_engine;
 pub mod warm_schedule;
 pub mod weights;
 pub mod writing_pipeline;

@@ -9,6 +9,7 @@ use crate::{
     cold_start::{ColdStart, Slo},
     reference::SecretSource,
     status::{conditions_schema, never_observed},
+    text_engine::{BentoMLEngine, KServeEngine},
     warm_schedule::WarmSchedule,
     weights::{Adapter, Quantization, Weights},
 };
@@ -140,19 +141,25 @@ pub enum Provider {
     "rule": "self.engine.name == 'VLLM' || !has(self.warm) || !has(self.warm.mode) || self.warm.mode != 'Asleep'",
     "message": "warm.mode Asleep needs engine VLLM, which alone can sleep: set mode Loaded",
 }, {
-    "rule": "has(self.model) || self.engine.name == 'Custom'",
-    "message": "set model, the weights: engine Custom alone may do without",
+    "rule": "has(self.model) || self.engine.name in ['Custom', 'KServe', 'BentoML']",
+    "message": "set model, the weights: engines Custom, KServe and BentoML alone may do without",
+}, {
+    "rule": "has(self.model) || self.engine.name != 'KServe' || (has(self.engine.kserve) && has(self.engine.kserve.model))",
+    "message": "set engine.kserve.model, the name that the server has the model by: there are no weights to take it from",
+}, {
+    "rule": "has(self.model) || self.engine.name != 'BentoML' || (has(self.engine.bentoml) && has(self.engine.bentoml.model))",
+    "message": "set engine.bentoml.model, the name that records are to carry: there are no weights to take it from",
 }, {
     "rule": "has(self.model) || !has(self.engine.custom) || has(self.engine.custom.model)",
     "message": "set engine.custom.model, the name that calls are to carry: there are no weights to take it from",
 }, {
-    "rule": "self.engine.name != 'Custom' || !(has(self.quantization) || (has(self.adapters) && size(self.adapters) > 0))",
-    "message": "leave quantization and adapters out: AIOS cannot tell engine Custom of them, engine.args can",
+    "rule": "!(self.engine.name in ['Custom', 'KServe', 'BentoML']) || !(has(self.quantization) || (has(self.adapters) && size(self.adapters) > 0))",
+    "message": "leave quantization and adapters out: AIOS cannot tell a server of your own of them, engine.args can",
 }]))]
 pub struct SelfHosted {
     /// The server that loads the weights.
     pub engine: Engine,
-    /// The weights. Engine Custom may do without, or bring its own.
+    /// The weights. Engines Custom, KServe and BentoML may do without, or bring their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Weights>,
     /// How the model is split, where one pod cannot hold it.
@@ -181,8 +188,14 @@ pub struct SelfHosted {
     "rule": "(self.name == 'Custom') == has(self.custom)",
     "message": "engine Custom needs custom, as in custom: {port: 8000}, and no other engine takes it",
 }, {
-    "rule": "self.name != 'Custom' || has(self.image)",
-    "message": "set image, the server of your own: AIOS has none for engine Custom",
+    "rule": "self.name == 'KServe' || !has(self.kserve)",
+    "message": "kserve is for engine KServe: leave it out, or set name KServe",
+}, {
+    "rule": "self.name == 'BentoML' || !has(self.bentoml)",
+    "message": "bentoml is for engine BentoML: leave it out, or set name BentoML",
+}, {
+    "rule": "!(self.name in ['Custom', 'KServe', 'BentoML']) || has(self.image)",
+    "message": "set image, the server of your own: AIOS has none for engines Custom, KServe and BentoML",
 }]))]
 pub struct Engine {
     /// Which engine.
@@ -201,6 +214,12 @@ pub struct Engine {
     /// What AIOS must know of engine Custom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<CustomEngine>,
+    /// What AIOS must know of engine KServe, where it is not as KServe's own runtimes are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kserve: Option<KServeEngine>,
+    /// What AIOS must know of engine BentoML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bentoml: Option<BentoMLEngine>,
 }
 
 /// A server of your own. It runs as any user, with a root file system that is read-only and `/tmp` that
@@ -238,6 +257,10 @@ pub enum EngineName {
     VLLM,
     /// A server of your own that speaks OpenAI's chat completions.
     Custom,
+    /// A server of your own that speaks Open Inference Protocol V2, as KServe's runtimes do.
+    KServe,
+    /// A BentoML service of your own.
+    BentoML,
 }
 
 /// Requests of the engine's container, as Kubernetes quantities.
@@ -489,6 +512,18 @@ pub enum ScalingReason {
     Schedule,
     /// `min` or `max` changed.
     Bounds,
+}
+
+// === impl EngineName ===
+
+impl EngineName {
+    /// Whether its server is the tenant's: AIOS knows neither image nor flags.
+    pub const fn is_tenants_own(self) -> bool {
+        match self {
+            Self::Custom | Self::KServe | Self::BentoML => true,
+            Self::LlamaCpp | Self::VLLM => false,
+        }
+    }
 }
 
 // === impl Shards ===

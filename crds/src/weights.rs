@@ -13,8 +13,8 @@ use crate::reference::SecretSource;
 pub struct Weights {
     /// Address of one file: `https://HOST/FILE`, `http://HOST/FILE`, `hf://ORG/REPO/FILE` (Hugging
     /// Face), `pvc://CLAIM/FILE` (on a volume of this namespace) or `oci://IMAGE:TAG/FILE` (in an image).
-    /// Engine VLLM loads a folder: `pvc://CLAIM/FOLDER` or `oci://IMAGE:TAG/FOLDER`. Engine Custom may load
-    /// either.
+    /// Engine VLLM loads a folder: `pvc://CLAIM/FOLDER` or `oci://IMAGE:TAG/FOLDER`. Engines Custom,
+    /// KServe and BentoML may load either.
     #[schemars(length(max = 2048))]
     pub uri: String,
     /// Branch, tag or commit of an `hf://` repository; `main` when left out.

@@ -236,6 +236,46 @@ fn refused_at_apply() -> Vec<Bad> {
             "leave quantization and adapters out",
         ),
         (
+            model(&json!({"selfHosted": {"engine": {"name": "KServe", "image": "server"}}})),
+            "spec.selfHosted",
+            "set engine.kserve.model",
+        ),
+        (
+            model(&json!({"selfHosted": {"engine": {"name": "BentoML", "image": "server"}}})),
+            "spec.selfHosted",
+            "set engine.bentoml.model",
+        ),
+        (
+            model(
+                &json!({"selfHosted": {"engine": {"name": "KServe", "image": "server",
+                "bentoml": {"model": "m"}}, "model": good}}),
+            ),
+            "spec.selfHosted.engine",
+            "bentoml is for engine BentoML",
+        ),
+        (
+            model(&json!({"selfHosted": {"engine": {"name": "KServe",
+                "kserve": {"model": "m"}}}})),
+            "spec.selfHosted.engine",
+            "set image, the server of your own",
+        ),
+        (
+            model(
+                &json!({"selfHosted": {"engine": {"name": "KServe", "image": "server",
+                "kserve": {"model": "m", "port": 9090}}}}),
+            ),
+            "spec.selfHosted.engine.kserve",
+            "let the server listen on another",
+        ),
+        (
+            model(
+                &json!({"selfHosted": {"engine": {"name": "BentoML", "image": "server",
+                "bentoml": {"model": "m", "settings": ["stop"]}}}}),
+            ),
+            "spec.selfHosted.engine.bentoml.settings[0]",
+            "max_tokens",
+        ),
+        (
             policy(&json!({"name": "a", "action": "Block"})),
             "spec.rules[0]",
             "set one of terms, pattern, pii, require, length, facts, cel",

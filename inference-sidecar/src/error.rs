@@ -84,7 +84,8 @@ pub enum ApiError {
     #[error("the provider refuses the key: check the Secret that spec.hosted.credentials names")]
     CredentialsRefused,
     #[error(
-        "the provider does not know the model or the address: check spec.hosted.model and baseURL"
+        "the model's server does not know the model or the address: check model and baseURL of \
+         spec.hosted, or model and path of spec.selfHosted.engine"
     )]
     ModelRefused,
     #[error("the model's server cannot be reached: {0}")]

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64},
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -99,6 +99,8 @@ pub struct Metrics {
     engine_running: Family<ModelLabels, Gauge<f64, AtomicU64>>,
     engine_waiting: Family<ModelLabels, Gauge<f64, AtomicU64>>,
     engine_kv_cache: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+    engine_ended: Family<ModelLabels, Counter<f64, AtomicU64>>,
+    engine_seconds: Family<ModelLabels, Counter<f64, AtomicU64>>,
     engine_asleep: Gauge<i64, AtomicI64>,
     held_calls: Family<ModelLabels, Gauge<i64, AtomicI64>>,
     held_bytes: Family<ModelLabels, Gauge<i64, AtomicI64>>,
@@ -155,13 +157,15 @@ struct CostLabels {
 // === impl ModelLabels ===
 
 impl ModelLabels {
-    pub fn new(deployment: &str, upstream_model: &str, dialect: Dialect) -> Self {
+    pub fn new(deployment: &str, upstream_model: &str, dialect: &Dialect) -> Self {
         Self {
             aios_model: Arc::new(deployment.to_owned()),
             gen_ai_request_model: Arc::new(upstream_model.to_owned()),
             gen_ai_provider_name: match dialect {
                 Dialect::OpenAI => "openai",
                 Dialect::Anthropic => "anthropic",
+                Dialect::OpenInference(_) => "open_inference",
+                Dialect::BentoML(_) => "bentoml",
             },
         }
     }
@@ -185,6 +189,8 @@ impl Metrics {
             engine_running: Family::default(),
             engine_waiting: Family::default(),
             engine_kv_cache: Family::default(),
+            engine_ended: Family::default(),
+            engine_seconds: Family::default(),
             engine_asleep: Gauge::default(),
             held_calls: Family::default(),
             held_bytes: Family::default(),
@@ -302,6 +308,22 @@ impl Metrics {
                 }
             }
         }
+        // An engine that starts anew counts anew, as Prometheus expects of a counter.
+        let counters = [
+            (&self.engine_ended, measures.ended),
+            (&self.engine_seconds, measures.seconds),
+        ];
+        for (family, value) in counters {
+            match value {
+                Some(value) => {
+                    let counter = family.get_or_create(model);
+                    counter.inner().store(value.to_bits(), Relaxed);
+                }
+                None => {
+                    family.remove(model);
+                }
+            }
+        }
     }
 
     /// The engine was put to sleep or woken.
@@ -395,6 +417,16 @@ impl Metrics {
             "aios_engine_kv_cache_usage_ratio",
             "How full the engine's cache of keys and values is, from 0 to 1, as it says",
             self.engine_kv_cache.clone(),
+        );
+        registry.register(
+            "aios_engine_requests_ended",
+            "Calls that the engine has ended, as it says",
+            self.engine_ended.clone(),
+        );
+        registry.register(
+            "aios_engine_request_seconds",
+            "Seconds that the engine took for the calls that it has ended, as it says",
+            self.engine_seconds.clone(),
         );
         registry.register(
             "aios_engine_asleep",

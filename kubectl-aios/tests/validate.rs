@@ -295,7 +295,12 @@ fn engines_are_held_to_the_rules_of_their_kind() {
         let report = check(&format!("{head}\nspec:\n  selfHosted:\n    {own}"), false);
         report.findings.iter().map(ToString::to_string).collect()
     };
-    let good: [&[&str]; 3] = [
+    let kserve = "engine: {name: KServe, image: server, kserve: {model: m}}";
+    let bentoml = "engine: {name: BentoML, image: server, bentoml: {model: m, output: text}}";
+    let good: [&[&str]; 6] = [
+        &[kserve],
+        &["engine: {name: KServe, image: server}", &weights],
+        &[bentoml],
         &[
             "engine: {name: VLLM}",
             &weights,
@@ -310,7 +315,26 @@ fn engines_are_held_to_the_rules_of_their_kind() {
     for own in good {
         assert_eq!(found(own), [""; 0], "{own:?}");
     }
-    let bad: [(&[&str], &str); 8] = [
+    let bad: [(&[&str], &str); 12] = [
+        (
+            &["engine: {name: KServe, image: server}"],
+            "set engine.kserve.model",
+        ),
+        (
+            &[
+                "engine: {name: BentoML, image: server, kserve: {model: m}}",
+                &weights,
+            ],
+            "kserve is for engine KServe",
+        ),
+        (
+            &["engine: {name: BentoML, bentoml: {model: m}}"],
+            "set image, the server of your own",
+        ),
+        (
+            &[bentoml, "quantization: {method: AWQ}"],
+            "leave quantization and adapters out",
+        ),
         (
             &["engine: {name: LlamaCpp}", &weights, "warm: {mode: Asleep}"],
             "set mode Loaded",

@@ -7,6 +7,7 @@ use aios_crds::{
     model_deployment::{Limits, Pricing, Resilience},
     policy_set::{Review, Rule},
     reference::SecretSource,
+    text_engine::CallSetting,
     writing_pipeline::{
         ContentKind, ContextSource, Execution, Label, Models, RetrievalQuery, Slot, Writer,
     },
@@ -149,15 +150,34 @@ fn is_zero(number: &u64) -> bool {
 #[serde(rename_all = "camelCase")]
 pub struct Upstream {
     pub dialect: Dialect,
-    /// Address up to and including the API version, without a trailing slash.
+    /// Address up to and including the API version, or the route of a BentoML service, without a
+    /// trailing slash.
     pub base_url: String,
 }
 
 /// Wire dialect of an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dialect {
     OpenAI,
     Anthropic,
+    /// Open Inference Protocol V2: texts in tensors.
+    OpenInference(TextShape),
+    /// A route of a BentoML service: texts in JSON fields.
+    BentoML(TextShape),
+}
+
+/// How one text goes into a server and one comes out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TextShape {
+    /// Tensor or field that takes the prompt.
+    pub input: String,
+    /// Tensor or field that holds the answer; none where the answer is nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Settings that the server is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<CallSetting>,
 }
 
 /// A WritingRun.

@@ -145,7 +145,7 @@ fn format(own: &SelfHosted) -> Format {
         EngineName::VLLM => Format::Folder {
             quantization: own.quantization.as_ref().map(|wanted| wanted.method),
         },
-        EngineName::Custom => Format::Any,
+        EngineName::Custom | EngineName::KServe | EngineName::BentoML => Format::Any,
     }
 }
 
@@ -219,6 +219,6 @@ fn quantization(own: &SelfHosted) -> Option<Diagnostic> {
             EngineName::VLLM,
             QuantizationMethod::AWQ | QuantizationMethod::GPTQ | QuantizationMethod::FP8,
         )
-        | (EngineName::Custom, _) => None,
+        | (EngineName::Custom | EngineName::KServe | EngineName::BentoML, _) => None,
     }
 }

@@ -4,11 +4,15 @@ use aios_proto::config::Dialect;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::{dialect::anthropic, error::ApiError, face::retry_after};
+use crate::{
+    dialect::{anthropic, text},
+    error::ApiError,
+    face::retry_after,
+};
 
 /// Classifies an answer whose status is not 200.
 pub fn classify(
-    dialect: Dialect,
+    dialect: &Dialect,
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
@@ -17,33 +21,37 @@ pub fn classify(
         .ok()
         .and_then(|mut body| body.get_mut("error").map(Value::take))
         .unwrap_or_default();
-    let text = |field: &str| error.get(field).and_then(Value::as_str);
-    let message = text("message")
-        .or_else(|| error.as_str())
-        .unwrap_or_default();
+    let of = |field: &str| error.get(field).and_then(Value::as_str);
+    let message = match dialect {
+        Dialect::OpenInference(_) | Dialect::BentoML(_) => text::problem(body),
+        Dialect::OpenAI | Dialect::Anthropic => of("message")
+            .or(error.as_str())
+            .unwrap_or_default()
+            .to_owned(),
+    };
     match status.as_u16() {
         // The provider's own message may show a part of the key.
         401 | 403 => ApiError::CredentialsRefused,
         404 => ApiError::ModelRefused,
-        429 if text("code") == Some("insufficient_quota") => ApiError::QuotaExhausted,
+        429 if of("code") == Some("insufficient_quota") => ApiError::QuotaExhausted,
         429 => ApiError::RateLimited {
             retry_after: retry_after(headers),
         },
-        400..=499 if is_context(text("code"), text("type")) => {
-            ApiError::UpstreamContextExceeded(cut(message))
+        400..=499 if is_context(of("code"), of("type")) => {
+            ApiError::UpstreamContextExceeded(cut(&message))
         }
-        400 if dialect == Dialect::Anthropic => {
+        400 if *dialect == Dialect::Anthropic => {
             anthropic::from_error(&String::from_utf8_lossy(body))
         }
         code @ (400 | 402 | 405..=499) => ApiError::UpstreamRejected {
             status: code,
-            message: cut(message),
-            param: text("param").map(str::to_owned),
-            code: text("code").map(str::to_owned),
+            message: cut(&message),
+            param: of("param").map(str::to_owned),
+            code: of("code").map(str::to_owned),
         },
         code @ 500..=599 => ApiError::UpstreamFailed {
             status: code,
-            message: cut(message),
+            message: cut(&message),
         },
         code => ApiError::UpstreamMalformed(format!("status {code}")),
     }
@@ -109,7 +117,7 @@ mod tests {
         #[case] code: &str,
     ) {
         let status = StatusCode::from_u16(status).unwrap();
-        let error = classify(Dialect::OpenAI, status, &HeaderMap::new(), body.as_bytes());
+        let error = classify(&Dialect::OpenAI, status, &HeaderMap::new(), body.as_bytes());
         let shown = error.body();
         assert_eq!(shown["error"]["code"], code);
         assert!(!shown.to_string().contains("sk-ab"), "{shown}");
@@ -146,7 +154,7 @@ mod tests {
             format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"{message}"}}}}"#);
         let status = StatusCode::from_u16(status).unwrap();
         let error = classify(
-            Dialect::Anthropic,
+            &Dialect::Anthropic,
             status,
             &HeaderMap::new(),
             body.as_bytes(),

@@ -18,6 +18,7 @@ use crate::{
     dialect::{
         anthropic,
         openai::{self, Operation, Request, Rewrite},
+        text::{self, Speech},
     },
     error::ApiError,
     meter::Meter,
@@ -56,14 +57,20 @@ impl Admitted<'_> {
     /// # Errors
     /// Why there is no answer.
     pub async fn call(self) -> Result<(Response, Duration), ApiError> {
-        let outgoing = outgoing(&self.model, &self.request)?;
+        let model = self.model.clone();
+        let id = format!("chatcmpl-{:016x}", rand::random::<u64>());
+        let speech = Speech::of(&model.dialect, &id);
+        let outgoing = match speech {
+            Some(speech) => of_text(speech, &model, &self.request)?,
+            None => outgoing(&model, &self.request)?,
+        };
         let dropped = outgoing.dropped.join(", ");
         let sent = Instant::now();
         let deadline = (sent + self.model.timeout, self.model.timeout);
         let answered = within(deadline, send(&self.http, self.key, outgoing)).await;
         let upstream = match answered {
             Ok(response) if response.status() == StatusCode::OK => Ok(response),
-            Ok(response) => Err(refused(self.model.dialect, response, deadline).await),
+            Ok(response) => Err(refused(&model.dialect, response, deadline).await),
             Err(error) => Err(error),
         };
         let upstream = match upstream {
@@ -74,10 +81,10 @@ impl Admitted<'_> {
             }
         };
         let request_id = upstream.headers().get("x-request-id").cloned();
-        let mut response = if self.request.stream {
-            self.stream(upstream, deadline)?
-        } else {
-            self.whole(upstream, deadline).await?
+        let mut response = match (self.request.stream, speech) {
+            (true, None) => self.stream(upstream, deadline)?,
+            (true, Some(speech)) => self.at_once(speech, upstream, deadline).await?,
+            (false, speech) => self.whole(speech, upstream, deadline).await?,
         };
         let headers = response.headers_mut();
         if let Some(id) = request_id {
@@ -103,9 +110,33 @@ impl Admitted<'_> {
             .bytes_stream()
             .map(|part| part.map_err(|_| ApiError::StreamCut));
         let chunks = match self.model.dialect {
-            Dialect::OpenAI => bytes.boxed(),
             Dialect::Anthropic => translated(bytes.boxed(), self.request.usage_asked),
+            _ => bytes.boxed(),
         };
+        Ok(self.relayed(chunks, deadline))
+    }
+
+    /// A server of texts has no streams: what it says comes in one event.
+    async fn at_once(
+        self,
+        speech: Speech<'_>,
+        upstream: reqwest::Response,
+        deadline: (Instant, Duration),
+    ) -> Result<Response, ApiError> {
+        match within(deadline, said(speech, upstream)).await {
+            Ok(answer) => {
+                let events = answer.to_events(&self.model.upstream_model, now());
+                let events = stream::iter([Ok(events)]).boxed();
+                Ok(self.relayed(events, deadline))
+            }
+            Err(error) => {
+                self.meter.settle(error.outcome());
+                Err(error)
+            }
+        }
+    }
+
+    fn relayed(self, chunks: Upstream, deadline: (Instant, Duration)) -> Response {
         let relay = Relay {
             source: Source::new(chunks),
             meter: self.meter,
@@ -117,22 +148,29 @@ impl Admitted<'_> {
         let mut response = Response::new(relay.into_body());
         let kind = HeaderValue::from_static("text/event-stream");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        Ok(response)
+        response
     }
 
     async fn whole(
         mut self,
+        speech: Option<Speech<'_>>,
         upstream: reqwest::Response,
         deadline: (Instant, Duration),
     ) -> Result<Response, ApiError> {
         let read = within(deadline, async {
-            let body = upstream.bytes().await.map_err(|_| ApiError::StreamCut)?;
-            let body = match self.model.dialect {
-                Dialect::OpenAI => body,
-                Dialect::Anthropic => anthropic::to_completion(&body, now())
-                    .map_err(ApiError::UpstreamMalformed)?
+            let body: Bytes = match (speech, &self.model.dialect) {
+                (Some(speech), _) => said(speech, upstream)
+                    .await?
+                    .to_completion(&self.model.upstream_model, now())
                     .to_string()
                     .into(),
+                (None, Dialect::Anthropic) => {
+                    anthropic::to_completion(&read(upstream).await?, now())
+                        .map_err(ApiError::UpstreamMalformed)?
+                        .to_string()
+                        .into()
+                }
+                (None, _) => read(upstream).await?,
             };
             let answer = openai::read(&body).map_err(ApiError::UpstreamMalformed)?;
             Ok((body, answer))
@@ -155,21 +193,36 @@ impl Admitted<'_> {
     }
 }
 
+async fn read(upstream: reqwest::Response) -> Result<Bytes, ApiError> {
+    upstream.bytes().await.map_err(|_| ApiError::StreamCut)
+}
+
+/// What a server of texts said.
+async fn said(speech: Speech<'_>, upstream: reqwest::Response) -> Result<text::Answer, ApiError> {
+    let kind = upstream.headers().get(header::CONTENT_TYPE).cloned();
+    let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
+    let body = read(upstream).await?;
+    let answer = speech.answer(kind.unwrap_or_default(), &body);
+    answer.map_err(ApiError::UpstreamMalformed)
+}
+
+fn of_text(speech: Speech<'_>, model: &Model, request: &Request) -> Result<Outgoing, ApiError> {
+    if request.operation == Operation::Embeddings {
+        let remedy = "it answers texts with texts: use a model of the OpenAI dialect";
+        return Err(ApiError::unsupported("model", remedy));
+    }
+    let asked = speech.ask(&request.body, model.max_output_tokens)?;
+    Ok(Outgoing {
+        url: format!("{}{}", model.base_url, speech.path(&model.upstream_model)),
+        body: speech.body(&asked).to_string().into(),
+        auth: None,
+        version: None,
+        dropped: asked.dropped,
+    })
+}
+
 fn outgoing(model: &Model, request: &Request) -> Result<Outgoing, ApiError> {
-    match (model.dialect, request.operation) {
-        (Dialect::OpenAI, operation) => {
-            let rewrite = Rewrite {
-                model: &model.upstream_model,
-                ..Rewrite::default()
-            };
-            Ok(Outgoing {
-                url: format!("{}/{}", model.base_url, operation.path()),
-                body: request.rewritten(&rewrite)?,
-                auth: Some((header::AUTHORIZATION, "Bearer ")),
-                version: None,
-                dropped: Vec::new(),
-            })
-        }
+    match (&model.dialect, request.operation) {
         (Dialect::Anthropic, Operation::Chat) => {
             let upstream = &model.upstream_model;
             let cap = model.max_output_tokens;
@@ -185,6 +238,19 @@ fn outgoing(model: &Model, request: &Request) -> Result<Outgoing, ApiError> {
         (Dialect::Anthropic, Operation::Embeddings) => {
             let remedy = "Anthropic has no embeddings: use a model of the OpenAI dialect";
             Err(ApiError::unsupported("model", remedy))
+        }
+        (_, operation) => {
+            let rewrite = Rewrite {
+                model: &model.upstream_model,
+                ..Rewrite::default()
+            };
+            Ok(Outgoing {
+                url: format!("{}/{}", model.base_url, operation.path()),
+                body: request.rewritten(&rewrite)?,
+                auth: Some((header::AUTHORIZATION, "Bearer ")),
+                version: None,
+                dropped: Vec::new(),
+            })
         }
     }
 }
@@ -211,7 +277,7 @@ async fn send(
 }
 
 async fn refused(
-    dialect: Dialect,
+    dialect: &Dialect,
     response: reqwest::Response,
     deadline: (Instant, Duration),
 ) -> ApiError {

@@ -58,7 +58,7 @@ impl Model {
         if resilience.timeout.get().is_zero() || resilience.first_token_timeout.get().is_zero() {
             return Err("resilience: no call can end within 0s".to_owned());
         }
-        let labels = ModelLabels::new(&config.name, &config.model, config.upstream.dialect);
+        let labels = ModelLabels::new(&config.name, &config.model, &config.upstream.dialect);
         Ok(Self {
             cap_field: cap_field(&base_url),
             engine: engine(&base_url),

@@ -16,6 +16,7 @@ mod first_token;
 mod held;
 mod ingress;
 mod ingress_anthropic;
+mod ingress_text;
 mod prefetch;
 mod processes;
 mod simulated;

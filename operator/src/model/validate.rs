@@ -35,6 +35,8 @@ pub enum Backend {
 /// A model that is served here.
 pub struct Own {
     pub engine: Engine,
+    /// Where it answers that it is loaded, unless it does where AIOS knows.
+    pub health: Option<String>,
     pub weights: Weights,
     pub gpu: Option<Gpu>,
     pub shards: Shards,
@@ -83,6 +85,7 @@ fn self_hosted(model: &ModelDeployment, own: &SelfHosted) -> Result<Own, Vec<Dia
     let gpus = u32::try_from(gpus).unwrap_or_default();
     Ok(Own {
         engine: own.engine.clone(),
+        health: aios_compile::engine_health(own),
         weights: Weights::new(
             aios_compile::weights(own)?,
             own.model.as_ref().and_then(|model| model.cache.clone()),
@@ -96,7 +99,7 @@ fn self_hosted(model: &ModelDeployment, own: &SelfHosted) -> Result<Own, Vec<Dia
         schedules: aios_compile::schedules(own)?,
         slots: match own.engine.name {
             EngineName::LlamaCpp => limits.max_in_flight.clamp(1, MAX_SLOTS),
-            EngineName::VLLM | EngineName::Custom => limits.max_in_flight.max(1),
+            _ => limits.max_in_flight.max(1),
         },
         context_tokens: limits.context_tokens,
     })
@@ -125,15 +128,11 @@ impl Model {
     }
 
     /// Where an engine answers that it is loaded, unless it does where AIOS knows.
-    pub fn engine_health(&self) -> Option<String> {
-        let Backend::Own(own) = &self.backend else {
-            return None;
-        };
-        let custom = own.engine.custom.as_ref()?;
-        Some(format!(
-            "http://127.0.0.1:{}{}",
-            custom.port, custom.health_path
-        ))
+    pub fn engine_health(&self) -> Option<&str> {
+        match &self.backend {
+            Backend::Own(own) => own.health.as_deref(),
+            Backend::Hosted { .. } => None,
+        }
     }
 
     /// Groups that there shall be, with those that stand by.

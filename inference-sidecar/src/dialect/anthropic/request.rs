@@ -15,7 +15,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::error::ApiError;
+use crate::{
+    dialect::{
+        fields,
+        messages::{self, Part, Role},
+    },
+    error::ApiError,
+};
 
 /// A body for `POST /v1/messages`.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,19 +30,6 @@ pub struct Translated {
     /// Fields that have no counterpart and change no meaning, in order of their names.
     pub dropped: Vec<String>,
 }
-
-const REFUSED: [&str; 10] = [
-    "tools",
-    "tool_choice",
-    "functions",
-    "function_call",
-    "logit_bias",
-    "top_logprobs",
-    "audio",
-    "modalities",
-    "prediction",
-    "web_search_options",
-];
 
 /// Translates a chat completion request. `max_tokens` is used when the request names no cap.
 ///
@@ -50,12 +43,12 @@ pub fn to_messages(body: &[u8], model: &str, max_tokens: u64) -> Result<Translat
     out.insert("model".to_owned(), json!(model));
     out.insert(
         "max_tokens".to_owned(),
-        cap(&request).unwrap_or_else(|| json!(max_tokens)),
+        fields::cap(&request).unwrap_or_else(|| json!(max_tokens)),
     );
     for (field, value) in request.into_iter().filter(|(_, value)| !value.is_null()) {
         match field.as_str() {
             "model" | "stream_options" | "max_tokens" | "max_completion_tokens" => {}
-            "messages" => messages(&mut out, value)?,
+            "messages" => messages(&mut out, &value)?,
             "stream" | "top_p" | "top_k" => {
                 out.insert(field, value);
             }
@@ -68,19 +61,8 @@ pub fn to_messages(body: &[u8], model: &str, max_tokens: u64) -> Result<Translat
             "user" => {
                 out.insert("metadata".to_owned(), json!({ "user_id": value }));
             }
-            known if REFUSED.contains(&known) && !is_empty(&value) => {
-                let remedy = "leave it out, or route to a model of the OpenAI dialect";
-                return Err(ApiError::unsupported(known, remedy));
-            }
-            known if REFUSED.contains(&known) => {}
-            _ => match default_only(&field, &value) {
-                Some(true) => {}
-                Some(false) => {
-                    let remedy = "leave it at its default";
-                    return Err(ApiError::unsupported(field, remedy));
-                }
-                None => dropped.push(field),
-            },
+            _ if fields::is_dropped(&field, &value)? => dropped.push(field),
+            _ => {}
         }
     }
     dropped.sort();
@@ -90,67 +72,21 @@ pub fn to_messages(body: &[u8], model: &str, max_tokens: u64) -> Result<Translat
     })
 }
 
-/// The caller's cap; the newer name wins.
-fn cap(request: &Map<String, Value>) -> Option<Value> {
-    ["max_completion_tokens", "max_tokens"]
-        .iter()
-        .filter_map(|name| request.get(*name))
-        .find(|value| !value.is_null())
-        .cloned()
-}
-
-/// Whether a field that can only be accepted at its default stands at it. None for other fields.
-fn default_only(field: &str, value: &Value) -> Option<bool> {
-    match field {
-        "n" => Some(value.as_u64() == Some(1)),
-        "presence_penalty" | "frequency_penalty" => Some(value.as_f64() == Some(0.0)),
-        "logprobs" | "store" => Some(value.as_bool() == Some(false)),
-        "response_format" => Some(value.get("type").and_then(Value::as_str) == Some("text")),
-        _ => None,
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
-}
-
-fn messages(out: &mut Map<String, Value>, value: Value) -> Result<(), ApiError> {
-    let Value::Array(list) = value else {
-        return Err(ApiError::field("messages", "must be a list of messages"));
-    };
+fn messages(out: &mut Map<String, Value>, value: &Value) -> Result<(), ApiError> {
     let mut system = Vec::new();
     let mut conversation = Vec::new();
-    for (index, message) in list.into_iter().enumerate() {
-        let at = |field: &str| format!("messages[{index}].{field}");
-        let role = message
-            .get("role")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let blocks = blocks(message.get("content"), &at("content"))?;
-        match role {
-            "system" | "developer" if conversation.is_empty() => system.extend(blocks),
-            "system" | "developer" => {
+    for (index, message) in messages::read(value)?.into_iter().enumerate() {
+        let blocks: Vec<Value> = message.parts.into_iter().map(block).collect();
+        match message.role {
+            Role::System if conversation.is_empty() => system.extend(blocks),
+            Role::System => {
                 let remedy = "put system messages before all others";
-                return Err(ApiError::unsupported(at("role"), remedy));
+                let field = format!("messages[{index}].role");
+                return Err(ApiError::unsupported(field, remedy));
             }
-            "user" | "assistant" => {
-                if message
-                    .get("tool_calls")
-                    .is_some_and(|calls| !calls.is_null())
-                {
-                    let remedy = "leave tools out, or route to a model of the OpenAI dialect";
-                    return Err(ApiError::unsupported(at("tool_calls"), remedy));
-                }
-                conversation.push(json!({ "role": role, "content": blocks }));
-            }
-            _ => {
-                let remedy = "use roles system, developer, user and assistant";
-                return Err(ApiError::unsupported(at("role"), remedy));
-            }
+            Role::User => conversation.push(json!({ "role": "user", "content": blocks })),
+            Role::Assistant => conversation.push(json!({ "role": "assistant", "content": blocks })),
         }
-    }
-    if conversation.is_empty() {
-        return Err(ApiError::unsupported("messages", "add a user message"));
     }
     if !system.is_empty() {
         out.insert("system".to_owned(), Value::Array(system));
@@ -159,37 +95,12 @@ fn messages(out: &mut Map<String, Value>, value: Value) -> Result<(), ApiError> 
     Ok(())
 }
 
-/// Text blocks of a message's content; empty texts, which Anthropic refuses, are left out.
-fn blocks(content: Option<&Value>, field: &str) -> Result<Vec<Value>, ApiError> {
-    match content {
-        Some(Value::String(text)) if text.is_empty() => Ok(Vec::new()),
-        Some(Value::String(text)) => Ok(vec![json!({ "type": "text", "text": text })]),
-        Some(Value::Array(parts)) => parts
-            .iter()
-            .enumerate()
-            .map(|(index, part)| block(part, &format!("{field}[{index}]")))
-            .collect(),
-        _ => Err(ApiError::field(field, "must be a text or a list of parts")),
+fn block(part: Part) -> Value {
+    let mut block = json!({ "type": "text", "text": part.text });
+    if let (Some(cache), Some(block)) = (part.cache_control, block.as_object_mut()) {
+        block.insert("cache_control".to_owned(), cache);
     }
-}
-
-fn block(part: &Value, field: &str) -> Result<Value, ApiError> {
-    let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
-    if kind != "text" {
-        let remedy = "send text parts, or route to a model of the OpenAI dialect";
-        return Err(ApiError::unsupported(format!("{field}.type"), remedy));
-    }
-    let Some(text) = part.get("text").and_then(Value::as_str) else {
-        return Err(ApiError::field(
-            format!("{field}.text"),
-            "is missing or no text",
-        ));
-    };
-    let mut block = json!({ "type": "text", "text": text });
-    if let (Some(cache), Some(block)) = (part.get("cache_control"), block.as_object_mut()) {
-        block.insert("cache_control".to_owned(), cache.clone());
-    }
-    Ok(block)
+    block
 }
 
 fn temperature(value: Value) -> Result<Value, ApiError> {

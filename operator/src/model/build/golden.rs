@@ -124,3 +124,26 @@ fn golden_custom_with_weights_of_its_own_format() {
         }}),
     );
 }
+
+#[test]
+fn golden_kserve() {
+    golden(
+        "kserve",
+        &json!({"selfHosted": {
+            "engine": {"name": "KServe", "image": "mirror.example/server:1",
+                "args": ["--model_name=house"], "kserve": {"model": "house"}},
+        }}),
+    );
+}
+
+#[test]
+fn golden_bentoml() {
+    golden(
+        "bentoml",
+        &json!({"selfHosted": {
+            "engine": {"name": "BentoML", "image": "mirror.example/server:1",
+                "args": ["serve", "service:Writer"],
+                "bentoml": {"model": "house", "port": 3001}},
+        }}),
+    );
+}

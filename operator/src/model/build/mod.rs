@@ -12,7 +12,6 @@ mod service;
 mod shards;
 mod volume;
 
-use aios_crds::model_deployment::EngineName;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, StatefulSet},
@@ -108,7 +107,7 @@ fn served_here(
         desired.services.push(service::shards(model, meeting));
         desired.network = Some(network::shards(model, meeting));
     }
-    if own.engine.name == EngineName::Custom {
+    if own.engine.name.is_tenants_own() {
         desired.network = Some(network::ingress_only(model));
     }
     desired.claim = volume::claim(model, own);

@@ -2,8 +2,8 @@
 //! pods. A leader's engine is on its pod's loopback, behind the ingress; it has no probe of its own, for
 //! the kubelet cannot reach a loopback: the ingress asks, and is not ready before the engine is.
 
-mod custom;
 mod llama_cpp;
+mod tenants_own;
 mod vllm;
 
 use std::collections::BTreeMap;
@@ -47,9 +47,9 @@ impl Meeting {
 
 pub fn meeting(own: &Own) -> Meeting {
     match own.engine.name {
-        // Custom has no shards.
-        EngineName::LlamaCpp | EngineName::Custom => Meeting::LeaderDials(llama_cpp::SHARD_PORT),
         EngineName::VLLM => Meeting::ShardsJoin(vllm::RENDEZVOUS_PORT),
+        // Of the others llama.cpp alone has shards.
+        _ => Meeting::LeaderDials(llama_cpp::SHARD_PORT),
     }
 }
 
@@ -58,15 +58,17 @@ pub fn leader(settings: &Settings, model: &Model, own: &Own, group: &str) -> Con
     match own.engine.name {
         EngineName::LlamaCpp => llama_cpp::leader(settings, model, own, group),
         EngineName::VLLM => vllm::leader(settings, model, own, group),
-        EngineName::Custom => custom::leader(settings, own),
+        EngineName::Custom | EngineName::KServe | EngineName::BentoML => {
+            tenants_own::leader(settings, own)
+        }
     }
 }
 
 /// The container that holds a part of the model for its leader.
 pub fn shard(settings: &Settings, model: &Model, own: &Own, group: &str) -> Container {
     match own.engine.name {
-        EngineName::LlamaCpp | EngineName::Custom => llama_cpp::shard(settings, own),
         EngineName::VLLM => vllm::shard(settings, model, own, group),
+        _ => llama_cpp::shard(settings, own),
     }
 }
 
@@ -88,7 +90,7 @@ pub fn shard_volumes(model: &Model, own: &Own) -> Vec<Volume> {
     volumes
 }
 
-/// What the engine's containers share; `image` is the platform's. Custom always has one of its own.
+/// What the engine's containers share; `image` is the platform's; a tenant's own server has its own.
 fn container(settings: &Settings, own: &Own, image: &str) -> Container {
     Container {
         name: names::ENGINE.into(),
