@@ -37,11 +37,12 @@ pub enum Image {
     Weights,
     Postgres,
     Pause,
+    PythonEngines,
 }
 
 impl Image {
-    /// All that the project's manifests use; [`Image::Pause`] is the node's own, [`Image::Postgres`]
-    /// that of the suites that ask for it.
+    /// All that the project's manifests use. [`Image::Pause`] is the node's own, and the others are those
+    /// of the suites that load them.
     pub const PROJECT: [Self; 6] = [
         Self::Operator,
         Self::Pipeline,
@@ -62,6 +63,7 @@ impl Image {
             Self::Weights => "aios/weights",
             Self::Postgres => "aios/postgres",
             Self::Pause => "aios/pause",
+            Self::PythonEngines => "aios/python-engines",
         }
     }
 
@@ -84,7 +86,7 @@ impl Image {
             Self::InferenceSidecar => &["inference-sidecar"],
             Self::Simulator => &["model-simulator", "webhook-receiver", "file-server"],
             Self::Weights => &["file-server"],
-            Self::LlamaCpp | Self::Postgres | Self::Pause => &[],
+            Self::LlamaCpp | Self::Postgres | Self::Pause | Self::PythonEngines => &[],
         }
     }
 
@@ -116,6 +118,22 @@ impl Image {
         }
     }
 
+    /// Layers between the base and its own: the tool, and its file.
+    pub const fn layers(self) -> &'static [(Tool, &'static str)] {
+        match self {
+            Self::PythonEngines => &[(Tool::PythonEngines, "python.tar")],
+            _ => &[],
+        }
+    }
+
+    /// Files of the project in it, under `/srv`.
+    const fn sources(self) -> &'static [&'static str] {
+        match self {
+            Self::PythonEngines => &["kserve_writer.py", "bentoml_writer.py"],
+            _ => &[],
+        }
+    }
+
     /// Whether it stands on the base layer: a static program needs none.
     pub const fn has_base(self) -> bool {
         !matches!(self, Self::Pause)
@@ -128,6 +146,7 @@ impl Image {
             Self::Pipeline => vec!["pipeline".into()],
             Self::InferenceSidecar => vec!["inference-sidecar".into()],
             Self::LlamaCpp => vec!["llama-server".into()],
+            Self::PythonEngines => vec!["python3".into()],
             Self::Simulator | Self::Weights | Self::Postgres | Self::Pause => Vec::new(),
         }
     }
@@ -153,6 +172,13 @@ impl Image {
                 mode: 0o755,
             })
             .collect();
+        for name in self.sources() {
+            entries.push(Entry {
+                source: files::repository().join("e2e/engines").join(name),
+                target: format!("/srv/{name}"),
+                mode: 0o644,
+            });
+        }
         for (tool, file, target, mode) in self.tools() {
             let source = tool.ensure().await?.join(file);
             entries.push(Entry {

@@ -81,11 +81,18 @@ struct Packed {
 
 async fn pack(image: Image, binaries: &Path, base: &Path, work: &Path) -> Result<Packed> {
     let entries = image.entries(binaries).await?;
+    let mut below = Vec::new();
+    for (tool, file) in image.layers() {
+        below.push(tool.ensure().await?.join(file));
+    }
     let (own, base) = (work.join("layer.tar"), base.to_path_buf());
     tokio::task::spawn_blocking(move || {
         let mut layers = Vec::new();
         if image.has_base() {
             layers.push(archive::existing_layer(&base)?);
+        }
+        for layer in &below {
+            layers.push(archive::existing_layer(layer)?);
         }
         layers.push(archive::layer(&own, &entries)?);
         let config = archive::config(&layers, &image.entrypoint(), &image.command());

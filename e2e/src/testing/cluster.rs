@@ -86,6 +86,14 @@ impl Cluster {
         &self.options
     }
 
+    /// Loads an image that one suite alone needs, unless it is there.
+    pub async fn load(&self, image: Image) -> Result<()> {
+        let dir = &self.options.dir;
+        let _one_at_a_time = lock(&dir.lock().with_extension("images.lock")).await?;
+        images::load(self.options.provider, dir, &[image]).await?;
+        Ok(())
+    }
+
     /// # Errors
     /// If the cluster is not local: others keep no log here.
     pub fn audit_log(&self) -> Result<AuditLog> {

@@ -24,6 +24,8 @@ pub enum Tool {
     Base,
     LlamaServer,
     SmolLm2,
+    /// Only the suite of other engines needs it.
+    PythonEngines,
     /// Only suites that make nodes need these two.
     Karpenter,
     Kwok,
@@ -32,7 +34,7 @@ pub enum Tool {
 }
 
 impl Tool {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Pause,
         Self::Etcd,
         Self::CoreDns,
@@ -41,6 +43,7 @@ impl Tool {
         Self::Kubernetes,
         Self::Helm,
         Self::LlamaServer,
+        Self::PythonEngines,
         Self::Kwok,
         Self::Karpenter,
         Self::Postgres,
@@ -57,6 +60,7 @@ impl Tool {
             Self::Base => "base",
             Self::LlamaServer => "llama-server",
             Self::SmolLm2 => "smollm2",
+            Self::PythonEngines => "python-engines",
             Self::Karpenter => "karpenter",
             Self::Kwok => "kwok",
             Self::Postgres => "postgres",
@@ -68,7 +72,7 @@ impl Tool {
         match self {
             Self::Kubernetes => "about 4 min",
             Self::LlamaServer => "about 5 min",
-            Self::Helm | Self::Karpenter => "about 2 min",
+            Self::Helm | Self::Karpenter | Self::PythonEngines => "about 2 min",
             Self::CoreDns | Self::Kwok => "about 1 min",
             Self::Etcd => "about 20 s",
             Self::Pause | Self::Base | Self::SmolLm2 | Self::Postgres => "a few seconds",
@@ -87,6 +91,12 @@ impl Tool {
             | Self::Kwok => &[("go", "Go 1.26 from https://go.dev/dl")],
             Self::Base => &[("dpkg-deb", "dpkg"), ("apt-get", "apt"), ("tar", "tar")],
             Self::SmolLm2 | Self::Postgres => &[("python3", "python3 python3-pip")],
+            Self::PythonEngines => &[
+                ("dpkg-deb", "dpkg"),
+                ("apt-get", "apt"),
+                ("tar", "tar"),
+                ("python3", "python3 python3-pip"),
+            ],
             Self::LlamaServer => &[
                 ("python3", "python3 python3-pip python3-venv"),
                 ("cmake", "cmake"),
@@ -99,7 +109,10 @@ impl Tool {
 
     /// Whether the result depends on the libraries of the machine it is built on.
     const fn is_bound_to_distribution(self) -> bool {
-        matches!(self, Self::Base | Self::LlamaServer | Self::Postgres)
+        matches!(
+            self,
+            Self::Base | Self::LlamaServer | Self::Postgres | Self::PythonEngines
+        )
     }
 
     fn recipe(self) -> PathBuf {
