@@ -10,7 +10,7 @@ use aios_crds::{
 use aios_proto::config::{Dialect, ModelConfig, Upstream};
 
 use crate::{
-    Diagnostic, checks, engine, schedule,
+    Diagnostic, checks, engine, schedule, text_engine,
     weights::{self, file_name},
 };
 

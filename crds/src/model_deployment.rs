@@ -475,6 +475,9 @@ pub struct ModelDeploymentStatus {
     /// Address inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// The InferenceService that runs the engine, where KServe does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference_service: Option<String>,
 }
 
 /// One change of `desiredReplicas`.
@@ -619,6 +622,7 @@ impl Default for ModelDeploymentStatus {
             summary: None,
             selector: None,
             endpoint: None,
+            inference_service: None,
         }
     }
 }

@@ -138,6 +138,11 @@ pub fn group_shards(group: &str) -> String {
     format!("{group}w")
 }
 
+/// What KServe runs a model by; KServe appends `-predictor` in names of its own.
+pub fn model_inference(model: &str) -> String {
+    format!("{model}-engine")
+}
+
 /// Service that gives shards their names.
 pub fn model_shards(model: &str) -> String {
     format!("{model}-shards")
@@ -178,12 +183,13 @@ pub fn witness(namespace: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Component, group_shards, model_group, model_prefetch};
+    use super::{Component, group_shards, model_group, model_inference, model_prefetch};
 
     #[test]
     fn names_of_children_fit_a_dns_label() {
         let longest = "m".repeat(aios_compile::MAX_MODEL_NAME);
         assert!(model_prefetch(&longest, "0123456789").len() <= 63);
+        assert!(format!("{}-predictor", model_inference(&longest)).len() <= 63);
         let shards = group_shards(&model_group(&longest, "012345", 999));
         assert!(shards.len() + "-0123456789".len() <= 63, "{shards}");
     }

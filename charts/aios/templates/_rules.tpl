@@ -37,6 +37,10 @@ holds itself.
 - apiGroups: [kueue.x-k8s.io]
   resources: [workloads]
   verbs: [list]
+# Models of engine KServe, which KServe runs where it is installed. Nothing of KServe's is watched.
+- apiGroups: [serving.kserve.io]
+  resources: [inferenceservices]
+  verbs: [get, create, patch, delete]
 # Addresses of models and gateways, and volumes for weights.
 - apiGroups: [""]
   resources: [services, persistentvolumeclaims]

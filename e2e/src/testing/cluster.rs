@@ -70,14 +70,6 @@ impl Cluster {
         Ok(Client::try_from(config)?)
     }
 
-    /// Loads an image that only some suites need.
-    pub async fn load(&self, image: Image) -> Result<()> {
-        let dir = &self.options.dir;
-        let _one_at_a_time = lock(&dir.lock().with_extension("images.lock")).await?;
-        images::load(self.options.provider, dir, &[image]).await?;
-        Ok(())
-    }
-
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }

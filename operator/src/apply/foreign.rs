@@ -1,7 +1,8 @@
-//! Reads of kinds that others define: at whatever version their API prefers, if it is there at all.
+//! Kinds that others define: read at whatever version their API prefers, if it is there at all, and written
+//! without the help of a watch.
 
 use http::Request;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResourceList};
 use kube::{
     Api,
     api::ListParams,
@@ -44,6 +45,25 @@ impl Applier {
         let found = api.list(&ListParams::default().labels(labels)).await;
         let found = self.served(Verb::List, of, labels, found)?;
         Ok(found.map(|list| list.items))
+    }
+
+    /// Whether a kind is served at exactly this group and version.
+    pub async fn serves(&self, api: &'static str, plural: &'static str) -> Result<bool> {
+        let request = Request::get(format!("/apis/{api}")).body(Vec::new());
+        let failed = |error| Error::api(Verb::Get, plural, api, error);
+        let request = request.map_err(|error| failed(kube::Error::HttpError(error)))?;
+        let found = self.client.request::<APIResourceList>(request).await;
+        let is_absent = matches!(&found, Err(kube::Error::Api(status)) if status.code == 404);
+        self.metrics
+            .requested(Verb::Get, found.is_ok() || is_absent);
+        if is_absent {
+            return Ok(false);
+        }
+        let found = found.map_err(failed)?;
+        Ok(found
+            .resources
+            .iter()
+            .any(|resource| resource.name == plural))
     }
 
     async fn served_version(&self, of: Foreign) -> Result<Option<String>> {

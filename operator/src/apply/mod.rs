@@ -234,8 +234,8 @@ impl Applier {
                 .verified(K::kind(&()), object.meta(), &wanted.digest, found);
             return Ok(object);
         }
-        let params = PatchParams::apply(FIELD_MANAGER).force();
         let _writing = self.known.writing(K::kind(&()), namespace, name);
+        let params = PatchParams::apply(FIELD_MANAGER).force();
         let applied = self
             .api::<K>(namespace)
             .patch(name, &params, &Patch::Apply(&wanted.object))

@@ -17,6 +17,7 @@ use crate::{
         build::Desired,
         fetch::{Credentials, Found},
         groups::{Group, SPREAD},
+        kserve,
         prefetch::{Fetched, look},
         status::{Applied, Standing},
         validate::{Backend, Model},
@@ -70,9 +71,14 @@ pub async fn apply(
         ingress = applier.get::<Deployment>(namespace, name).await?;
     }
     groups::apply(context, namespace, &found.groups, &desired.groups).await?;
+    let inference = kserve::apply(context, model, found, &desired.inference).await?;
+    let inference = inference.as_ref().map(kserve::told);
     sweep(context, model, &desired).await?;
     let standing = match &model.backend {
-        Backend::Own(own) => Standing::of_groups(own.standby, found, &desired),
+        Backend::Own(own) => match &inference {
+            Some(told) => told.standing,
+            None => Standing::of_groups(own.standby, found, &desired),
+        },
         Backend::Hosted { .. } => Standing::of_ingress(ingress.as_ref()),
     };
     Ok(Applied {
@@ -88,6 +94,7 @@ pub async fn apply(
         hold_for: Duration::ZERO,
         retry: retry.filter(|left| !left.is_zero()),
         groups_again: unknown_groups(model, found),
+        inference,
         started: found.started.clone(),
     })
 }

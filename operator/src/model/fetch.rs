@@ -16,6 +16,7 @@ use crate::{
     error::Result,
     model::{
         groups::{Group, seen},
+        kserve,
         ledger::{self, Entry, Facts, is_of_job},
         prefetch::{Fetched, look},
         validate::{Backend, Model, Own},
@@ -35,6 +36,8 @@ pub struct Found {
     pub groups: Vec<Group>,
     /// The newest start of a group.
     pub started: Option<Entry>,
+    /// Whether KServe is installed, of models that it may run, or ran.
+    pub kserve: bool,
     pub at: Timestamp,
 }
 
@@ -96,6 +99,7 @@ pub async fn fetch(model: &Model, last: Option<&ColdStart>, context: &Context) -
             });
         }
     }
+    let kserve = kserve::is_concerned(context, model).await?;
     Ok(Found {
         credentials,
         certificate,
@@ -103,6 +107,7 @@ pub async fn fetch(model: &Model, last: Option<&ColdStart>, context: &Context) -
         prefetch,
         groups,
         started,
+        kserve,
         at: Timestamp::now(),
     })
 }

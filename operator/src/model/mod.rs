@@ -6,6 +6,7 @@ mod apply;
 mod build;
 mod fetch;
 mod groups;
+mod kserve;
 mod ledger;
 mod prefetch;
 mod scale;

@@ -17,6 +17,7 @@ use crate::{
         build::{Desired, DesiredGroup},
         fetch::{Credentials, Found},
         groups::{Group, Role},
+        kserve::Told,
         ledger::{self, Entry, Part},
         prefetch::Fetched,
         scale::{Scaled, grace},
@@ -58,6 +59,8 @@ pub struct Applied {
     pub retry: Option<Duration>,
     /// When new groups will be known to every node.
     pub groups_again: Option<Duration>,
+    /// What KServe says, where it runs the model.
+    pub inference: Option<Told>,
     /// The newest start of a group.
     pub started: Option<Entry>,
 }
@@ -122,6 +125,7 @@ impl Observed {
                     applied.renewal,
                     applied.retry,
                     applied.groups_again,
+                    applied.inference.as_ref().and_then(|told| told.again),
                     applied.nodes_again,
                     applied.enforcement.look_again,
                     applied.scaled.as_ref().and_then(|scaled| scaled.look_again),
@@ -225,6 +229,7 @@ fn numbers(model: &ModelDeployment, applied: &Applied, status: &mut ModelDeploym
         "{LABEL_MODEL}={name},{LABEL_COMPONENT}={}",
         component.as_str()
     ));
+    status.inference_service = applied.inference.as_ref().map(|told| told.name.clone());
     status.endpoint = Some(format!(
         "https://{}.{namespace}.svc:8443",
         names::model_service(name)
@@ -238,7 +243,10 @@ fn facts(desired: i32, applied: &Applied, now: Timestamp) -> Vec<Fact> {
     facts.extend(applied.nodes.clone());
     facts.extend(applied.weights.as_ref().map(weights));
     if applied.engine {
-        facts.push(shards(desired, applied, follows));
+        facts.push(match &applied.inference {
+            Some(told) => told.fact.clone(),
+            None => shards(desired, applied, follows),
+        });
         if applied.standing.desired_standby > 0 {
             facts.push(standby(applied));
         }

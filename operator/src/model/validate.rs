@@ -25,6 +25,8 @@ pub struct Model {
     pub backend: Backend,
     /// Where its pods go: the platform's answer to the GPU class that it names.
     pub placement: Placement,
+    /// Whether KServe ran it when it was looked at last.
+    pub had_inference_service: bool,
 }
 
 pub enum Backend {
@@ -76,6 +78,10 @@ pub fn validate(model: &ModelDeployment) -> Result<Model, Vec<Diagnostic>> {
         config,
         backend,
         placement: Placement::default(),
+        had_inference_service: model
+            .status
+            .as_ref()
+            .is_some_and(|status| status.inference_service.is_some()),
     })
 }
 

@@ -121,8 +121,6 @@ mod tests {
         Found {
             pipelines: Vec::new(),
             models: Vec::new(),
-            offered: None,
-            bootstrap: None,
             client: None,
             serving: None,
             gateway: None,

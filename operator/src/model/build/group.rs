@@ -71,7 +71,7 @@ fn governing(model: &Model, own: &Own) -> String {
 }
 
 /// The ingress is a native sidecar: it is up before the engine and ends after.
-fn pod(settings: &Settings, model: &Model, own: &Own, group: &str) -> PodSpec {
+pub(super) fn pod(settings: &Settings, model: &Model, own: &Own, group: &str) -> PodSpec {
     let mut ingress = ingress::container(settings, model, None);
     ingress.restart_policy = Some("Always".into());
     let mut volumes = ingress::volumes(model, None);

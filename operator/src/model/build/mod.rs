@@ -5,6 +5,7 @@ mod certificate;
 mod deployment;
 mod engines;
 mod group;
+mod inference;
 mod ingress;
 mod job;
 mod network;
@@ -27,6 +28,7 @@ use crate::{
     model::{
         fetch::{Credentials, Found},
         groups::{Place, Want, plan},
+        kserve::{self, Wanted},
         prefetch::Fetched,
         validate::{Backend, Model, Own},
     },
@@ -52,6 +54,8 @@ pub struct Desired {
     /// What groups run now. `None` until weights are there.
     pub revision: Option<String>,
     pub groups: Vec<DesiredGroup>,
+    /// What KServe runs in place of groups.
+    pub inference: Wanted,
 }
 
 /// A group that is to exist.
@@ -74,6 +78,7 @@ pub fn build(settings: &Settings, model: &Model, found: &Found, certificate: &Is
         kept: None,
         revision: None,
         groups: Vec::new(),
+        inference: Wanted::None,
     };
     match &model.backend {
         Backend::Hosted { credentials } => {
@@ -114,6 +119,14 @@ fn served_here(
     desired.prefetch = (!own.weights.is_empty()).then(|| job::prefetch(settings, model, own));
     let is_loadable =
         own.weights.is_empty() || found.weights.as_ref().is_some_and(Fetched::is_ready);
+    if found.kserve && kserve::may_run(own) {
+        desired.inference = match (is_loadable, own.replicas) {
+            (_, 0) => Wanted::None,
+            (false, _) => Wanted::Kept,
+            (true, _) => Wanted::Exactly(Box::new(inference::service(settings, model, own))),
+        };
+        return;
+    }
     desired.revision = is_loadable.then(|| group::revision(settings, model, own));
     let want = Want {
         revision: desired.revision.as_deref(),

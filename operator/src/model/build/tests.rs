@@ -7,11 +7,12 @@ use crate::{
     ca::Issued,
     model::{
         fetch::{Credentials, Found},
+        kserve::Wanted,
         prefetch::Fetched,
         validate::validate,
     },
     pool::{GpuClasses, placement},
-    testing::{assert_restricted, hosted, self_hosted, settings},
+    testing::{assert_restricted, hosted, model, self_hosted, settings},
 };
 
 pub fn found(weights: Option<Fetched>, credentials: Option<Credentials>) -> Found {
@@ -21,6 +22,7 @@ pub fn found(weights: Option<Fetched>, credentials: Option<Credentials>) -> Foun
         weights,
         prefetch: None,
         groups: Vec::new(),
+        kserve: false,
         started: None,
         at: jiff::Timestamp::UNIX_EPOCH,
     }
@@ -480,4 +482,62 @@ fn every_pod_of_a_model_goes_to_the_nodes_of_its_class() {
         assert!(pool.unwrap().starts_with("aios-l4-"), "{pod}");
         assert_eq!(pod["tolerations"][0]["key"], "nvidia.com/gpu");
     }
+}
+
+#[test]
+fn where_kserve_is_installed_the_same_pod_is_its_predictor() {
+    let spec = json!({"selfHosted": {
+        "engine": {"name": "KServe", "image": "mirror.example/server:1",
+            "kserve": {"model": "house", "port": 8085}},
+    }, "replicas": 2});
+    let mut seen = found(None, None);
+    let groups = built(&model("house", &spec), &seen);
+    seen.kserve = true;
+    let desired = built(&model("house", &spec), &seen);
+    assert!(desired.groups.is_empty() && desired.hosted.is_none());
+    let Wanted::Exactly(service) = &desired.inference else {
+        panic!("{:?}", desired.inference);
+    };
+    let service = json_of(service);
+    assert_eq!(service["apiVersion"], "serving.kserve.io/v1beta1");
+    assert_eq!(service["metadata"]["name"], "house-engine");
+    assert_eq!(service["metadata"]["ownerReferences"][0]["name"], "house");
+    // KServe gives its labels to the pods: the model's Service selects by them.
+    let selector = json_of(&desired.services[0])["spec"]["selector"].clone();
+    for (label, value) in selector.as_object().unwrap() {
+        assert_eq!(&service["metadata"]["labels"][label], value);
+    }
+    let predictor = &service["spec"]["predictor"];
+    assert_eq!(predictor["minReplicas"], 2);
+    assert_eq!(predictor["maxReplicas"], 2);
+    let pod = &leader(&groups, 0)["spec"]["template"]["spec"];
+    assert_eq!(predictor["initContainers"], pod["initContainers"]);
+    assert_eq!(predictor["securityContext"], pod["securityContext"]);
+    let server = &predictor["containers"][0];
+    assert_eq!(server["name"], "kserve-container");
+    assert_eq!(server["ports"][0]["containerPort"], 8085);
+    assert_eq!(server["image"], pod["containers"][0]["image"]);
+}
+
+#[test]
+fn kserve_runs_nothing_that_stands_by_or_sleeps() {
+    let spec = |more: Value| {
+        let mut spec = json!({"selfHosted": {
+            "engine": {"name": "KServe", "image": "mirror.example/server:1",
+                "kserve": {"model": "house"}},
+        }});
+        for (field, value) in more.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        spec
+    };
+    let mut seen = found(None, None);
+    seen.kserve = true;
+    let mut standing = spec(json!({}));
+    standing["selfHosted"]["warm"] = json!({"standby": 1});
+    let desired = built(&model("house", &standing), &seen);
+    assert!(matches!(desired.inference, Wanted::None));
+    assert_eq!(desired.groups.len(), 2);
+    let desired = built(&model("house", &spec(json!({"replicas": 0}))), &seen);
+    assert!(matches!(desired.inference, Wanted::None) && desired.groups.is_empty());
 }

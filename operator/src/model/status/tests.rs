@@ -43,6 +43,7 @@ fn applied() -> Applied {
         hold_for: std::time::Duration::ZERO,
         retry: None,
         groups_again: None,
+        inference: None,
         started: None,
     }
 }
