@@ -75,18 +75,14 @@ pub fn checks(spec: &ModelDeploymentSpec) -> Vec<Diagnostic> {
     let too_many = schedules
         .iter()
         .enumerate()
-        .filter_map(|(index, schedule)| {
-            (schedule.fewest() > scaling.most()).then(|| {
-                Diagnostic::new(
-                    format!("{AT}[{index}].min"),
-                    format!(
-                        "{} groups are more than spec.scaling.max allows ({})",
-                        schedule.fewest(),
-                        scaling.most()
-                    ),
-                    "lower min, or raise spec.scaling.max",
-                )
-            })
+        .filter(|(_, schedule)| schedule.fewest() > scaling.most())
+        .map(|(index, schedule)| {
+            let (fewest, most) = (schedule.fewest(), scaling.most());
+            Diagnostic::new(
+                format!("{AT}[{index}].min"),
+                format!("{fewest} groups are more than spec.scaling.max allows ({most})"),
+                "lower min, or raise spec.scaling.max",
+            )
         });
     too_many.collect()
 }

@@ -363,10 +363,9 @@ async fn headroom_is_a_node_more_than_asked_for_and_goes_with_the_last_model() {
     stage.karpenter.start().await.unwrap();
     let of = format!("aios.dev/namespace={}", stage.namespace.name());
     let listed = async |kind: &str| {
-        let found = stage
-            .namespace
-            .kubectl(&["get", kind, "-l", &of, "-o", "name"]);
-        found.await.unwrap_or_default()
+        let asked = ["get", kind, "-l", &of, "-o", "name"];
+        let found = stage.namespace.kubectl(&asked).await;
+        found.unwrap_or_default()
     };
     eventually(
         "there is a node for the model and one for nobody",

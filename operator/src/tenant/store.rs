@@ -130,8 +130,8 @@ mod tests {
         }
     }
 
-    fn read<T: serde::de::DeserializeOwned>(value: Value) -> Option<T> {
-        Some(serde_json::from_value(value).unwrap())
+    fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
     }
 
     fn secret() -> Value {
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_new_tenant_has_postgres_if_its_secret_is_there_and_a_volume_if_not() {
         let found = Found {
-            postgres: read(secret()),
+            postgres: Some(read(secret())),
             ..nothing()
         };
         let choice = choose(&found, Some("db"));
@@ -171,9 +171,9 @@ mod tests {
         #[case] claim: Option<Value>,
     ) {
         let found = Found {
-            gateway: gateway.and_then(read),
-            claim: claim.and_then(read),
-            postgres: read(secret()),
+            gateway: gateway.map(read),
+            claim: claim.map(read),
+            postgres: Some(read(secret())),
             ..nothing()
         };
         let choice = choose(&found, Some("db"));
@@ -186,8 +186,8 @@ mod tests {
         let claim = json!({"metadata": {"name": "data-aios-gateway-0",
             "deletionTimestamp": "2026-01-01T00:00:00Z"}});
         let found = Found {
-            claim: read(claim),
-            postgres: read(secret()),
+            claim: Some(read(claim)),
+            postgres: Some(read(secret())),
             ..nothing()
         };
         assert_eq!(choose(&found, Some("db")).store, postgres());
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn without_its_secret_a_tenant_stays_with_its_postgres_and_says_so() {
         let found = Found {
-            replicas: read(deployment()),
+            replicas: Some(read(deployment())),
             ..nothing()
         };
         for wanted in [Some("db"), Some("other"), None] {
@@ -205,7 +205,7 @@ mod tests {
             assert!(choice.conflict.unwrap().contains("Bring it back"));
         }
         let found = Found {
-            postgres: read(secret()),
+            postgres: Some(read(secret())),
             ..found
         };
         assert_eq!(choose(&found, Some("db")).conflict, None);
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_secret_without_a_uri_is_named() {
         let found = Found {
-            postgres: read(json!({"metadata": {"name": "db"}})),
+            postgres: Some(read(json!({"metadata": {"name": "db"}}))),
             ..nothing()
         };
         let choice = choose(&found, Some("db"));

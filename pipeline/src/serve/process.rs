@@ -177,7 +177,7 @@ fn place(options: &Options) -> Result<Place, ServeError> {
     };
     let uri =
         std::fs::read_to_string(file).map_err(|error| ServeError::Read(file.clone(), error))?;
-    Ok(Place::Postgres(uri.parse()?))
+    Ok(Place::Postgres(Box::new(uri.parse()?)))
 }
 
 /// Keeps what came into force, accepts runs, and turns ready with the first snapshot.

@@ -70,7 +70,7 @@ impl TestPlace {
                 Self::Folder(folder) => Place::Folder(folder.path().to_owned()),
                 Self::Schema { server, name } => {
                     let uri = format!("{}&options[search_path]={name}", server.uri());
-                    Place::Postgres(uri.parse().unwrap())
+                    Place::Postgres(Box::new(uri.parse().unwrap()))
                 }
             },
             tenant: "bank".into(),

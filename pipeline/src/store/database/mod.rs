@@ -27,7 +27,7 @@ pub enum Place {
     /// A folder, alone in it.
     Folder(PathBuf),
     /// A schema of its own in a PostgreSQL.
-    Postgres(PostgresUri),
+    Postgres(Box<PostgresUri>),
 }
 
 /// The open database; clones share it.
