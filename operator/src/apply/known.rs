@@ -118,6 +118,13 @@ impl Known {
         }
     }
 
+    /// What exists of a kind in a namespace, as far as is known.
+    pub fn names(&self, kind: &str, namespace: &str) -> Vec<String> {
+        let inner = self.lock();
+        let names = inner.entries.get(kind).and_then(|n| n.get(namespace));
+        names.into_iter().flat_map(|n| n.keys().cloned()).collect()
+    }
+
     /// Whether no watch shows such an object, and nobody here wrote it.
     pub fn is_absent(&self, kind: &str, namespace: &str, name: &str) -> bool {
         let inner = self.lock();

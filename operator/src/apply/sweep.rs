@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use kube::{ResourceExt, core::PartialObjectMeta, runtime::reflector::Store};
+use kube::{
+    ResourceExt,
+    core::PartialObjectMeta,
+    runtime::reflector::{ObjectRef, Store},
+};
 
 use crate::{
     apply::{Applier, Child},
@@ -19,7 +23,10 @@ pub async fn sweep_model<K: Child>(
     (model, owner_uid): (&str, &str),
     keep: &[String],
 ) -> Result<()> {
-    for orphan in orphans(&store.state(), namespace, model, owner_uid, keep) {
+    let names = applier.known.names(&K::kind(&()), namespace);
+    let of_name = |name: &String| store.get(&ObjectRef::new(name).within(namespace));
+    let objects: Vec<_> = names.iter().filter_map(of_name).collect();
+    for orphan in orphans(&objects, namespace, model, owner_uid, keep) {
         let name = orphan.name_any();
         tracing::info!(kind = %K::kind(&()), namespace, name, "removing what is no longer wanted");
         applier

@@ -104,7 +104,11 @@ impl Index {
     pub fn apply_pipeline(&mut self, namespace: &str, draft: Draft) -> Changes {
         let name = draft.owner.name.clone();
         self.settle(namespace, &Key::new(Kind::Pipeline, &name));
-        self.tenant(namespace).drafts.insert(name, draft);
+        let tenant = self.tenant(namespace);
+        if tenant.drafts.get(&name) != Some(&draft) {
+            tenant.pins.remove(&name);
+            tenant.drafts.insert(name, draft);
+        }
         self.compose(namespace)
     }
 
@@ -195,6 +199,7 @@ impl Index {
             }
             Kind::Pipeline => {
                 tenant.drafts.remove(&key.name);
+                tenant.pins.remove(&key.name);
                 tenant.pipeline_reports.remove(&key.name);
             }
             Kind::Run => {

@@ -70,7 +70,7 @@ fn draft(name: &str, policies: &[&str]) -> Draft {
     let policies = policies.iter().map(|p| (*p).to_owned()).collect();
     Draft {
         owner: owner(name),
-        config,
+        config: serde_json::to_vec(&config).unwrap().into(),
         policies,
     }
 }

@@ -21,8 +21,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
     pub owner: Owner,
-    /// `policies` is empty.
-    pub config: PipelineConfig,
+    /// A [`PipelineConfig`] without `policies`, as JSON: thousands are kept and seldom read.
+    pub config: Box<[u8]>,
     /// PolicySets that it must run, in the order of its spec.
     pub policies: Vec<String>,
 }
@@ -46,6 +46,8 @@ pub(super) struct Tenant {
     pub retired: BTreeSet<String>,
     pub models: BTreeMap<String, Item>,
     pub drafts: BTreeMap<String, Draft>,
+    /// With which pins the offered pipelines were packed, of drafts that are still the same.
+    pub pins: BTreeMap<String, Vec<PolicyPin>>,
     pub runs: BTreeMap<String, Item>,
     /// What data planes are offered.
     pub offered: BTreeMap<Key, Item>,
@@ -97,11 +99,20 @@ impl Tenant {
         }
         for (name, draft) in &self.drafts {
             let key = Key::new(Kind::Pipeline, name);
-            // A policy that never compiled leaves the pipeline as it was.
-            let item = self.pinned(draft, &first).or_else(|| {
-                let last = self.offered.get(&key)?;
-                (last.owner_uid == draft.owner.uid).then(|| last.clone())
-            });
+            let last = self.offered.get(&key);
+            let last = last.filter(|last| last.owner_uid == draft.owner.uid);
+            let item = match (self.pinned(draft, &first), last) {
+                // A policy that never compiled leaves the pipeline as it was.
+                (None, last) => last.cloned(),
+                (Some(pins), Some(last)) if self.pins.get(name) == Some(&pins) => {
+                    Some(last.clone())
+                }
+                (Some(pins), _) => {
+                    let item = packed(draft, pins.clone());
+                    self.pins.insert(name.clone(), pins);
+                    item
+                }
+            };
             if let Some(item) = item {
                 offered.insert(key, item);
             }
@@ -111,16 +122,20 @@ impl Tenant {
         changed
     }
 
-    fn pinned(&self, draft: &Draft, mandatory: &[PolicyPin]) -> Option<Item> {
-        let mut config = draft.config.clone();
-        config.policies = mandatory.to_vec();
+    /// `None` while one of its policies never compiled.
+    fn pinned(&self, draft: &Draft, mandatory: &[PolicyPin]) -> Option<Vec<PolicyPin>> {
+        let mut pins = mandatory.to_vec();
         for name in &draft.policies {
-            config
-                .policies
-                .push(pin(PolicyScope::Namespace, self.policies.get(name)?));
+            pins.push(pin(PolicyScope::Namespace, self.policies.get(name)?));
         }
-        pack(ItemKind::Pipeline, draft.owner.clone(), &config).ok()
+        Some(pins)
     }
+}
+
+fn packed(draft: &Draft, pins: Vec<PolicyPin>) -> Option<Item> {
+    let mut config: PipelineConfig = serde_json::from_slice(&draft.config).ok()?;
+    config.policies = pins;
+    pack(ItemKind::Pipeline, draft.owner.clone(), &config).ok()
 }
 
 fn pin(scope: PolicyScope, item: &Item) -> PolicyPin {

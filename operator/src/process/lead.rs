@@ -30,7 +30,7 @@ use crate::{
     run, runner,
     settings::Settings,
     status::StatusWriter,
-    tenant::{self, Board, Rolling},
+    tenant::{self, Board, Offers, Rolling},
     triggers::{Cell, Guarded, NamespaceMeta, Queue, Requests, Triggers},
     watch::{self, Feeds, Stores},
 };
@@ -104,6 +104,7 @@ pub async fn lead(
         triggers,
         stores,
         board: Board::default(),
+        offers: Offers::default(),
         rolling: Rolling::default(),
         metrics: metrics.clone(),
         backoff: Backoff::default(),

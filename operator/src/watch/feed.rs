@@ -14,6 +14,15 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use crate::names;
+
+/// Labels of children that are read.
+const READ: [&str; 4] = [
+    names::LABEL_COMPONENT,
+    names::LABEL_MANAGED_BY,
+    names::LABEL_MODEL,
+    names::LABEL_RUN,
+];
 /// `kubectl apply` keeps the whole object in it, a Secret's values included.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -128,6 +137,11 @@ pub fn prune_child(meta: &mut ObjectMeta) {
     meta.managed_fields = None;
     meta.annotations = None;
     meta.finalizers = None;
+    meta.generate_name = None;
+    meta.creation_timestamp = None;
+    if let Some(labels) = &mut meta.labels {
+        labels.retain(|key, _| READ.contains(&key.as_str()));
+    }
     if let Some(owners) = &mut meta.owner_references {
         owners.retain(|owner| owner.controller == Some(true));
         owners.shrink_to_fit();
