@@ -13,8 +13,8 @@ mod scene;
 use aios_crds::{
     ModelDeployment, ModelDeploymentStatus, WritingPipeline, model_deployment::ScalingReason,
 };
-use aios_e2e::testing::install;
 use aios_e2e::testing::real_model::{DIGEST, WEIGHTS, model, written_by};
+use aios_e2e::testing::{install, metrics_server};
 use aios_e2e::{Cluster, TestNamespace, eventually};
 use anyhow::ensure;
 use k8s_openapi::api::core::v1::Pod;
@@ -148,6 +148,40 @@ async fn a_model_that_others_scale_is_left_to_them() {
         let models = namespace.api::<ModelDeployment>();
         let spec = models.get("smollm").await.unwrap().spec;
         assert_eq!(usize::try_from(spec.replicas).unwrap(), groups);
+    }
+}
+
+/// Autoscales by memory, of which an engine with its weights needs more than 200 MiB and never 8 GiB.
+fn autoscaler(memory: &str) -> String {
+    format!(
+        "
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {{name: smollm}}
+spec:
+  scaleTargetRef: {{apiVersion: aios.dev/v1alpha1, kind: ModelDeployment, name: smollm}}
+  minReplicas: 1
+  maxReplicas: 2
+  metrics:
+  - {{type: Resource, resource: {{name: memory, target: {{type: AverageValue, averageValue: {memory}}}}}}}
+  behavior: {{scaleDown: {{stabilizationWindowSeconds: 0}}}}
+"
+    )
+}
+
+#[tokio::test]
+async fn a_horizontal_pod_autoscaler_scales_a_model_by_what_its_pods_use() {
+    let cluster = Cluster::shared().await.unwrap();
+    install(&cluster).await.unwrap();
+    metrics_server::run(&cluster).await.unwrap();
+    let namespace = TestNamespace::new(&cluster, "hpa").await.unwrap();
+    let manifests = format!("{WEIGHTS}---{}", scaled("{mode: External}"));
+    namespace.apply(&manifests).await.unwrap();
+    settled(&namespace, 1).await;
+    for (memory, groups) in [("200Mi", 2), ("8Gi", 1)] {
+        namespace.apply(&autoscaler(memory)).await.unwrap();
+        let status = settled(&namespace, groups).await;
+        assert!(status.scaling_history.is_empty(), "{status:?}");
     }
 }
 

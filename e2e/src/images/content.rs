@@ -38,6 +38,7 @@ pub enum Image {
     Postgres,
     Pause,
     PythonEngines,
+    MetricsServer,
 }
 
 impl Image {
@@ -64,6 +65,7 @@ impl Image {
             Self::Postgres => "aios/postgres",
             Self::Pause => "aios/pause",
             Self::PythonEngines => "aios/python-engines",
+            Self::MetricsServer => "aios/metrics-server",
         }
     }
 
@@ -86,7 +88,11 @@ impl Image {
             Self::InferenceSidecar => &["inference-sidecar"],
             Self::Simulator => &["model-simulator", "webhook-receiver", "file-server"],
             Self::Weights => &["file-server"],
-            Self::LlamaCpp | Self::Postgres | Self::Pause | Self::PythonEngines => &[],
+            Self::LlamaCpp
+            | Self::Postgres
+            | Self::Pause
+            | Self::PythonEngines
+            | Self::MetricsServer => &[],
         }
     }
 
@@ -114,6 +120,12 @@ impl Image {
                 0o644,
             )],
             Self::Pause => &[(Tool::Pause, "pause", "/pause", 0o755)],
+            Self::MetricsServer => &[(
+                Tool::MetricsServer,
+                "metrics-server",
+                "/metrics-server",
+                0o755,
+            )],
             _ => &[],
         }
     }
@@ -136,7 +148,7 @@ impl Image {
 
     /// Whether it stands on the base layer: a static program needs none.
     pub const fn has_base(self) -> bool {
-        !matches!(self, Self::Pause)
+        !matches!(self, Self::Pause | Self::MetricsServer)
     }
 
     /// The program that a pod's `args` go to; none where an image holds several.
@@ -147,6 +159,7 @@ impl Image {
             Self::InferenceSidecar => vec!["inference-sidecar".into()],
             Self::LlamaCpp => vec!["llama-server".into()],
             Self::PythonEngines => vec!["python3".into()],
+            Self::MetricsServer => vec!["/metrics-server".into()],
             Self::Simulator | Self::Weights | Self::Postgres | Self::Pause => Vec::new(),
         }
     }

@@ -11,6 +11,7 @@ mod eventually;
 mod faults;
 mod forward;
 mod karpenter;
+pub mod metrics_server;
 mod namespace;
 pub mod outside;
 pub mod real_model;

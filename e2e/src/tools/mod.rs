@@ -26,6 +26,8 @@ pub enum Tool {
     SmolLm2,
     /// Only the suite of other engines needs it.
     PythonEngines,
+    /// Only the suite of scaling needs it.
+    MetricsServer,
     /// Only suites that make nodes need these two.
     Karpenter,
     Kwok,
@@ -34,7 +36,7 @@ pub enum Tool {
 }
 
 impl Tool {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Pause,
         Self::Etcd,
         Self::CoreDns,
@@ -44,6 +46,7 @@ impl Tool {
         Self::Helm,
         Self::LlamaServer,
         Self::PythonEngines,
+        Self::MetricsServer,
         Self::Kwok,
         Self::Karpenter,
         Self::Postgres,
@@ -61,6 +64,7 @@ impl Tool {
             Self::LlamaServer => "llama-server",
             Self::SmolLm2 => "smollm2",
             Self::PythonEngines => "python-engines",
+            Self::MetricsServer => "metrics-server",
             Self::Karpenter => "karpenter",
             Self::Kwok => "kwok",
             Self::Postgres => "postgres",
@@ -70,7 +74,7 @@ impl Tool {
     /// How long the first build takes on two cores.
     const fn about(self) -> &'static str {
         match self {
-            Self::Kubernetes => "about 4 min",
+            Self::Kubernetes | Self::MetricsServer => "about 4 min",
             Self::LlamaServer => "about 5 min",
             Self::Helm | Self::Karpenter | Self::PythonEngines => "about 2 min",
             Self::CoreDns | Self::Kwok => "about 1 min",
@@ -87,6 +91,7 @@ impl Tool {
             | Self::CoreDns
             | Self::Helm
             | Self::Pause
+            | Self::MetricsServer
             | Self::Karpenter
             | Self::Kwok => &[("go", "Go 1.26 from https://go.dev/dl")],
             Self::Base => &[("dpkg-deb", "dpkg"), ("apt-get", "apt"), ("tar", "tar")],
