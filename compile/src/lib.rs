@@ -21,7 +21,7 @@ mod weights;
 pub use diagnostic::{Diagnostic, Place};
 pub use model::{
     ENGINE_PORT, INGRESS_PORT, MAX_MODEL_NAME, engine_health, model, model_name, model_service,
-    standby_service,
+    next_endpoint, next_service, standby_service,
 };
 pub use pipeline::{Resolved, pipeline};
 pub use policy::policy;

@@ -6,6 +6,7 @@ use aios_crds::{
     ModelDeploymentSpec,
     cold_start::Slo,
     model_deployment::{EngineName, Hosted, Provider, Scaling, ScalingMode, SelfHosted},
+    rollout::Rollout,
 };
 use aios_proto::config::{Dialect, ModelConfig, Upstream};
 
@@ -72,6 +73,7 @@ pub fn model(
             .scaling
             .as_ref()
             .is_some_and(|scaling| scaling.mode == ScalingMode::Builtin),
+        next: None,
     })
 }
 
@@ -138,6 +140,16 @@ pub fn model_service(name: &str) -> String {
 /// Name of the Service before standby groups.
 pub fn standby_service(name: &str) -> String {
     format!("{name}-standby")
+}
+
+/// Name of the Service before groups of a revision on trial.
+pub fn next_service(name: &str) -> String {
+    format!("{name}-next")
+}
+
+/// Address of the ingresses of a revision on trial.
+pub fn next_endpoint(name: &str, namespace: &str) -> String {
+    endpoint(&next_service(name), namespace)
 }
 
 fn endpoint(service: &str, namespace: &str) -> String {
@@ -241,6 +253,18 @@ fn scaling(scaling: &Scaling) -> Vec<Diagnostic> {
     found
 }
 
+/// What the schema cannot bound.
+fn rollout(rollout: &Rollout) -> Option<Diagnostic> {
+    let span = rollout.step_for;
+    (span.get() > Duration::from_hours(24)).then(|| {
+        Diagnostic::new(
+            "spec.selfHosted.rollout.stepFor",
+            format!("{span} is longer than 24h"),
+            "name a span from 0s to 24h",
+        )
+    })
+}
+
 fn from_hosted(hosted: &Hosted, found: &mut Vec<Diagnostic>) -> (Upstream, Option<String>) {
     let path = "spec.hosted.baseURL";
     let (dialect, default) = match hosted.provider {
@@ -285,5 +309,6 @@ fn from_self_hosted(own: &SelfHosted, found: &mut Vec<Diagnostic>) -> (Upstream,
     };
     found.extend(engine::checks(own));
     found.extend(schedule::schedules(own).err().unwrap_or_default());
+    found.extend(own.rollout.iter().filter_map(rollout));
     (engine_upstream(own), digest)
 }

@@ -66,8 +66,18 @@ pub fn of_model(spec: &ModelDeploymentSpec) -> References {
         let adapters = own.adapters.iter().map(|adapter| &adapter.credentials);
         adapters.chain(own.model.iter().map(|model| &model.credentials))
     });
+    let rollout = spec.self_hosted.iter().flat_map(|own| &own.rollout);
+    let evaluations = rollout.map(|rollout| &rollout.evaluation);
     References {
         secrets: hosted.chain(own).flatten().map(secret).collect(),
+        config_maps: evaluations
+            .clone()
+            .map(|evaluation| evaluation.config_map_ref.name.clone())
+            .collect(),
+        policies: evaluations
+            .flat_map(|evaluation| &evaluation.policy_refs)
+            .map(|policy| policy.name.clone())
+            .collect(),
         ..References::default()
     }
 }

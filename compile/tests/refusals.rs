@@ -641,6 +641,14 @@ fn bad_models_are_refused_with_field_and_remedy() {
             "no group goes",
             "scaling: {min: 0, max: 1}",
         ),
+        case(
+            "/selfHosted/rollout",
+            json!({"stepFor": "25h", "evaluation": {"configMapRef": {"name": "inputs"},
+                "policyRefs": [{"name": "tone"}]}}),
+            "spec.selfHosted.rollout.stepFor",
+            "25h",
+            "0s to 24h",
+        ),
     ];
     for case in own {
         let spec = serde_json::from_value(changed(own_model(), &case)).unwrap();

@@ -11,6 +11,7 @@ pub mod model_deployment;
 pub mod page;
 pub mod policy_set;
 pub mod reference;
+pub mod rollout;
 pub mod status;
 pub mod text_engine;
 pub mod warm_schedule;

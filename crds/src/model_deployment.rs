@@ -8,6 +8,7 @@ use crate::{
     Decimal, Duration,
     cold_start::{ColdStart, Slo},
     reference::SecretSource,
+    rollout::{Rollout, RolloutStatus},
     status::{conditions_schema, never_observed},
     text_engine::{BentoMLEngine, KServeEngine},
     warm_schedule::WarmSchedule,
@@ -68,6 +69,9 @@ use crate::{
 }, {
     "rule": "!has(self.selfHosted) || !has(self.selfHosted.warm) || !has(self.selfHosted.warm.schedules) || size(self.selfHosted.warm.schedules) == 0 || (has(self.scaling) && (!has(self.scaling.mode) || self.scaling.mode == 'Builtin'))",
     "message": "selfHosted.warm.schedules need scaling of mode Builtin, by which groups go and come: set it, as in scaling: {min: 0, max: 1}",
+}, {
+    "rule": "!has(self.selfHosted) || !has(self.selfHosted.rollout) || !has(self.scaling) || self.scaling.mode == 'External' || (has(self.scaling.min) && self.scaling.min > 0)",
+    "message": "selfHosted.rollout compares with a revision that runs: set scaling.min to 1 or more",
 }]))]
 pub struct ModelDeploymentSpec {
     /// A model behind a provider's API.
@@ -179,6 +183,9 @@ pub struct SelfHosted {
     /// Groups kept loaded without traffic, so that a lost one is replaced at once.
     #[serde(default)]
     pub warm: Warm,
+    /// How a new revision takes over from the old one. Left out, it does as soon as it is loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
 }
 
 /// The inference server.
@@ -478,6 +485,9 @@ pub struct ModelDeploymentStatus {
     /// The InferenceService that runs the engine, where KServe does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inference_service: Option<String>,
+    /// How far the rollout of a new revision is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
 }
 
 /// One change of `desiredReplicas`.
@@ -623,6 +633,7 @@ impl Default for ModelDeploymentStatus {
             selector: None,
             endpoint: None,
             inference_service: None,
+            rollout: None,
         }
     }
 }

@@ -87,6 +87,16 @@ fn weights_with(field: &str, value: &Value) -> Value {
     model(&json!({"selfHosted": {"engine": {"name": "LlamaCpp"}, "model": weights}}))
 }
 
+/// A model with a rollout in these steps, and with more.
+fn rollout(steps: &Value, more: &Value) -> Value {
+    let good = weights(&format!("sha256:{}", "a".repeat(64)));
+    let evaluation = json!({"configMapRef": {"name": "inputs"}, "policyRefs": [{"name": "tone"}]});
+    let rollout = json!({"steps": steps, "evaluation": evaluation});
+    let mut spec = more.clone();
+    spec["selfHosted"] = json!({"engine": {"name": "LlamaCpp"}, "model": good, "rollout": rollout});
+    model(&spec)
+}
+
 /// What the API server refuses by schema and rules.
 fn refused_at_apply() -> Vec<Bad> {
     let hosted = json!({"provider": "OpenAI", "model": "m"});
@@ -132,6 +142,21 @@ fn refused_at_apply() -> Vec<Bad> {
             model(&json!({"selfHosted": own, "scaling": {"min": 3, "max": 2}})),
             "spec.scaling",
             "min is above max",
+        ),
+        (
+            rollout(&json!([25, 5, 100]), &json!({})),
+            "spec.selfHosted.rollout",
+            "steps must rise, as in [5, 25, 100]",
+        ),
+        (
+            rollout(&json!([5, 25]), &json!({})),
+            "spec.selfHosted.rollout",
+            "the last step must be 100",
+        ),
+        (
+            rollout(&json!([5, 100]), &json!({"scaling": {"max": 2}})),
+            "spec",
+            "set scaling.min to 1 or more",
         ),
         (
             model(&json!({"hosted": {"provider": "OpenAICompatible", "model": "m"}})),

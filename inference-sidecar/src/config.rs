@@ -160,7 +160,7 @@ pub async fn follow(
         .context("--ca-file")?;
     let (role, model) = match &live.0.scope {
         Scope::Egress => (Role::Egress, String::new()),
-        Scope::Ingress { model } => (Role::Ingress, model.clone()),
+        Scope::Ingress { model, .. } => (Role::Ingress, model.clone()),
     };
     let config = AttachConfig {
         operator_uri,

@@ -14,6 +14,9 @@ use serde_json::json;
 
 use crate::error::ApiError;
 
+/// Header of an answer: digest of the weights that gave it.
+pub const DIGEST: &str = "aios-model-digest";
+
 /// Longest request body.
 pub const MAX_BODY: usize = 10 << 20;
 

@@ -18,7 +18,7 @@ enum Role {
     /// Beside writers: picks the model, keeps at it, falls back, counts money.
     Egress(egress::Args),
     /// Before a model: checks the caller, admits, holds the key, speaks the dialect.
-    Ingress(ingress::Args),
+    Ingress(Box<ingress::Args>),
     /// Fills a volume with weights that match their digest.
     Prefetch(prefetch::Args),
 }
@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
     let shutdown = aios_runtime::shutdown();
     let ended = match cli.role {
         Role::Egress(args) => egress::run(args, shutdown).await,
-        Role::Ingress(args) => ingress::run(args, shutdown).await,
+        Role::Ingress(args) => ingress::run(*args, shutdown).await,
         Role::Prefetch(args) => return prefetched(&args, shutdown).await,
     };
     match ended {

@@ -75,6 +75,8 @@ const fn needs_a_person(reason: Reason) -> bool {
             | Reason::KarpenterMissing
             | Reason::WeightsInvalid
             | Reason::Refused
+            | Reason::EvaluationFell
+            | Reason::EvaluationInvalid
             | Reason::KueueMissing
             | Reason::Deactivated
             | Reason::Inadmissible

@@ -69,9 +69,13 @@ pub enum Component {
     Engine,
     /// Engines that wait.
     Standby,
+    /// Engines of a revision that is on trial.
+    Candidate,
     /// Further pods of an engine that one pod cannot hold.
     Shard,
     Prefetch,
+    /// Asks a revision that is on trial.
+    Evaluation,
 }
 
 impl Component {
@@ -83,8 +87,10 @@ impl Component {
             Self::Ingress => "ingress",
             Self::Engine => "engine",
             Self::Standby => "standby",
+            Self::Candidate => "candidate",
             Self::Shard => "shard",
             Self::Prefetch => "prefetch",
+            Self::Evaluation => "evaluation",
         }
     }
 
@@ -96,8 +102,10 @@ impl Component {
             Self::Ingress,
             Self::Engine,
             Self::Standby,
+            Self::Candidate,
             Self::Shard,
             Self::Prefetch,
+            Self::Evaluation,
         ]
         .into_iter()
         .find(|component| component.as_str() == text)
@@ -161,6 +169,11 @@ pub fn model_prefetch(model: &str, hash: &str) -> String {
     format!("{model}-prefetch-{hash}")
 }
 
+/// The Job that asks a revision on trial, and its stable one. Another asking is another Job.
+pub fn model_evaluation(model: &str, key: &str) -> String {
+    format!("{model}-evaluate-{key}")
+}
+
 /// DNS names under which a Service is dialled.
 pub fn service_hosts(service: &str, namespace: &str) -> Vec<String> {
     vec![
@@ -183,20 +196,28 @@ pub fn witness(namespace: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Component, group_shards, model_group, model_inference, model_prefetch};
+    use super::{
+        Component, group_shards, model_evaluation, model_group, model_inference, model_prefetch,
+    };
 
     #[test]
     fn names_of_children_fit_a_dns_label() {
         let longest = "m".repeat(aios_compile::MAX_MODEL_NAME);
         assert!(model_prefetch(&longest, "0123456789").len() <= 63);
         assert!(format!("{}-predictor", model_inference(&longest)).len() <= 63);
+        assert!(model_evaluation(&longest, "0123456789").len() <= 63);
         let shards = group_shards(&model_group(&longest, "012345", 999));
         assert!(shards.len() + "-0123456789".len() <= 63, "{shards}");
     }
 
     #[test]
     fn components_parse_from_their_label() {
-        for component in [Component::Gateway, Component::Standby, Component::Tenant] {
+        for component in [
+            Component::Gateway,
+            Component::Standby,
+            Component::Candidate,
+            Component::Evaluation,
+        ] {
             assert_eq!(Component::parse(component.as_str()), Some(component));
         }
     }

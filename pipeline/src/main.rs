@@ -1,8 +1,8 @@
-//! `pipeline serve` and `pipeline work`.
+//! `pipeline serve`, `pipeline work` and `pipeline evaluate`.
 
 use std::process::ExitCode;
 
-use aios_pipeline::{serve, work};
+use aios_pipeline::{evaluate, serve, work};
 use clap::{Parser, Subcommand};
 
 /// Takes documents through their steps.
@@ -19,6 +19,8 @@ enum Command {
     Serve(Box<serve::Options>),
     /// Writes the items of one run, and ends when none is left.
     Work(Box<work::Options>),
+    /// Asks a model's revision on trial fixed inputs, judges its answers, and ends.
+    Evaluate(Box<evaluate::Options>),
 }
 
 #[tokio::main]
@@ -31,6 +33,9 @@ async fn main() -> ExitCode {
             .await
             .map_err(|error| error.to_string()),
         Command::Work(options) => work::run(*options, shutdown)
+            .await
+            .map_err(|error| error.to_string()),
+        Command::Evaluate(options) => evaluate::run(*options, shutdown)
             .await
             .map_err(|error| error.to_string()),
     };

@@ -138,6 +138,19 @@ pub struct ModelConfig {
     /// Whether egresses report their demand for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub demand: bool,
+    /// The revision that is to follow, while it takes a part of the calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextRevision>,
+}
+
+/// A revision that takes a part of a model's calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NextRevision {
+    /// Address of its ingresses.
+    pub endpoint: String,
+    /// Percent of the calls, 1 to 100.
+    pub percent: u32,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

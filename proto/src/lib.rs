@@ -4,6 +4,7 @@
 
 pub mod canonical;
 pub mod config;
+pub mod evaluation;
 pub mod snapshot_file;
 
 /// Configuration down, acknowledgements and reports up.

@@ -34,6 +34,8 @@ pub struct Exchange<'a> {
     pub owner: &'a str,
     pub request: &'a Request,
     pub caller: &'a HeaderMap,
+    /// Where the call stands among a hundred, of which the next revision takes some.
+    pub stand: u32,
     /// Attempts so far.
     pub attempts: u32,
     /// Time spent waiting for others so far.
@@ -190,10 +192,15 @@ impl Exchange<'_> {
             include_usage: true,
         })?;
         let mut last = None;
-        for endpoint in &model.endpoints {
+        let next = model.next.as_ref().map(|next| next.endpoint.as_str());
+        for endpoint in model.addresses(self.stand) {
             match self.attempt(candidate, endpoint, &body, calling).await {
                 Err(failure) if failure.outcome == Outcome::Unreachable => {
                     self.client.leave(endpoint);
+                    last = Some(failure);
+                }
+                // What the next revision fails at is the present one's to answer.
+                Err(failure) if next == Some(endpoint) && failure.may_pass() => {
                     last = Some(failure);
                 }
                 ended => return Ok(ended),

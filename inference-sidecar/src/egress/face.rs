@@ -13,6 +13,7 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use sha2::{Digest, Sha256};
 
 use super::{
     call::Call,
@@ -26,7 +27,7 @@ use crate::{
     config::Live,
     dialect::openai::{Operation, Request},
     error::ApiError,
-    face,
+    face::{self, DIGEST},
     meter::Receipt,
     metrics::{Metrics, Side},
     outcome::Outcome,
@@ -46,7 +47,7 @@ pub struct Egress {
 /// Headers, or trailers of a stream, that say what a call came to.
 const RECEIPT: &str = "aios-usage, aios-input-tokens, aios-output-tokens, aios-cost";
 /// Headers of an upstream's answer that callers may need.
-const PASSED: [&str; 2] = ["x-request-id", "aios-dropped"];
+const PASSED: [&str; 3] = ["x-request-id", "aios-dropped", DIGEST];
 
 /// The routes of the face.
 pub fn router(egress: Arc<Egress>) -> Router {
@@ -108,6 +109,7 @@ impl Egress {
             owner: call.owner(),
             request: &request,
             caller,
+            stand: stand(caller),
             attempts: 0,
             waited: Duration::ZERO,
         };
@@ -127,6 +129,18 @@ impl Egress {
             .own_time(Side::Client, started.elapsed().saturating_sub(waited));
         Ok(response)
     }
+}
+
+/// Where a call stands among a hundred: those of one document stand together, wherever they come from, so
+/// that a document is of one revision.
+fn stand(caller: &HeaderMap) -> u32 {
+    let Some(document) = caller.get("aios-document") else {
+        return rand::random_range(0..100);
+    };
+    let digest = Sha256::digest(document.as_bytes());
+    digest
+        .iter()
+        .fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % 100)
 }
 
 fn reply(answered: Answered, request: &Request) -> Response {
@@ -175,8 +189,9 @@ fn reply(answered: Answered, request: &Request) -> Response {
         }
     }
     set(headers, "aios-model", &candidate.model.name);
-    if let Some(digest) = &candidate.model.digest {
-        set(headers, "aios-model-digest", digest);
+    // Who answered knows better, for it may be of another revision than what is configured.
+    if let (Some(digest), false) = (&candidate.model.digest, headers.contains_key(DIGEST)) {
+        set(headers, DIGEST, digest);
     }
     if let Some(route) = candidate.route {
         set(headers, "aios-route", &route.to_string());

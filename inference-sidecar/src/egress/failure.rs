@@ -49,14 +49,10 @@ pub enum Next {
 
 /// Decides. `jitter` is in `0.0..1.0`.
 pub fn next(failure: &Failure, tries_done: u32, retries: u32, jitter: f64) -> Next {
-    let again = matches!(
-        failure.outcome,
-        Outcome::Unreachable | Outcome::RateLimited | Outcome::Failed | Outcome::Cut
-    );
     let wait = failure
         .retry_after
         .unwrap_or_else(|| backoff(tries_done, jitter));
-    if again && tries_done <= retries && wait <= LONGEST_WAIT {
+    if failure.may_pass() && tries_done <= retries && wait <= LONGEST_WAIT {
         Next::Retry(wait)
     } else {
         Next::Route
@@ -94,6 +90,14 @@ impl Failure {
             rejection: None,
             held: Some(error),
         }
+    }
+
+    /// Whether another try, or another address, may end otherwise.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self.outcome,
+            Outcome::Unreachable | Outcome::RateLimited | Outcome::Failed | Outcome::Cut
+        )
     }
 
     /// A failure that the upstream answered with.

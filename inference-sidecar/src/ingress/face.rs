@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use http::HeaderValue;
 
 use super::{admission::Admission, key::KeyFile, sleep::Bed, upstream::Admitted};
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
     config::Live,
     dialect::openai::{Operation, Request},
     error::ApiError,
-    face,
+    face::{self, DIGEST},
     meter::Meter,
     metrics::{Metrics, Side},
 };
@@ -109,6 +110,7 @@ impl Ingress {
             None => None,
         };
         let admitted = Instant::now();
+        let digest = model.digest.clone();
         let call = Admitted {
             http: self.client.get(),
             key: self.key.as_ref(),
@@ -123,7 +125,11 @@ impl Ingress {
             request,
             held: (permit, awake),
         };
-        let (response, waited) = call.call().await?;
+        let (mut response, waited) = call.call().await?;
+        let digest = digest.as_deref().map(HeaderValue::from_str);
+        if let Some(Ok(digest)) = digest {
+            response.headers_mut().insert(DIGEST, digest);
+        }
         let own = parsed + admitted.elapsed().saturating_sub(waited);
         self.metrics.own_time(Side::Server, own);
         Ok(response)

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use aios_proto::control::Report;
+use aios_proto::{config::Upstream, control::Report};
 use aios_runtime::{
     admin::{Admin, Health},
     tls::{ClientTls, ServerTls},
@@ -40,7 +40,7 @@ use crate::{
     config::{self, Live},
     metrics::Metrics,
     process::Process,
-    snapshot::Scope,
+    snapshot::{Engine, Scope},
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -76,6 +76,21 @@ pub struct Args {
     /// is asked at `/health`.
     #[arg(long, env = "AIOS_ENGINE_HEALTH")]
     pub engine_health: Option<String>,
+    /// Model name in requests to the pod's engine. It and the two below are of the revision that the pod
+    /// runs: another may already be configured.
+    #[arg(long, env = "AIOS_ENGINE_MODEL", requires = "engine_upstream")]
+    pub engine_model: Option<String>,
+    /// Dialect and address of the pod's engine, as a model's configuration has them: a JSON object.
+    #[arg(
+        long,
+        env = "AIOS_ENGINE_UPSTREAM",
+        requires = "engine_model",
+        value_parser = upstream
+    )]
+    pub engine_upstream: Option<Upstream>,
+    /// Digest of the weights that the pod's engine loads.
+    #[arg(long, env = "AIOS_ENGINE_DIGEST", requires = "engine_model")]
+    pub engine_digest: Option<String>,
     /// File with the pod's role: while it holds `standby`, the engine sleeps as vLLM can. Without it, it
     /// never does.
     #[arg(long, env = "AIOS_ROLE_FILE")]
@@ -105,8 +120,14 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         .context("--tls-cert-file, --tls-key-file")?;
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
+    let engine = args.engine_model.zip(args.engine_upstream);
     let scope = Scope::Ingress {
         model: args.model.clone(),
+        engine: engine.map(|(model, upstream)| Engine {
+            model,
+            upstream,
+            digest: args.engine_digest,
+        }),
     };
     let live = Live::new(scope, args.source.cache_file.clone(), metrics.clone());
     let admin = Admin {
@@ -182,6 +203,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let follow = config::follow(live, args.source, reading, shutdown.clone());
     tokio::try_join!(process.serve(app, shutdown.clone()), follow, watch)?;
     Ok(())
+}
+
+fn upstream(text: &str) -> serde_json::Result<Upstream> {
+    serde_json::from_str(text)
 }
 
 fn client(ca: Option<&Path>) -> anyhow::Result<Client> {

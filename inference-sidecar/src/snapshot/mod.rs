@@ -8,7 +8,7 @@ mod pipeline;
 use std::{collections::BTreeMap, sync::Arc};
 
 use aios_proto::{
-    config::unpack,
+    config::{ModelConfig, Upstream, unpack},
     control::{Item, ItemAck, ItemKind, Snapshot},
 };
 
@@ -21,7 +21,22 @@ pub enum Scope {
     /// All models and pipelines of the namespace.
     Egress,
     /// The one model that this ingress stands before.
-    Ingress { model: String },
+    Ingress {
+        model: String,
+        /// The engine beside it, if it is one of a revision: another may already be configured.
+        engine: Option<Engine>,
+    },
+}
+
+/// What an engine is, whatever revision of its model is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engine {
+    /// Model name in requests to it.
+    pub model: String,
+    /// How it is spoken to, and where.
+    pub upstream: Upstream,
+    /// Digest of the weights.
+    pub digest: Option<String>,
 }
 
 /// All that is in force.
@@ -89,7 +104,26 @@ impl Scope {
     pub fn concerns(&self, item: &Item) -> bool {
         match self {
             Self::Egress => matches!(item.kind(), ItemKind::Model | ItemKind::Pipeline),
-            Self::Ingress { model } => item.kind() == ItemKind::Model && item.name == *model,
+            Self::Ingress { model, .. } => item.kind() == ItemKind::Model && item.name == *model,
+        }
+    }
+}
+
+impl Scope {
+    /// A model as it is where this process stands: an ingress before an engine knows what that one is.
+    fn seen_from(&self, config: ModelConfig) -> ModelConfig {
+        let Self::Ingress {
+            engine: Some(engine),
+            ..
+        } = self
+        else {
+            return config;
+        };
+        ModelConfig {
+            model: engine.model.clone(),
+            digest: engine.digest.clone(),
+            upstream: engine.upstream.clone(),
+            ..config
         }
     }
 }
@@ -127,7 +161,7 @@ fn enter(next: &mut Config, current: &Config, item: &Item, scope: &Scope) -> Res
     }
     if item.kind() == ItemKind::Model {
         let config = unpack(item).map_err(|error| error.to_string())?;
-        let model = Model::new(config)?;
+        let model = Model::new(scope.seen_from(config))?;
         named(&model.name, item)?;
         next.models.insert(item.name.clone(), Arc::new(model));
     } else {

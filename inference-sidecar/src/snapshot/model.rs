@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use aios_crds::model_deployment::Pricing;
-use aios_proto::config::{Dialect, ModelConfig};
+use aios_proto::config::{Dialect, ModelConfig, NextRevision};
 use reqwest::Url;
 
 use crate::{dialect::openai::CapField, metrics::ModelLabels};
@@ -18,6 +18,8 @@ pub struct Model {
     pub digest: Option<String>,
     /// Addresses of ingresses, in the order in which they are tried.
     pub endpoints: Vec<String>,
+    /// The revision that is to follow, while it takes a part of the calls.
+    pub next: Option<Next>,
     /// What the ingress talks to, without a trailing slash.
     pub base_url: String,
     /// Root of an engine in the same pod, without a trailing slash; none for other upstreams.
@@ -39,6 +41,14 @@ pub struct Model {
     pub labels: ModelLabels,
 }
 
+/// Address of a revision that takes a part of the calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    pub endpoint: String,
+    /// Percent of the calls.
+    pub percent: u32,
+}
+
 impl Model {
     /// Checks what the type of the configuration leaves open.
     ///
@@ -49,6 +59,7 @@ impl Model {
         if let Some(standby) = config.standby_endpoint {
             endpoints.push(address("standbyEndpoint", &standby)?);
         }
+        let next = config.next.as_ref().map(next).transpose()?;
         let base_url = address("upstream.baseUrl", &config.upstream.base_url)?;
         let (limits, resilience) = (config.limits, config.resilience);
         if limits.context_tokens == 0 || limits.max_output_tokens == 0 || limits.max_in_flight == 0
@@ -66,6 +77,7 @@ impl Model {
             upstream_model: config.model,
             digest: config.digest,
             endpoints,
+            next,
             base_url,
             dialect: config.upstream.dialect,
             context_tokens: limits.context_tokens.into(),
@@ -80,6 +92,24 @@ impl Model {
             labels,
         })
     }
+
+    /// Addresses that a call tries in order, by where it stands among a hundred. One that goes to the
+    /// next revision turns to the present one where it finds nobody; never the other way round.
+    pub fn addresses(&self, stand: u32) -> impl Iterator<Item = &str> {
+        let next = self.next.iter().filter(move |next| stand < next.percent);
+        next.map(|next| next.endpoint.as_str())
+            .chain(self.endpoints.iter().map(String::as_str))
+    }
+}
+
+fn next(config: &NextRevision) -> Result<Next, String> {
+    if !(1..=100).contains(&config.percent) {
+        return Err("next.percent: must be 1 to 100".to_owned());
+    }
+    Ok(Next {
+        endpoint: address("next.endpoint", &config.endpoint)?,
+        percent: config.percent,
+    })
 }
 
 fn address(field: &str, address: &str) -> Result<String, String> {

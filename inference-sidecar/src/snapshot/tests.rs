@@ -1,11 +1,11 @@
 use aios_proto::{
-    config::{Owner, pack},
+    config::{Dialect, Owner, Upstream, pack},
     control::{Item, ItemKind, Snapshot},
 };
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{Applied, Config, Scope, apply, file};
+use super::{Applied, Config, Engine, Scope, apply, file};
 
 pub fn item(kind: ItemKind, name: &str, body: &Value) -> Item {
     let owner = Owner {
@@ -126,12 +126,40 @@ fn an_older_snapshot_is_left_aside() {
 
 #[test]
 fn an_ingress_takes_its_own_model_alone() {
-    let scope = Scope::Ingress { model: "m".into() };
+    let scope = Scope::Ingress {
+        model: "m".into(),
+        engine: None,
+    };
     let mut items = good();
     items.push(item(ItemKind::Model, "other", &model("other")));
     let applied = apply(&Config::default(), &snapshot(1, items), &scope);
     let accepted: Vec<_> = applied.acks.iter().map(|ack| ack.accepted).collect();
     assert_eq!(accepted, [true, false, false]);
+}
+
+#[test]
+fn an_ingress_knows_its_engine_whatever_revision_is_configured() {
+    let scope = Scope::Ingress {
+        model: "m".into(),
+        engine: Some(Engine {
+            model: "old.gguf".into(),
+            upstream: Upstream {
+                dialect: Dialect::OpenAI,
+                base_url: "http://127.0.0.1:8000/v1".into(),
+            },
+            digest: Some("sha256:old".into()),
+        }),
+    };
+    let mut next = model("m");
+    next["upstream"] = json!({"dialect": {"BentoML": {"input": "prompt"}},
+        "baseUrl": "http://127.0.0.1:3000/generate"});
+    let items = vec![item(ItemKind::Model, "m", &next)];
+    let config = apply(&Config::default(), &snapshot(1, items), &scope).config;
+    let model = config.unwrap().models["m"].clone();
+    assert_eq!(model.upstream_model, "old.gguf");
+    assert_eq!(model.base_url, "http://127.0.0.1:8000/v1");
+    assert_eq!(model.dialect, Dialect::OpenAI);
+    assert_eq!(model.digest.as_deref(), Some("sha256:old"));
 }
 
 #[test]

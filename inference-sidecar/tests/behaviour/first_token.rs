@@ -19,7 +19,11 @@ use crate::{
 fn before(fake: &Fake, base: &str) -> (FirstToken, watch::Receiver<Report>) {
     init();
     let metrics = std::sync::Arc::new(Metrics::new(&mut Registry::default()));
-    let live = Live::new(Scope::Ingress { model: "m".into() }, None, metrics);
+    let scope = Scope::Ingress {
+        model: "m".into(),
+        engine: None,
+    };
+    let live = Live::new(scope, None, metrics);
     let body = with(
         model("m", &fake.address),
         "upstream.baseUrl",

@@ -53,7 +53,11 @@ impl Before {
         init();
         let certificates = Certificates::new();
         let metrics = Arc::new(Metrics::new(&mut Registry::default()));
-        let live = Live::new(Scope::Ingress { model: "m".into() }, None, metrics.clone());
+        let scope = Scope::Ingress {
+            model: "m".into(),
+            engine: None,
+        };
+        let live = Live::new(scope, None, metrics.clone());
         let body = with(model("m", address), patch.0, patch.1);
         let items = vec![item(ItemKind::Model, "m", &body)];
         let acks = live.apply(&Snapshot { sequence: 1, items });

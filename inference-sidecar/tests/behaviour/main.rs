@@ -17,6 +17,7 @@ mod held;
 mod ingress;
 mod ingress_anthropic;
 mod ingress_text;
+mod next_revision;
 mod prefetch;
 mod processes;
 mod simulated;

@@ -100,7 +100,11 @@ async fn an_engines_own_numbers_are_told_in_one_vocabulary() {
     let engine = vllm(0).await;
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
-    let live = Live::new(Scope::Ingress { model: "m".into() }, None, metrics.clone());
+    let scope = Scope::Ingress {
+        model: "m".into(),
+        engine: None,
+    };
+    let live = Live::new(scope, None, metrics.clone());
     let body = model("m", &engine.url());
     let items = vec![item(ItemKind::Model, "m", &body)];
     live.apply(&Snapshot { sequence: 1, items });

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aios_compile::{Diagnostic, References, Resolved, references};
 use aios_crds::{
     ClusterPolicySetSpec, ModelDeploymentSpec, PolicySetSpec, WritingPipelineSpec, WritingRunSpec,
+    rollout::EvaluationInput,
 };
 use aios_proto::config::{PolicyPin, PolicyScope};
 use serde::de::DeserializeOwned;
@@ -31,7 +32,7 @@ pub(super) fn check(manifests: &[Manifest], options: &Options, report: &mut Repo
     for manifest in manifests {
         let Some(kind) = manifest.kind else { continue };
         let (found, named) = match kind {
-            Kind::ModelDeployment => model(manifest),
+            Kind::ModelDeployment => world.model(manifest, report),
             Kind::PolicySet => (policy::<PolicySetSpec>(manifest), References::default()),
             Kind::ClusterPolicySet => (
                 policy::<ClusterPolicySetSpec>(manifest),
@@ -48,6 +49,8 @@ pub(super) fn check(manifests: &[Manifest], options: &Options, report: &mut Repo
             .extend(found.into_iter().map(|d| finding(manifest, d)));
     }
 }
+
+const EVALUATION: &str = "spec.selfHosted.rollout.evaluation";
 
 /// All objects of the files.
 struct World<'a> {
@@ -95,6 +98,39 @@ impl World<'_> {
             if !self.exists(report, "ModelDeployment", manifest, model) {
                 found.push(absent(path, "ModelDeployment", model));
             }
+        }
+        (found, named)
+    }
+
+    fn model(&self, manifest: &Manifest, report: &Report) -> Found {
+        let spec: ModelDeploymentSpec = match spec(manifest) {
+            Ok(spec) => spec,
+            Err(found) => return (vec![found], References::default()),
+        };
+        let compiled = aios_compile::model(&manifest.name, &manifest.namespace, &spec);
+        let mut found = compiled.err().unwrap_or_default();
+        let named = references::of_model(&spec);
+        for (field, kind, names) in [
+            ("configMapRef", "ConfigMap", &named.config_maps),
+            ("policyRefs", "PolicySet", &named.policies),
+        ] {
+            let absent_ones = names
+                .iter()
+                .filter(|name| !self.exists(report, kind, manifest, name));
+            found.extend(
+                absent_ones.map(|name| absent(format!("{EVALUATION}.{field}"), kind, name)),
+            );
+        }
+        let resolved = self.resolved(manifest);
+        for name in &named.config_maps {
+            let inputs = resolved.config_maps.get(name).into_iter().flatten();
+            found.extend(inputs.filter_map(|(key, text)| {
+                let error = EvaluationInput::parse(text).err()?;
+                let path = format!("{EVALUATION}.configMapRef");
+                let remedy = "write a prompt, or a JSON object with prompt";
+                let problem = format!("ConfigMap `{name}`, key `{key}`: {error}");
+                Some(Diagnostic::new(path, problem, remedy))
+            }));
         }
         (found, named)
     }
@@ -154,18 +190,6 @@ impl World<'_> {
                 .collect(),
         }
     }
-}
-
-fn model(manifest: &Manifest) -> Found {
-    let spec: ModelDeploymentSpec = match spec(manifest) {
-        Ok(spec) => spec,
-        Err(found) => return (vec![found], References::default()),
-    };
-    let compiled = aios_compile::model(&manifest.name, &manifest.namespace, &spec);
-    (
-        compiled.err().unwrap_or_default(),
-        references::of_model(&spec),
-    )
 }
 
 /// Rules and review, wherever they stand.

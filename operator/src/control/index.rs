@@ -350,6 +350,22 @@ impl Index {
             .collect()
     }
 
+    /// Policies that judge on behalf of a namespace: the platform's first, then those that are named; or
+    /// the first name of which nothing is in force.
+    pub fn judges(&self, namespace: &str, named: &[&str]) -> Result<Vec<Item>, String> {
+        let tenant = self.tenants.get(namespace);
+        let mandatory = self
+            .mandatory
+            .values()
+            .filter(|policy| tenant.is_some_and(|tenant| policy.selects(&tenant.labels)))
+            .map(|policy| Ok(policy.item.clone()));
+        let own = named.iter().map(|name| {
+            let item = tenant.and_then(|tenant| tenant.policies.get(*name));
+            item.cloned().ok_or_else(|| (*name).to_owned())
+        });
+        mandatory.chain(own).collect()
+    }
+
     /// Pipelines that run a policy.
     pub fn pipelines_with(&self, namespace: &str, policy: &Key) -> Vec<String> {
         let Some(tenant) = self.tenants.get(namespace) else {

@@ -94,10 +94,12 @@ impl Seat {
         match component {
             Component::Gateway => Some(Self::Gateway),
             Component::Worker => Some(Self::Worker),
-            Component::Ingress | Component::Engine | Component::Standby => {
+            Component::Ingress | Component::Engine | Component::Standby | Component::Candidate => {
                 Some(Self::Ingress(model?.to_owned()))
             }
-            Component::Tenant | Component::Shard | Component::Prefetch => None,
+            Component::Tenant | Component::Shard | Component::Prefetch | Component::Evaluation => {
+                None
+            }
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
         groups::{Group, SPREAD},
         kserve,
         prefetch::{Fetched, look},
+        rollout::Asking,
         status::{Applied, Standing},
         validate::{Backend, Model},
     },
@@ -73,6 +74,13 @@ pub async fn apply(
     groups::apply(context, namespace, &found.groups, &desired.groups).await?;
     let inference = kserve::apply(context, model, found, &desired.inference).await?;
     let inference = inference.as_ref().map(kserve::told);
+    if let Some(asking) = found
+        .rollout
+        .as_ref()
+        .and_then(|rollout| rollout.due.as_ref())
+    {
+        evaluate(context, namespace, asking, desired.evaluation.as_ref()).await?;
+    }
     sweep(context, model, &desired).await?;
     let standing = match &model.backend {
         Backend::Own(own) => match &inference {
@@ -96,7 +104,29 @@ pub async fn apply(
         groups_again: unknown_groups(model, found),
         inference,
         started: found.started.clone(),
+        rolled: None,
     })
+}
+
+/// Jobs are immutable: one that is there is left alone until it is to be made anew, to which its deletion
+/// brings us back.
+async fn evaluate(
+    context: &Context,
+    namespace: &str,
+    asking: &Asking,
+    desired: Option<&Job>,
+) -> Result<()> {
+    let applier = &context.applier;
+    match (&asking.job, desired) {
+        (None, Some(desired)) => applier.apply::<Job>(namespace, desired).await.map(drop),
+        (Some(job), _) if asking.outcome.retry_in(Timestamp::now()) == Some(Duration::ZERO) => {
+            let uid = job.uid().unwrap_or_default();
+            applier
+                .delete::<Job>(namespace, &job.name_any(), &uid)
+                .await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// When groups that have just become ready will be known to every node.
@@ -149,7 +179,8 @@ async fn sweep(context: &Context, model: &Model, desired: &Desired) -> Result<()
     )
     .await?;
     sweep_model(applier, &children.services, namespace, owner, &services).await?;
-    let jobs: Vec<String> = desired.prefetch.iter().map(ResourceExt::name_any).collect();
+    let jobs = desired.prefetch.iter().chain(&desired.evaluation);
+    let jobs: Vec<String> = jobs.map(ResourceExt::name_any).collect();
     sweep_model(applier, &children.jobs, namespace, owner, &jobs).await?;
     if desired.groups.iter().any(|group| group.sets.is_empty()) {
         // What runs on older weights may still read the cache that the new ones do without.

@@ -1,6 +1,6 @@
 //! The only reads: Secrets, groups and their pods, the prefetch Job, and why it failed if it did.
 
-use aios_crds::{cold_start::ColdStart, reference::KeyRef};
+use aios_crds::{cold_start::ColdStart, reference::KeyRef, rollout::RolloutStatus};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
@@ -15,10 +15,12 @@ use crate::{
     control::Index,
     error::Result,
     model::{
+        build,
         groups::{Group, seen},
         kserve,
         ledger::{self, Entry, Facts, is_of_job},
         prefetch::{Fetched, look},
+        rollout,
         validate::{Backend, Model, Own},
     },
     names::{self, LABEL_GROUP, LABEL_MODEL},
@@ -34,6 +36,10 @@ pub struct Found {
     pub prefetch: Option<Job>,
     /// Groups that exist.
     pub groups: Vec<Group>,
+    /// StatefulSets of the groups.
+    pub sets: Vec<StatefulSet>,
+    /// Models with a rollout only.
+    pub rollout: Option<rollout::Found>,
     /// The newest start of a group.
     pub started: Option<Entry>,
     /// Whether KServe is installed, of models that it may run, or ran.
@@ -53,14 +59,22 @@ pub enum Credentials {
     },
 }
 
-pub async fn fetch(model: &Model, last: Option<&ColdStart>, context: &Context) -> Result<Found> {
-    let namespace = model.namespace.as_str();
+/// What was told before of a model's start and of its rollout.
+#[derive(Clone, Copy, Default)]
+pub struct Before<'a> {
+    pub start: Option<&'a ColdStart>,
+    pub rollout: Option<&'a RolloutStatus>,
+}
+
+pub async fn fetch(model: &Model, before: Before<'_>, context: &Context) -> Result<Found> {
+    let (namespace, at) = (model.namespace.as_str(), Timestamp::now());
     let certificate = context
         .applier
         .get_own::<Secret>(namespace, &names::model_tls(&model.name))
         .await?;
     let (mut credentials, mut weights, mut prefetch) = (None, None, None);
-    let (mut groups, mut started) = (Vec::new(), None);
+    let (mut groups, mut sets, mut rollout) = (Vec::new(), Vec::new(), None);
+    let mut started = None;
     match &model.backend {
         Backend::Hosted { credentials: key } => {
             if let Some(key) = key {
@@ -86,17 +100,20 @@ pub async fn fetch(model: &Model, last: Option<&ColdStart>, context: &Context) -
                 (weights, prefetch) = (Some(found), job);
             }
             let selector = format!("{of_model},{LABEL_GROUP}");
-            let sets: Vec<StatefulSet> = labelled(context, namespace, &selector).await?;
+            sets = labelled::<StatefulSet>(context, namespace, &selector).await?;
             groups = seen(&sets, &pods);
             let facts = Facts {
                 groups: &groups,
                 pods: &pods,
                 prefetch: prefetch.as_ref(),
-                last,
+                last: before.start,
             };
             started = ledger::newest(&facts, |uid| {
                 context.hub.read(|index| index.first_token(namespace, uid))
             });
+            let wanted = build::revision(&context.settings, model).unwrap_or_default();
+            let seen = (groups.as_slice(), at);
+            rollout = rollout::fetch(context, (model, own), seen, &wanted, before.rollout).await?;
         }
     }
     let kserve = kserve::is_concerned(context, model).await?;
@@ -106,9 +123,11 @@ pub async fn fetch(model: &Model, last: Option<&ColdStart>, context: &Context) -
         weights,
         prefetch,
         groups,
+        sets,
+        rollout,
         started,
         kserve,
-        at: Timestamp::now(),
+        at,
     })
 }
 

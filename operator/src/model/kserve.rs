@@ -90,9 +90,10 @@ pub struct Told {
     pub standing: Standing,
 }
 
-/// Whether KServe can run it: standby groups are nothing that KServe has.
+/// Whether KServe can run it: groups that stand by, or beside those of another revision until they have
+/// earned their calls, are nothing that KServe has.
 pub fn may_run(own: &Own) -> bool {
-    own.engine.name == EngineName::KServe && own.standby == 0
+    own.engine.name == EngineName::KServe && own.standby == 0 && own.rollout.is_none()
 }
 
 /// Whether KServe is installed, of a model that it may run, or ran.

@@ -9,6 +9,7 @@ mod groups;
 mod kserve;
 mod ledger;
 mod prefetch;
+mod rollout;
 mod scale;
 mod schedule;
 mod status;
@@ -17,7 +18,7 @@ mod weights;
 
 use std::{sync::Arc, time::Duration};
 
-use aios_crds::{ModelDeployment, cold_start::ColdStart};
+use aios_crds::ModelDeployment;
 use aios_proto::{
     config::{Owner, pack},
     control::ItemKind,
@@ -87,23 +88,26 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
         uid,
         generation: model.metadata.generation.unwrap_or_default(),
     };
+    let class = valid
+        .gpu_class()
+        .map(|class| context.gpu_classes.find(class))
+        .transpose();
+    if let Ok(Some(class)) = class {
+        valid.placement = pool::placement(class, &namespace);
+    }
+    // Calls go where the status said before, so that none goes where nobody could say why.
+    let wanted = build::revision(&context.settings, &valid);
+    valid.config.next = rollout::next(model, wanted.as_deref());
     match pack(ItemKind::Model, owner, &valid.config) {
         Ok(item) => context
             .hub
             .change(|index| index.apply(&namespace, Kind::Model, item)),
         Err(error) => return (status::Observed::Unknown, Some(error.into())),
     }
-    let class = match valid
-        .gpu_class()
-        .map(|class| context.gpu_classes.find(class))
-    {
-        Some(Ok(class)) => Some(class),
-        Some(Err(message)) => return (status::Observed::NoGpuClass(message), None),
-        None => None,
+    let class = match class {
+        Ok(class) => class,
+        Err(message) => return (status::Observed::NoGpuClass(message), None),
     };
-    valid.placement = class
-        .map(|class| pool::placement(class, &namespace))
-        .unwrap_or_default();
     let scaled = scale::scaled(model, valid.schedules(), context, Timestamp::now());
     if let (Some(scaled), Backend::Own(own)) = (&scaled, &mut valid.backend) {
         own.replicas = scaled.desired.unsigned_abs();
@@ -120,8 +124,12 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
     (status::Observed::Applied(Box::new(applied)), None)
 }
 
-fn last_start(model: &ModelDeployment) -> Option<&ColdStart> {
-    model.status.as_ref()?.cold_start.as_ref()
+fn before(model: &ModelDeployment) -> fetch::Before<'_> {
+    let status = model.status.as_ref();
+    fetch::Before {
+        start: status.and_then(|status| status.cold_start.as_ref()),
+        rollout: status.and_then(|status| status.rollout.as_ref()),
+    }
 }
 
 async fn bring(
@@ -134,7 +142,7 @@ async fn bring(
         Some(class) => pool::bring(context, model, class).await?,
         None => None,
     };
-    let found = fetch::fetch(valid, last_start(model), context).await?;
+    let found = fetch::fetch(valid, before(model), context).await?;
     let subject = valid.server();
     let (certificate, renewal) = crate::tenant::paper(
         &context.authority,
@@ -145,10 +153,15 @@ async fn bring(
     let desired = build::build(&context.settings, valid, &found, &certificate);
     let mut applied = Box::pin(apply::apply(context, valid, &found, desired)).await?;
     applied.renewal = Some(renewal);
+    if let (Some(rollout), Backend::Own(own)) = (&found.rollout, &valid.backend) {
+        applied.rolled = rollout::decide(own, rollout, &found.groups, found.at);
+    }
     let headroom = pool::keep(context, &valid.namespace, class).await?;
     if let Some(class) = class {
-        let wanted = valid.groups();
-        let is_settled = applied.standing.is_settled(wanted);
+        let trial = found.rollout.as_ref();
+        let (on_trial, loaded) = trial.map_or((0, true), |trial| trial.on_trial(&found.groups));
+        let wanted = valid.groups() + on_trial;
+        let is_settled = loaded && applied.standing.is_settled(valid.groups());
         let name = (valid.namespace.as_str(), valid.name.as_str());
         let (mut fact, again) =
             pool::look(context, name, class, pool.as_ref(), (wanted, is_settled)).await?;

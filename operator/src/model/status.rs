@@ -20,6 +20,7 @@ use crate::{
         kserve::Told,
         ledger::{self, Entry, Part},
         prefetch::Fetched,
+        rollout::Rolled,
         scale::{Scaled, grace},
     },
     names::{self, Component, LABEL_COMPONENT, LABEL_MODEL},
@@ -63,6 +64,8 @@ pub struct Applied {
     pub inference: Option<Told>,
     /// The newest start of a group.
     pub started: Option<Entry>,
+    /// Models with a rollout only.
+    pub rolled: Option<Rolled>,
 }
 
 /// Groups, or ingresses of a hosted model, by what they are for.
@@ -109,7 +112,10 @@ impl Standing {
         Self {
             replicas: count(of(Role::Active).count()),
             ready: count(of(Role::Active).filter(is_ready).count()),
-            updated: desired.groups.iter().all(|group| !group.sets.is_empty()),
+            updated: desired
+                .groups
+                .iter()
+                .all(|group| group.kept || !group.sets.is_empty()),
             // Before nodes know of it, a standby is no help.
             standby_ready: count(of(Role::Standby).filter(is_known).count()),
             desired_standby: i32::try_from(standby).unwrap_or(i32::MAX),
@@ -126,6 +132,7 @@ impl Observed {
                     applied.retry,
                     applied.groups_again,
                     applied.inference.as_ref().and_then(|told| told.again),
+                    applied.rolled.as_ref().and_then(|rolled| rolled.look_again),
                     applied.nodes_again,
                     applied.enforcement.look_again,
                     applied.scaled.as_ref().and_then(|scaled| scaled.look_again),
@@ -217,6 +224,7 @@ fn numbers(model: &ModelDeployment, applied: &Applied, status: &mut ModelDeploym
     status.scaling_history = scaled
         .map(|scaled| scaled.history.clone())
         .unwrap_or_default();
+    status.rollout = applied.rolled.as_ref().map(|rolled| rolled.status.clone());
     status.replicas = applied.standing.replicas;
     status.ready_replicas = applied.standing.ready;
     status.standby_ready = applied.standing.standby_ready;
@@ -252,6 +260,7 @@ fn facts(desired: i32, applied: &Applied, now: Timestamp) -> Vec<Fact> {
         }
     }
     facts.push(endpoint(desired, applied, follows));
+    facts.extend(applied.rolled.as_ref().map(|rolled| rolled.fact.clone()));
     facts
 }
 

@@ -1,10 +1,11 @@
 //! From the spec to what the builders need, so that they cannot go wrong.
 
-use aios_compile::{Diagnostic, Schedule, model_service, standby_service};
+use aios_compile::{Diagnostic, Schedule, model_service, next_service, standby_service};
 use aios_crds::{
     ModelDeployment,
     model_deployment::{Engine, EngineName, Gpu, SelfHosted, Shards, WarmMode},
     reference::KeyRef,
+    rollout::Rollout,
 };
 use aios_proto::config::ModelConfig;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -54,6 +55,7 @@ pub struct Own {
     pub schedules: Vec<Schedule>,
     pub slots: u32,
     pub context_tokens: u32,
+    pub rollout: Option<Rollout>,
 }
 
 pub fn validate(model: &ModelDeployment) -> Result<Model, Vec<Diagnostic>> {
@@ -108,6 +110,7 @@ fn self_hosted(model: &ModelDeployment, own: &SelfHosted) -> Result<Own, Vec<Dia
             _ => limits.max_in_flight.max(1),
         },
         context_tokens: limits.context_tokens,
+        rollout: own.rollout.clone(),
     })
 }
 
@@ -156,6 +159,10 @@ impl Model {
             &standby_service(&self.name),
             &self.namespace,
         ));
+        if matches!(&self.backend, Backend::Own(own) if own.rollout.is_some()) {
+            let next = next_service(&self.name);
+            hosts.extend(names::service_hosts(&next, &self.namespace));
+        }
         Subject::Server(hosts)
     }
 }

@@ -137,6 +137,7 @@ pub fn cell(
         },
     );
     let (queues, referrers) = (triggers.clone(), pipelines.clone());
+    let evaluated = models.clone();
     start.kind::<PolicySet>(
         feeds,
         policy_writer,
@@ -149,6 +150,9 @@ pub fn cell(
             let names = |spec: &references::References| spec.policies.contains(name);
             pipelines_that(&referrers, namespace, names, |name| {
                 queues.pipeline(namespace, name);
+            });
+            models_that(&evaluated, namespace, names, |name| {
+                queues.model(namespace, name);
             });
         },
     );
@@ -184,20 +188,9 @@ pub fn cell(
         },
     );
 
-    let children = Children {
-        deployments: start.child::<Deployment>(feeds),
-        stateful_sets: start.child::<StatefulSet>(feeds),
-        jobs: start.child::<Job>(feeds),
-        services: start.child::<Service>(feeds),
-        claims: start.child::<PersistentVolumeClaim>(feeds),
-        network_policies: start.child::<NetworkPolicy>(feeds),
-    };
-    start.child::<ServiceAccount>(feeds);
+    let children = start.children(feeds);
     start.secrets(feeds, models.clone(), postgres.map(str::to_owned));
-    start.child::<Role>(feeds);
-    start.child::<RoleBinding>(feeds);
-    start.child::<PodDisruptionBudget>(feeds);
-    start.config_maps(feeds, pipelines.clone());
+    start.config_maps(feeds, pipelines.clone(), models.clone());
     start.pods(feeds);
     CellStores {
         scope: scope.clone(),
@@ -270,6 +263,22 @@ impl Start<'_> {
         feeds.spawn(|listed| feed(api, config, writer, prune_kind, touched, listed));
     }
 
+    /// All kinds of children but Secrets and ConfigMaps, which others make too.
+    fn children(&self, feeds: &mut Feeds) -> Children {
+        self.child::<ServiceAccount>(feeds);
+        self.child::<Role>(feeds);
+        self.child::<RoleBinding>(feeds);
+        self.child::<PodDisruptionBudget>(feeds);
+        Children {
+            deployments: self.child::<Deployment>(feeds),
+            stateful_sets: self.child::<StatefulSet>(feeds),
+            jobs: self.child::<Job>(feeds),
+            services: self.child::<Service>(feeds),
+            claims: self.child::<PersistentVolumeClaim>(feeds),
+            network_policies: self.child::<NetworkPolicy>(feeds),
+        }
+    }
+
     /// A kind of children: whatever others do to one, its owner looks at it.
     fn child<K>(&self, feeds: &mut Feeds) -> Store<Meta<K>>
     where
@@ -309,19 +318,12 @@ impl Start<'_> {
                 if postgres.as_deref() == Some(name.as_str()) {
                     queues.tenant(&namespace);
                 }
-                for model in models.state() {
-                    let refers = |spec: &aios_crds::ModelDeploymentSpec| {
-                        references::of_model(spec)
-                            .secrets
-                            .iter()
-                            .any(|(secret, _)| *secret == name)
-                    };
-                    if model.meta().namespace.as_deref() == Some(&namespace)
-                        && valid(&model).is_some_and(|model| refers(&model.spec))
-                    {
-                        queues.model(&namespace, &model.name_any());
-                    }
-                }
+                let names = |spec: &references::References| {
+                    spec.secrets.iter().any(|(secret, _)| *secret == name)
+                };
+                models_that(&models, &namespace, names, |name| {
+                    queues.model(&namespace, name);
+                });
             });
         };
         let api = self.api::<Meta<Secret>>();
@@ -329,12 +331,18 @@ impl Start<'_> {
         feeds.spawn(|listed| feed(api, config, writer, prune_child, touched, listed));
     }
 
-    /// ConfigMaps of ours, and those that pipelines refer to.
-    fn config_maps(&self, feeds: &mut Feeds, pipelines: Store<Guarded<WritingPipeline>>) {
+    /// ConfigMaps of ours, and those that pipelines and models refer to.
+    fn config_maps(
+        &self,
+        feeds: &mut Feeds,
+        pipelines: Store<Guarded<WritingPipeline>>,
+        models: Store<Guarded<ModelDeployment>>,
+    ) {
         let (_, writer) = reflector::store();
         let (queues, known) = (self.triggers.clone(), self.known.clone());
         let touched = move |touch: Touch<Meta<ConfigMap>>| {
-            let (queues, pipelines) = (queues.clone(), pipelines.clone());
+            let queues = queues.clone();
+            let (pipelines, models) = (pipelines.clone(), models.clone());
             tell(&known, touch, move |object| {
                 if to_owner(&queues, object.meta()) {
                     return;
@@ -343,6 +351,9 @@ impl Start<'_> {
                 let names = |spec: &references::References| spec.config_maps.contains(&name);
                 pipelines_that(&pipelines, &namespace, names, |name| {
                     queues.pipeline(&namespace, name);
+                });
+                models_that(&models, &namespace, names, |name| {
+                    queues.model(&namespace, name);
                 });
             });
         };
@@ -446,6 +457,24 @@ fn pipelines_that(
             && refer(&references::of_pipeline(&pipeline.spec))
         {
             queue(&pipeline.name_any());
+        }
+    }
+}
+
+fn models_that(
+    models: &Store<Guarded<ModelDeployment>>,
+    namespace: &str,
+    refer: impl Fn(&references::References) -> bool,
+    mut queue: impl FnMut(&str),
+) {
+    for guarded in models.state() {
+        let Some(model) = valid(&guarded) else {
+            continue;
+        };
+        if model.metadata.namespace.as_deref() == Some(namespace)
+            && refer(&references::of_model(&model.spec))
+        {
+            queue(&model.name_any());
         }
     }
 }

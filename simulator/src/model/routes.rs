@@ -21,7 +21,7 @@ use super::openai::embeddings_request;
 use super::pace::Pace;
 use super::problem::Problem;
 use super::request::Request;
-use super::script::Script;
+use super::script::{Script, ScriptRule};
 use super::settings::Settings;
 use super::vllm::{self, Bed};
 use crate::SimulatorError;
@@ -41,10 +41,12 @@ pub struct Simulator {
 
 /// Fails if script or faults cannot be read.
 pub fn router(settings: Settings) -> Result<Router, SimulatorError> {
-    let script = match &settings.script {
-        Some(path) => Script::from_json(&read(path)?)?,
-        None => Script::default(),
+    let mut rules = match &settings.script {
+        Some(path) => Script::from_json(&read(path)?)?.rules(),
+        None => Vec::new(),
     };
+    rules.extend(settings.say.as_deref().map(ScriptRule::always));
+    let script = Script::new(rules)?;
     let faults = match &settings.faults {
         Some(path) => Faults::from_json(&read(path)?)?,
         None => Faults::default(),

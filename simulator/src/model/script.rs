@@ -39,6 +39,19 @@ pub enum Place {
 #[derive(Debug, Default)]
 pub struct Script(Vec<(ScriptRule, Option<Regex>)>);
 
+impl ScriptRule {
+    /// Answers everything.
+    pub fn always(answer: &str) -> Self {
+        Self {
+            contains: Some(String::new()),
+            regex: None,
+            place: Place::Any,
+            model: None,
+            answer: answer.to_owned(),
+        }
+    }
+}
+
 impl Script {
     pub fn new(rules: Vec<ScriptRule>) -> Result<Self, SimulatorError> {
         let compiled = rules.into_iter().enumerate().map(|(index, rule)| {

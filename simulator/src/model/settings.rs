@@ -41,6 +41,9 @@ pub struct Settings {
     /// Scripted answers: a JSON list of {match | regex, in?, model?, answer}
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
+    /// Text to answer with where no rule of the script does
+    #[arg(long, value_name = "TEXT")]
+    pub say: Option<String>,
     /// Faults: a JSON list of {match?, every?, times?, fault: {kind, ...}}
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
@@ -61,6 +64,7 @@ impl Default for Settings {
             keep_calls: 1_000,
             vllm: false,
             script: None,
+            say: None,
             faults: None,
         }
     }

@@ -4,9 +4,10 @@ use aios_crds::reference::KeyRef;
 use k8s_openapi::api::core::v1::{
     Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector, Volume,
 };
+use serde_json::json;
 
 use crate::{
-    model::validate::Model,
+    model::validate::{Backend, Model},
     names::{self, LABEL_COMPONENT},
     pods::{
         ADMIN, ADMIN_PORT, HTTPS, HTTPS_PORT, container_security, control_env, control_mount,
@@ -29,6 +30,15 @@ pub fn container(settings: &Settings, model: &Model, credentials: Option<&KeyRef
     let mut mounts = vec![control_mount(), serving_mount(), scratch_mount()];
     if let Some(health) = model.engine_health() {
         variables.push(env("AIOS_ENGINE_HEALTH", health));
+    }
+    if matches!(model.backend, Backend::Own(_)) {
+        let config = &model.config;
+        variables.push(env("AIOS_ENGINE_MODEL", config.model.as_str()));
+        // Kubernetes reads `$(NAME)` as a variable, and `$$` as a dollar.
+        let upstream = json!(config.upstream).to_string().replace('$', "$$");
+        variables.push(env("AIOS_ENGINE_UPSTREAM", upstream));
+        let digest = config.digest.as_deref();
+        variables.extend(digest.map(|digest| env("AIOS_ENGINE_DIGEST", digest)));
     }
     if model.sleeps() {
         variables.push(env("AIOS_ROLE_FILE", format!("{POD_FOLDER}/{ROLE}")));

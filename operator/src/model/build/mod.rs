@@ -2,8 +2,10 @@
 
 mod account;
 mod certificate;
+mod copy;
 mod deployment;
 mod engines;
+mod evaluation;
 mod group;
 mod inference;
 mod ingress;
@@ -27,9 +29,10 @@ use crate::{
     ca::Issued,
     model::{
         fetch::{Credentials, Found},
-        groups::{Place, Want, plan},
+        groups::{Place, Want, beside, whole},
         kserve::{self, Wanted},
         prefetch::Fetched,
+        rollout::Course,
         validate::{Backend, Model, Own},
     },
     names::{self, Component},
@@ -56,6 +59,8 @@ pub struct Desired {
     pub groups: Vec<DesiredGroup>,
     /// What KServe runs in place of groups.
     pub inference: Wanted,
+    /// Asks a revision on trial. `None` while it is not to be asked.
+    pub evaluation: Option<Job>,
 }
 
 /// A group that is to exist.
@@ -64,6 +69,8 @@ pub struct DesiredGroup {
     pub place: Place,
     /// Leader, then shards. Empty for a group of an older revision, which stays as it is.
     pub sets: Vec<StatefulSet>,
+    /// Whether it is of a revision that a rollout keeps: nothing is to replace it.
+    pub kept: bool,
 }
 
 pub fn build(settings: &Settings, model: &Model, found: &Found, certificate: &Issued) -> Desired {
@@ -79,6 +86,7 @@ pub fn build(settings: &Settings, model: &Model, found: &Found, certificate: &Is
         revision: None,
         groups: Vec::new(),
         inference: Wanted::None,
+        evaluation: None,
     };
     match &model.backend {
         Backend::Hosted { credentials } => {
@@ -127,18 +135,55 @@ fn served_here(
         };
         return;
     }
-    desired.revision = is_loadable.then(|| group::revision(settings, model, own));
+    let wanted = group::revision(settings, model, own);
+    desired.revision = is_loadable.then(|| wanted.clone());
     let want = Want {
         revision: desired.revision.as_deref(),
         active: own.replicas as usize,
         standby: own.standby as usize,
         now: found.at,
     };
-    let places = plan(&want, &found.groups);
+    let mut stable = None;
+    let places = match found.rollout.as_ref().map(|rollout| &rollout.course) {
+        Some(Course::Beside {
+            stable: kept,
+            candidates,
+        }) => {
+            if *candidates > 0 {
+                desired.services.push(service::next(model));
+            }
+            stable = Some(kept.as_str());
+            beside(&want, kept, *candidates, &found.groups)
+        }
+        Some(Course::Whole { leaving }) => whole(&want, &wanted, *leaving, &found.groups),
+        None => whole(&want, &wanted, false, &found.groups),
+    };
     desired.groups = places
         .into_iter()
-        .map(|place| desired_group(settings, model, own, desired.revision.as_deref(), place))
+        .map(|place| {
+            let kept = stable == Some(place.revision.as_str());
+            let revision = desired.revision.as_deref();
+            let mut group = desired_group(settings, model, own, revision, place);
+            group.kept = kept;
+            if kept && found.groups.iter().all(|seen| seen.name != group.name) {
+                group.sets = copy::group(&found.sets, &group.name, &group.place);
+            }
+            group
+        })
         .collect();
+    desired.evaluation = found.rollout.as_ref().and_then(|rollout| {
+        let (asking, set) = (rollout.due.as_ref()?, rollout.set.as_ref().ok()?);
+        let evaluation = &own.rollout.as_ref()?.evaluation;
+        Some(evaluation::job(settings, model, evaluation, asking, set))
+    });
+}
+
+/// Names what the pods of a self-hosted model run by its spec.
+pub fn revision(settings: &Settings, model: &Model) -> Option<String> {
+    match &model.backend {
+        Backend::Own(own) => Some(group::revision(settings, model, own)),
+        Backend::Hosted { .. } => None,
+    }
 }
 
 fn desired_group(
@@ -156,7 +201,12 @@ fn desired_group(
             sets.push(shards::shards(settings, model, own, &name, &place));
         }
     }
-    DesiredGroup { name, place, sets }
+    DesiredGroup {
+        name,
+        place,
+        sets,
+        kept: false,
+    }
 }
 
 fn meta(model: &Model, name: String, component: Component) -> ObjectMeta {
@@ -185,5 +235,7 @@ fn base(model: &Model) -> PodSpec {
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod rollout_tests;
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,12 @@ pub fn standby(model: &Model) -> Service {
     service
 }
 
+/// Leads to a revision that is on trial.
+pub fn next(model: &Model) -> Service {
+    let name = aios_compile::next_service(&model.name);
+    service(model, name, Component::Candidate)
+}
+
 /// Gives pods that are dialled by others of their group their names, ready or not: the others wait for
 /// them. They are the shards, or also the leaders.
 pub fn shards(model: &Model, meeting: Meeting) -> Service {

@@ -22,6 +22,8 @@ pub fn found(weights: Option<Fetched>, credentials: Option<Credentials>) -> Foun
         weights,
         prefetch: None,
         groups: Vec::new(),
+        sets: Vec::new(),
+        rollout: None,
         kserve: false,
         started: None,
         at: jiff::Timestamp::UNIX_EPOCH,
@@ -520,7 +522,7 @@ fn where_kserve_is_installed_the_same_pod_is_its_predictor() {
 }
 
 #[test]
-fn kserve_runs_nothing_that_stands_by_or_sleeps() {
+fn kserve_runs_nothing_that_stands_by_or_is_on_trial_or_sleeps() {
     let spec = |more: Value| {
         let mut spec = json!({"selfHosted": {
             "engine": {"name": "KServe", "image": "mirror.example/server:1",
@@ -538,6 +540,12 @@ fn kserve_runs_nothing_that_stands_by_or_sleeps() {
     let desired = built(&model("house", &standing), &seen);
     assert!(matches!(desired.inference, Wanted::None));
     assert_eq!(desired.groups.len(), 2);
+    let mut tried = spec(json!({}));
+    tried["selfHosted"]["rollout"] = json!({"evaluation":
+        {"configMapRef": {"name": "inputs"}, "policyRefs": [{"name": "tone"}]}});
+    let desired = built(&model("house", &tried), &seen);
+    assert!(matches!(desired.inference, Wanted::None));
+    assert_eq!(desired.groups.len(), 1);
     let desired = built(&model("house", &spec(json!({"replicas": 0}))), &seen);
     assert!(matches!(desired.inference, Wanted::None) && desired.groups.is_empty());
 }

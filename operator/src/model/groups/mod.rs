@@ -4,7 +4,7 @@
 mod plan;
 mod seen;
 
-pub use plan::{Place, Want, plan};
+pub use plan::{Place, Want, beside, whole};
 #[cfg(test)]
 pub use seen::Member;
 pub use seen::{Group, SPREAD, seen};
@@ -19,6 +19,8 @@ pub enum Role {
     Active,
     /// Loaded, and waits.
     Standby,
+    /// On trial: takes the part of the traffic that its rollout gives it.
+    Candidate,
 }
 
 impl Role {
@@ -26,6 +28,7 @@ impl Role {
         match self {
             Self::Active => Component::Engine,
             Self::Standby => Component::Standby,
+            Self::Candidate => Component::Candidate,
         }
     }
 
@@ -33,6 +36,7 @@ impl Role {
         match Component::parse(label)? {
             Component::Engine => Some(Self::Active),
             Component::Standby => Some(Self::Standby),
+            Component::Candidate => Some(Self::Candidate),
             _ => None,
         }
     }

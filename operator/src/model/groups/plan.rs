@@ -44,56 +44,125 @@ pub fn plan(want: &Want, seen: &[Group]) -> Vec<Place> {
     let room = total.min(total + SURGE - old.len());
     current.truncate(room);
 
-    let candidate = |group: &&Group| Candidate {
+    let contender = |group: &&Group| Contender {
         revision: group.revision.clone(),
         slot: group.slot,
         rank: (
             !group.is_ready(),
-            group.role != Role::Active,
+            group.role == Role::Standby,
             !is_current(group),
         ),
         known: group.is_known(want.now),
     };
-    let mut candidates: Vec<Candidate> = current.iter().chain(&old).map(candidate).collect();
+    let mut contenders: Vec<Contender> = current.iter().chain(&old).map(contender).collect();
     if let Some(revision) = want.revision {
         let taken: Vec<u32> = seen.iter().map(|group| group.slot).collect();
         let free = (1..).filter(|slot| !taken.contains(slot));
-        candidates.extend(free.take(room - current.len()).map(|slot| Candidate {
+        contenders.extend(free.take(room - current.len()).map(|slot| Contender {
             revision: revision.to_owned(),
             slot,
             rank: (true, true, false),
             known: false,
         }));
     }
-    assign(candidates, want)
+    assign(contenders, want)
 }
 
-struct Candidate {
+/// Decides for the revision that the spec makes, `wanted`, when nothing is on trial. What was on trial and is
+/// not wanted never took all calls: it replaces nothing. With `leaving`, groups of other revisions run on,
+/// out of traffic: nodes that do not know yet still lead to them.
+pub fn whole(want: &Want, wanted: &str, leaving: bool, seen: &[Group]) -> Vec<Place> {
+    let is_in = |group: &&Group| group.role != Role::Candidate || group.revision == wanted;
+    let groups: Vec<Group> = seen.iter().filter(is_in).cloned().collect();
+    let mut places = plan(want, &groups);
+    if leaving {
+        let is_placed = |group: &Group| {
+            let at = (group.revision.as_str(), group.slot);
+            places
+                .iter()
+                .any(|place| (place.revision.as_str(), place.slot) == at)
+        };
+        let others = seen.iter().filter(|group| group.revision != wanted);
+        let left: Vec<Place> = others
+            .filter(|group| !is_placed(group))
+            .map(on_trial)
+            .collect();
+        places.extend(left);
+    }
+    places
+}
+
+/// Keeps as many groups of a revision as are wanted, and so many of `want`'s beside them, on trial. Those
+/// of any other go: nobody needs them.
+pub fn beside(want: &Want, stable: &str, candidates: usize, seen: &[Group]) -> Vec<Place> {
+    let of_stable = seen.iter().filter(|group| group.revision == stable);
+    let of_stable: Vec<Group> = of_stable.cloned().collect();
+    let kept = Want {
+        // How to run it is known to its objects alone: one group is kept whatever demand is, and others
+        // are made after it.
+        revision: (!of_stable.is_empty()).then_some(stable),
+        active: want.active.max(1),
+        ..*want
+    };
+    let mut places = plan(&kept, &of_stable);
+    let Some(revision) = want.revision else {
+        // Nothing new can be started: what was started goes on.
+        let others = seen.iter().filter(|group| group.role == Role::Candidate);
+        let others = others.filter(|group| group.revision != stable);
+        places.extend(others.take(candidates).map(on_trial));
+        return places;
+    };
+    let mut current: Vec<&Group> = seen.iter().filter(|g| g.revision == revision).collect();
+    current.sort_by_key(|group| preference(group));
+    current.truncate(candidates);
+    let taken: Vec<u32> = seen.iter().map(|group| group.slot).collect();
+    let free = (1..).filter(|slot| !taken.contains(slot));
+    let fresh = free.take(candidates - current.len()).map(|slot| Place {
+        revision: revision.to_owned(),
+        slot,
+        role: Role::Candidate,
+        spare: false,
+    });
+    places.extend(current.into_iter().map(on_trial));
+    places.extend(fresh);
+    places
+}
+
+fn on_trial(group: &Group) -> Place {
+    Place {
+        revision: group.revision.clone(),
+        slot: group.slot,
+        role: Role::Candidate,
+        spare: false,
+    }
+}
+
+struct Contender {
     revision: String,
     slot: u32,
-    /// Not loaded, not active before, of an old revision: the lowest takes traffic first.
+    /// Not loaded, not in traffic before, of an old revision: the lowest takes traffic first.
     rank: (bool, bool, bool),
     known: bool,
 }
 
-fn assign(mut candidates: Vec<Candidate>, want: &Want) -> Vec<Place> {
-    candidates.sort_by_key(|candidate| (candidate.rank, candidate.slot));
+fn assign(mut contenders: Vec<Contender>, want: &Want) -> Vec<Place> {
+    contenders.sort_by_key(|contender| (contender.rank, contender.slot));
     // Nodes learn of a Service's endpoints one Service at a time, and late: a standby that is promoted
     // stays behind both until another is known, or for a moment neither would lead anywhere.
-    let mut waiting = candidates.iter().skip(want.active);
-    let none_waits = want.standby > 0 && !waiting.any(|candidate| candidate.known);
-    let places = candidates
+    let mut waiting = contenders.iter().skip(want.active);
+    let none_waits = want.standby > 0 && !waiting.any(|contender| contender.known);
+    let places = contenders
         .into_iter()
         .enumerate()
-        .map(|(index, candidate)| {
+        .map(|(index, contender)| {
             let role = if index < want.active {
                 Role::Active
             } else {
                 Role::Standby
             };
             Place {
-                revision: candidate.revision,
-                slot: candidate.slot,
+                revision: contender.revision,
+                slot: contender.slot,
                 role,
                 spare: role == Role::Standby || none_waits,
             }
@@ -103,14 +172,14 @@ fn assign(mut candidates: Vec<Candidate>, want: &Want) -> Vec<Place> {
 
 /// Which of several groups stays: the lowest.
 fn preference(group: &Group) -> (bool, bool, u32) {
-    (!group.is_ready(), group.role != Role::Active, group.slot)
+    (!group.is_ready(), group.role == Role::Standby, group.slot)
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
-    use super::{super::Member, Group, Place, Role, Want, plan};
+    use super::{super::Member, Group, Place, Role, Want, beside, plan, whole};
 
     fn group(revision: &str, slot: u32, role: Role, ready: bool) -> Group {
         Group {
@@ -271,6 +340,76 @@ mod tests {
         };
         assert_eq!(told(&plan(&none, &standing)), ["a/1*", "a/2"]);
         assert!(plan(&none, &[]).is_empty());
+    }
+
+    /// `revision/slot` and a letter for the role.
+    fn roles(places: &[Place]) -> Vec<String> {
+        let letter = |role| match role {
+            Role::Active => '*',
+            Role::Standby => '-',
+            Role::Candidate => '?',
+        };
+        let mut told: Vec<String> = places
+            .iter()
+            .map(|place| format!("{}/{}{}", place.revision, place.slot, letter(place.role)))
+            .collect();
+        told.sort();
+        told
+    }
+
+    #[test]
+    fn a_revision_on_trial_stands_beside_the_stable_one_which_stays_as_it_is() {
+        let stable = [
+            group("a", 1, Role::Active, true),
+            group("a", 2, Role::Standby, true),
+        ];
+        let trial =
+            |candidates, seen: &[Group]| roles(&beside(&want("b", 1, 1), "a", candidates, seen));
+        assert_eq!(trial(1, &stable), ["a/1*", "a/2-", "b/3?"]);
+        assert_eq!(trial(0, &stable), ["a/1*", "a/2-"]);
+        let [one, two] = stable;
+        let running = [
+            one,
+            two,
+            group("b", 3, Role::Candidate, true),
+            group("c", 4, Role::Candidate, true),
+        ];
+        assert_eq!(trial(2, &running), ["a/1*", "a/2-", "b/3?", "b/5?"]);
+        let lost = [group("a", 1, Role::Active, false)];
+        assert_eq!(
+            trial(1, &lost),
+            ["a/1*", "a/2-", "b/2?"],
+            "as many as are wanted"
+        );
+        assert_eq!(trial(1, &[]), ["b/1?"], "nothing tells how to run it");
+        let asleep = beside(&want("b", 0, 0), "a", 1, &lost);
+        assert_eq!(roles(&asleep), ["a/1*", "b/2?"], "one is kept to return to");
+    }
+
+    #[test]
+    fn a_revision_that_earned_its_traffic_takes_the_place_of_the_old_one_at_once() {
+        let earned = [
+            group("a", 1, Role::Active, true),
+            group("a", 2, Role::Standby, true),
+            group("b", 3, Role::Candidate, true),
+        ];
+        assert_eq!(
+            roles(&whole(&want("b", 1, 1), "b", false, &earned)),
+            ["a/1-", "b/3*", "b/4-"]
+        );
+    }
+
+    #[test]
+    fn what_gave_way_runs_on_out_of_traffic_until_nodes_know() {
+        let earned = [
+            group("a", 1, Role::Active, true),
+            group("b", 2, Role::Candidate, true),
+        ];
+        let places = |leaving| roles(&whole(&want("b", 1, 0), "b", leaving, &earned));
+        assert_eq!(places(true), ["a/1?", "b/2*"]);
+        assert_eq!(places(false), ["b/2*"]);
+        let reverted = whole(&want("a", 1, 0), "a", false, &earned);
+        assert_eq!(roles(&reverted), ["a/1*"], "it never took all calls");
     }
 
     #[test]

@@ -45,6 +45,7 @@ fn applied() -> Applied {
         groups_again: None,
         inference: None,
         started: None,
+        rolled: None,
     }
 }
 

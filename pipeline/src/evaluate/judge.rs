@@ -1,0 +1,111 @@
+//! Whether an answer may go on by itself. Pure.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aios_crds::rollout::EvaluationInput;
+use aios_policy::{
+    CompiledPolicy, Document, DocumentError, Inputs, InvalidPartName, Part, PartKind, PolicyStack,
+    Verdict, VerdictAction,
+};
+use aios_proto::config::PolicyConfig;
+use serde_json::Value;
+
+/// The only part of an answer.
+const PART: &str = "text";
+/// Rules that a verdict names.
+const NAMED: usize = 3;
+
+/// Why answers cannot be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    #[error("the policies cannot be read: {0}")]
+    Read(#[from] serde_json::Error),
+    #[error("policy {0} does not compile")]
+    Compile(String),
+    #[error(transparent)]
+    Part(#[from] InvalidPartName),
+}
+
+/// Policies that are ready to judge.
+pub(super) struct Judge {
+    policies: PolicyStack,
+    part: aios_policy::PartName,
+}
+
+impl Judge {
+    /// `policies` is a JSON list of policies.
+    pub fn new(policies: &str) -> Result<Self, JudgeError> {
+        let policies: Vec<PolicyConfig> = serde_json::from_str(policies)?;
+        let compiled = policies.into_iter().map(|policy| {
+            CompiledPolicy::compile(&policy.name, &policy.rules, &policy.review)
+                .map(Arc::new)
+                .map_err(|_| JudgeError::Compile(policy.name))
+        });
+        Ok(Self {
+            policies: PolicyStack::new(compiled.collect::<Result<_, _>>()?),
+            part: PART.parse()?,
+        })
+    }
+
+    /// `Err` says why an answer does not pass, without a word of it.
+    pub fn verdict(
+        &self,
+        input: &EvaluationInput,
+        answer: Result<String, String>,
+    ) -> Result<(), String> {
+        let document = self
+            .document(answer?)
+            .map_err(|error| format!("gave no document: {error}"))?;
+        let variables = Value::Object(input.variables.clone());
+        let inputs = Inputs {
+            variables: &variables,
+            labels: &BTreeMap::new(),
+            language: &input.language,
+            passages: &[],
+            // What it was asked with, it knows.
+            template: &[&input.prompt],
+        };
+        let verdict = self.policies.evaluate(&document, &inputs).verdict;
+        if by_rules(&verdict) <= VerdictAction::Redact {
+            return Ok(());
+        }
+        Err(told(&verdict))
+    }
+
+    fn document(&self, text: String) -> Result<Document, DocumentError> {
+        Document::new(vec![Part {
+            name: self.part.clone(),
+            kind: PartKind::Plain,
+            text,
+        }])
+    }
+}
+
+/// What the rules ask for: that a policy has a person see every document says nothing of this one.
+fn by_rules(verdict: &Verdict) -> VerdictAction {
+    let findings = verdict.findings.iter().map(|found| found.action.into());
+    let errors = verdict.errors.iter().map(|error| error.on_error.into());
+    findings.chain(errors).max().unwrap_or(VerdictAction::Pass)
+}
+
+/// As in `blocked by rule no-promise`.
+fn told(verdict: &Verdict) -> String {
+    let action = by_rules(verdict);
+    let done = match action {
+        VerdictAction::Block => "blocked by",
+        VerdictAction::Review => "sent to review by",
+        _ => "sent back by",
+    };
+    let findings = verdict.findings.iter();
+    let findings = findings.filter(|found| VerdictAction::from(found.action) == action);
+    let errors = verdict.errors.iter();
+    let errors = errors.filter(|error| VerdictAction::from(error.on_error) == action);
+    let mut rules: Vec<&str> = findings
+        .map(|found| found.rule.as_str())
+        .chain(errors.map(|error| error.rule.as_str()))
+        .collect();
+    rules.dedup();
+    rules.truncate(NAMED);
+    let rule = if rules.len() == 1 { "rule" } else { "rules" };
+    format!("{done} {rule} {}", rules.join(", "))
+}
