@@ -27,6 +27,7 @@ need ninja-build ninja
 need binutils strip
 need libssl-dev /usr/include/openssl/ssl.h
 need python3-pip pip3 pip
+need postgresql /usr/lib/postgresql/*/bin/initdb
 
 if [ -n "$missing" ]; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

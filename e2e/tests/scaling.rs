@@ -56,7 +56,7 @@ async fn settled(namespace: &TestNamespace, groups: usize) -> ModelDeploymentSta
 async fn a_model_that_nobody_calls_sleeps_and_a_run_wakes_it() {
     install(&Cluster::shared().await.unwrap()).await.unwrap();
     let scaling = "{max: 1, downDelay: 20s, window: 5s, holdFor: 4m}";
-    let warm = warm(r#"{name: leap-day, cron: "0 0 29 2 *", for: 1m}"#);
+    let warm = warm(r#"{"name": "leap-day", "cron": "0 0 29 2 *", "for": "1m"}"#);
     let model = scaled(scaling).replace("warm: {standby: 0}", &format!("warm: {warm}"));
     let scene = Scene::with("scaling", |manifests| {
         written_by(manifests, "smollm", &model)
@@ -104,17 +104,18 @@ async fn a_model_that_nobody_calls_sleeps_and_a_run_wakes_it() {
 async fn keeps_its_schedule(namespace: &TestNamespace) {
     for (schedule, groups, reason) in [
         (
-            r#"{name: now, cron: "* * * * *", for: 10m}"#,
+            r#"{"name": "now", "cron": "* * * * *", "for": "10m"}"#,
             1,
             ScalingReason::Schedule,
         ),
         (
-            r#"{name: now, cron: "0 0 29 2 *", for: 1m}"#,
+            r#"{"name": "now", "cron": "0 0 29 2 *", "for": "1m"}"#,
             0,
             ScalingReason::Idle,
         ),
     ] {
-        let patch = format!("{{spec: {{selfHosted: {{warm: {}}}}}}}", warm(schedule));
+        let warm = warm(schedule);
+        let patch = format!(r#"{{"spec": {{"selfHosted": {{"warm": {warm}}}}}}}"#);
         namespace
             .kubectl(&["patch", "mdep/smollm", "--type=merge", "-p", &patch])
             .await
@@ -124,8 +125,9 @@ async fn keeps_its_schedule(namespace: &TestNamespace) {
     }
 }
 
+/// JSON, which is YAML, too.
 fn warm(schedule: &str) -> String {
-    format!("{{standby: 0, schedules: [{schedule}]}}")
+    format!(r#"{{"standby": 0, "schedules": [{schedule}]}}"#)
 }
 
 #[tokio::test]
@@ -151,7 +153,8 @@ async fn a_model_that_others_scale_is_left_to_them() {
     }
 }
 
-/// Autoscales by memory, of which an engine with its weights needs more than 200 MiB and never 8 GiB.
+/// Autoscales by memory, of which an engine needs more than 30 MiB beside its weights, which are mapped
+/// files, and never 8 GiB.
 fn autoscaler(memory: &str) -> String {
     format!(
         "
@@ -178,7 +181,7 @@ async fn a_horizontal_pod_autoscaler_scales_a_model_by_what_its_pods_use() {
     let manifests = format!("{WEIGHTS}---{}", scaled("{mode: External}"));
     namespace.apply(&manifests).await.unwrap();
     settled(&namespace, 1).await;
-    for (memory, groups) in [("200Mi", 2), ("8Gi", 1)] {
+    for (memory, groups) in [("30Mi", 2), ("8Gi", 1)] {
         namespace.apply(&autoscaler(memory)).await.unwrap();
         let status = settled(&namespace, groups).await;
         assert!(status.scaling_history.is_empty(), "{status:?}");

@@ -26,11 +26,12 @@ async fn with_definitions_of_the_release_before_and_back_the_operator_works_and_
     let plane = ControlPlane::start(&programs, &[outside::OPERATOR])
         .await
         .unwrap();
+    let client = plane.client().await.unwrap();
+    let place = Place::new(client, "upgraded".into()).await.unwrap();
+    // What the release before does not know of the objects is hidden from now on.
     plane.define(Path::new(BEFORE)).await.unwrap();
     let operator = outside::built_operator().unwrap();
     let _operator = Running::operator(&plane, &operator, 16).await.unwrap();
-    let client = plane.client().await.unwrap();
-    let place = Place::new(client, "upgraded".into()).await.unwrap();
 
     let with_old = place.rested().await.unwrap();
     every_object_has_conditions(&with_old).unwrap();
@@ -67,16 +68,28 @@ fn children(state: &State) -> Vec<&String> {
 /// Each object is touched, so that its reconciler has to write.
 async fn changes_are_seen(place: &Place, touch: Touch) -> Result<()> {
     for (kind, name) in KINDS {
-        let api = place.own(kind);
-        let mut object = api.get(name).await?;
-        let generation = object.metadata.generation.unwrap_or_default();
-        touch.apply(kind, &mut object.data["spec"]);
-        let changed = api.replace(name, &PostParams::default(), &object).await?;
-        let now = changed.metadata.generation.unwrap_or_default();
-        ensure!(now > generation, "{kind} {name} did not change");
+        let now = changed(place, kind, name, touch).await?;
         place.observed(kind, name, now).await?;
     }
     Ok(())
+}
+
+/// Its new generation. The operator may write meanwhile.
+async fn changed(place: &Place, kind: &str, name: &str, touch: Touch) -> Result<i64> {
+    let api = place.own(kind);
+    loop {
+        let mut object = api.get(name).await?;
+        let before = object.metadata.generation.unwrap_or_default();
+        touch.apply(kind, &mut object.data["spec"]);
+        match api.replace(name, &PostParams::default(), &object).await {
+            Err(kube::Error::Api(refused)) if refused.code == 409 => {}
+            written => {
+                let now = written?.metadata.generation.unwrap_or_default();
+                ensure!(now > before, "{kind} {name} did not change");
+                return Ok(now);
+            }
+        }
+    }
 }
 
 /// A change that changes no child for long.

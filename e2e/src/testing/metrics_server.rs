@@ -68,6 +68,7 @@ spec:
         - --kubelet-preferred-address-types=InternalIP
         - --kubelet-insecure-tls
         - --metric-resolution=10s
+        - --kubelet-request-timeout=5s
         ports: [{name: https, containerPort: 10250}]
         readinessProbe: {httpGet: {path: /readyz, port: https, scheme: HTTPS}, periodSeconds: 2}
         volumeMounts: [{name: tmp, mountPath: /tmp}]
