@@ -11,7 +11,6 @@
 #[path = "support/scene.rs"]
 mod scene;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aios_e2e::eventually;
@@ -149,7 +148,7 @@ async fn what_cannot_be_read_back_is_parked_until_it_can() {
     for id in &parked {
         publisher.publish(PIPELINE, id).await.unwrap();
     }
-    published_once(&scene, ITEMS).await;
+    scene.published_once(ITEMS).await;
 }
 
 /// It must not send again by itself, whatever a person asks, until it can ask the target.
@@ -175,7 +174,7 @@ async fn without_read_back_a_lost_answer_is_parked_and_never_sent_again() {
     })
     .await
     .unwrap();
-    published_once(&scene, ITEMS).await;
+    scene.published_once(ITEMS).await;
 }
 
 #[tokio::test]
@@ -235,20 +234,7 @@ async fn model_writes(scene: &Scene) {
 async fn all_published_once(scene: &Scene) {
     let items = scene.finished(RUN).await;
     assert_eq!(items.accepted, items.published, "{items:?}");
-    published_once(scene, ITEMS).await;
-}
-
-/// The receiver holds what the gateway calls published, each posted once: what may have arrived was
-/// read back instead of sent again.
-async fn published_once(scene: &Scene, count: usize) {
-    let published = scene.documents_in("Published", count).await;
-    let published: BTreeSet<_> = published.into_iter().map(|one| one.id).collect();
-    let received = scene.received().await;
-    assert_eq!((received.duplicates, received.conflicts), (0, 0));
-    assert_eq!(received.posts, received.documents);
-    assert_eq!(received.ids.len(), count);
-    assert_eq!(received.ids.into_iter().collect::<BTreeSet<_>>(), published);
-    assert_eq!(scene.audited().await.documents, count as u64);
+    scene.published_once(ITEMS).await;
 }
 
 /// Waits for so many parked documents.

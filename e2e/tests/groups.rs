@@ -8,6 +8,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "support/asking.rs"]
+mod asking;
 #[path = "support/scene.rs"]
 mod scene;
 
@@ -18,13 +20,12 @@ use aios_e2e::testing::real_model::{DIGEST, model, written_by};
 use aios_e2e::testing::{install, is_ready};
 use aios_e2e::{Cluster, eventually};
 use anyhow::{Result, ensure};
+use asking::Asking;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
-use scene::{DEADLINE, PIPELINE, Scene, pointer, records};
+use scene::{DEADLINE, Scene, records};
 use serde_json::json;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 const MODEL: &str = "smollm";
 
@@ -72,36 +73,11 @@ async fn ready(scene: &Scene) -> ModelDeploymentStatus {
     .unwrap()
 }
 
-/// Somebody who asks for one text after the other.
-struct Asking {
-    asked: watch::Sender<Vec<String>>,
-    asking: JoinHandle<()>,
-}
-
-impl Asking {
-    async fn start(scene: &Scene) -> Self {
-        let gateway = scene.gateway("author").await;
-        let asked = watch::Sender::new(Vec::new());
-        let told = asked.clone();
-        let asking = tokio::spawn(async move {
-            loop {
-                let preview = gateway.preview(PIPELINE, &pointer(1)).await.unwrap();
-                told.send_modify(|asked| asked.push(preview.more["slots"].to_string()));
-            }
-        });
-        Self { asked, asking }
-    }
-
-    /// Two more texts come, and every one so far was written by asking a model that answered.
-    async fn was_always_answered(self) {
-        let mut asked = self.asked.subscribe();
-        let enough = asked.borrow().len() + 2;
-        let more = asked.wait_for(|asked| asked.len() >= enough);
-        let more = tokio::time::timeout(DEADLINE, more).await;
-        self.asking.abort();
-        for slots in more.unwrap().unwrap().iter() {
-            assert!(!slots.contains("RoutesExhausted"), "{slots}");
-        }
+/// Two more texts come, and every one so far was written by asking a model that answered.
+async fn was_always_answered(asking: Asking) {
+    asking.more(2).await;
+    for slots in asking.all() {
+        assert!(!slots.contains("RoutesExhausted"), "{slots}");
     }
 }
 
@@ -122,7 +98,7 @@ async fn a_warm_standby_takes_a_lost_groups_place_and_no_call_fails() {
     })
     .await
     .unwrap();
-    asking.was_always_answered().await;
+    was_always_answered(asking).await;
     let status = ready(&scene).await;
     assert_eq!((status.ready_replicas, status.standby_ready), (1, 1));
     assert_eq!(names(&scene, "standby").await.unwrap(), active);
@@ -154,7 +130,7 @@ async fn a_new_revision_replaces_the_old_one_and_no_call_fails() {
     })
     .await
     .unwrap();
-    asking.was_always_answered().await;
+    was_always_answered(asking).await;
     let status = ready(&scene).await;
     assert_eq!((status.replicas, status.ready_replicas), (1, 1));
 }
@@ -171,7 +147,7 @@ async fn a_lost_shard_restarts_its_group_and_the_model_answers_again() {
     let before = uids().await.unwrap();
     assert_eq!(before.len(), 2, "one leader, one shard");
     let asking = Asking::start(&scene).await;
-    asking.was_always_answered().await;
+    was_always_answered(asking).await;
 
     let shard = names(&scene, "shard").await.unwrap();
     scene
@@ -193,5 +169,5 @@ async fn a_lost_shard_restarts_its_group_and_the_model_answers_again() {
     .unwrap();
     ready(&scene).await;
     let asking = Asking::start(&scene).await;
-    asking.was_always_answered().await;
+    was_always_answered(asking).await;
 }

@@ -60,7 +60,7 @@ async fn a_run_is_drafted_reviewed_and_published_once_by_two_gateways() {
         .unwrap();
     let again = reviewer.approve(PIPELINE, &waiting.id, &digest).await;
     assert_eq!(again.unwrap_err().status(), Some(409));
-    published_once(&scene, ITEMS).await;
+    scene.published_once(ITEMS).await;
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_rolling_restart_fails_no_request() {
     fresh.was_always_answered().await;
     scene.finished(RUN).await;
     // Both clients asked for the same one document, too.
-    published_once(&scene, ITEMS + 1).await;
+    scene.published_once(ITEMS + 1).await;
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_gateway_that_dies_under_way_leaves_its_documents_to_the_other() {
     scene.namespace.kill_pod(&lost).await.unwrap();
     scene.heal_model().await;
     scene.finished(RUN).await;
-    published_once(&scene, ITEMS).await;
+    scene.published_once(ITEMS).await;
     two_serve(&scene).await;
 }
 
@@ -187,17 +187,6 @@ async fn serving(scene: &Scene) -> anyhow::Result<(String, String, String)> {
         .find(|one| one.type_ == "Serving")
         .ok_or_else(|| anyhow::anyhow!("no Serving yet"))?;
     Ok((serving.status, serving.reason, serving.message))
-}
-
-/// The receiver holds what the gateways call published, each posted once.
-async fn published_once(scene: &Scene, count: usize) {
-    let published = scene.documents_in("Published", count).await;
-    let published: BTreeSet<_> = published.into_iter().map(|one| one.id).collect();
-    let received = scene.received().await;
-    assert_eq!((received.duplicates, received.conflicts), (0, 0));
-    assert_eq!(received.posts, received.documents);
-    assert_eq!(received.ids.into_iter().collect::<BTreeSet<_>>(), published);
-    assert_eq!(scene.audited().await.documents, count as u64);
 }
 
 fn topics(customer: usize) -> &'static str {

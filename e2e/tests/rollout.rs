@@ -8,6 +8,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "support/asking.rs"]
+mod asking;
 #[path = "support/scene.rs"]
 mod scene;
 
@@ -17,13 +19,12 @@ use aios_crds::{ModelDeployment, ModelDeploymentStatus, rollout::RolloutStatus};
 use aios_e2e::testing::install;
 use aios_e2e::{Cluster, eventually};
 use anyhow::{Context, Result, ensure};
+use asking::Asking;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
-use scene::{DEADLINE, PIPELINE, Scene, pointer, records};
+use scene::{DEADLINE, Scene, records};
 use serde_json::json;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 const FIRST: &str = "These are the first words.";
 const SECOND: &str = "These are the second words.";
@@ -154,52 +155,13 @@ async fn no_trial(scene: &Scene) {
     .unwrap();
 }
 
-/// Somebody who asks for one text after the other.
-struct Asking {
-    asked: watch::Sender<Vec<String>>,
-    asking: JoinHandle<()>,
-}
-
-impl Asking {
-    async fn start(scene: &Scene) -> Self {
-        let gateway = scene.gateway("author").await;
-        let asked = watch::Sender::new(Vec::new());
-        let told = asked.clone();
-        let asking = tokio::spawn(async move {
-            loop {
-                let preview = gateway.preview(PIPELINE, &pointer(1)).await.unwrap();
-                told.send_modify(|asked| asked.push(preview.more["slots"].to_string()));
-            }
-        });
-        Self { asked, asking }
+/// Every text so far was written by the model.
+fn all(asking: &Asking) -> Vec<String> {
+    let asked = asking.all();
+    for text in &asked {
+        assert!(text.contains("house"), "not answered: {text}");
     }
-
-    /// Waits for so many further texts.
-    async fn more(&self, count: usize) -> Vec<String> {
-        let mut asked = self.asked.subscribe();
-        let before = asked.borrow().len();
-        let enough = asked.wait_for(|asked| asked.len() >= before + count);
-        let asked = tokio::time::timeout(DEADLINE, enough)
-            .await
-            .unwrap()
-            .unwrap();
-        asked.iter().skip(before).cloned().collect()
-    }
-
-    /// Every text so far was written by the model.
-    fn all(&self) -> Vec<String> {
-        let asked = self.asked.borrow().clone();
-        for text in &asked {
-            assert!(text.contains("house"), "not answered: {text}");
-        }
-        asked
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        self.asking.abort();
-    }
+    asked
 }
 
 fn count(texts: &[String], words: &str) -> usize {
@@ -222,7 +184,7 @@ async fn a_good_revision_goes_through_all_steps_and_no_call_fails() {
     .await
     .unwrap();
     eventually("both revisions write", DEADLINE, async || {
-        let all = asking.all();
+        let all = all(&asking);
         ensure!(count(&all, SECOND) > 0, "only the old one");
         let latest = all.len().saturating_sub(8);
         Ok((count(&all[latest..], FIRST) > 0).then_some(()))
@@ -245,7 +207,7 @@ async fn a_good_revision_goes_through_all_steps_and_no_call_fails() {
     })
     .await
     .unwrap();
-    asking.all();
+    all(&asking);
 }
 
 #[tokio::test]
@@ -275,7 +237,7 @@ async fn a_worse_revision_never_takes_a_call_and_the_input_that_fell_is_named() 
     assert_eq!((state.stable.as_str(), state.percent), (old.as_str(), 0));
     assert_eq!((state.score, state.baseline), (Some(0), Some(100)));
     asking.more(2).await;
-    let all = asking.all();
+    let all = all(&asking);
     assert_eq!(count(&all, FIRST), all.len(), "only the old revision wrote");
     // What is good takes over from there, and what was good before needs no trial.
     say(&scene, FIRST).await;
@@ -292,7 +254,7 @@ async fn a_change_that_is_taken_back_in_the_middle_leaves_everything_as_it_was()
     eventually("half of the calls move", DEADLINE, async || {
         let rollout = rollout(&scene).await?;
         ensure!(rollout.percent == 50, "{rollout:?}");
-        Ok((count(&asking.all(), SECOND) > 0).then_some(()))
+        Ok((count(&all(&asking), SECOND) > 0).then_some(()))
     })
     .await
     .unwrap();
@@ -305,5 +267,5 @@ async fn a_change_that_is_taken_back_in_the_middle_leaves_everything_as_it_was()
     let last = asking.more(4).await;
     let whole = last.get(1..).unwrap();
     assert_eq!(count(whole, FIRST), whole.len(), "{last:?}");
-    asking.all();
+    all(&asking);
 }

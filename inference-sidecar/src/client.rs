@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aios_runtime::tls::ClientTls;
+use aios_runtime::{chain, tls::ClientTls};
 use arc_swap::ArcSwap;
 use rustls::{ClientConfig, RootCertStore};
 
@@ -160,18 +160,6 @@ pub fn failed(error: reqwest::Error) -> ApiError {
         return ApiError::UpstreamUnreachable(chain(&error));
     }
     ApiError::UpstreamBroke(chain(&error))
-}
-
-/// An error and what it comes from.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// The start of a body, as far as it arrives: for error bodies.

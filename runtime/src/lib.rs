@@ -1,4 +1,4 @@
-//! What every process of AIOS shares: logs, shutdown, TLS that reloads, serving, health and metrics,
+//! What every process of AIOS shares: logs, errors' words, shutdown, TLS that reloads, serving, health and metrics,
 //! and the data planes' end of the control stream. Knows nothing of documents, models or policies.
 
 pub mod admin;
@@ -7,8 +7,10 @@ pub mod control;
 pub mod serve;
 pub mod tls;
 
+mod chain;
 mod logs;
 mod shutdown;
 
+pub use chain::chain;
 pub use logs::init;
 pub use shutdown::shutdown;

@@ -11,6 +11,7 @@
 // Every suite that includes this file uses another part of it.
 #![allow(dead_code)]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aios_audit::{BundleError, Expectations, Head, Report, verify_bundle};
@@ -190,6 +191,19 @@ impl Scene {
         })
         .await
         .unwrap()
+    }
+
+    /// The receiver holds what the gateways call published, each posted once: what may have arrived was
+    /// read back instead of sent again.
+    pub async fn published_once(&self, count: usize) {
+        let published = self.documents_in("Published", count).await;
+        let published: BTreeSet<_> = published.into_iter().map(|one| one.id).collect();
+        let received = self.received().await;
+        assert_eq!((received.duplicates, received.conflicts), (0, 0));
+        assert_eq!(received.posts, received.documents);
+        assert_eq!(received.ids.len(), count);
+        assert_eq!(received.ids.into_iter().collect::<BTreeSet<_>>(), published);
+        assert_eq!(self.audited().await.documents, count as u64);
     }
 
     pub async fn published_at_least(&self, count: usize) {

@@ -17,7 +17,7 @@ use super::{
     digest::{self, Digest},
     progress::{Doing, Meter, Teller},
 };
-use crate::client::chain;
+use aios_runtime::chain;
 
 /// What is fetched, and how patiently.
 pub struct Download {

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use aios_runtime::tls::ClientTls;
+use aios_runtime::{chain, tls::ClientTls};
 use reqwest::redirect::Policy;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ use file::Patience;
 pub use file::Wanted;
 pub use progress::{Operator, Teller};
 
-use crate::client::{build, chain};
+use crate::client::build;
 
 /// Addresses that one file may lead to: hubs send on to stores.
 const REDIRECTS: usize = 10;

@@ -4,16 +4,15 @@ use std::fmt::Debug;
 
 use kube::{
     Api, Resource,
-    api::{ListParams, Patch, PatchParams},
-    core::{ApiResource, ClusterResourceScope, DynamicObject},
+    api::ListParams,
+    core::{ApiResource, ClusterResourceScope},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    apply::{Applier, compare, exactly, is_as_desired},
+    apply::{Applier, exactly},
     error::{Result, Verb},
-    names::FIELD_MANAGER,
 };
 
 /// A cluster-scoped object of which only some fields have a type.
@@ -40,23 +39,10 @@ impl<K> Wide for K where
 }
 
 impl Applier {
-    /// Like [`Applier::apply`]. What is desired comes whole: `K` knows only what is read.
-    pub async fn apply_wide<K: Wide>(&self, name: &str, mut desired: Value) -> Result<K> {
-        compare::stamp(&mut desired)?;
-        let api: Api<DynamicObject> =
-            Api::all_with(self.client.clone(), &ApiResource::erase::<K>(&()));
-        let found = self.done::<K, _>(Verb::Get, name, api.get_opt(name).await)?;
-        if let Some(found) = found {
-            let live = serde_json::to_value(found)?;
-            if is_as_desired(&desired, &live) {
-                return Ok(serde_json::from_value(live)?);
-            }
-        }
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let applied = api.patch(name, &params, &Patch::Apply(&desired)).await;
-        tracing::info!(kind = %K::kind(&()), name, "applied");
-        let applied = self.done::<K, _>(Verb::Apply, name, applied)?;
-        Ok(serde_json::from_value(serde_json::to_value(applied)?)?)
+    /// Like [`Applier::apply_unwatched`].
+    pub async fn apply_wide<K: Wide>(&self, name: &str, desired: Value) -> Result<K> {
+        let api = Api::all_with(self.client.clone(), &ApiResource::erase::<K>(&()));
+        self.compare_and_apply::<K>(&api, name, desired).await
     }
 
     /// Objects by their labels. A kind that is not served, or that the operator may not read, has none.

@@ -128,11 +128,7 @@ impl Known {
     /// Whether no watch shows such an object, and nobody here wrote it.
     pub fn is_absent(&self, kind: &str, namespace: &str, name: &str) -> bool {
         let inner = self.lock();
-        let entry = inner
-            .entries
-            .get(kind)
-            .and_then(|n| n.get(namespace)?.get(name));
-        inner.listed && entry.is_none()
+        inner.listed && inner.entry(kind, namespace, name).is_none()
     }
 
     /// The object was found or made as desired.
@@ -161,10 +157,7 @@ impl Known {
     /// Whether the object is as it was read or made last: to desire something else is to write.
     pub fn is_verified(&self, kind: &str, namespace: &str, name: &str) -> bool {
         let inner = self.lock();
-        let entry = inner
-            .entries
-            .get(kind)
-            .and_then(|n| n.get(namespace)?.get(name));
+        let entry = inner.entry(kind, namespace, name);
         entry.is_some_and(|entry| entry.verified.is_some())
     }
 
@@ -177,7 +170,7 @@ impl Known {
         digest: &str,
     ) -> Option<Value> {
         let inner = self.lock();
-        let entry = inner.entries.get(kind)?.get(namespace)?.get(name)?;
+        let entry = inner.entry(kind, namespace, name)?;
         let verified = entry.verified.as_ref()?;
         if verified.desired != hash(digest) {
             return None;
@@ -191,6 +184,10 @@ impl Known {
 }
 
 impl Inner {
+    fn entry(&self, kind: &str, namespace: &str, name: &str) -> Option<&Entry> {
+        self.entries.get(kind)?.get(namespace)?.get(name)
+    }
+
     /// Notes a version that a watch showed.
     fn is_news(&mut self, (kind, namespace, name): Place, version: u64) -> bool {
         let names = self.entries.entry(kind).or_default();

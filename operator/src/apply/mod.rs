@@ -149,19 +149,35 @@ impl Applier {
         &self,
         namespace: &str,
         name: &str,
-        mut desired: Value,
+        desired: Value,
     ) -> Result<K> {
-        compare::stamp(&mut desired)?;
-        if let Some(found) = self.live::<K>(namespace, name).await?
-            && is_as_desired(&desired, &found)
-        {
-            return Ok(serde_json::from_value(found)?);
-        }
         let resource = kube::core::ApiResource::erase::<K>(&());
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let api = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        self.compare_and_apply::<K>(&api, name, desired).await
+    }
+
+    async fn compare_and_apply<K>(
+        &self,
+        api: &Api<DynamicObject>,
+        name: &str,
+        mut desired: Value,
+    ) -> Result<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        compare::stamp(&mut desired)?;
+        let found = self.done::<K, _>(Verb::Get, name, api.get_opt(name).await)?;
+        if let Some(found) = found {
+            let live = serde_json::to_value(found)?;
+            if is_as_desired(&desired, &live) {
+                return Ok(serde_json::from_value(live)?);
+            }
+        }
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let applied = api.patch(name, &params, &Patch::Apply(&desired)).await;
+        let namespace = desired
+            .pointer("/metadata/namespace")
+            .and_then(Value::as_str);
         tracing::info!(kind = %K::kind(&()), namespace, name, "applied");
         let applied = self.done::<K, _>(Verb::Apply, name, applied)?;
         Ok(serde_json::from_value(serde_json::to_value(applied)?)?)

@@ -15,7 +15,6 @@ use crate::{
     control::Index,
     error::Result,
     model::{
-        build,
         groups::{Group, seen},
         kserve,
         ledger::{self, Entry, Facts, is_of_job},
@@ -62,6 +61,8 @@ pub enum Credentials {
 /// What was told before of a model's start and of its rollout.
 #[derive(Clone, Copy, Default)]
 pub struct Before<'a> {
+    /// The revision that the spec makes, of models with a rollout.
+    pub wanted: Option<&'a str>,
     pub start: Option<&'a ColdStart>,
     pub rollout: Option<&'a RolloutStatus>,
 }
@@ -111,9 +112,12 @@ pub async fn fetch(model: &Model, before: Before<'_>, context: &Context) -> Resu
             started = ledger::newest(&facts, |uid| {
                 context.hub.read(|index| index.first_token(namespace, uid))
             });
-            let wanted = build::revision(&context.settings, model).unwrap_or_default();
-            let seen = (groups.as_slice(), at);
-            rollout = rollout::fetch(context, (model, own), seen, &wanted, before.rollout).await?;
+            if let (Some(wanted), Some(spec)) = (before.wanted, &own.rollout) {
+                let seen = (groups.as_slice(), at);
+                let asked = (model, own.replicas as usize, spec);
+                let found = rollout::fetch(context, asked, seen, wanted, before.rollout);
+                rollout = Some(found.await?);
+            }
         }
     }
     let kserve = kserve::is_concerned(context, model).await?;

@@ -6,6 +6,7 @@ mod apply;
 mod build;
 mod fetch;
 mod groups;
+mod jobs;
 mod kserve;
 mod ledger;
 mod prefetch;
@@ -96,7 +97,10 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
         valid.placement = pool::placement(class, &namespace);
     }
     // Calls go where the status said before, so that none goes where nobody could say why.
-    let wanted = build::revision(&context.settings, &valid);
+    let on_trial = matches!(&valid.backend, Backend::Own(own) if own.rollout.is_some());
+    let wanted = on_trial
+        .then(|| build::revision(&context.settings, &valid))
+        .flatten();
     valid.config.next = rollout::next(model, wanted.as_deref());
     match pack(ItemKind::Model, owner, &valid.config) {
         Ok(item) => context
@@ -112,7 +116,8 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
     if let (Some(scaled), Backend::Own(own)) = (&scaled, &mut valid.backend) {
         own.replicas = scaled.desired.unsigned_abs();
     }
-    let mut applied = match Box::pin(bring(model, &valid, class, context)).await {
+    let before = before(model, wanted.as_deref());
+    let mut applied = match Box::pin(bring((model, before), &valid, class, context)).await {
         Ok(applied) => applied,
         Err(error) => return (status::Observed::Unknown, Some(error)),
     };
@@ -124,16 +129,17 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
     (status::Observed::Applied(Box::new(applied)), None)
 }
 
-fn before(model: &ModelDeployment) -> fetch::Before<'_> {
+fn before<'a>(model: &'a ModelDeployment, wanted: Option<&'a str>) -> fetch::Before<'a> {
     let status = model.status.as_ref();
     fetch::Before {
+        wanted,
         start: status.and_then(|status| status.cold_start.as_ref()),
         rollout: status.and_then(|status| status.rollout.as_ref()),
     }
 }
 
 async fn bring(
-    model: &ModelDeployment,
+    (model, before): (&ModelDeployment, fetch::Before<'_>),
     valid: &validate::Model,
     class: Option<&GpuClass>,
     context: &Context,
@@ -142,7 +148,7 @@ async fn bring(
         Some(class) => pool::bring(context, model, class).await?,
         None => None,
     };
-    let found = fetch::fetch(valid, before(model), context).await?;
+    let found = fetch::fetch(valid, before, context).await?;
     let subject = valid.server();
     let (certificate, renewal) = crate::tenant::paper(
         &context.authority,

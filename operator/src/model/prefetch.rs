@@ -9,7 +9,10 @@ use k8s_openapi::api::{
     core::v1::{Pod, PodStatus},
 };
 
-use crate::model::weights::Weights;
+use crate::model::{
+    jobs::{failed_at, has_succeeded},
+    weights::Weights,
+};
 
 /// Exit code of `prefetch` when the file is not the one that the digest names.
 pub const WRONG_DIGEST: i32 = 3;
@@ -108,27 +111,17 @@ pub fn look(
 }
 
 fn fetched(job: &Job, pods: &[Pod]) -> Fetched {
-    let status = job.status.clone().unwrap_or_default();
-    if status.succeeded.unwrap_or_default() > 0 {
+    if has_succeeded(job) {
         return Fetched::Ready;
     }
-    let failed = status
-        .conditions
-        .unwrap_or_default()
-        .into_iter()
-        .find(|condition| condition.type_ == "Failed" && condition.status == "True");
-    let ended = failed.as_ref().map(|c| {
-        c.last_transition_time
-            .as_ref()
-            .map_or(Timestamp::UNIX_EPOCH, |t| t.0)
-    });
+    let ended = failed_at(job);
     match last_end(pods) {
         Some(end) if end.code == WRONG_DIGEST => Fetched::Invalid(end.message),
-        Some(end) if end.code == UNREACHABLE || failed.is_some() => Fetched::Unavailable {
+        Some(end) if end.code == UNREACHABLE || ended.is_some() => Fetched::Unavailable {
             why: end.message,
             ended,
         },
-        None if failed.is_some() => Fetched::Unavailable {
+        None if ended.is_some() => Fetched::Unavailable {
             why: "the prefetch Job failed".into(),
             ended,
         },

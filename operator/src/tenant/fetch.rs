@@ -12,6 +12,7 @@ use crate::{
     names::{CLIENT_TLS, GATEWAY, GATEWAY_DATA, GATEWAY_TLS},
 };
 
+#[derive(Default)]
 pub struct Found {
     pub pipelines: Vec<WritingPipeline>,
     pub models: Vec<ModelDeployment>,

@@ -117,19 +117,6 @@ mod tests {
     use super::{Store, choose};
     use crate::tenant::fetch::Found;
 
-    fn nothing() -> Found {
-        Found {
-            pipelines: Vec::new(),
-            models: Vec::new(),
-            client: None,
-            serving: None,
-            gateway: None,
-            replicas: None,
-            claim: None,
-            postgres: None,
-        }
-    }
-
     fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
         serde_json::from_value(value).unwrap()
     }
@@ -153,13 +140,13 @@ mod tests {
     fn a_new_tenant_has_postgres_if_its_secret_is_there_and_a_volume_if_not() {
         let found = Found {
             postgres: Some(read(secret())),
-            ..nothing()
+            ..Found::default()
         };
         let choice = choose(&found, Some("db"));
         assert_eq!((choice.store, choice.conflict), (postgres(), None));
-        let choice = choose(&nothing(), Some("db"));
+        let choice = choose(&Found::default(), Some("db"));
         assert_eq!((choice.store, choice.conflict), (Store::Volume, None));
-        let choice = choose(&nothing(), None);
+        let choice = choose(&Found::default(), None);
         assert_eq!((choice.store, choice.conflict), (Store::Volume, None));
     }
 
@@ -174,7 +161,7 @@ mod tests {
             gateway: gateway.map(read),
             claim: claim.map(read),
             postgres: Some(read(secret())),
-            ..nothing()
+            ..Found::default()
         };
         let choice = choose(&found, Some("db"));
         assert_eq!(choice.store, Store::Volume);
@@ -188,7 +175,7 @@ mod tests {
         let found = Found {
             claim: Some(read(claim)),
             postgres: Some(read(secret())),
-            ..nothing()
+            ..Found::default()
         };
         assert_eq!(choose(&found, Some("db")).store, postgres());
     }
@@ -197,7 +184,7 @@ mod tests {
     fn without_its_secret_a_tenant_stays_with_its_postgres_and_says_so() {
         let found = Found {
             replicas: Some(read(deployment())),
-            ..nothing()
+            ..Found::default()
         };
         for wanted in [Some("db"), Some("other"), None] {
             let choice = choose(&found, wanted);
@@ -215,7 +202,7 @@ mod tests {
     fn a_secret_without_a_uri_is_named() {
         let found = Found {
             postgres: Some(read(json!({"metadata": {"name": "db"}}))),
-            ..nothing()
+            ..Found::default()
         };
         let choice = choose(&found, Some("db"));
         assert_eq!(choice.store, postgres());

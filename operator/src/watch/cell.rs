@@ -447,50 +447,47 @@ fn pipelines_that(
     pipelines: &Store<Guarded<WritingPipeline>>,
     namespace: &str,
     refer: impl Fn(&references::References) -> bool,
-    mut queue: impl FnMut(&str),
+    queue: impl FnMut(&str),
 ) {
-    for guarded in pipelines.state() {
-        let Some(pipeline) = valid(&guarded) else {
-            continue;
-        };
-        if pipeline.metadata.namespace.as_deref() == Some(namespace)
-            && refer(&references::of_pipeline(&pipeline.spec))
-        {
-            queue(&pipeline.name_any());
-        }
-    }
+    let refers = |object: &WritingPipeline| refer(&references::of_pipeline(&object.spec));
+    queue_those(pipelines, namespace, refers, queue);
 }
 
 fn models_that(
     models: &Store<Guarded<ModelDeployment>>,
     namespace: &str,
     refer: impl Fn(&references::References) -> bool,
-    mut queue: impl FnMut(&str),
+    queue: impl FnMut(&str),
 ) {
-    for guarded in models.state() {
-        let Some(model) = valid(&guarded) else {
-            continue;
-        };
-        if model.metadata.namespace.as_deref() == Some(namespace)
-            && refer(&references::of_model(&model.spec))
-        {
-            queue(&model.name_any());
-        }
-    }
+    let refers = |object: &ModelDeployment| refer(&references::of_model(&object.spec));
+    queue_those(models, namespace, refers, queue);
 }
 
 fn runs_of(
     runs: &Store<Guarded<WritingRun>>,
     namespace: &str,
     pipeline: &str,
-    mut queue: impl FnMut(&str),
+    queue: impl FnMut(&str),
 ) {
-    for guarded in runs.state() {
-        if let Some(run) = valid(&guarded)
-            && run.metadata.namespace.as_deref() == Some(namespace)
-            && run.spec.pipeline_ref.name == pipeline
+    let of_pipeline = |run: &WritingRun| run.spec.pipeline_ref.name == pipeline;
+    queue_those(runs, namespace, of_pipeline, queue);
+}
+
+/// Readable objects of a namespace that `concerns` holds for.
+fn queue_those<K>(
+    objects: &Store<Guarded<K>>,
+    namespace: &str,
+    concerns: impl Fn(&K) -> bool,
+    mut queue: impl FnMut(&str),
+) where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    for guarded in objects.state() {
+        if let Some(object) = valid(&guarded)
+            && object.meta().namespace.as_deref() == Some(namespace)
+            && concerns(object)
         {
-            queue(&run.name_any());
+            queue(&object.name_any());
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aios_crds::rollout::EvaluationInput;
-use aios_runtime::tls::ClientTls;
+use aios_runtime::{chain, tls::ClientTls};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -135,15 +135,4 @@ fn question(model: &str, input: &EvaluationInput) -> Value {
         "temperature": 0,
         "seed": SEED,
     })
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

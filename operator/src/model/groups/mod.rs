@@ -6,7 +6,7 @@ mod seen;
 
 pub use plan::{Place, Want, beside, whole};
 #[cfg(test)]
-pub use seen::Member;
+pub use seen::group;
 pub use seen::{Group, SPREAD, seen};
 
 use crate::names::Component;

@@ -179,28 +179,7 @@ fn preference(group: &Group) -> (bool, bool, u32) {
 mod tests {
     use jiff::Timestamp;
 
-    use super::{super::Member, Group, Place, Role, Want, beside, plan, whole};
-
-    fn group(revision: &str, slot: u32, role: Role, ready: bool) -> Group {
-        Group {
-            name: format!("m-{revision}-{slot}"),
-            revision: revision.into(),
-            slot,
-            role,
-            size: 1,
-            members: vec![Member {
-                name: format!("m-{revision}-{slot}-0"),
-                uid: format!("{revision}{slot}"),
-                role: Some(role),
-                spare: role == Role::Standby,
-                ready,
-                ready_since: ready.then_some(Timestamp::UNIX_EPOCH),
-                restarts: 0,
-                started: None,
-            }],
-            recorded: None,
-        }
-    }
+    use super::{super::group, Group, Place, Role, Want, beside, plan, whole};
 
     fn want(revision: &str, active: usize, standby: usize) -> Want<'_> {
         Want {

@@ -205,6 +205,29 @@ fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.labels.as_ref()?.get(key).map(String::as_str)
 }
 
+/// One pod that has been ready for long, if it is.
+#[cfg(test)]
+pub fn group(revision: &str, slot: u32, role: Role, ready: bool) -> Group {
+    Group {
+        name: format!("m-{revision}-{slot}"),
+        revision: revision.into(),
+        slot,
+        role,
+        size: 1,
+        members: vec![Member {
+            name: format!("m-{revision}-{slot}-0"),
+            uid: format!("{revision}{slot}"),
+            role: Some(role),
+            spare: role == Role::Standby,
+            ready,
+            ready_since: ready.then_some(Timestamp::UNIX_EPOCH),
+            restarts: 0,
+            started: None,
+        }],
+        recorded: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

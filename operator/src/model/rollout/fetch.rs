@@ -1,6 +1,6 @@
 //! The only reads: inputs from the server, policies from the index, the due evaluation's Job and pods.
 
-use aios_crds::rollout::{Evaluation, RolloutStatus};
+use aios_crds::rollout::{Evaluation, Rollout, RolloutStatus};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -17,25 +17,18 @@ use super::{
 use crate::{
     context::Context,
     error::Result,
-    model::{
-        groups::Group,
-        validate::{Model, Own},
-    },
+    model::{groups::Group, validate::Model},
     names,
 };
 
-/// What there is to know of a model's rollout; none where none is asked for.
+/// What there is to know of a model's rollout, of which `active` groups are to take traffic.
 pub async fn fetch(
     context: &Context,
-    (model, own): (&Model, &Own),
+    (model, active, rollout): (&Model, usize, &Rollout),
     (groups, now): (&[Group], Timestamp),
     wanted: &str,
     status: Option<&RolloutStatus>,
-) -> Result<Option<Found>> {
-    let Some(rollout) = &own.rollout else {
-        return Ok(None);
-    };
-    let active = own.replicas as usize;
+) -> Result<Found> {
     let state = known(status, wanted, groups);
     let set = set(context, model, &rollout.evaluation).await?;
     let mut asking = None;
@@ -47,13 +40,13 @@ pub async fn fetch(
             asking = Some(ask(context, model, key, compares).await?);
         }
     }
-    Ok(Some(Found {
+    Ok(Found {
         course: course(&state, wanted, &rollout.steps, active, now),
         wanted: wanted.to_owned(),
         state,
         set,
         due: asking,
-    }))
+    })
 }
 
 async fn set(

@@ -9,6 +9,8 @@ use k8s_openapi::api::{
     core::v1::{ContainerStateTerminated, Pod},
 };
 
+use crate::model::jobs::{failed_at, has_succeeded};
+
 /// How long a Job that failed stands before another one is made.
 const PAUSE: Duration = Duration::from_mins(1);
 
@@ -38,7 +40,7 @@ impl Outcome {
 
 /// Whether the Job's pods have something to say.
 pub fn has_ended(job: &Job) -> bool {
-    succeeded(job) || failed_at(job).is_some()
+    has_succeeded(job) || failed_at(job).is_some()
 }
 
 pub fn look(job: Option<&Job>, pods: &[Pod]) -> Outcome {
@@ -46,7 +48,7 @@ pub fn look(job: Option<&Job>, pods: &[Pod]) -> Outcome {
         return Outcome::Missing;
     };
     let ended = failed_at(job);
-    if !succeeded(job) && ended.is_none() {
+    if !has_succeeded(job) && ended.is_none() {
         return Outcome::Running;
     }
     let said = pods.iter().filter_map(end).max_by_key(|end| {
@@ -69,23 +71,6 @@ pub fn look(job: Option<&Job>, pods: &[Pod]) -> Outcome {
             ended: ended.unwrap_or(Timestamp::UNIX_EPOCH),
         },
     }
-}
-
-fn succeeded(job: &Job) -> bool {
-    let status = job.status.as_ref();
-    status
-        .and_then(|status| status.succeeded)
-        .unwrap_or_default()
-        > 0
-}
-
-fn failed_at(job: &Job) -> Option<Timestamp> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let failed = conditions
-        .iter()
-        .find(|condition| condition.type_ == "Failed" && condition.status == "True")?;
-    let at = failed.last_transition_time.as_ref();
-    Some(at.map_or(Timestamp::UNIX_EPOCH, |at| at.0))
 }
 
 fn end(pod: &Pod) -> Option<&ContainerStateTerminated> {

@@ -19,12 +19,7 @@ fn found(pipelines: Vec<WritingPipeline>) -> Found {
     Found {
         pipelines,
         models: vec![self_hosted(0)],
-        client: None,
-        serving: None,
-        gateway: None,
-        replicas: None,
-        claim: None,
-        postgres: None,
+        ..Found::default()
     }
 }
 

@@ -4,7 +4,7 @@ use aios_proto::evaluation::{EvaluationReport, Fallen};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Course, Due, Facts, Outcome, course, due, groups_for, known, step};
-use crate::model::groups::{Group, Member, Place, Role, Want, beside, whole};
+use crate::model::groups::{Group, Place, Role, Want, beside, group, whole};
 
 const STEPS: [i32; 3] = [5, 25, 100];
 const ACTIVE: usize = 2;
@@ -12,27 +12,6 @@ const STEP_FOR: SignedDuration = SignedDuration::from_secs(60);
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
-}
-
-fn group(revision: &str, slot: u32, role: Role, ready: bool) -> Group {
-    Group {
-        name: format!("m-{revision}-{slot}"),
-        revision: revision.into(),
-        slot,
-        role,
-        size: 1,
-        members: vec![Member {
-            name: format!("m-{revision}-{slot}-0"),
-            uid: format!("{revision}{slot}"),
-            role: Some(role),
-            spare: false,
-            ready,
-            ready_since: ready.then_some(Timestamp::UNIX_EPOCH),
-            restarts: 0,
-            started: None,
-        }],
-        recorded: None,
-    }
 }
 
 /// Of ten inputs, so many are answered well now and were before.
