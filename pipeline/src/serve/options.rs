@@ -51,8 +51,8 @@ pub struct Options {
     /// Health and metrics.
     #[arg(long, env = "AIOS_ADMIN_ADDRESS", default_value = "0.0.0.0:9090")]
     pub admin_address: String,
-    /// Milliseconds for which requests are still answered after the shutdown began, until nobody
-    /// sends more.
+    /// Milliseconds for which requests are still answered after the shutdown began; then on, for at
+    /// most 20 s, until none came for 2 s. Without any, the process leaves at once.
     #[arg(long, env = "AIOS_DRAIN_MS", default_value_t = 0)]
     pub drain_ms: u64,
     /// Fault injection for tests of recovery: dies here, once.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     auth::KubeAuthorizer,
-    drain,
+    drain::{Drain, Patience},
     gateway::{Gateway, GatewayParts},
     options::Options,
     reports, router, runner, runs, witness, work_service,
@@ -85,6 +85,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Se
     let work = tonic::service::Routes::new(work_service(gateway.clone())).prepare();
 
     // Requests are answered for a while after the shutdown began.
+    let drain = Drain::new(shutdown.clone());
     let closing = CancellationToken::new();
     let mut tasks = JoinSet::new();
     // The last good configuration serves while the operator is away.
@@ -105,7 +106,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Se
     ));
     tasks.spawn(serve(
         rest_listener,
-        drain::announced(router(gateway.clone()), shutdown.clone()),
+        drain.announced(router(gateway.clone())),
         Some(tls(None)?),
         closing.clone(),
     ));
@@ -136,7 +137,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Se
     loops.spawn(follow(gateway.clone(), health.clone(), shutdown.clone()));
     shutdown.cancelled().await;
     health.set_ready(false, "shutting down");
-    tokio::time::sleep(Duration::from_millis(options.drain_ms)).await;
+    let least = Duration::from_millis(options.drain_ms);
+    drain.emptied(Patience::of(least)).await;
     closing.cancel();
     while tasks.join_next().await.is_some() {}
     while loops.join_next().await.is_some() {}

@@ -24,7 +24,7 @@ use crate::{
 };
 
 const FOLDER: &str = "/var/run/aios/postgres";
-/// Longer than Services take to lead elsewhere.
+/// Longer than Services usually take to lead elsewhere; the gateway waits on where they take longer.
 const DRAIN_MS: u32 = 6000;
 /// For the drain, requests under way, and documents under way.
 const GRACE_SECONDS: i64 = 45;
