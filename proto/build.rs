@@ -8,6 +8,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo:rerun-if-changed={file}");
     }
     let descriptors = protox::compile(files, ["proto"])?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    // The operator hands the same items to thousands of streams.
+    tonic_prost_build::configure()
+        .bytes(".aios.control.v1.Item.body")
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use aios_proto::config::{
 
 use crate::{
     Diagnostic, checks, content, expression,
-    schema::{self, Variables},
+    schema::Variables,
     template::{self, RESERVED, Scope},
 };
 
@@ -39,7 +39,7 @@ pub fn pipeline(
         .into_iter()
         .collect();
     let declared = Variables::of(spec);
-    found.extend(spec.content.variables.as_ref().and_then(schema::check));
+    found.extend(declared.mistake());
     content::variables(&spec.content, &declared, &mut found);
     let skeletons = content::skeletons(spec, resolved, &declared, &mut found);
     context(spec, &declared, &mut found);
@@ -54,7 +54,7 @@ pub fn pipeline(
     Ok(PipelineConfig {
         name: name.to_owned(),
         kind: spec.content.kind,
-        variables: spec.content.variables.clone(),
+        variables: declared.into_schema(),
         language_variable: spec.content.language_variable.clone(),
         subject_variable: spec.content.subject_variable.clone(),
         labels: spec.content.labels.clone(),

@@ -1,6 +1,6 @@
 //! JSON Schema of the variables: compiles offline, and says what it declares.
 
-use aios_crds::writing_pipeline::WritingPipelineSpec;
+use aios_crds::{Json, writing_pipeline::WritingPipelineSpec};
 use serde_json::Value;
 
 use crate::Diagnostic;
@@ -20,12 +20,12 @@ pub enum Declared<'a> {
 
 /// Variables as declared by the schema and the contexts.
 pub struct Variables<'a> {
-    schema: Option<&'a Value>,
+    schema: Option<Value>,
     contexts: Vec<&'a str>,
 }
 
 /// Checks that the schema compiles without fetching anything.
-pub fn check(schema: &Value) -> Option<Diagnostic> {
+fn check(schema: &Value) -> Option<Diagnostic> {
     let options = jsonschema::options();
     match options.offline().build(schema) {
         Ok(_) if schema.get("type").is_some_and(|kind| kind != "object") => Some(Diagnostic::new(
@@ -56,7 +56,7 @@ impl<'a> Variables<'a> {
     /// Of a pipeline.
     pub fn of(spec: &'a WritingPipelineSpec) -> Self {
         Self {
-            schema: spec.content.variables.as_ref(),
+            schema: spec.content.variables.as_ref().map(Json::value),
             contexts: spec
                 .context
                 .iter()
@@ -65,9 +65,19 @@ impl<'a> Variables<'a> {
         }
     }
 
+    /// A mistake in the schema itself.
+    pub fn mistake(&self) -> Option<Diagnostic> {
+        self.schema.as_ref().and_then(check)
+    }
+
+    /// The schema.
+    pub fn into_schema(self) -> Option<Value> {
+        self.schema
+    }
+
     /// Whether templates and labels may use this path, as in `customer.email`.
-    pub fn declared(&self, path: &str) -> Declared<'a> {
-        let Some(mut at) = self.schema else {
+    pub fn declared(&self, path: &str) -> Declared<'_> {
+        let Some(mut at) = self.schema.as_ref() else {
             return Declared::Open;
         };
         for (depth, key) in path.split('.').enumerate() {

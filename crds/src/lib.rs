@@ -7,6 +7,7 @@ pub mod cold_start;
 pub mod conditions;
 pub mod decimal;
 pub mod duration;
+pub mod json;
 pub mod model_deployment;
 pub mod page;
 pub mod policy_set;
@@ -24,6 +25,7 @@ pub mod yaml;
 pub use conditions::{ConditionType, Reason};
 pub use decimal::Decimal;
 pub use duration::Duration;
+pub use json::Json;
 #[cfg(feature = "kube")]
 pub use model_deployment::ModelDeployment;
 pub use model_deployment::{ModelDeploymentSpec, ModelDeploymentStatus};

@@ -79,7 +79,7 @@ pub struct ModelDeploymentSpec {
     pub hosted: Option<Hosted>,
     /// A model whose engine runs in this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub self_hosted: Option<SelfHosted>,
+    pub self_hosted: Option<Box<SelfHosted>>,
     /// Groups that take traffic. Standby groups come on top. With `scaling` of mode Builtin it is
     /// where scaling begins; from then on `status.desiredReplicas` says how many there are to be.
     #[serde(default = "one")]

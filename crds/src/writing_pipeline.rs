@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    Json,
     reference::{LocalRef, SecretSource, TextSource},
     status::{conditions_schema, never_observed},
 };
@@ -98,7 +99,7 @@ pub struct Content {
     /// JSON Schema of the variables: the pointer's fields and each context record under its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
-    pub variables: Option<serde_json::Value>,
+    pub variables: Option<Json>,
     /// Variable that holds the language, as in `customer.language`. Without it the first skeleton is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]

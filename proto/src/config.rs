@@ -246,7 +246,7 @@ pub fn pack<T: Serialize>(
         generation: owner.generation,
         format: FORMAT,
         digest: canonical::digest(&body),
-        body,
+        body: body.into_boxed_slice().into(),
     })
 }
 
@@ -290,7 +290,9 @@ mod tests {
     #[test]
     fn a_changed_body_is_refused() {
         let mut item = item();
-        item.body[2] ^= 1;
+        let mut body = item.body.to_vec();
+        body[2] ^= 1;
+        item.body = body.into();
         assert!(matches!(
             unpack::<serde_json::Value>(&item),
             Err(ItemError::Digest { .. })

@@ -72,7 +72,7 @@ fn to_item(file: ItemFile) -> Result<Item, serde_json::Error> {
         generation: file.generation,
         format: file.format,
         digest: file.digest,
-        body: canonical::to_vec(&file.body)?,
+        body: canonical::to_vec(&file.body)?.into(),
     })
 }
 

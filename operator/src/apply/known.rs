@@ -13,8 +13,10 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 
-/// By kind, namespace and name.
-type Entries = HashMap<Cow<'static, str>, HashMap<String, HashMap<String, Entry>>>;
+use crate::names::LABEL_MODEL;
+
+/// By namespace and name.
+type Objects = HashMap<Box<str>, HashMap<Box<str>, Entry>>;
 
 /// Shared by the watches, which tell, and by the applier, which asks.
 #[derive(Clone, Default)]
@@ -24,7 +26,10 @@ pub struct Known(Arc<Mutex<Inner>>);
 struct Inner {
     /// Whether every watch has listed: before, what was not seen may still exist.
     listed: bool,
-    entries: Entries,
+    /// Lists so far: what none of the latest list showed is gone.
+    lists: u32,
+    /// By kind.
+    entries: HashMap<Cow<'static, str>, Objects>,
     writing: HashMap<Place, Vec<Waiting>>,
 }
 
@@ -33,7 +38,7 @@ type Place = (Cow<'static, str>, String, String);
 
 /// A version that a watch showed during a write, and whom to tell if it is somebody else's.
 struct Waiting {
-    version: u64,
+    shown: Entry,
     news: Box<dyn FnOnce() + Send>,
 }
 
@@ -43,9 +48,22 @@ pub struct Writing {
     place: Place,
 }
 
-/// Versions are decimal and grow (Kubernetes API concepts, "resource versions").
+/// A list under way of a kind, in one namespace or in all.
+pub struct Listing {
+    known: Known,
+    kind: Cow<'static, str>,
+    namespace: Option<String>,
+    number: u32,
+}
+
+/// There are several for each object of ours: it holds no more than is read.
 struct Entry {
+    /// Versions are decimal and grow (Kubernetes API concepts, "resource versions").
     version: u64,
+    /// Of the name of the model that it is labelled with.
+    model: Option<u64>,
+    /// The list during which, or after which, it was there.
+    list: u32,
     /// What was found, or made, as desired at this version.
     verified: Option<Box<Verified>>,
 }
@@ -67,22 +85,42 @@ impl Known {
     pub fn seen(
         &self,
         kind: Cow<'static, str>,
-        meta: &ObjectMeta,
-        news: impl FnOnce() + Send + 'static,
+        meta: ObjectMeta,
+        news: impl FnOnce(&ObjectMeta) + Send + 'static,
     ) {
-        let Some((namespace, name, version)) = place(meta) else {
-            return news();
+        let Some((namespace, name, version)) = place(&meta) else {
+            return news(&meta);
         };
-        let place = (kind, namespace.to_owned(), name.to_owned());
         let mut inner = self.lock();
-        if let Some(waiting) = inner.writing.get_mut(&place) {
-            let news = Box::new(news);
-            return waiting.push(Waiting { version, news });
+        let shown = Entry::new(version, &meta, inner.lists);
+        if !inner.writing.is_empty() {
+            let place = (kind.clone(), namespace.to_owned(), name.to_owned());
+            if let Some(waiting) = inner.writing.get_mut(&place) {
+                let list = shown.list;
+                let news = Box::new(move || news(&meta));
+                waiting.push(Waiting { shown, news });
+                if let Some(entry) = inner.entry_mut(&place.0, &place.1, &place.2) {
+                    entry.list = list;
+                }
+                return;
+            }
         }
-        let is_news = inner.is_news(place, version);
+        let is_news = inner.is_news(kind, (namespace, name), shown);
         drop(inner);
         if is_news {
-            news();
+            news(&meta);
+        }
+    }
+
+    /// A watch begins to list a kind in a namespace, or in all.
+    pub fn listing(&self, kind: Cow<'static, str>, namespace: Option<&str>) -> Listing {
+        let mut inner = self.lock();
+        inner.lists += 1;
+        Listing {
+            known: self.clone(),
+            kind,
+            namespace: namespace.map(str::to_owned),
+            number: inner.lists,
         }
     }
 
@@ -118,11 +156,16 @@ impl Known {
         }
     }
 
-    /// What exists of a kind in a namespace, as far as is known.
-    pub fn names(&self, kind: &str, namespace: &str) -> Vec<String> {
+    /// Names of what exists of a kind in a namespace and is labelled with a model, as far as is known.
+    pub fn of_model(&self, kind: &str, namespace: &str, model: &str) -> Vec<String> {
         let inner = self.lock();
-        let names = inner.entries.get(kind).and_then(|n| n.get(namespace));
-        names.into_iter().flat_map(|n| n.keys().cloned()).collect()
+        let (names, model) = (inner.names(kind, namespace), Some(hash(model)));
+        names
+            .into_iter()
+            .flatten()
+            .filter(|(_, entry)| entry.model == model)
+            .map(|(name, _)| String::from(name.as_ref()))
+            .collect()
     }
 
     /// Whether no watch shows such an object, and nobody here wrote it.
@@ -137,21 +180,17 @@ impl Known {
             return;
         };
         let mut inner = self.lock();
-        let objects = inner.entries.entry(kind).or_default();
-        let names = objects.entry(namespace.to_owned()).or_default();
         // A watch that is ahead of our answer has seen somebody else's change.
-        if names.get(name).is_some_and(|entry| entry.version > version) {
+        let found = inner.entry(&kind, namespace, name);
+        if found.is_some_and(|entry| entry.version > version) {
             return;
         }
-        let verified = Verified {
+        let mut entry = Entry::new(version, meta, inner.lists);
+        entry.verified = Some(Box::new(Verified {
             desired: hash(digest),
             overlay: overlay(live).to_string().into(),
-        };
-        let entry = Entry {
-            version,
-            verified: Some(Box::new(verified)),
-        };
-        names.insert(name.to_owned(), entry);
+        }));
+        inner.put(kind, (namespace, name), entry);
     }
 
     /// Whether the object is as it was read or made last: to desire something else is to write.
@@ -184,31 +223,86 @@ impl Known {
 }
 
 impl Inner {
-    fn entry(&self, kind: &str, namespace: &str, name: &str) -> Option<&Entry> {
-        self.entries.get(kind)?.get(namespace)?.get(name)
+    fn names(&self, kind: &str, namespace: &str) -> Option<&HashMap<Box<str>, Entry>> {
+        self.entries.get(kind)?.get(namespace)
     }
 
-    /// Notes a version that a watch showed.
-    fn is_news(&mut self, (kind, namespace, name): Place, version: u64) -> bool {
-        let names = self.entries.entry(kind).or_default();
-        let entry = names.entry(namespace).or_default().entry(name);
-        let (mut is_new, fresh) = (false, Entry::new(version));
-        let entry = entry.or_insert_with(|| {
-            is_new = true;
-            fresh
-        });
-        if version > entry.version {
-            is_new = true;
-            *entry = Entry::new(version);
+    fn entry(&self, kind: &str, namespace: &str, name: &str) -> Option<&Entry> {
+        self.names(kind, namespace)?.get(name)
+    }
+
+    fn entry_mut(&mut self, kind: &str, namespace: &str, name: &str) -> Option<&mut Entry> {
+        let objects = self.entries.get_mut(kind)?;
+        objects.get_mut(namespace)?.get_mut(name)
+    }
+
+    fn put(&mut self, kind: Cow<'static, str>, (namespace, name): (&str, &str), entry: Entry) {
+        let objects = self.entries.entry(kind).or_default();
+        if let Some(names) = objects.get_mut(namespace) {
+            names.insert(name.into(), entry);
+        } else {
+            let names = HashMap::from([(name.into(), entry)]);
+            objects.insert(namespace.into(), names);
         }
-        is_new
+    }
+
+    /// Notes what a watch showed.
+    fn is_news(&mut self, kind: Cow<'static, str>, at: (&str, &str), shown: Entry) -> bool {
+        match self.entry_mut(&kind, at.0, at.1) {
+            Some(entry) if shown.version > entry.version => {
+                *entry = shown;
+                true
+            }
+            Some(entry) => {
+                entry.list = shown.list;
+                false
+            }
+            None => {
+                self.put(kind, at, shown);
+                true
+            }
+        }
+    }
+}
+
+impl Listing {
+    /// The list is complete: what it does not have, and what nobody wrote since it began, has gone.
+    /// Returns namespaces that lost something.
+    pub fn ended(self) -> Vec<String> {
+        let mut inner = self.known.lock();
+        let Some(objects) = inner.entries.get_mut(&self.kind) else {
+            return Vec::new();
+        };
+        let mut poorer = Vec::new();
+        objects.retain(|namespace, names| {
+            if self
+                .namespace
+                .as_deref()
+                .is_some_and(|own| own != namespace.as_ref())
+            {
+                return true;
+            }
+            let before = names.len();
+            names.retain(|_, entry| entry.list >= self.number);
+            if names.len() < before {
+                poorer.push(namespace.to_string());
+            }
+            !names.is_empty()
+        });
+        poorer
     }
 }
 
 impl Entry {
-    const fn new(version: u64) -> Self {
+    fn new(version: u64, meta: &ObjectMeta, list: u32) -> Self {
+        let model = meta
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(LABEL_MODEL));
         Self {
             version,
+            model: model.map(|model| hash(model)),
+            list,
             verified: None,
         }
     }
@@ -218,9 +312,9 @@ impl Drop for Writing {
     fn drop(&mut self) {
         let mut inner = self.known.lock();
         let waiting = inner.writing.remove(&self.place).unwrap_or_default();
-        let (mut told, place) = (Vec::new(), &self.place);
-        for Waiting { version, news } in waiting {
-            if inner.is_news(place.clone(), version) {
+        let (mut told, (kind, namespace, name)) = (Vec::new(), &self.place);
+        for Waiting { shown, news } in waiting {
+            if inner.is_news(kind.clone(), (namespace, name), shown) {
                 told.push(news);
             }
         }
@@ -236,9 +330,9 @@ fn place(meta: &ObjectMeta) -> Option<(&str, &str, u64)> {
     Some((meta.namespace.as_deref()?, meta.name.as_deref()?, version))
 }
 
-fn hash(digest: &str) -> u64 {
+fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    digest.hash(&mut hasher);
+    text.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -279,7 +373,7 @@ pub fn overlaid(mut desired: Value, overlay: Value) -> Value {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{Known, overlaid};
+    use super::{Known, LABEL_MODEL, overlaid};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
     use serde_json::{Value, json};
     use std::sync::{
@@ -307,7 +401,7 @@ mod tests {
     fn is_news(known: &Known, version: u64) -> bool {
         let told = Arc::new(AtomicBool::new(false));
         let teller = told.clone();
-        known.seen(KIND.into(), &meta(version), move || {
+        known.seen(KIND.into(), meta(version), move |_| {
             teller.store(true, SeqCst);
         });
         told.load(SeqCst)
@@ -357,7 +451,7 @@ mod tests {
         let writing = known.writing(KIND.into(), "team", "writer");
         for version in [5, 7] {
             let told = told.clone();
-            known.seen(KIND.into(), &meta(version), move || {
+            known.seen(KIND.into(), meta(version), move |_| {
                 told.fetch_add(1, SeqCst);
             });
         }
@@ -387,6 +481,40 @@ mod tests {
         known.verified(KIND.into(), &meta(9), "sha256:a", &live(9));
         known.gone(KIND, &meta(8));
         assert!(unchanged(&known));
+    }
+
+    #[test]
+    fn what_a_list_does_not_have_is_gone_unless_it_was_written_since() {
+        let known = Known::default();
+        known.listed();
+        let of = |name: &str, version| ObjectMeta {
+            name: Some(name.into()),
+            ..meta(version)
+        };
+        known.seen(KIND.into(), of("stays", 1), |_| ());
+        known.seen(KIND.into(), of("goes", 2), |_| ());
+        let listing = known.listing(KIND.into(), Some("team"));
+        known.seen(KIND.into(), of("stays", 1), |_| panic!("it is as it was"));
+        known.verified(KIND.into(), &of("written", 4), "sha256:a", &live(4));
+        assert_eq!(listing.ended(), ["team"]);
+        let gone = ["stays", "goes", "written"].map(|name| known.is_absent(KIND, "team", name));
+        assert_eq!(gone, [false, true, false]);
+        let elsewhere = known.listing(KIND.into(), Some("other"));
+        assert!(elsewhere.ended().is_empty());
+        assert!(!known.is_absent(KIND, "team", "stays"));
+    }
+
+    #[test]
+    fn a_models_objects_are_found_by_their_label() {
+        let known = Known::default();
+        let labelled = ObjectMeta {
+            labels: Some([(LABEL_MODEL.to_owned(), "small".to_owned())].into()),
+            ..meta(1)
+        };
+        known.seen(KIND.into(), labelled, |_| ());
+        assert_eq!(known.of_model(KIND, "team", "small"), ["writer"]);
+        assert!(known.of_model(KIND, "team", "large").is_empty());
+        assert!(known.of_model(KIND, "other", "small").is_empty());
     }
 
     #[test]

@@ -1,102 +1,64 @@
 //! Removes children that are no longer desired. Runs last, and only over objects of one owner.
 
-use std::sync::Arc;
-
-use kube::{
-    ResourceExt,
-    core::PartialObjectMeta,
-    runtime::reflector::{ObjectRef, Store},
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Api, core::PartialObjectMeta};
 
 use crate::{
     apply::{Applier, Child},
-    error::Result,
-    names::LABEL_MODEL,
+    error::{Result, Verb},
 };
 
-/// Deletes a model's objects of one kind that are not in `keep`. The watch may be behind: the uid
-/// makes sure that only what was seen is deleted.
+/// Deletes a model's objects of one kind that are not in `keep`. What is known may be behind: each is
+/// looked at first, and its uid makes sure that only what was seen is deleted.
 pub async fn sweep_model<K: Child>(
     applier: &Applier,
-    store: &Store<PartialObjectMeta<K>>,
     namespace: &str,
     (model, owner_uid): (&str, &str),
     keep: &[String],
 ) -> Result<()> {
-    let names = applier.known.names(&K::kind(&()), namespace);
-    let of_name = |name: &String| store.get(&ObjectRef::new(name).within(namespace));
-    let objects: Vec<_> = names.iter().filter_map(of_name).collect();
-    for orphan in orphans(&objects, namespace, model, owner_uid, keep) {
-        let name = orphan.name_any();
-        tracing::info!(kind = %K::kind(&()), namespace, name, "removing what is no longer wanted");
-        applier
-            .delete::<K>(namespace, &name, &orphan.uid().unwrap_or_default())
-            .await?;
+    let names = applier.known.of_model(&K::kind(&()), namespace, model);
+    for name in names.iter().filter(|name| !keep.contains(name)) {
+        let api = Api::<PartialObjectMeta<K>>::namespaced(applier.client(), namespace);
+        let found = applier.done::<K, _>(Verb::Get, name, api.get_opt(name).await)?;
+        if let Some(uid) = found.and_then(|found| orphan(found.metadata, owner_uid)) {
+            tracing::info!(kind = %K::kind(&()), namespace, name, "removing what is no longer wanted");
+            applier.delete::<K>(namespace, name, &uid).await?;
+        }
     }
     Ok(())
 }
 
-fn orphans<K: Child>(
-    objects: &[Arc<PartialObjectMeta<K>>],
-    namespace: &str,
-    model: &str,
-    owner_uid: &str,
-    keep: &[String],
-) -> Vec<Arc<PartialObjectMeta<K>>> {
-    objects
-        .iter()
-        .filter(|object| object.namespace().as_deref() == Some(namespace))
-        .filter(|object| {
-            object
-                .labels()
-                .get(LABEL_MODEL)
-                .is_some_and(|label| label == model)
-        })
-        .filter(|object| {
-            object
-                .owner_references()
-                .iter()
-                .any(|owner| owner.uid == owner_uid)
-        })
-        .filter(|object| object.metadata.deletion_timestamp.is_none())
-        .filter(|object| !keep.contains(&object.name_any()))
-        .cloned()
-        .collect()
+/// Uid of an object that this owner has, and that is not being deleted.
+fn orphan(meta: ObjectMeta, owner_uid: &str) -> Option<String> {
+    let mut owners = meta.owner_references.iter().flatten();
+    let is_owned = owners.any(|owner| owner.uid == owner_uid);
+    let stays = is_owned && meta.deletion_timestamp.is_none();
+    stays.then_some(meta.uid).flatten()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::orphans;
-    use k8s_openapi::api::apps::v1::Deployment;
-    use kube::{ResourceExt, core::PartialObjectMeta};
-    use serde_json::json;
-    use std::sync::Arc;
+    use super::orphan;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use serde_json::{Value, json};
 
-    fn object(name: &str, model: &str, owner: &str) -> Arc<PartialObjectMeta<Deployment>> {
-        Arc::new(
-            serde_json::from_value(json!({
-                "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-                "metadata": {"name": name, "namespace": "team", "labels": {"aios.dev/model": model},
-                    "ownerReferences": [{"apiVersion": "aios.dev/v1alpha1",
-                        "kind": "ModelDeployment", "name": model, "uid": owner}]},
-            }))
-            .unwrap(),
-        )
+    fn object(more: &Value) -> ObjectMeta {
+        let mut object = json!({"name": "small-standby", "namespace": "team", "uid": "o",
+            "ownerReferences": [{"apiVersion": "aios.dev/v1alpha1", "kind": "ModelDeployment",
+                "name": "small", "uid": "u1"}]});
+        let fields = object.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        serde_json::from_value(object).unwrap()
     }
 
     #[test]
-    fn only_unwanted_objects_of_the_same_owner_are_orphans() {
-        let objects = [
-            object("small-engine", "small", "u1"),
-            object("small-standby", "small", "u1"),
-            object("large-standby", "large", "u2"),
-            object("foreign", "small", "u3"),
-        ];
-        let keep = ["small-engine".to_owned()];
-        let found = orphans(&objects, "team", "small", "u1", &keep);
-        let names: Vec<_> = found.iter().map(|object| object.name_any()).collect();
-        assert_eq!(names, ["small-standby"]);
-        assert!(orphans(&objects, "other", "small", "u1", &keep).is_empty());
+    fn only_objects_of_the_same_owner_that_stay_are_orphans() {
+        let stays = object(&json!({}));
+        assert_eq!(orphan(stays.clone(), "u1").as_deref(), Some("o"));
+        assert_eq!(orphan(stays, "u2"), None);
+        let goes = object(&json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}));
+        assert_eq!(orphan(goes, "u1"), None);
+        assert_eq!(orphan(object(&json!({"ownerReferences": []})), "u1"), None);
     }
 }

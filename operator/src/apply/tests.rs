@@ -138,7 +138,7 @@ async fn a_later_version_on_a_watch_is_compared_again() {
     applier.apply("team", &desired()).await.unwrap();
     let mut seen = desired().metadata;
     seen.resource_version = Some("9".into());
-    known.seen("ConfigMap".into(), &seen, || ());
+    known.seen("ConfigMap".into(), seen, |_| ());
     applier.apply("team", &desired()).await.unwrap();
     assert_eq!(server.methods(), [Method::GET, Method::GET]);
 }

@@ -68,11 +68,7 @@ fn draft(name: &str, policies: &[&str]) -> Draft {
         execution: Execution::default(),
     };
     let policies = policies.iter().map(|p| (*p).to_owned()).collect();
-    Draft {
-        owner: owner(name),
-        config: serde_json::to_vec(&config).unwrap().into(),
-        policies,
-    }
+    Draft::new(owner(name), &config, policies).unwrap()
 }
 
 fn index() -> Index {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use aios_proto::{
+    canonical,
     config::{Owner, PipelineConfig, PolicyPin, PolicyScope, pack},
     control::{Item, ItemAck, ItemKind, PipelineReport, RunReport, WeightsReport},
 };
@@ -18,13 +19,52 @@ use crate::{
 
 /// A pipeline whose policies are still to be pinned, so that a policy and its pin always change in
 /// the same snapshot.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Draft {
     pub owner: Owner,
-    /// A [`PipelineConfig`] without `policies`, as JSON: thousands are kept and seldom read.
-    pub config: Box<[u8]>,
     /// PolicySets that it must run, in the order of its spec.
     pub policies: Vec<String>,
+    /// Of the config.
+    digest: String,
+    /// A [`PipelineConfig`] without `policies`, as JSON, until it is packed: thousands are kept, and
+    /// what is offered holds it then.
+    config: Option<Box<[u8]>>,
+}
+
+impl Draft {
+    /// # Errors
+    /// When the config has no JSON.
+    pub fn new(
+        owner: Owner,
+        config: &PipelineConfig,
+        policies: Vec<String>,
+    ) -> Result<Self, serde_json::Error> {
+        let config = serde_json::to_vec(config)?;
+        Ok(Self {
+            owner,
+            policies,
+            digest: canonical::digest(&config),
+            config: Some(config.into()),
+        })
+    }
+
+    /// With its pins; `last` is what was offered of it.
+    fn packed(&mut self, pins: Vec<PolicyPin>, last: Option<&Item>) -> Option<Item> {
+        let json = self.config.as_deref();
+        let json = json.or_else(|| last.map(|last| last.body.as_ref()))?;
+        let mut config: PipelineConfig = serde_json::from_slice(json).ok()?;
+        config.policies = pins;
+        let item = pack(ItemKind::Pipeline, self.owner.clone(), &config).ok()?;
+        self.config = None;
+        Some(item)
+    }
+}
+
+impl PartialEq for Draft {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.owner, &self.policies, &self.digest)
+            == (&other.owner, &other.policies, &other.digest)
+    }
 }
 
 /// A pod of a data plane, from the leader's own watch.
@@ -97,7 +137,8 @@ impl Tenant {
                 offered.insert(Key::new(kind, name), item.clone());
             }
         }
-        for (name, draft) in &self.drafts {
+        let mut drafts = std::mem::take(&mut self.drafts);
+        for (name, draft) in &mut drafts {
             let key = Key::new(Kind::Pipeline, name);
             let last = self.offered.get(&key);
             let last = last.filter(|last| last.owner_uid == draft.owner.uid);
@@ -107,8 +148,8 @@ impl Tenant {
                 (Some(pins), Some(last)) if self.pins.get(name) == Some(&pins) => {
                     Some(last.clone())
                 }
-                (Some(pins), _) => {
-                    let item = packed(draft, pins.clone());
+                (Some(pins), last) => {
+                    let item = draft.packed(pins.clone(), last);
                     self.pins.insert(name.clone(), pins);
                     item
                 }
@@ -117,6 +158,7 @@ impl Tenant {
                 offered.insert(key, item);
             }
         }
+        self.drafts = drafts;
         let changed = differences(&self.offered, &offered);
         self.offered = offered;
         changed
@@ -130,12 +172,6 @@ impl Tenant {
         }
         Some(pins)
     }
-}
-
-fn packed(draft: &Draft, pins: Vec<PolicyPin>) -> Option<Item> {
-    let mut config: PipelineConfig = serde_json::from_slice(&draft.config).ok()?;
-    config.policies = pins;
-    pack(ItemKind::Pipeline, draft.owner.clone(), &config).ok()
 }
 
 fn pin(scope: PolicyScope, item: &Item) -> PolicyPin {

@@ -5,7 +5,12 @@ mod groups;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    batch::v1::Job,
+    core::v1::{PersistentVolumeClaim, Service},
+    networking::v1::NetworkPolicy,
+};
 use kube::ResourceExt;
 
 use crate::{
@@ -138,10 +143,7 @@ fn unknown_groups(model: &Model, found: &Found) -> Option<Duration> {
 }
 
 async fn sweep(context: &Context, model: &Model, desired: &Desired) -> Result<()> {
-    let Some(cell) = context.stores.cell(&model.namespace) else {
-        return Ok(());
-    };
-    let (applier, children, namespace) = (&context.applier, &cell.children, &model.namespace);
+    let (applier, namespace) = (&context.applier, &model.namespace);
     let uid = model
         .owner
         .first()
@@ -154,38 +156,24 @@ async fn sweep(context: &Context, model: &Model, desired: &Desired) -> Result<()
         .map(ResourceExt::name_any)
         .chain(desired.kept.clone())
         .collect();
-    sweep_model(
-        applier,
-        &children.deployments,
-        namespace,
-        owner,
-        &deployments,
-    )
-    .await?;
+    sweep_model::<Deployment>(applier, namespace, owner, &deployments).await?;
     let sets: Vec<String> = desired
         .groups
         .iter()
         .flat_map(|group| [group.name.clone(), group_shards(&group.name)])
         .collect();
-    sweep_model(applier, &children.stateful_sets, namespace, owner, &sets).await?;
+    sweep_model::<StatefulSet>(applier, namespace, owner, &sets).await?;
     let services: Vec<String> = desired.services.iter().map(ResourceExt::name_any).collect();
     let policies: Vec<String> = desired.network.iter().map(ResourceExt::name_any).collect();
-    sweep_model(
-        applier,
-        &children.network_policies,
-        namespace,
-        owner,
-        &policies,
-    )
-    .await?;
-    sweep_model(applier, &children.services, namespace, owner, &services).await?;
+    sweep_model::<NetworkPolicy>(applier, namespace, owner, &policies).await?;
+    sweep_model::<Service>(applier, namespace, owner, &services).await?;
     let jobs = desired.prefetch.iter().chain(&desired.evaluation);
     let jobs: Vec<String> = jobs.map(ResourceExt::name_any).collect();
-    sweep_model(applier, &children.jobs, namespace, owner, &jobs).await?;
+    sweep_model::<Job>(applier, namespace, owner, &jobs).await?;
     if desired.groups.iter().any(|group| group.sets.is_empty()) {
         // What runs on older weights may still read the cache that the new ones do without.
         return Ok(());
     }
     let claims: Vec<String> = desired.claim.iter().map(ResourceExt::name_any).collect();
-    sweep_model(applier, &children.claims, namespace, owner, &claims).await
+    sweep_model::<PersistentVolumeClaim>(applier, namespace, owner, &claims).await
 }

@@ -50,22 +50,17 @@ pub fn validate(pipeline: &WritingPipeline, found: &Found, now: Timestamp) -> Re
     let mut config = aios_compile::pipeline(&name, &pipeline.spec, &found.resolved, pins)
         .map_err(Flaw::Invalid)?;
     config.policies.clear();
-    let config = serde_json::to_vec(&config).map_err(|error| {
-        Flaw::Invalid(vec![Diagnostic::new(
-            "spec",
-            error.to_string(),
-            "report this",
-        )])
-    })?;
     let owner = Owner {
         name,
         uid: pipeline.uid().unwrap_or_default(),
         generation: pipeline.metadata.generation.unwrap_or_default(),
     };
-    Ok(Draft {
-        owner,
-        config: config.into(),
-        policies,
+    Draft::new(owner, &config, policies).map_err(|error| {
+        Flaw::Invalid(vec![Diagnostic::new(
+            "spec",
+            error.to_string(),
+            "report this",
+        )])
     })
 }
 

@@ -8,13 +8,16 @@ use std::sync::{
 use aios_compile::references;
 use aios_crds::{ModelDeployment, PolicySet, WritingPipeline, WritingRun};
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    batch::v1::Job,
-    core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
-    networking::v1::NetworkPolicy,
-    policy::v1::PodDisruptionBudget,
-    rbac::v1::{Role, RoleBinding},
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        batch::v1::Job,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+        rbac::v1::{Role, RoleBinding},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -32,8 +35,9 @@ use crate::{
     names::{FIELD_MANAGER, LABEL_MANAGED_BY},
     triggers::{Guarded, Scope, Triggers},
     watch::{
-        CellStores, Children, Meta, Target,
-        feed::{Touch, Watched, feed, prune_child, prune_kind},
+        CellStores, Meta, Target,
+        feed::{Touch, Watched, feed, prune_kind, prune_pod},
+        follow::{Followed, follow},
         of_child,
         relations::of_pod,
         valid,
@@ -105,17 +109,18 @@ pub fn cell(
     (triggers, postgres): (&Triggers, Option<&str>),
     feeds: &mut Feeds,
 ) -> CellStores {
+    let (models, model_writer) = reflector::store();
+    let (policies, policy_writer) = reflector::store();
+    let (pipelines, pipeline_writer) = reflector::store();
+    let (runs, run_writer) = reflector::store();
     let start = Start {
         client,
         scope,
         hub,
         known,
         triggers,
+        lost: everything_of(triggers, &models, &pipelines, &runs),
     };
-    let (models, model_writer) = reflector::store();
-    let (policies, policy_writer) = reflector::store();
-    let (pipelines, pipeline_writer) = reflector::store();
-    let (runs, run_writer) = reflector::store();
 
     let (queues, referrers) = (triggers.clone(), pipelines.clone());
     start.kind::<ModelDeployment>(
@@ -188,7 +193,7 @@ pub fn cell(
         },
     );
 
-    let children = start.children(feeds);
+    start.children(feeds);
     start.secrets(feeds, models.clone(), postgres.map(str::to_owned));
     start.config_maps(feeds, pipelines.clone(), models.clone());
     start.pods(feeds);
@@ -198,8 +203,39 @@ pub fn cell(
         policies,
         pipelines,
         runs,
-        children,
     }
+}
+
+/// Puts a namespace's objects into their queues, for a change that does not say whom it concerns.
+fn everything_of(
+    triggers: &Triggers,
+    models: &Store<Guarded<ModelDeployment>>,
+    pipelines: &Store<Guarded<WritingPipeline>>,
+    runs: &Store<Guarded<WritingRun>>,
+) -> Arc<dyn Fn(&str) + Send + Sync> {
+    let queues = triggers.clone();
+    let (models, pipelines, runs) = (models.clone(), pipelines.clone(), runs.clone());
+    Arc::new(move |namespace| {
+        queues.tenant(namespace);
+        queue_those(
+            &models,
+            namespace,
+            |_| true,
+            |name| queues.model(namespace, name),
+        );
+        queue_those(
+            &pipelines,
+            namespace,
+            |_| true,
+            |name| queues.pipeline(namespace, name),
+        );
+        queue_those(
+            &runs,
+            namespace,
+            |_| true,
+            |name| queues.run(namespace, name),
+        );
+    })
 }
 
 struct Start<'a> {
@@ -208,6 +244,8 @@ struct Start<'a> {
     hub: &'a Arc<Hub>,
     known: &'a Known,
     triggers: &'a Triggers,
+    /// See [`Followed::lost`].
+    lost: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 impl Start<'_> {
@@ -264,38 +302,29 @@ impl Start<'_> {
     }
 
     /// All kinds of children but Secrets and ConfigMaps, which others make too.
-    fn children(&self, feeds: &mut Feeds) -> Children {
+    fn children(&self, feeds: &mut Feeds) {
         self.child::<ServiceAccount>(feeds);
         self.child::<Role>(feeds);
         self.child::<RoleBinding>(feeds);
         self.child::<PodDisruptionBudget>(feeds);
-        Children {
-            deployments: self.child::<Deployment>(feeds),
-            stateful_sets: self.child::<StatefulSet>(feeds),
-            jobs: self.child::<Job>(feeds),
-            services: self.child::<Service>(feeds),
-            claims: self.child::<PersistentVolumeClaim>(feeds),
-            network_policies: self.child::<NetworkPolicy>(feeds),
-        }
+        self.child::<Deployment>(feeds);
+        self.child::<StatefulSet>(feeds);
+        self.child::<Job>(feeds);
+        self.child::<Service>(feeds);
+        self.child::<PersistentVolumeClaim>(feeds);
+        self.child::<NetworkPolicy>(feeds);
     }
 
     /// A kind of children: whatever others do to one, its owner looks at it.
-    fn child<K>(&self, feeds: &mut Feeds) -> Store<Meta<K>>
+    fn child<K>(&self, feeds: &mut Feeds)
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Watched,
     {
-        let (store, writer) = reflector::store();
-        let (queues, known) = (self.triggers.clone(), self.known.clone());
-        let touched = move |touch: Touch<Meta<K>>| {
-            let queues = queues.clone();
-            tell(&known, touch, move |object| {
-                to_owner(&queues, object.meta());
-            });
-        };
+        let queues = self.triggers.clone();
         let config = watcher::Config::default().labels(&ours());
-        let api = self.api::<Meta<K>>();
-        feeds.spawn(|listed| feed(api, config, writer, prune_child, touched, listed));
-        store
+        self.follow::<K>(feeds, config, move |meta| {
+            to_owner(&queues, meta);
+        });
     }
 
     /// Secrets of ours, and those that models and gateways need. Only metadata: no value is held.
@@ -305,30 +334,22 @@ impl Start<'_> {
         models: Store<Guarded<ModelDeployment>>,
         postgres: Option<String>,
     ) {
-        let (_, writer) = reflector::store();
-        let (queues, known) = (self.triggers.clone(), self.known.clone());
-        let touched = move |touch: Touch<Meta<Secret>>| {
-            let (queues, models) = (queues.clone(), models.clone());
-            let postgres = postgres.clone();
-            tell(&known, touch, move |object| {
-                if to_owner(&queues, object.meta()) {
-                    return;
-                }
-                let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-                if postgres.as_deref() == Some(name.as_str()) {
-                    queues.tenant(&namespace);
-                }
-                let names = |spec: &references::References| {
-                    spec.secrets.iter().any(|(secret, _)| *secret == name)
-                };
-                models_that(&models, &namespace, names, |name| {
-                    queues.model(&namespace, name);
-                });
+        let queues = self.triggers.clone();
+        self.follow::<Secret>(feeds, watcher::Config::default(), move |meta| {
+            if to_owner(&queues, meta) {
+                return;
+            }
+            let (namespace, name) = place(meta);
+            if postgres.as_deref() == Some(name) {
+                queues.tenant(namespace);
+            }
+            let names = |spec: &references::References| {
+                spec.secrets.iter().any(|(secret, _)| secret == name)
+            };
+            models_that(&models, namespace, names, |name| {
+                queues.model(namespace, name);
             });
-        };
-        let api = self.api::<Meta<Secret>>();
-        let config = watcher::Config::default();
-        feeds.spawn(|listed| feed(api, config, writer, prune_child, touched, listed));
+        });
     }
 
     /// ConfigMaps of ours, and those that pipelines and models refer to.
@@ -338,28 +359,42 @@ impl Start<'_> {
         pipelines: Store<Guarded<WritingPipeline>>,
         models: Store<Guarded<ModelDeployment>>,
     ) {
-        let (_, writer) = reflector::store();
-        let (queues, known) = (self.triggers.clone(), self.known.clone());
-        let touched = move |touch: Touch<Meta<ConfigMap>>| {
-            let queues = queues.clone();
-            let (pipelines, models) = (pipelines.clone(), models.clone());
-            tell(&known, touch, move |object| {
-                if to_owner(&queues, object.meta()) {
-                    return;
-                }
-                let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-                let names = |spec: &references::References| spec.config_maps.contains(&name);
-                pipelines_that(&pipelines, &namespace, names, |name| {
-                    queues.pipeline(&namespace, name);
-                });
-                models_that(&models, &namespace, names, |name| {
-                    queues.model(&namespace, name);
-                });
+        let queues = self.triggers.clone();
+        self.follow::<ConfigMap>(feeds, watcher::Config::default(), move |meta| {
+            if to_owner(&queues, meta) {
+                return;
+            }
+            let (namespace, name) = place(meta);
+            let names = |spec: &references::References| spec.config_maps.contains(name);
+            pipelines_that(&pipelines, namespace, names, |name| {
+                queues.pipeline(namespace, name);
             });
+            models_that(&models, namespace, names, |name| {
+                queues.model(namespace, name);
+            });
+        });
+    }
+
+    /// A kind of which only metadata is watched.
+    fn follow<K>(
+        &self,
+        feeds: &mut Feeds,
+        config: watcher::Config,
+        news: impl Fn(&ObjectMeta) + Send + Sync + 'static,
+    ) where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Watched,
+    {
+        let to = Followed {
+            known: self.known.clone(),
+            namespace: match self.scope {
+                Scope::All => None,
+                Scope::Namespace(namespace) => Some(namespace.clone()),
+            },
+            news: Arc::new(news),
+            lost: self.lost.clone(),
         };
-        let api = self.api::<Meta<ConfigMap>>();
-        let config = watcher::Config::default();
-        feeds.spawn(|listed| feed(api, config, writer, prune_child, touched, listed));
+        let api = self.api::<Meta<K>>();
+        feeds.spawn(|listed| follow(api, config, to, listed));
     }
 
     /// Running pods of data planes: those that wait for a node or have ended enforce nothing.
@@ -383,7 +418,7 @@ impl Start<'_> {
             .labels(&ours())
             .fields("status.phase=Running");
         let api = self.api::<Meta<Pod>>();
-        feeds.spawn(|listed| feed(api, config, writer, prune_child, touched, listed));
+        feeds.spawn(|listed| feed(api, config, writer, prune_pod, touched, listed));
     }
 
     fn api<K>(&self) -> Api<K>
@@ -397,31 +432,9 @@ impl Start<'_> {
     }
 }
 
-/// Tells what is known of children, and `news` of what is more than the applier read or wrote itself.
-fn tell<K>(known: &Known, touch: Touch<Meta<K>>, news: impl FnOnce(&Meta<K>) + Send + 'static)
-where
-    K: Resource<DynamicType = ()> + Send + Sync + 'static,
-{
-    match touch {
-        Touch::Applied { now, .. } => {
-            let object = now.clone();
-            known.seen(K::kind(&()), &now.metadata, move || news(&object));
-        }
-        Touch::Deleted(gone) => {
-            known.gone(&K::kind(&()), &gone.metadata);
-            news(&gone);
-        }
-    }
-}
-
 /// Whether the object is a child of ours; its owner is put into its queue.
-fn to_owner(
-    queues: &Triggers,
-    meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
-) -> bool {
-    let Some(namespace) = meta.namespace.as_deref() else {
-        return false;
-    };
+fn to_owner(queues: &Triggers, meta: &ObjectMeta) -> bool {
+    let (namespace, _) = place(meta);
     match of_child(meta) {
         Some(Target::Model(name)) => queues.model(namespace, &name),
         Some(Target::Run(name)) => queues.run(namespace, &name),
@@ -429,6 +442,12 @@ fn to_owner(
         None => return false,
     }
     true
+}
+
+/// Namespace and name.
+fn place(meta: &ObjectMeta) -> (&str, &str) {
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    (namespace, meta.name.as_deref().unwrap_or_default())
 }
 
 /// Whether a pipeline asks something else of what its namespace shares. An unreadable one may.

@@ -16,12 +16,11 @@ use serde::de::DeserializeOwned;
 
 use crate::names;
 
-/// Labels of children that are read.
-const READ: [&str; 4] = [
+/// Labels of pods that are read.
+const READ: [&str; 3] = [
     names::LABEL_COMPONENT,
     names::LABEL_MANAGED_BY,
     names::LABEL_MODEL,
-    names::LABEL_RUN,
 ];
 /// `kubectl apply` keeps the whole object in it, a Secret's values included.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -131,22 +130,21 @@ pub fn prune_kind(meta: &mut ObjectMeta) {
     }
 }
 
-/// Of a child, a Secret or a ConfigMap: labels say whose it is, the controlling owner whether it
-/// may be swept. The shared objects of a namespace have an owner reference for every object in it.
-pub fn prune_child(meta: &mut ObjectMeta) {
-    meta.managed_fields = None;
-    meta.annotations = None;
-    meta.finalizers = None;
-    meta.generate_name = None;
-    meta.creation_timestamp = None;
-    if let Some(labels) = &mut meta.labels {
-        labels.retain(|key, _| READ.contains(&key.as_str()));
-    }
-    if let Some(owners) = &mut meta.owner_references {
-        owners.retain(|owner| owner.controller == Some(true));
-        owners.shrink_to_fit();
-    }
+/// Of a data plane's pod: labels say whose it is.
+pub fn prune_pod(meta: &mut ObjectMeta) {
+    let whole = std::mem::take(meta);
+    *meta = ObjectMeta {
+        name: whole.name,
+        namespace: whole.namespace,
+        uid: whole.uid,
+        resource_version: whole.resource_version,
+        labels: whole.labels.map(|mut labels| {
+            labels.retain(|key, _| READ.contains(&key.as_str()));
+            labels
+        }),
+        ..ObjectMeta::default()
+    };
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

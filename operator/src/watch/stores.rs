@@ -1,14 +1,8 @@
-//! What the watches hold: kinds in full, everything else by metadata.
+//! What the watches hold: our kinds in full. Of everything else, see `apply::Known`.
 
 use std::sync::Arc;
 
 use aios_crds::{ClusterPolicySet, ModelDeployment, PolicySet, WritingPipeline, WritingRun};
-use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    batch::v1::Job,
-    core::v1::{PersistentVolumeClaim, Service},
-    networking::v1::NetworkPolicy,
-};
 use kube::{
     Resource,
     core::PartialObjectMeta,
@@ -20,16 +14,6 @@ use crate::triggers::{Guarded, NamespaceMeta, Scope};
 /// An object of which only metadata is known.
 pub type Meta<K> = PartialObjectMeta<K>;
 
-/// Children by metadata: for orphan sweeps.
-pub struct Children {
-    pub deployments: Store<Meta<Deployment>>,
-    pub stateful_sets: Store<Meta<StatefulSet>>,
-    pub jobs: Store<Meta<Job>>,
-    pub services: Store<Meta<Service>>,
-    pub claims: Store<Meta<PersistentVolumeClaim>>,
-    pub network_policies: Store<Meta<NetworkPolicy>>,
-}
-
 /// Stores of one scope.
 pub struct CellStores {
     pub scope: Scope,
@@ -37,7 +21,6 @@ pub struct CellStores {
     pub policies: Store<Guarded<PolicySet>>,
     pub pipelines: Store<Guarded<WritingPipeline>>,
     pub runs: Store<Guarded<WritingRun>>,
-    pub children: Children,
 }
 
 /// Stores of what has no namespace.

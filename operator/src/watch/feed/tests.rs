@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aios_crds::PolicySet;
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, Secret},
+    api::core::v1::ConfigMap,
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 use kube::{
@@ -21,11 +21,12 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Touch, Watched, feed, prune_child, prune_kind, relisted};
+use super::{Touch, Watched, feed, prune_kind, prune_pod, relisted};
 use crate::{
+    names,
     testing::server::{Head, Server},
     triggers::Guarded,
-    watch::{Meta, valid},
+    watch::valid,
 };
 
 /// What a watch told of: `+name`, `~name`, `-name`, and `.` after a list.
@@ -83,20 +84,20 @@ fn item(name: &str, spec: &Value) -> Value {
     })
 }
 
-fn list(items: &Value, next: &str) -> (u16, Value) {
+pub fn list(items: &Value, next: &str) -> (u16, Value) {
     let list = json!({"apiVersion": "aios.dev/v1alpha1", "kind": "PolicySetList",
         "metadata": {"resourceVersion": "1", "continue": next}, "items": items});
     (200, list)
 }
 
 /// The end of a watch whose place in history is gone: a new list follows.
-fn expired() -> (u16, Value) {
+pub fn expired() -> (u16, Value) {
     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
         "reason": "Expired", "code": 410, "message": "too old"});
     (200, json!({"type": "ERROR", "object": status}))
 }
 
-fn is_watch(request: &Head) -> bool {
+pub fn is_watch(request: &Head) -> bool {
     request.query().contains("watch=true")
 }
 
@@ -169,30 +170,6 @@ async fn many_objects_come_in_pages_and_are_told_of_once() {
     assert_eq!(told.store.state().len(), 1000);
 }
 
-#[tokio::test]
-async fn of_a_secret_neither_values_nor_their_copy_in_an_annotation_are_held() {
-    let server = Server::start(|request, _| {
-        if is_watch(request) {
-            return expired();
-        }
-        let secret = json!({
-            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-            "metadata": {"name": "provider", "namespace": "team",
-                "managedFields": [{"manager": "kubectl"}],
-                "annotations": {"kept": "yes",
-                    "kubectl.kubernetes.io/last-applied-configuration": "{\"data\": \"c2VjcmV0\"}"}},
-        });
-        list(&json!([secret]), "")
-    });
-    let mut told = Told::<Meta<Secret>>::by(&server);
-    assert_eq!(told.list().await, ["+provider"]);
-    let accept = server.requests().first().unwrap().accept.clone();
-    assert!(accept.contains("as=PartialObjectMetadataList"), "{accept}");
-    let held = json!(told.store.state().first().unwrap().metadata);
-    assert_eq!(held["annotations"], json!({"kept": "yes"}));
-    assert!(!held.to_string().contains("kubectl"), "{held}");
-}
-
 fn map(name: &str, version: &str) -> Arc<ConfigMap> {
     Arc::new(ConfigMap {
         metadata: ObjectMeta {
@@ -227,15 +204,27 @@ fn a_list_tells_only_of_what_changed_came_or_went() {
 }
 
 #[test]
-fn a_child_keeps_the_owner_that_controls_it() {
-    let owner = |controller: bool| OwnerReference {
-        controller: Some(controller),
-        ..OwnerReference::default()
+fn of_a_pod_identity_and_the_labels_that_are_read_are_held() {
+    let labels = |more: bool| {
+        let mut labels = names::labels(names::Component::Gateway, "aios");
+        labels.retain(|key, _| more || super::READ.contains(&key.as_str()));
+        labels
     };
-    let mut meta = ObjectMeta {
-        owner_references: Some(vec![owner(false), owner(true)]),
+    let kept = ObjectMeta {
+        name: Some("gateway-0".into()),
+        namespace: Some("team".into()),
+        uid: Some("u".into()),
+        resource_version: Some("7".into()),
+        labels: Some(labels(false)),
         ..ObjectMeta::default()
     };
-    prune_child(&mut meta);
-    assert_eq!(meta.owner_references.unwrap(), [owner(true)]);
+    let mut meta = ObjectMeta {
+        labels: Some(labels(true)),
+        annotations: Some([("a".to_owned(), "b".to_owned())].into()),
+        owner_references: Some(vec![OwnerReference::default()]),
+        managed_fields: Some(Vec::new()),
+        ..kept.clone()
+    };
+    prune_pod(&mut meta);
+    assert_eq!(meta, kept);
 }
