@@ -16,7 +16,7 @@ use crate::{
     pool::{Buffers, GpuClasses, Karpenter},
     settings::Settings,
     status::StatusWriter,
-    tenant::{Board, Offers, Rolling},
+    tenant::{Board, Rolling},
     triggers::Triggers,
     watch::Stores,
 };
@@ -37,7 +37,6 @@ pub struct Context {
     pub triggers: Triggers,
     pub stores: Stores,
     pub board: Board,
-    pub offers: Offers,
     pub rolling: Rolling,
     pub metrics: Metrics,
     pub backoff: Backoff,

@@ -2,7 +2,7 @@
 //! tried again with back-off, every pass measured.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashMap,
     fmt::Debug,
     hash::Hash,
     sync::Arc,
@@ -19,6 +19,7 @@ use kube::{
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::time::{DelayQueue, delay_queue};
 
 use crate::{
     context::Context,
@@ -26,40 +27,66 @@ use crate::{
     triggers::Requests,
 };
 
+/// For how long requests for an object are held back, so that their doubles join them.
+#[derive(Clone, Copy, Debug)]
+pub struct Hold {
+    /// Until none came for so long,
+    quiet: Duration,
+    /// but never longer than this after the first.
+    most: Duration,
+}
+
 /// Objects of a namespace are applied in bursts, and what they share lists them all: one pass for
 /// each burst instead of one for each object.
-pub const BURST: Duration = Duration::from_millis(200);
+pub const BURST: Hold = Hold {
+    quiet: Duration::from_millis(200),
+    most: Duration::from_secs(1),
+};
 
-/// What data planes start with may be this old: those that run are told at once.
-pub const OFFER: Duration = Duration::from_millis(500);
+/// What the first data planes of a namespace start with is there before them.
+pub const FIRST_OFFER: Hold = Hold {
+    quiet: Duration::from_millis(500),
+    most: Duration::from_millis(500),
+};
 
-/// Holds every request back for a while, in which its doubles join it. However many come, none
-/// waits longer than that.
-pub fn gathered<K>(mut requests: Requests<K>, hold: Duration) -> Requests<K>
+/// Later it may be this old: data planes that run are told at once. It holds the configuration of a
+/// whole namespace, so that each writing of it is dear.
+pub const OFFER: Hold = Hold {
+    quiet: Duration::from_secs(2),
+    most: Duration::from_secs(15),
+};
+
+/// Holds every request back for a while, in which its doubles join it.
+pub fn gathered<K>(
+    mut requests: Requests<K>,
+    hold: impl Fn(&ObjectRef<K>) -> Hold + Send + 'static,
+) -> Requests<K>
 where
     K: Resource<DynamicType = ()> + 'static,
 {
     let (sender, gathered) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let mut due: VecDeque<(tokio::time::Instant, ObjectRef<K>)> = VecDeque::new();
-        let mut held: HashSet<ObjectRef<K>> = HashSet::new();
+        let mut due = DelayQueue::new();
+        let mut held: HashMap<ObjectRef<K>, (delay_queue::Key, Instant)> = HashMap::new();
         loop {
-            let next = due.front().map(|(at, _)| *at);
             tokio::select! {
-                request = requests.recv() => match request {
-                    Some(request) => if held.insert(request.clone()) {
-                        due.push_back((tokio::time::Instant::now() + hold, request));
-                    },
-                    None => return,
-                },
-                () = tokio::time::sleep_until(next.unwrap_or_else(tokio::time::Instant::now)),
-                    if next.is_some() =>
-                {
-                    if let Some((_, request)) = due.pop_front() {
-                        held.remove(&request);
-                        if sender.send(request).is_err() {
-                            return;
-                        }
+                request = requests.recv() => {
+                    let Some(request) = request else { return };
+                    let now = Instant::now();
+                    let Hold { quiet, most } = hold(&request);
+                    if let Some((key, first)) = held.get(&request) {
+                        let left = most.saturating_sub(now.duration_since(*first));
+                        due.reset(key, quiet.min(left));
+                    } else {
+                        let key = due.insert(request.clone(), quiet);
+                        held.insert(request, (key, now));
+                    }
+                }
+                Some(ended) = due.next() => {
+                    let request = ended.into_inner();
+                    held.remove(&request);
+                    if sender.send(request).is_err() {
+                        return;
                     }
                 }
             }
@@ -141,7 +168,7 @@ mod tests {
     use kube::runtime::reflector::ObjectRef;
     use tokio::sync::mpsc;
 
-    use super::gathered;
+    use super::{Hold, gathered};
     use crate::triggers::NamespaceMeta;
 
     #[tokio::test]
@@ -150,12 +177,32 @@ mod tests {
         for name in ["a", "b", "a", "a"] {
             sender.send(ObjectRef::<NamespaceMeta>::new(name)).unwrap();
         }
-        let mut gathered = gathered(requests, Duration::from_millis(5));
+        let hold = Hold {
+            quiet: Duration::from_millis(5),
+            most: Duration::from_mins(1),
+        };
+        let mut gathered = gathered(requests, move |_| hold);
         let first = gathered.recv().await.unwrap();
         let second = gathered.recv().await.unwrap();
         assert_eq!((first.name.as_str(), second.name.as_str()), ("a", "b"));
         assert!(gathered.try_recv().is_err());
         sender.send(ObjectRef::<NamespaceMeta>::new("a")).unwrap();
         assert_eq!(gathered.recv().await.unwrap().name, "a");
+    }
+    #[tokio::test]
+    async fn whoever_asks_without_a_pause_is_not_held_for_ever() {
+        let (sender, requests) = mpsc::unbounded_channel();
+        let hold = Hold {
+            quiet: Duration::from_hours(1),
+            most: Duration::from_millis(5),
+        };
+        let mut gathered = gathered(requests, move |_| hold);
+        let asking = tokio::spawn(async move {
+            while sender.send(ObjectRef::<NamespaceMeta>::new("a")).is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        assert_eq!(gathered.recv().await.unwrap().name, "a");
+        asking.abort();
     }
 }

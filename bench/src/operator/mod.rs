@@ -16,6 +16,7 @@ mod world;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -135,6 +136,23 @@ pub struct Round {
     pub streams: Option<Streams>,
 }
 
+impl fmt::Display for Round {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, requests) = (self.seconds, self.requests);
+        write!(
+            f,
+            "{seconds:.1} s until all is observed, {requests} requests"
+        )?;
+        if let Some(cpu) = self.cpu_seconds {
+            write!(f, ", {cpu:.1} s of processor")?;
+        }
+        if let Some(memory) = self.memory {
+            write!(f, ", {} MB", memory.rss_kb / 1000)?;
+        }
+        Ok(())
+    }
+}
+
 struct Bench {
     programs: Programs,
     operator: PathBuf,
@@ -173,14 +191,18 @@ pub async fn run(options: Options) -> Result<()> {
         for contender in options.contenders() {
             let what = format!("round {round}: {}", contender.words());
             let turn = bench.turn(round, contender, options.size(), false);
-            rounds.push(step(&what, turn).await?);
+            let turn = step(&what, turn).await?;
+            eprintln!("    {turn}");
+            rounds.push(turn);
         }
     }
     for contender in [Contender::Operator, Contender::Twin] {
         if options.contenders().contains(&contender) {
             let size = options.populated();
             let what = format!("{} objects: {}", size.parents(), contender.words());
-            rounds.push(step(&what, bench.turn(0, contender, size, true)).await?);
+            let turn = step(&what, bench.turn(0, contender, size, true)).await?;
+            eprintln!("    {turn}");
+            rounds.push(turn);
         }
     }
     let results = results::of(rounds, options.size(), options.populated(), options.rounds).await;

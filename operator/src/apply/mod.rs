@@ -80,10 +80,15 @@ impl Applier {
         self.done::<K, _>(Verb::Get, name, found)
     }
 
+    /// Whether neither a watch nor a write of ours has shown such an object of ours.
+    pub fn has_none<K: Child>(&self, namespace: &str, name: &str) -> bool {
+        self.known.is_absent(&K::kind(&()), namespace, name)
+    }
+
     /// The object, if it exists and carries our labels: one that neither a watch nor a write of
     /// ours has shown is not asked for.
     pub async fn get_own<K: Child>(&self, namespace: &str, name: &str) -> Result<Option<K>> {
-        if self.known.is_absent(&K::kind(&()), namespace, name) {
+        if self.has_none::<K>(namespace, name) {
             return Ok(None);
         }
         self.get(namespace, name).await

@@ -6,6 +6,7 @@ use aios_crds::{ClusterPolicySet, PolicySet};
 use aios_proto::control::control_server::ControlServer;
 use aios_runtime::admin::Health;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Client,
     runtime::{
@@ -24,13 +25,15 @@ use crate::{
     control::{Authenticator, ControlService, Hub, Index, Witness},
     leader,
     metrics::Metrics,
-    model, pipeline, policy,
+    model,
+    names::BOOTSTRAP,
+    pipeline, policy,
     pool::{self, GpuClasses},
     process::{ProcessError, listen, serving},
     run, runner,
     settings::Settings,
     status::StatusWriter,
-    tenant::{self, Board, Offers, Rolling},
+    tenant::{self, Board, Rolling},
     triggers::{Cell, Guarded, NamespaceMeta, Queue, Requests, Triggers},
     watch::{self, Feeds, Stores},
 };
@@ -104,7 +107,6 @@ pub async fn lead(
         triggers,
         stores,
         board: Board::default(),
-        offers: Offers::default(),
         rolling: Rolling::default(),
         metrics: metrics.clone(),
         backoff: Backoff::default(),
@@ -237,14 +239,21 @@ fn start_all(context: &Arc<Context>, requests: AllRequests) -> JoinSet<()> {
         "Tenant",
         context.clone(),
         namespaces.clone(),
-        runner::gathered(requests.tenants, runner::BURST),
+        runner::gathered(requests.tenants, |_| runner::BURST),
         tenant::reconcile,
     ));
+    let applier = context.applier.clone();
     tasks.spawn(runner::run(
         "Bootstrap",
         context.clone(),
         namespaces,
-        runner::gathered(requests.offers, runner::OFFER),
+        runner::gathered(requests.offers, move |namespace| {
+            if applier.has_none::<ConfigMap>(&namespace.name, BOOTSTRAP) {
+                runner::FIRST_OFFER
+            } else {
+                runner::OFFER
+            }
+        }),
         tenant::offer,
     ));
     tasks

@@ -9,12 +9,12 @@ mod stagger;
 mod store;
 mod validate;
 
-pub use board::{Board, Gateway, Offers};
+pub use board::{Board, Gateway};
 pub use build::tls_secret;
 pub use stagger::Rolling;
 pub use validate::paper;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
@@ -55,9 +55,6 @@ pub async fn reconcile(namespace: Arc<NamespaceMeta>, context: Arc<Context>) -> 
 /// Writes what data planes start with while the operator is away. Nothing incomplete is ever written.
 pub async fn offer(namespace: Arc<NamespaceMeta>, context: Arc<Context>) -> Result<Action> {
     let name = namespace.name_any();
-    if let Some(left) = context.offers.wait(&name, Instant::now()) {
-        return Ok(Action::requeue(left));
-    }
     let offered = context.hub.read(|index| index.bootstrap(&name));
     let pipelines = context.stores.pipelines(&name);
     let models = context.stores.models(&name);
