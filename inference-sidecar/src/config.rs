@@ -137,12 +137,13 @@ impl Enforce for Live {
 }
 
 /// Reads the files, then follows the operator until shutdown, and sends it the reports.
+/// `certificates` are those that the process shows to others.
 ///
 /// # Errors
 /// When the operator's address or TLS files cannot be used at all.
 pub async fn follow(
     live: Live,
-    source: Source,
+    (source, certificates): (Source, Vec<PathBuf>),
     reports: watch::Receiver<Report>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -166,6 +167,7 @@ pub async fn follow(
         operator_uri,
         tls,
         token_file: source.control_token_file,
+        certificates,
         role,
         model,
     };

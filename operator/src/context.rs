@@ -10,7 +10,7 @@ use kube::runtime::controller::Action;
 
 use crate::{
     apply::Applier,
-    ca::Authority,
+    ca::Current,
     control::{Hub, Witness},
     metrics::Metrics,
     pool::{Buffers, GpuClasses, Karpenter},
@@ -33,7 +33,7 @@ pub struct Context {
     pub statuses: StatusWriter,
     pub hub: Arc<Hub>,
     pub witness: Arc<Witness>,
-    pub authority: Arc<Authority>,
+    pub authority: Current,
     pub triggers: Triggers,
     pub stores: Stores,
     pub board: Board,

@@ -2,6 +2,7 @@
 
 use std::{sync::atomic::AtomicI64, time::Duration};
 
+use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -13,7 +14,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{control::Seat, error::Verb};
+use crate::{ca::Stage, control::Seat, error::Verb};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reconcile {
@@ -43,6 +44,11 @@ struct PartLabel {
     part: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabel {
+    stage: &'static str,
+}
+
 /// Handles to every metric; clones count together.
 #[derive(Clone)]
 pub struct Metrics {
@@ -51,6 +57,9 @@ pub struct Metrics {
     requests: Family<Write, Counter>,
     streams: Family<RoleLabel, Gauge>,
     leader: Gauge,
+    ca_stage: Family<StageLabel, Gauge>,
+    ca_awaited: Gauge,
+    ca_expiry: Gauge,
     cold_starts: Family<PartLabel, Histogram, fn() -> Histogram>,
 }
 
@@ -67,6 +76,9 @@ impl Metrics {
             requests: Family::default(),
             streams: Family::default(),
             leader: Gauge::default(),
+            ca_stage: Family::default(),
+            ca_awaited: Gauge::default(),
+            ca_expiry: Gauge::default(),
             cold_starts: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.5, 2.0, 13))
             }),
@@ -95,6 +107,21 @@ impl Metrics {
             "aios_operator_leader",
             "Whether this operator holds the lease",
             metrics.leader.clone(),
+        );
+        registry.register(
+            "aios_operator_ca_stage",
+            "1 for the stage of rotation that the CA is in",
+            metrics.ca_stage.clone(),
+        );
+        registry.register(
+            "aios_operator_ca_awaited_pods",
+            "Pods that hold up the rotation of the CA",
+            metrics.ca_awaited.clone(),
+        );
+        registry.register(
+            "aios_operator_ca_expiry_timestamp_seconds",
+            "When the CA that signs ends",
+            metrics.ca_expiry.clone(),
         );
         registry.register(
             "aios_model_cold_start_seconds",
@@ -131,6 +158,23 @@ impl Metrics {
 
     pub fn lead(&self, leads: bool) {
         self.leader.set(i64::from(leads));
+    }
+
+    /// The stage of rotation that the CA is in, and when the one that signs ends.
+    pub fn ca(&self, stage: &'static str, expiry: Option<Timestamp>) {
+        for other in Stage::ALL {
+            let label = StageLabel { stage: other };
+            let is_in = i64::from(other == stage);
+            self.ca_stage.get_or_create(&label).set(is_in);
+        }
+        if let Some(expiry) = expiry {
+            self.ca_expiry.set(expiry.as_second());
+        }
+    }
+
+    /// Pods that hold the rotation up.
+    pub fn ca_awaits(&self, pods: usize) {
+        self.ca_awaited.set(i64::try_from(pods).unwrap_or(i64::MAX));
     }
 
     pub fn stream(&self, seat: &Seat) -> Connected {

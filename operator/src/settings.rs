@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use aios_crds::Duration;
+
 use crate::{names::OPERATOR, triggers::Scope};
 
 /// Reads AIOS kinds, writes Kubernetes objects, serves configuration and writes status.
@@ -67,6 +69,10 @@ pub struct Settings {
     /// Writable folder for the serving certificate.
     #[arg(long, env = "AIOS_TLS_DIR", default_value = "/tmp")]
     pub tls_dir: PathBuf,
+    /// While the CA is rotated: how long at least another one is trusted before it signs, and the old
+    /// one after.
+    #[arg(long, env = "AIOS_CA_OVERLAP", default_value = "1h")]
+    pub ca_overlap: Duration,
     /// Objects of one kind that are reconciled at once.
     #[arg(long, env = "AIOS_CONCURRENCY", default_value_t = 16)]
     pub concurrency: u16,

@@ -15,7 +15,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status, transport::Channel};
 
-use crate::{channel, channel::ChannelError, tls::ClientTls};
+use crate::{
+    channel,
+    channel::ChannelError,
+    papers::{Files, Watched},
+    tls::ClientTls,
+};
 
 /// Snapshots are small objects of text; a namespace of many pipelines may still pass tonic's 4 MiB.
 const MAX_MESSAGE: usize = 64 << 20;
@@ -29,8 +34,11 @@ pub struct AttachConfig {
     pub operator_uri: String,
     /// CA of the operator; none only for plaintext in tests.
     pub tls: Option<ClientTls>,
-    /// Projected token, read again at each connection because it rotates.
+    /// Projected token, read again at each connection, and shown again when it has changed.
     pub token_file: Option<PathBuf>,
+    /// Certificates that this process shows to others. The operator trusts a CA of its own until none
+    /// is signed by it any more.
+    pub certificates: Vec<PathBuf>,
     /// What this process is.
     pub role: Role,
     /// Ingress and prefetch only: their ModelDeployment.
@@ -97,6 +105,11 @@ async fn stream(
         model: config.model.clone(),
     };
     send(&sender, up::Message::Hello(hello)).await?;
+    let mut files = Watched::new(Files {
+        ca: config.tls.as_ref().and_then(ClientTls::ca_file),
+        certificates: config.certificates.clone(),
+        token: config.token_file.clone(),
+    });
     let mut client = ControlClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     let request = authorized(ReceiverStream::new(receiver), config.token_file.as_ref())?;
     let mut down = client.attach(request).await?.into_inner();
@@ -124,6 +137,7 @@ async fn stream(
                 let report = reports.borrow_and_update().clone();
                 send(&sender, up::Message::Report(report)).await?;
             }
+            news = files.news() => send(&sender, news).await?,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod tls;
 
 mod chain;
 mod logs;
+mod papers;
 mod shutdown;
 
 pub use chain::chain;

@@ -105,6 +105,11 @@ impl ClientTls {
     pub fn config(&self) -> Arc<ClientConfig> {
         self.0.current()
     }
+
+    /// Where the CAs are that it trusts.
+    pub(crate) fn ca_file(&self) -> Option<PathBuf> {
+        self.0.files.ca.clone()
+    }
 }
 
 // === impl Reloading ===

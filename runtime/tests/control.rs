@@ -133,6 +133,7 @@ async fn start(hang_up_first: bool) -> Fixture {
         operator_uri: uri,
         tls: None,
         token_file: None,
+        certificates: Vec::new(),
         role: Role::Gateway,
         model: String::new(),
     };

@@ -186,6 +186,7 @@ impl Crowd {
                 operator_uri: format!("https://localhost:{port}"),
                 tls: Some(tls.clone()),
                 token_file: Some(token),
+                certificates: Vec::new(),
                 role: Role::Gateway,
                 model: String::new(),
             };

@@ -52,12 +52,13 @@ impl Desk {
             .await
             .unwrap();
         let ca = namespace.api::<ConfigMap>().get("aios-ca").await.unwrap();
-        let ca = Certificate::from_pem(ca.data.unwrap()["ca.crt"].as_bytes()).unwrap();
+        let ca = ca.data.unwrap();
+        let ca = Certificate::from_pem_bundle(ca["ca.crt"].as_bytes()).unwrap();
         let host = format!("aios-gateway.{}.svc", namespace.name());
         let address = forward.address();
         Self {
             http: client
-                .tls_certs_only([ca])
+                .tls_certs_only(ca)
                 .resolve(&host, address)
                 .build()
                 .unwrap(),

@@ -87,7 +87,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         drain: Duration::from_millis(args.drain_ms),
     };
     let ready = readiness(live.clone(), health, shutdown.clone());
-    let follow = config::follow(live, args.source, reading, shutdown.clone());
+    let certificates = args.client_cert_file.into_iter().collect();
+    let source = (args.source, certificates);
+    let follow = config::follow(live, source, reading, shutdown.clone());
     let tell = async {
         tell.await;
         Ok(())

@@ -200,7 +200,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         );
         anyhow::Ok(())
     };
-    let follow = config::follow(live, args.source, reading, shutdown.clone());
+    let source = (args.source, vec![args.tls_cert_file]);
+    let follow = config::follow(live, source, reading, shutdown.clone());
     tokio::try_join!(process.serve(app, shutdown.clone()), follow, watch)?;
     Ok(())
 }

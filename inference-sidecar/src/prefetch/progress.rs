@@ -87,6 +87,7 @@ impl Operator {
             operator_uri,
             tls,
             token_file: self.control_token_file.clone(),
+            certificates: Vec::new(),
             role: Role::Prefetch,
             model: self.model.clone(),
         })

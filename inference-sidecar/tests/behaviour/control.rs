@@ -109,7 +109,7 @@ async fn snapshots_are_enforced_acknowledged_and_kept_for_the_next_start() {
     let first = live();
     let following = tokio::spawn(follow(
         first.clone(),
-        source.clone(),
+        (source.clone(), Vec::new()),
         reports,
         shutdown.clone(),
     ));

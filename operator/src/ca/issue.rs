@@ -8,9 +8,13 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
     date_time_ymd,
 };
-use x509_parser::{extensions::GeneralName, pem::Pem};
+use sha2::{Digest, Sha256};
+use x509_parser::{
+    extensions::{GeneralName, ParsedExtension},
+    pem::Pem,
+};
 
-use crate::ca::Seen;
+use crate::ca::{KeyId, Seen, renewal::renewal_of};
 
 /// Life of the CA.
 const CA_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
@@ -28,6 +32,8 @@ pub enum CaError {
              which replaces every certificate"
     )]
     Unreadable,
+    #[error("the certificate of the CA names no key")]
+    Nameless,
     #[error("the clock is before 1970")]
     Clock,
 }
@@ -52,6 +58,8 @@ pub struct Issued {
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
+    /// Its certificate and those that are trusted beside it.
+    bundle: String,
 }
 
 impl Authority {
@@ -59,7 +67,10 @@ impl Authority {
     pub fn generate(now: Timestamp) -> Result<Issued, CaError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::default();
-        params.distinguished_name = common_name("AIOS operator CA");
+        // Names differ: verifiers that look a CA up by its name find one.
+        let name = hex::encode(Sha256::digest(key.der_bytes()));
+        let name = name.get(..8).unwrap_or_default();
+        params.distinguished_name = common_name(&format!("AIOS operator CA {name}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         live(&mut params, now, CA_LIFE)?;
@@ -77,12 +88,52 @@ impl Authority {
         Ok(Self {
             issuer,
             certificate: kept.certificate.clone(),
+            bundle: kept.certificate.clone(),
         })
     }
 
-    /// What others must trust, PEM.
+    /// Others are to trust another CA, too, PEM.
+    pub fn trusted_beside(mut self, other: &str) -> Self {
+        if !self.bundle.ends_with('\n') {
+            self.bundle.push('\n');
+        }
+        self.bundle.push_str(other);
+        self
+    }
+
+    /// Its own certificate, PEM.
     pub fn certificate(&self) -> &str {
         &self.certificate
+    }
+
+    /// What others must trust, PEM: this CA first.
+    pub fn bundle(&self) -> &str {
+        &self.bundle
+    }
+
+    pub fn key_id(&self) -> Result<KeyId, CaError> {
+        let pem = pem(&self.certificate).ok_or(CaError::Unreadable)?;
+        let certificate = pem.parse_x509().map_err(|_| CaError::Unreadable)?;
+        let mut extensions = certificate.extensions().iter();
+        extensions
+            .find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(key) => Some(KeyId::new(key.0)),
+                _ => None,
+            })
+            .ok_or(CaError::Nameless)
+    }
+
+    /// When another is to take its place: at two thirds of its life, as with every certificate.
+    pub fn renewal(&self) -> Result<Timestamp, CaError> {
+        let pem = pem(&self.certificate).ok_or(CaError::Unreadable)?;
+        let certificate = pem.parse_x509().map_err(|_| CaError::Unreadable)?;
+        let (from, to) = life(&certificate).ok_or(CaError::Unreadable)?;
+        Ok(renewal_of(from, to))
+    }
+
+    /// When it ends.
+    pub fn expiry(&self) -> Option<Timestamp> {
+        Some(life(&pem(&self.certificate)?.parse_x509().ok()?)?.1)
     }
 
     pub fn issue(&self, subject: &Subject, now: Timestamp) -> Result<Issued, CaError> {
@@ -118,14 +169,10 @@ impl Authority {
 
     /// Reads a stored certificate.
     pub fn see(&self, stored: &Issued) -> Option<Seen> {
-        let pem = Pem::iter_from_buffer(stored.certificate.as_bytes())
-            .next()?
-            .ok()?;
-        let certificate = pem.parse_x509().ok()?;
+        let found = pem(&stored.certificate)?;
+        let certificate = found.parse_x509().ok()?;
         let key = KeyPair::from_pem(&stored.key).ok()?;
-        let ca = Pem::iter_from_buffer(self.certificate.as_bytes())
-            .next()?
-            .ok()?;
+        let ca = pem(&self.certificate)?;
         let ca = ca.parse_x509().ok()?;
         let names = certificate
             .subject_alternative_name()
@@ -135,10 +182,10 @@ impl Authority {
             .unwrap_or_default();
         let signed = signed_by(&certificate, &ca);
         let own_key = certificate.public_key().subject_public_key.data.as_ref() == key.der_bytes();
+        let (not_before, not_after) = life(&certificate)?;
         Some(Seen {
-            not_before: Timestamp::from_second(certificate.validity().not_before.timestamp())
-                .ok()?,
-            not_after: Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()?,
+            not_before,
+            not_after,
             names: sorted(names),
             ours: signed && own_key,
         })
@@ -169,6 +216,19 @@ fn signed_by(
         certificate.signature_value.data.as_ref(),
     )
     .is_ok()
+}
+
+/// The first of a text.
+fn pem(text: &str) -> Option<Pem> {
+    Pem::iter_from_buffer(text.as_bytes()).next()?.ok()
+}
+
+fn life(
+    certificate: &x509_parser::certificate::X509Certificate<'_>,
+) -> Option<(Timestamp, Timestamp)> {
+    let validity = certificate.validity();
+    let at = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+    Some((at(validity.not_before)?, at(validity.not_after)?))
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {
@@ -202,8 +262,9 @@ fn live(params: &mut CertificateParams, now: Timestamp, life: Duration) -> Resul
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{Authority, Subject};
-    use crate::ca::{Need, need};
+    use crate::ca::{KeyId, Need, need};
     use jiff::Timestamp;
+    use x509_parser::extensions::ParsedExtension;
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_800_000_000).unwrap()
@@ -235,6 +296,31 @@ mod tests {
         let subject = Subject::Client("spiffe://aios/ns/team".into());
         let foreign = authority().issue(&subject, now()).unwrap();
         assert!(!authority().see(&foreign).unwrap().ours);
+    }
+
+    #[test]
+    fn a_certificate_names_the_key_of_the_ca_that_signed_it() {
+        let authority = authority();
+        let subject = Subject::Client("spiffe://aios/ns/team".into());
+        let issued = authority.issue(&subject, now()).unwrap();
+        let found = super::pem(&issued.certificate).unwrap();
+        let certificate = found.parse_x509().unwrap();
+        let named = certificate.extensions().iter().find_map(|extension| {
+            match extension.parsed_extension() {
+                ParsedExtension::AuthorityKeyIdentifier(of) => of.key_identifier.as_ref(),
+                _ => None,
+            }
+        });
+        assert_eq!(KeyId::new(named.unwrap().0), authority.key_id().unwrap());
+    }
+
+    #[test]
+    fn a_ca_is_to_be_replaced_at_two_thirds_of_its_life() {
+        let authority = authority();
+        let (due, end) = (authority.renewal().unwrap(), authority.expiry().unwrap());
+        assert!(now() < due && due < end);
+        let left = end.duration_since(due).as_secs();
+        assert_eq!(left / 86_400, 10 * 365 / 3);
     }
 
     #[test]

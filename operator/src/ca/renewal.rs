@@ -24,13 +24,17 @@ pub enum Need {
     Keep(Duration),
 }
 
+/// Two thirds of a life.
+pub(super) fn renewal_of(start: Timestamp, end: Timestamp) -> Timestamp {
+    start + end.duration_since(start) / 3 * 2
+}
+
 /// Decides over a certificate that must be for `names` (sorted).
 pub fn need(seen: Option<&Seen>, names: &[String], now: Timestamp) -> Need {
     let Some(seen) = seen.filter(|seen| seen.ours && seen.names == names) else {
         return Need::Issue;
     };
-    let life = seen.not_after.duration_since(seen.not_before);
-    let renewal = seen.not_before + life / 3 * 2;
+    let renewal = renewal_of(seen.not_before, seen.not_after);
     match Duration::try_from(renewal.duration_since(now)) {
         Ok(left) if !left.is_zero() => Need::Keep(left),
         _ => Need::Issue,

@@ -19,7 +19,8 @@ use crate::{
 
 /// Audience of data planes' tokens.
 pub const AUDIENCE: &str = "aios-control";
-/// How long an answer of the API server is believed. A deleted pod's token works that much longer.
+/// How long an answer of the API server is believed, until the token's own end at most. A deleted pod's
+/// token works that much longer.
 const CACHED: Duration = Duration::from_mins(1);
 /// Answers kept; beyond it all are dropped.
 const CACHE_LIMIT: usize = 4096;
@@ -54,6 +55,11 @@ impl Authenticator {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or_else(|| Status::unauthenticated("send `authorization: Bearer TOKEN`"))?;
+        self.of_token(token).await
+    }
+
+    /// Whose token this is.
+    pub async fn of_token(&self, token: &str) -> Result<Caller, Status> {
         let digest: [u8; 32] = Sha256::digest(token).into();
         if let Some(caller) = self.cached(&digest) {
             return Ok(caller);
@@ -86,7 +92,8 @@ impl Authenticator {
     fn cached(&self, digest: &[u8; 32]) -> Option<Caller> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, caller) = cache.get(digest)?;
-        (at.elapsed() < CACHED).then(|| caller.clone())
+        let is_over = caller.expires.is_some_and(|end| end <= Timestamp::now());
+        (at.elapsed() < CACHED && !is_over).then(|| caller.clone())
     }
 
     fn keep(&self, digest: [u8; 32], caller: Caller) {
@@ -140,6 +147,13 @@ fn parse(status: &TokenReviewStatus, expires: Option<Timestamp>) -> Result<Calle
 }
 
 impl Caller {
+    /// Whether both tokens are of one pod, whatever they say of their end.
+    pub fn is_same_pod(&self, other: &Self) -> bool {
+        self.pod_uid == other.pod_uid
+            && self.namespace == other.namespace
+            && self.service_account == other.service_account
+    }
+
     /// Whether the caller's service account may take a seat.
     pub fn may_sit(&self, seat: &Seat) -> bool {
         let account = self.service_account.as_str();

@@ -7,9 +7,15 @@ use aios_proto::control::{
 };
 use jiff::Timestamp;
 
-use crate::control::{
-    Audience, Enforcement, Index, Key, Kind, Load, Pod, Seat, enforcement, tenant::Tenant,
+use crate::{
+    ca::{Expected, Heard, Papers},
+    control::{
+        Audience, Enforcement, Index, Key, Kind, Load, Pod, Seat, enforcement, tenant::Tenant,
+    },
 };
+
+/// Pods named in a message.
+const NAMED: usize = 5;
 
 impl Index {
     pub fn pod(&mut self, namespace: &str, pod: Pod) {
@@ -20,6 +26,7 @@ impl Index {
         if let Some(tenant) = self.tenants.get_mut(namespace) {
             tenant.pods.remove(uid);
             tenant.first_tokens.remove(uid);
+            tenant.papers.remove(uid);
             tenant.acks.retain(|(pod, _), _| pod != uid);
         }
     }
@@ -83,6 +90,35 @@ impl Index {
 
     pub fn weights_report(&self, namespace: &str, model: &str) -> Option<&WeightsReport> {
         self.tenants.get(namespace)?.weights_reports.get(model)
+    }
+
+    /// Records which CAs the files of a pod's process name.
+    pub fn papers_came(&mut self, (namespace, uid): (&str, &str), seat: &Seat, papers: Papers) {
+        let of_pod = self.tenant(namespace).papers.entry(uid.to_owned());
+        of_pod.or_default().insert(seat.clone(), papers);
+    }
+
+    /// How far the running pods are with what is expected of their files. Those that show and trust
+    /// nothing count for nothing.
+    pub fn heard(&self, expected: &Expected) -> Heard {
+        let mut heard = Heard::default();
+        for (namespace, tenant) in &self.tenants {
+            let pods = tenant.pods.values();
+            for pod in pods.filter(|pod| pod.speaks()) {
+                let Some(said) = tenant.papers.get(&pod.uid) else {
+                    heard.silent += 1;
+                    continue;
+                };
+                if said.values().all(|papers| expected.is_met_by(papers)) {
+                    continue;
+                }
+                heard.behind += 1;
+                if heard.named.len() < NAMED {
+                    heard.named.push(format!("{namespace}/{}", pod.name));
+                }
+            }
+        }
+        heard
     }
 
     /// Records that the engine of a pod gave its first token. Whether that is new.

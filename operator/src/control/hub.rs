@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -11,13 +11,17 @@ use std::{
 
 use aios_proto::control::{Ack, ModelDemand, Report, StartReport, WeightsReport};
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
+    ca::Papers,
     control::{Index, Key, Kind, Load, Pod, Seat, index::Changes},
     names::Component,
     triggers::Triggers,
 };
+
+/// By a pod's uid, its streams and who is told when it is gone.
+type Lines = HashMap<String, Vec<(u64, Arc<Notify>)>>;
 
 pub struct Hub {
     index: Mutex<Index>,
@@ -25,6 +29,10 @@ pub struct Hub {
     versions: Mutex<HashMap<String, watch::Sender<u64>>>,
     triggers: Triggers,
     streams: AtomicU64,
+    /// Streams that live: they end with the pod.
+    lines: Mutex<Lines>,
+    /// Told when papers came or pods went.
+    papers: Notify,
 }
 
 /// One stream of a pod; dropping it forgets what the pod asked for.
@@ -33,6 +41,7 @@ pub struct Line<'a> {
     namespace: &'a str,
     pod: &'a str,
     stream: u64,
+    gone: Arc<Notify>,
 }
 
 impl Hub {
@@ -42,16 +51,24 @@ impl Hub {
             versions: Mutex::default(),
             triggers,
             streams: AtomicU64::new(0),
+            lines: Mutex::default(),
+            papers: Notify::new(),
         }
     }
 
     /// A pod's stream begins.
     pub fn line<'a>(&'a self, namespace: &'a str, pod: &'a str) -> Line<'a> {
+        let stream = self.streams.fetch_add(1, Relaxed);
+        let gone = Arc::new(Notify::new());
+        let mut lines = self.lines();
+        let of_pod = lines.entry(pod.to_owned()).or_default();
+        of_pod.push((stream, gone.clone()));
         Line {
             hub: self,
             namespace,
             pod,
-            stream: self.streams.fetch_add(1, Relaxed),
+            stream,
+            gone,
         }
     }
 
@@ -158,6 +175,17 @@ impl Hub {
         }
     }
 
+    /// A process said which CAs its files name.
+    pub fn papers_came(&self, pod: (&str, &str), seat: &Seat, papers: Papers) {
+        self.index().papers_came(pod, seat, papers);
+        self.papers.notify_one();
+    }
+
+    /// Waits until papers came or a pod went, since it was last waited for. For one alone.
+    pub async fn papers_changed(&self) {
+        self.papers.notified().await;
+    }
+
     pub fn pod(&self, namespace: &str, pod: Pod) {
         let (component, model) = (pod.component, pod.model.clone());
         self.index().pod(namespace, pod);
@@ -166,6 +194,10 @@ impl Hub {
 
     pub fn pod_gone(&self, namespace: &str, pod: &Pod) {
         self.index().pod_gone(namespace, &pod.uid);
+        for (_, gone) in self.lines().get(&pod.uid).into_iter().flatten() {
+            gone.notify_one();
+        }
+        self.papers.notify_one();
         self.pods_changed(namespace, pod.component, pod.model.as_deref());
     }
 
@@ -206,6 +238,10 @@ impl Hub {
         }
     }
 
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,6 +255,11 @@ impl Line<'_> {
         self.look_at(&models);
     }
 
+    /// Waits until the pod is gone.
+    pub async fn cut(&self) {
+        self.gone.notified().await;
+    }
+
     fn look_at(&self, models: &[String]) {
         for name in models {
             self.hub.triggers.model(self.namespace, name);
@@ -228,6 +269,14 @@ impl Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
+        let mut lines = self.hub.lines();
+        if let Some(of_pod) = lines.get_mut(self.pod) {
+            of_pod.retain(|(stream, _)| *stream != self.stream);
+            if of_pod.is_empty() {
+                lines.remove(self.pod);
+            }
+        }
+        drop(lines);
         let pod = (self.pod, self.stream);
         let models = self
             .hub

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Broken, Index, Mandatory};
 use crate::{
+    ca::{Expected, KeyId, Papers},
     control::{Audience, Draft, Key, Kind, Pod, Seat},
     names::Component,
 };
@@ -395,6 +396,41 @@ fn only_new_acknowledgements_and_counts_wake_anybody() {
     };
     assert_eq!(index.report(NS, "one", report.clone()).0, ["mail"]);
     assert!(index.report(NS, "one", report).0.is_empty());
+}
+
+#[test]
+fn pods_are_heard_by_what_all_of_their_processes_said_until_they_go() {
+    let mut index = Index::new(1);
+    index.listed();
+    for uid in ["one", "two", "three"] {
+        index.pod(
+            NS,
+            Pod {
+                uid: uid.into(),
+                name: uid.into(),
+                component: Component::Gateway,
+                model: None,
+                seen: Timestamp::UNIX_EPOCH,
+            },
+        );
+    }
+    let (old, new) = (KeyId::new(b"old"), KeyId::new(b"new"));
+    let trusting = |keys: &[&KeyId]| Papers {
+        trusted: keys.iter().map(|key| (*key).clone()).collect(),
+        shown: vec![old.clone()],
+    };
+    index.papers_came((NS, "one"), &Seat::Gateway, trusting(&[&old, &new]));
+    index.papers_came((NS, "one"), &Seat::Egress, trusting(&[&old]));
+    index.papers_came((NS, "two"), &Seat::Gateway, trusting(&[&new]));
+    let trusts = Expected::Trusts(new.clone());
+    let heard = index.heard(&trusts);
+    assert_eq!((heard.behind, heard.silent), (1, 1));
+    assert_eq!(heard.named, ["team/one"]);
+    index.papers_came((NS, "one"), &Seat::Egress, trusting(&[&old, &new]));
+    assert_eq!(index.heard(&trusts).behind, 0);
+    assert_eq!(index.heard(&Expected::ShowsOnly(new)).behind, 2);
+    index.pod_gone(NS, "one");
+    assert_eq!(index.heard(&Expected::ShowsOnly(old)).silent, 1);
 }
 
 #[test]

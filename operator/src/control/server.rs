@@ -5,19 +5,20 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use aios_proto::{
     config::FORMAT,
     control::{
-        Down, ReviewTokenRequest, ReviewTokenResponse, Snapshot, Up, WitnessRequest,
+        self as proto, Down, ReviewTokenRequest, ReviewTokenResponse, Snapshot, Up, WitnessRequest,
         WitnessResponse, control_server::Control, down, up,
     },
 };
 use futures::Stream;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::{
+    ca::{KeyId, Papers},
     control::{Authenticator, Hub, Kind, Seat, Witness, auth::Caller, hub::Line},
     metrics::Metrics,
 };
@@ -26,6 +27,10 @@ use crate::{
 const USERS: &str = "aios";
 /// How long a data plane may take to say what it is.
 const HELLO: Duration = Duration::from_secs(10);
+/// How long the API server may take to say whose a next token is.
+const REVIEW: Duration = Duration::from_secs(10);
+/// CAs that a data plane may name: never are there more than two.
+const KEYS: usize = 8;
 
 #[derive(Clone)]
 pub struct ControlService {
@@ -104,7 +109,8 @@ impl Control for ControlService {
 }
 
 impl ControlService {
-    /// One stream's life: hello, then snapshots down, acknowledgements and reports up.
+    /// One stream's life: hello, then snapshots down, acknowledgements and reports up. It ends with
+    /// the token that was shown last, and with the pod.
     async fn converse(
         &self,
         caller: &Caller,
@@ -130,6 +136,9 @@ impl ControlService {
                 () = self.shutdown.cancelled() => {
                     return Err(Status::unavailable("this operator is shutting down"));
                 }
+                () = line.cut() => {
+                    return Err(Status::unauthenticated("the pod is gone"));
+                }
                 () = &mut expired => {
                     return Err(Status::unauthenticated("the token expired: attach with a new one"));
                 }
@@ -149,36 +158,62 @@ impl ControlService {
                     }
                     offered = Some(new);
                 }
-                message = up.next() => match message {
-                    Some(message) => self.hear(caller, &seat, &line, message?),
+                message = up.next() => match message.transpose()?.map(|up| up.message) {
+                    Some(Some(up::Message::Renewal(renewal))) => {
+                        if let Some(left) = self.renewed(caller, &renewal.token).await? {
+                            expired.as_mut().reset(Instant::now() + left);
+                        }
+                    }
+                    Some(Some(message)) => self.hear(caller, &seat, &line, message),
+                    // Of a later release.
+                    Some(None) => {}
                     None => return Ok(()),
                 },
             }
         }
     }
 
-    fn hear(&self, caller: &Caller, seat: &Seat, line: &Line<'_>, message: Up) {
-        match (message.message, seat) {
-            (Some(up::Message::Ack(ack)), _) => {
+    /// How long the caller's next token lasts. While the API server cannot say whose it is, the one
+    /// before still counts, until its end.
+    async fn renewed(&self, caller: &Caller, token: &str) -> Result<Option<Duration>, Status> {
+        let asked = tokio::time::timeout(REVIEW, self.authenticator.of_token(token));
+        let next = match asked.await {
+            Ok(Ok(next)) => next,
+            Ok(Err(status)) if status.code() != Code::Unavailable => return Err(status),
+            Ok(Err(_)) | Err(_) => return Ok(None),
+        };
+        if !next.is_same_pod(caller) {
+            return Err(Status::permission_denied("the token is another pod's"));
+        }
+        Ok(Some(left(next.expires)))
+    }
+
+    fn hear(&self, caller: &Caller, seat: &Seat, line: &Line<'_>, message: up::Message) {
+        match (message, seat) {
+            (up::Message::Ack(ack), _) => {
                 self.hub
                     .acknowledged(&caller.namespace, &caller.pod_uid, seat, ack);
             }
-            (Some(up::Message::Report(report)), Seat::Gateway) => {
+            (up::Message::Papers(papers), _) => {
+                let pod = (caller.namespace.as_str(), caller.pod_uid.as_str());
+                self.hub.papers_came(pod, seat, parsed(&papers));
+            }
+            (up::Message::Report(report), Seat::Gateway) => {
                 self.hub
                     .reported(&caller.namespace, &caller.pod_uid, report);
             }
-            (Some(up::Message::Report(report)), Seat::Prefetch(model)) => {
+            (up::Message::Report(report), Seat::Prefetch(model)) => {
                 if let Some(weights) = report.weights {
                     self.hub.weights_came(&caller.namespace, model, weights);
                 }
             }
-            (Some(up::Message::Report(report)), Seat::Ingress(model)) => {
+            (up::Message::Report(report), Seat::Ingress(model)) => {
                 if let Some(start) = report.start {
                     let pod = (caller.namespace.as_str(), caller.pod_uid.as_str());
                     self.hub.started(pod, model, start);
                 }
             }
-            (Some(up::Message::Report(report)), Seat::Egress) => {
+            (up::Message::Report(report), Seat::Egress) => {
                 line.demands(report.models, Timestamp::now());
             }
             _ => {}
@@ -211,6 +246,14 @@ async fn hello(caller: &Caller, up: &mut Streaming<Up>) -> Result<Seat, Status> 
         )));
     }
     Ok(seat)
+}
+
+fn parsed(papers: &proto::Papers) -> Papers {
+    let keys = |of: &[Vec<u8>]| of.iter().take(KEYS).map(|key| KeyId::new(key)).collect();
+    Papers {
+        trusted: keys(&papers.trusted),
+        shown: keys(&papers.shown),
+    }
 }
 
 fn gateway_only(caller: &Caller) -> Result<(), Status> {

@@ -13,6 +13,7 @@ use aios_proto::{
 use jiff::Timestamp;
 
 use crate::{
+    ca::Papers,
     control::{Key, Kind, Load, Seat, index::Mandatory},
     names::Component,
 };
@@ -78,6 +79,13 @@ pub struct Pod {
     pub seen: Timestamp,
 }
 
+impl Pod {
+    /// Whether a process of it keeps a control stream for as long as it lives.
+    pub(super) fn speaks(&self) -> bool {
+        Seat::of_component(self.component, self.model.as_deref()).is_some()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Tenant {
     pub labels: BTreeMap<String, String>,
@@ -102,6 +110,8 @@ pub(super) struct Tenant {
     pub weights_reports: BTreeMap<String, WeightsReport>,
     /// How long engines took to their first token, by the pod's uid.
     pub first_tokens: BTreeMap<String, Duration>,
+    /// Which CAs the files of pods name, by the pod's uid and what its process is.
+    pub papers: BTreeMap<String, BTreeMap<Seat, Papers>>,
     /// What egresses ask of models, by model.
     pub loads: BTreeMap<String, Load>,
 }

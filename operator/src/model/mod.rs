@@ -4,6 +4,7 @@
 mod ahead;
 mod apply;
 mod build;
+mod certify;
 mod fetch;
 mod groups;
 mod jobs;
@@ -81,7 +82,8 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
             context
                 .hub
                 .change(|index| index.keep(&namespace, &key, broken));
-            return (status::Observed::Invalid(diagnostics), None);
+            let renewed = certify::renew(&namespace, &name, context).await;
+            return (status::Observed::Invalid(diagnostics), renewed.err());
         }
     };
     let owner = Owner {
@@ -110,7 +112,10 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
     }
     let class = match class {
         Ok(class) => class,
-        Err(message) => return (status::Observed::NoGpuClass(message), None),
+        Err(message) => {
+            let renewed = certify::renew(&namespace, &model.name_any(), context).await;
+            return (status::Observed::NoGpuClass(message), renewed.err());
+        }
     };
     let scaled = scale::scaled(model, valid.schedules(), context, Timestamp::now());
     if let (Some(scaled), Backend::Own(own)) = (&scaled, &mut valid.backend) {
@@ -151,7 +156,7 @@ async fn bring(
     let found = fetch::fetch(valid, before, context).await?;
     let subject = valid.server();
     let (certificate, renewal) = crate::tenant::paper(
-        &context.authority,
+        &context.authority.get(),
         &subject,
         found.certificate.as_ref(),
         Timestamp::now(),

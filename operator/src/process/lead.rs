@@ -1,6 +1,6 @@
 //! What only the leader does: watch, reconcile, serve the control stream.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use aios_crds::{ClusterPolicySet, PolicySet};
 use aios_proto::control::control_server::ControlServer;
@@ -8,7 +8,7 @@ use aios_runtime::admin::Health;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
-    Client,
+    Client, ResourceExt,
     runtime::{
         events::{Recorder, Reporter},
         reflector::Store,
@@ -20,7 +20,7 @@ use tonic::service::Routes;
 
 use crate::{
     apply::{Applier, Known},
-    ca,
+    ca::{self, Current},
     context::{Backoff, Context},
     control::{Authenticator, ControlService, Hub, Index, Witness},
     leader,
@@ -29,7 +29,7 @@ use crate::{
     names::BOOTSTRAP,
     pipeline, policy,
     pool::{self, GpuClasses},
-    process::{ProcessError, listen, serving},
+    process::{ProcessError, listen, rotation::Rotation, serving},
     run, runner,
     settings::Settings,
     status::StatusWriter,
@@ -66,7 +66,7 @@ pub async fn lead(
 ) -> Result<(), ProcessError> {
     leader::admitted(client, settings).await?;
     let now = Timestamp::now();
-    let authority = Arc::new(ca::load(client, &settings.namespace, now).await?);
+    let authority = Current::new(ca::load(client, &settings.namespace, now).await?);
     let (triggers, requests) = queues(settings);
     let start = u64::try_from(now.as_millisecond()).unwrap_or_default();
     let hub = Arc::new(Hub::new(Index::new(start), triggers.clone()));
@@ -94,12 +94,13 @@ pub async fn lead(
         controller: "aios-operator".into(),
         instance: settings.pod_name.clone(),
     };
+    let recorder = Recorder::new(client.clone(), reporter);
     let context = Arc::new(Context {
         settings: settings.clone(),
         gpu_classes,
         karpenter,
         buffers,
-        statuses: StatusWriter::new(metrics.clone(), Recorder::new(client.clone(), reporter)),
+        statuses: StatusWriter::new(metrics.clone(), recorder.clone()),
         applier,
         hub: hub.clone(),
         witness: witness.clone(),
@@ -116,6 +117,8 @@ pub async fn lead(
     known.listed();
     hub.listed();
     let mut runners = start_all(&context, requests);
+    let mut rotated = authority.changes();
+    runners.spawn(Rotation::new(client, &context, recorder).run());
 
     let service = ControlService {
         hub,
@@ -128,7 +131,7 @@ pub async fn lead(
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
     let app = Routes::new(control).prepare().into_axum_router();
-    let tls = serving::open(&authority, settings)?;
+    let tls = serving::open(&authority.get(), settings)?;
     let listener = listen(settings.control_address).await?;
     let server = aios_runtime::serve::serve(listener, app, Some(tls), shutdown.clone());
     leader::mark(client, settings).await?;
@@ -148,8 +151,30 @@ pub async fn lead(
             }
             _ = runners.join_next() => return Err(ProcessError::Ended("a reconciler")),
             () = feeds.ended() => return Err(ProcessError::Ended("a watch")),
-            _ = renewal.tick() => serving::renew(&authority, settings)?,
+            _ = renewal.tick() => serving::renew(&authority.get(), settings)?,
+            changed = rotated.changed() => {
+                changed.map_err(|_| ProcessError::Ended("the rotation of the CA"))?;
+                serving::renew(&authority.get(), settings)?;
+                certify_all(&context);
+            }
         }
+    }
+}
+
+/// Everyone's trust and certificates are looked at: the CA is another.
+fn certify_all(context: &Context) {
+    let mut namespaces = BTreeSet::new();
+    for cell in &context.stores.cells {
+        for model in cell.models.state() {
+            let namespace = model.namespace().unwrap_or_default();
+            context.triggers.model(&namespace, &model.name_any());
+            namespaces.insert(namespace);
+        }
+        let pipelines = cell.pipelines.state();
+        namespaces.extend(pipelines.iter().filter_map(|one| one.namespace()));
+    }
+    for namespace in &namespaces {
+        context.triggers.tenant(namespace);
     }
 }
 

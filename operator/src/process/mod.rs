@@ -1,6 +1,7 @@
 //! The process: health first, then the election, then everything that only the leader does.
 
 mod lead;
+mod rotation;
 mod serving;
 
 use std::{io, sync::Arc};

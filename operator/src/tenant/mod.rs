@@ -75,7 +75,7 @@ async fn bring(namespace: &str, context: &Context) -> Result<(Gateway, Action)> 
     let Some(tenant) = validate::validate(namespace, &found) else {
         return Ok((Gateway::default(), Action::await_change()));
     };
-    let papers = validate::papers(&tenant, &found, &context.authority, Timestamp::now())?;
+    let papers = validate::papers(&tenant, &found, &context.authority.get(), Timestamp::now())?;
     let kept = kept_images(namespace, &found, context);
     let settings = kept.as_ref().unwrap_or(&context.settings);
     let desired = build::build(settings, &tenant, &papers, &found);

@@ -100,7 +100,7 @@ pub fn papers(
         look_again = look_again.min(again);
     }
     Ok(Papers {
-        ca: authority.certificate().to_owned(),
+        ca: authority.bundle().to_owned(),
         client,
         serving,
         look_again: Some(look_again),

@@ -69,6 +69,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Se
         operator_uri: options.operator_uri.clone(),
         tls: Some(client_tls),
         token_file: Some(options.control_token_file.clone()),
+        certificates: vec![options.tls_cert_file.clone()],
         role: Role::Gateway,
         model: String::new(),
     };

@@ -116,6 +116,7 @@ fn attach(
         operator_uri: options.operator_uri.clone(),
         tls,
         token_file: options.control_token_file.clone(),
+        certificates: options.client_cert_file.iter().cloned().collect(),
         role: Role::Worker,
         model: String::new(),
     };

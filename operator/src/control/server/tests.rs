@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod renewal;
+
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -17,7 +19,7 @@ use aios_runtime::control::{AttachConfig, Enforce, Operator, attach};
 use jiff::Timestamp;
 use kube::Client;
 use prometheus_client::registry::Registry;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -27,7 +29,7 @@ use crate::{
     control::{Audience, Authenticator, Hub, Index, Key, Kind, Pod, Witness},
     metrics::Metrics,
     names::Component,
-    testing::server::Server,
+    testing::{reviews, server::Server},
     triggers::{Queue, Triggers},
 };
 
@@ -35,34 +37,13 @@ use crate::{
 fn api_server() -> Client {
     let server = Server::start(|request, sent| {
         if request.path().ends_with("/tokenreviews") {
-            return (201, review(sent));
+            return (201, reviews::review(sent));
         }
         let none =
             json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {}, "items": []});
         (200, none)
     });
     server.client
-}
-
-/// Tokens are `account@pod`; anything else is nobody's.
-fn review(sent: &Value) -> Value {
-    let token = sent
-        .pointer("/spec/token")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let status = match token.split_once('@') {
-        Some((account, pod)) => json!({
-            "authenticated": true,
-            "audiences": sent.pointer("/spec/audiences"),
-            "user": {"username": format!("system:serviceaccount:team:{account}"), "extra": {
-                "authentication.kubernetes.io/pod-name": [pod],
-                "authentication.kubernetes.io/pod-uid": [format!("uid-{pod}")],
-            }},
-        }),
-        None => json!({"authenticated": false}),
-    };
-    json!({"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {},
-        "spec": {}, "status": status})
 }
 
 struct Served {
@@ -139,12 +120,15 @@ fn start(served: &Served, token: &str, role: Role) -> (Arc<Plane>, watch::Sender
 }
 
 fn config(served: &Served, token: &str, role: Role) -> AttachConfig {
-    let file = std::env::temp_dir().join(format!("aios-token-{}-{token}", served.address.port()));
+    let name = token.replace('.', "-");
+    let name = name.get(..name.len().min(60)).unwrap();
+    let file = std::env::temp_dir().join(format!("aios-token-{}-{name}", served.address.port()));
     std::fs::write(&file, token).unwrap();
     AttachConfig {
         operator_uri: format!("http://{}", served.address),
         tls: None,
         token_file: Some(file),
+        certificates: Vec::new(),
         role,
         model: String::new(),
     }
@@ -156,7 +140,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), wait)
+    tokio::time::timeout(Duration::from_mins(2), wait)
         .await
         .expect("in time");
 }
