@@ -102,6 +102,7 @@ closed_set! {
         Completed: "Every item ended.",
         ItemsFailed: "Items were lost to a failure.",
         DeadlineExceeded: "The run's deadline passed before every item was begun; the others are refused.",
+        ServedByAnother: "Another operator serves the namespace, which this one selects, too, and has not looked at the object; the message names it.",
         ApiError: "The Kubernetes API refused a request; it is tried again.",
     }
 }

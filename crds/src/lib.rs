@@ -31,7 +31,7 @@ pub use model_deployment::ModelDeployment;
 pub use model_deployment::{ModelDeploymentSpec, ModelDeploymentStatus};
 #[cfg(feature = "kube")]
 pub use policy_set::{ClusterPolicySet, PolicySet};
-pub use policy_set::{ClusterPolicySetSpec, PolicySetSpec, PolicySetStatus};
+pub use policy_set::{ClusterPolicySetSpec, OperatorSeen, PolicySetSpec, PolicySetStatus};
 #[cfg(feature = "kube")]
 pub use writing_pipeline::WritingPipeline;
 pub use writing_pipeline::{WritingPipelineSpec, WritingPipelineStatus};

@@ -240,6 +240,33 @@ pub struct PolicySetStatus {
     /// `n/m` data planes enforce this digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforced_by: Option<String>,
+    /// Of a ClusterPolicySet: what each operator's namespaces do, where several share the cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub operators: Vec<OperatorSeen>,
+}
+
+/// What an operator has seen of a policy in its namespaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OperatorSeen {
+    /// The operator's own namespace.
+    pub name: String,
+    /// Digest that it speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Data planes that enforce it.
+    #[serde(default)]
+    pub enforcing: i32,
+    /// Data planes that should.
+    #[serde(default)]
+    pub total: i32,
+    /// A few pods that do not yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaiting: Vec<String>,
+    /// A pod that refused it, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 impl Default for PolicySetStatus {
@@ -250,6 +277,7 @@ impl Default for PolicySetStatus {
             digest: None,
             rules: 0,
             enforced_by: None,
+            operators: Vec::new(),
         }
     }
 }

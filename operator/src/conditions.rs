@@ -81,6 +81,7 @@ const fn needs_a_person(reason: Reason) -> bool {
             | Reason::Deactivated
             | Reason::Inadmissible
             | Reason::LogForked
+            | Reason::ServedByAnother
             | Reason::ItemsFailed
             | Reason::DeadlineExceeded
     )

@@ -2,7 +2,7 @@
 
 use aios_crds::{ConditionType, GROUP, Reason, VERSION};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -36,33 +36,44 @@ pub async fn tell(context: &Context, kind: Kind, object: &InvalidObject) -> Resu
     context
         .hub
         .change(|index| index.keep(&namespace, &Key::new(kind, &name), broken));
-    say(context.applier.client(), kind, object, Timestamp::now()).await?;
+    let (client, fact) = (context.applier.client(), unreadable(kind, object));
+    say(client, (kind, meta), fact, |_| true, Timestamp::now()).await?;
     Ok(Action::await_change())
 }
 
-/// Writes what differs from the conditions that stand: a bad object costs no write a look.
-async fn say(client: Client, kind: Kind, object: &InvalidObject, now: Timestamp) -> Result<()> {
-    let meta = &object.metadata;
-    let name = meta.name.clone().unwrap_or_default();
-    let generation = meta.generation.unwrap_or_default();
+fn unreadable(kind: Kind, object: &InvalidObject) -> Fact {
     let error = without_values(&object.error);
     let message = format!("this operator cannot read the object: {error}");
-    let facts = summarize(vec![Fact::no(fact_of(kind), Reason::InvalidSpec, message)]);
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, kind_name(kind)));
+    Fact::no(fact_of(kind), Reason::InvalidSpec, message)
+}
+
+/// Writes what differs from the conditions that stand, if `is_due` by the generation that was observed:
+/// a bad object costs no write a look.
+pub async fn say(
+    client: Client,
+    (kind, meta): (Kind, &ObjectMeta),
+    fact: Fact,
+    is_due: impl Fn(Option<i64>) -> bool,
+    now: Timestamp,
+) -> Result<()> {
+    let name = meta.name.clone().unwrap_or_default();
+    let generation = meta.generation.unwrap_or_default();
+    let facts = summarize(vec![fact]);
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, kind.as_str()));
     let api: Api<DynamicObject> = match &meta.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &resource),
         None => Api::all_with(client, &resource),
     };
     let failed = |verb| {
         let name = name.clone();
-        move |error| Error::api(verb, kind_name(kind), &name, error)
+        move |error| Error::api(verb, kind.as_str(), &name, error)
     };
     let Some(live) = api.get_opt(&name).await.map_err(failed(Verb::Get))? else {
         return Ok(());
     };
     let before = conditions(&live);
     let after = write(facts, &before, generation, now);
-    if before == after {
+    if before == after || !is_due(observed(&live)) {
         return Ok(());
     }
     let patch = json!({
@@ -75,6 +86,10 @@ async fn say(client: Client, kind: Kind, object: &InvalidObject, now: Timestamp)
         .await
         .map(drop)
         .map_err(failed(Verb::Status))
+}
+
+fn observed(object: &DynamicObject) -> Option<i64> {
+    object.data.pointer("/status/observedGeneration")?.as_i64()
 }
 
 fn conditions(object: &DynamicObject) -> Vec<Condition> {
@@ -102,17 +117,8 @@ fn without_values(error: &str) -> String {
     kept
 }
 
-const fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::ClusterPolicy => "ClusterPolicySet",
-        Kind::Policy => "PolicySet",
-        Kind::Model => "ModelDeployment",
-        Kind::Pipeline => "WritingPipeline",
-        Kind::Run => "WritingRun",
-    }
-}
-
-const fn fact_of(kind: Kind) -> ConditionType {
+/// The condition that tells of a spec that cannot be worked on.
+pub const fn fact_of(kind: Kind) -> ConditionType {
     match kind {
         Kind::ClusterPolicy | Kind::Policy => ConditionType::Compiled,
         Kind::Model => ConditionType::EndpointReachable,
@@ -124,7 +130,7 @@ const fn fact_of(kind: Kind) -> ConditionType {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{say, without_values};
+    use super::{say, unreadable, without_values};
     use crate::{control::Kind, testing::server::Server};
     use aios_crds::PolicySet;
     use http::Method;
@@ -152,10 +158,12 @@ mod tests {
             (200, stored.clone())
         });
         let guard: DeserializeGuard<PolicySet> = serde_json::from_value(bad()).unwrap();
-        let unreadable = guard.0.unwrap_err();
+        let found = guard.0.unwrap_err();
         let second = |n| Timestamp::from_second(n).unwrap();
         for n in 1..4 {
-            say(server.client.clone(), Kind::Policy, &unreadable, second(n))
+            let fact = unreadable(Kind::Policy, &found);
+            let object = (Kind::Policy, &found.metadata);
+            say(server.client.clone(), object, fact, |_| true, second(n))
                 .await
                 .unwrap();
         }

@@ -23,6 +23,7 @@ mod process;
 mod run;
 mod runner;
 mod settings;
+mod share;
 mod status;
 mod tenant;
 #[cfg(test)]

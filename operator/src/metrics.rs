@@ -60,6 +60,7 @@ pub struct Metrics {
     ca_stage: Family<StageLabel, Gauge>,
     ca_awaited: Gauge,
     ca_expiry: Gauge,
+    refused_namespaces: Gauge,
     cold_starts: Family<PartLabel, Histogram, fn() -> Histogram>,
 }
 
@@ -79,6 +80,7 @@ impl Metrics {
             ca_stage: Family::default(),
             ca_awaited: Gauge::default(),
             ca_expiry: Gauge::default(),
+            refused_namespaces: Gauge::default(),
             cold_starts: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.5, 2.0, 13))
             }),
@@ -124,6 +126,11 @@ impl Metrics {
             metrics.ca_expiry.clone(),
         );
         registry.register(
+            "aios_operator_refused_namespaces",
+            "Namespaces that this operator selects and another serves",
+            metrics.refused_namespaces.clone(),
+        );
+        registry.register(
             "aios_model_cold_start_seconds",
             "Time that groups of models took from nothing to ready, by what it was for",
             metrics.cold_starts.clone(),
@@ -154,6 +161,10 @@ impl Metrics {
         self.cold_starts
             .get_or_create(&PartLabel { part })
             .observe(took.as_secs_f64());
+    }
+
+    pub fn refused_namespaces(&self) -> Gauge {
+        self.refused_namespaces.clone()
     }
 
     pub fn lead(&self, leads: bool) {

@@ -51,6 +51,10 @@ pub const LABEL_GPU_CLASS: &str = "aios.dev/gpu-class";
 pub const FINALIZER: &str = "aios.dev/node-pool";
 /// Marks the leader's pod, so that the control Service selects it alone.
 pub const LABEL_LEADER: &str = "aios.dev/leader";
+/// On ConfigMap `aios-ca`: namespace of the operator that serves the object's namespace,
+pub const LABEL_OPERATOR: &str = "aios.dev/operator";
+/// and which namespaces that operator selects, as JSON of a LabelSelector.
+pub const ANNOTATION_SELECTS: &str = "aios.dev/operator-selects";
 /// Digest of what was applied last: tells a field that is no longer wanted from a default.
 pub const ANNOTATION_APPLIED: &str = "aios.dev/applied";
 /// On a group of several pods: which pods it had when it was whole.

@@ -23,7 +23,9 @@ use tokio_util::time::{DelayQueue, delay_queue};
 
 use crate::{
     context::Context,
+    control::Kind,
     error::{Error, Result},
+    share::{self, Held},
     triggers::Requests,
 };
 
@@ -115,7 +117,8 @@ pub async fn run<K, F, Fut>(
         .concurrency(context.settings.concurrency);
     let measured = |object: Arc<K>, context: Arc<Context>| {
         let key = key(kind, object.as_ref());
-        let pass = reconcile(object, context.clone());
+        let pass = reconcile(object.clone(), context.clone());
+        let pass = gated(kind, object, context.clone(), pass);
         async move {
             let started = Instant::now();
             let result = pass.await;
@@ -150,6 +153,38 @@ pub async fn run<K, F, Fut>(
             std::future::ready(())
         })
         .await;
+}
+
+/// Lets through what is in a namespace of this operator, and what is in none.
+async fn gated<K>(
+    kind: &'static str,
+    object: Arc<K>,
+    context: Arc<Context>,
+    pass: impl Future<Output = Result<Action>>,
+) -> Result<Action>
+where
+    K: Resource,
+    K::DynamicType: Default,
+{
+    let meta = object.meta();
+    let is_namespace = K::kind(&K::DynamicType::default()) == "Namespace";
+    let namespace = if is_namespace {
+        &meta.name
+    } else {
+        &meta.namespace
+    };
+    let Some(namespace) = namespace else {
+        return pass.await;
+    };
+    match share::hold(&context, namespace).await? {
+        Held::Yes => pass.await,
+        Held::Later(left) => Ok(Action::requeue(left)),
+        Held::Outside => Ok(Action::await_change()),
+        Held::Another(operator) => {
+            let told = Kind::parse(kind).map(|kind| (kind, meta));
+            share::refuse(&context, namespace, told, &operator).await
+        }
+    }
 }
 
 fn key<K: Resource>(kind: &str, object: &K) -> String {

@@ -1,10 +1,16 @@
 //! What the platform sets: flags of the process, each also an environment variable.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
 use aios_crds::Duration;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::{names::OPERATOR, triggers::Scope};
+use crate::{
+    names::OPERATOR,
+    share::{Arrived, Choice, NamespaceSelector, SelectorError, Share},
+    triggers::Scope,
+};
 
 /// Reads AIOS kinds, writes Kubernetes objects, serves configuration and writes status.
 #[derive(Clone, Debug, clap::Parser)]
@@ -19,6 +25,13 @@ pub struct Settings {
     /// Namespaces to serve; all when left out.
     #[arg(long, env = "AIOS_WATCH_NAMESPACES", value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
+    /// Labels of the namespaces to serve, as JSON of a LabelSelector; all when left out.
+    #[arg(
+        long,
+        env = "AIOS_NAMESPACE_SELECTOR",
+        conflicts_with = "watch_namespaces"
+    )]
+    pub namespace_selector: Option<NamespaceSelector>,
     /// Image with `pipeline`: gateways and workers.
     #[arg(long, env = "AIOS_IMAGE_PIPELINE")]
     pub image_pipeline: String,
@@ -81,13 +94,33 @@ pub struct Settings {
 impl Settings {
     /// One scope for all namespaces, or one for each that is named.
     pub fn scopes(&self) -> Vec<Scope> {
-        let named = self.watch_namespaces.iter().filter(|name| !name.is_empty());
-        let scopes: Vec<Scope> = named.map(|name| Scope::Namespace(name.clone())).collect();
+        let named = self.named().into_iter().map(Scope::Namespace);
+        let scopes: Vec<Scope> = named.collect();
         if scopes.is_empty() {
             vec![Scope::All]
         } else {
             scopes
         }
+    }
+
+    /// Which namespaces the operator serves.
+    pub fn share(
+        &self,
+        refused: Gauge,
+    ) -> Result<(Share, UnboundedReceiver<Arrived>), SelectorError> {
+        let named = self.named();
+        let by_name = NamespaceSelector::of_names(&named)?;
+        let (choice, selector) = match &self.namespace_selector {
+            Some(selector) => (Choice::Selected, selector.clone()),
+            None if named.is_empty() => (Choice::All, by_name),
+            None => (Choice::Named(named), by_name),
+        };
+        Ok(Share::new(&self.namespace, (choice, selector), refused))
+    }
+
+    fn named(&self) -> BTreeSet<String> {
+        let named = self.watch_namespaces.iter().filter(|name| !name.is_empty());
+        named.cloned().collect()
     }
 
     /// Where data planes find the control service.
@@ -100,5 +133,48 @@ impl Settings {
         self.pod_name
             .clone()
             .unwrap_or_else(|| format!("{OPERATOR}-{:016x}", rand::random::<u64>()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::Settings;
+    use crate::{share::Choice, triggers::Scope};
+    use clap::Parser;
+    use prometheus_client::metrics::gauge::Gauge;
+
+    fn settings(more: &[&str]) -> Result<Settings, clap::Error> {
+        let images = [
+            "operator",
+            "--image-pipeline=p",
+            "--image-sidecar=s",
+            "--image-llama-cpp=l",
+        ];
+        Settings::try_parse_from([&images[..], more].concat())
+    }
+
+    #[test]
+    fn an_operator_is_for_all_for_named_or_for_labelled_namespaces() {
+        let share = |more: &[&str]| settings(more).unwrap().share(Gauge::default()).unwrap().0;
+        let all = share(&[]);
+        assert_eq!((all.choice(), all.selector().text()), (&Choice::All, "{}"));
+        let named = share(&["--watch-namespaces=one,two"]);
+        assert!(named.selects("two") && !named.selects("three"));
+        let labelled = settings(&[r#"--namespace-selector={"matchLabels":{"team":"a"}}"#]).unwrap();
+        assert_eq!(labelled.scopes(), [Scope::All]);
+        assert_eq!(
+            labelled.share(Gauge::default()).unwrap().0.choice(),
+            &Choice::Selected
+        );
+    }
+
+    #[test]
+    fn names_and_labels_exclude_each_other() {
+        let labels = r#"--namespace-selector={"matchLabels":{"team":"a"}}"#;
+        let error = settings(&["--watch-namespaces=one", labels]).unwrap_err();
+        assert!(error.to_string().contains("cannot be used with"), "{error}");
+        let error = settings(&["--namespace-selector={\"matchLabel\":{}}"]).unwrap_err();
+        assert!(error.to_string().contains("matchLabel"), "{error}");
     }
 }

@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aios_crds::ConditionType;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use aios_crds::{ConditionType, Reason};
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -150,6 +150,20 @@ impl StatusWriter {
             // Deleted meanwhile.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
             Err(error) => Err(Error::api(Verb::Status, &K::kind(&()), &name, error)),
+        }
+    }
+
+    /// A warning about an object that is not ours. Best effort.
+    pub async fn warn(&self, of: &ObjectReference, reason: Reason, note: &str) {
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reason.as_str().to_owned(),
+            note: Some(note.to_owned()),
+            action: "Reconcile".into(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, of).await {
+            tracing::debug!(%error, "event");
         }
     }
 

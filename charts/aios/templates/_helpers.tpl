@@ -1,4 +1,4 @@
-{{/* Names are fixed: data planes dial the Service aios-operator, and one cluster holds one operator. */}}
+{{/* Names in a namespace are fixed: data planes dial the Service aios-operator, and a namespace holds one operator. */}}
 {{- define "aios.labels" -}}
 app.kubernetes.io/name: aios
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -32,7 +32,27 @@ app.kubernetes.io/component: operator
 {{- range .Values.gpuClasses }}{{ if .headroom }}true{{ break }}{{ end }}{{ end -}}
 {{- end }}
 
-{{/* One that serves named namespaces stands beside others in the cluster. */}}
+{{/* One that serves some namespaces stands beside others in the cluster. */}}
 {{- define "aios.clusterRole" -}}
-aios-operator{{ if .Values.watchNamespaces }}-{{ .Release.Namespace }}{{ end }}
+{{- if and .Values.watchNamespaces .Values.namespaceSelector }}
+{{- fail "set watchNamespaces or namespaceSelector, not both: names or labels say which namespaces a release serves" }}
+{{- end -}}
+aios-operator{{ if or .Values.watchNamespaces .Values.namespaceSelector }}-{{ .Release.Namespace }}{{ end }}
+{{- end }}
+
+{{/* The selector as a condition of CEL over variable `labels`. */}}
+{{- define "aios.selects" -}}
+{{- $all := list }}
+{{- range $key, $value := .Values.namespaceSelector.matchLabels }}
+{{- $all = append $all (printf "(%s in variables.labels && variables.labels[%s] == %s)" (toJson $key) (toJson $key) (toJson $value)) }}
+{{- end }}
+{{- range .Values.namespaceSelector.matchExpressions }}
+{{- $has := printf "%s in variables.labels" (toJson .key) }}
+{{- $is := printf "(%s && variables.labels[%s] in %s)" $has (toJson .key) (toJson .values) }}
+{{- if eq .operator "In" }}{{ $all = append $all $is }}{{ end }}
+{{- if eq .operator "NotIn" }}{{ $all = append $all (printf "!%s" $is) }}{{ end }}
+{{- if eq .operator "Exists" }}{{ $all = append $all (printf "(%s)" $has) }}{{ end }}
+{{- if eq .operator "DoesNotExist" }}{{ $all = append $all (printf "!(%s)" $has) }}{{ end }}
+{{- end }}
+{{- join " && " $all }}
 {{- end }}

@@ -156,6 +156,14 @@ impl Known {
         }
     }
 
+    /// A namespace is somebody else's now.
+    pub fn forget(&self, kind: &str, namespace: &str) {
+        let mut inner = self.lock();
+        if let Some(objects) = inner.entries.get_mut(kind) {
+            objects.remove(namespace);
+        }
+    }
+
     /// Names of what exists of a kind in a namespace and is labelled with a model, as far as is known.
     pub fn of_model(&self, kind: &str, namespace: &str, model: &str) -> Vec<String> {
         let inner = self.lock();

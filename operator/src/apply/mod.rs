@@ -202,6 +202,29 @@ impl Applier {
         }
     }
 
+    /// Makes the object. `None` if there is one already, whoever made it.
+    pub async fn make<K: Child>(&self, namespace: &str, desired: &K) -> Result<Option<K>> {
+        let (name, kind) = (desired.name_any(), K::kind(&()));
+        if !self.known.is_absent(&kind, namespace, &name) {
+            return Ok(None);
+        }
+        let wanted = Wanted::new(desired)?;
+        let _writing = self.known.writing(kind.clone(), namespace, &name);
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PostParams::default()
+        };
+        let object: K = serde_json::from_value(wanted.object)?;
+        let made = match self.api::<K>(namespace).create(&params, &object).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => return Ok(None),
+            made => self.done::<K, _>(Verb::Create, &name, made)?,
+        };
+        let live = serde_json::to_value(&made)?;
+        self.known
+            .verified(kind, made.meta(), &wanted.digest, &live);
+        Ok(Some(made))
+    }
+
     /// Changes single fields of an object whose other fields are immutable.
     pub async fn merge<K: Child>(&self, namespace: &str, name: &str, patch: &Value) -> Result<K> {
         let params = PatchParams {

@@ -40,7 +40,7 @@ impl Enforcement {
         self.enforcing == self.total
     }
 
-    pub(super) fn merge(mut self, other: Self) -> Self {
+    pub fn merge(mut self, other: Self) -> Self {
         self.enforcing += other.enforcing;
         self.total += other.total;
         self.awaiting.extend(other.awaiting);

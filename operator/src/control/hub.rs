@@ -128,6 +128,23 @@ impl Hub {
             .for_each(|version| version.send_modify(|v| *v += 1));
     }
 
+    /// A namespace comes to this operator.
+    pub fn arrive(&self, namespace: &str) {
+        self.index().arrive(namespace);
+    }
+
+    /// Everything in it is known.
+    pub fn arrived(&self, namespace: &str) {
+        self.change(|index| index.arrived(namespace));
+    }
+
+    /// A namespace is gone, or no longer this operator's: nothing of it is kept, and its streams look
+    /// whether they may stay.
+    pub fn lost(&self, namespace: &str) {
+        self.index().forget(namespace);
+        self.wake(namespace);
+    }
+
     /// Changes of a namespace, for one stream.
     pub fn subscribe(&self, namespace: &str) -> watch::Receiver<u64> {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);

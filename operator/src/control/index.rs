@@ -43,6 +43,8 @@ pub struct Index {
     rested: Vec<(String, Key)>,
     /// Whether every list at start is complete.
     listed: bool,
+    /// Namespaces that came later, of which not every list is complete.
+    arriving: BTreeSet<String>,
     /// Broken objects whose last good version only data planes have.
     held: BTreeSet<(String, Key)>,
     /// The same for ClusterPolicySets, with the namespaces that they select.
@@ -70,6 +72,7 @@ impl Index {
             waiting: BTreeMap::new(),
             rested: Vec::new(),
             listed: false,
+            arriving: BTreeSet::new(),
             held: BTreeSet::new(),
             held_mandatory: BTreeMap::new(),
         }
@@ -225,6 +228,7 @@ impl Index {
         self.tenants.remove(namespace);
         self.expected.remove(namespace);
         self.waiting.remove(namespace);
+        self.arriving.remove(namespace);
         self.held.retain(|(held, _)| held != namespace);
     }
 
@@ -233,7 +237,7 @@ impl Index {
     /// An object that was listed at start: nothing is offered to its namespace before it was seen.
     /// One that came later is offered when it is compiled; nobody waits for it.
     pub fn expect(&mut self, namespace: &str, key: Key) {
-        if !self.listed {
+        if !self.listed || self.arriving.contains(namespace) {
             let expected = self.expected.entry(namespace.to_owned());
             expected.or_default().insert(key);
         }
@@ -244,9 +248,22 @@ impl Index {
         self.listed = true;
     }
 
+    /// A namespace comes to this operator: like a start, for this one alone.
+    pub fn arrive(&mut self, namespace: &str) {
+        self.arriving.insert(namespace.to_owned());
+    }
+
+    /// Every list of it is complete.
+    pub fn arrived(&mut self, namespace: &str) -> Changes {
+        self.arriving.remove(namespace);
+        self.rest(namespace);
+        vec![(namespace.to_owned(), Vec::new())]
+    }
+
     /// Whether everything that was listed at start has been looked at.
     pub fn is_settled(&self, namespace: &str) -> bool {
-        self.listed && !self.expected.contains_key(namespace) && !self.expected.contains_key("")
+        let is_listed = self.listed && !self.arriving.contains(namespace);
+        is_listed && !self.expected.contains_key(namespace) && !self.expected.contains_key("")
     }
 
     /// The same; if not, the object is among [`Self::take_rested`] once it is.

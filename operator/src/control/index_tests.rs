@@ -252,6 +252,33 @@ fn nothing_is_offered_before_all_that_was_listed_is_compiled() {
 }
 
 #[test]
+fn a_namespace_that_comes_later_is_offered_nothing_before_all_of_it_is_compiled() {
+    let mut index = index();
+    let key = |name| Key::new(Kind::Policy, name);
+    index.arrive(NS);
+    index.expect(NS, key("tone"));
+    index.apply(NS, Kind::Policy, policy("rules", "1"));
+    assert_eq!(
+        index.snapshot(NS, &Seat::Gateway),
+        None,
+        "not all is listed"
+    );
+    let woken = index.arrived(NS);
+    assert_eq!(woken, [(NS.to_owned(), Vec::new())]);
+    assert_eq!(
+        index.snapshot(NS, &Seat::Gateway),
+        None,
+        "not all is compiled"
+    );
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    let offered = index.snapshot(NS, &Seat::Gateway).unwrap();
+    assert_eq!(offered.items.len(), 2);
+    index.arrive(NS);
+    index.forget(NS);
+    assert!(index.is_settled(NS), "it left again");
+}
+
+#[test]
 fn who_waits_for_what_was_listed_is_named_once_when_the_last_of_it_came() {
     let mut index = Index::new(1);
     let waits = Key::new(Kind::Pipeline, "letters");

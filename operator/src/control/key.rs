@@ -34,6 +34,29 @@ pub enum Seat {
 }
 
 impl Kind {
+    const ALL: [Self; 5] = [
+        Self::ClusterPolicy,
+        Self::Policy,
+        Self::Model,
+        Self::Pipeline,
+        Self::Run,
+    ];
+
+    /// As manifests call it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClusterPolicy => "ClusterPolicySet",
+            Self::Policy => "PolicySet",
+            Self::Model => "ModelDeployment",
+            Self::Pipeline => "WritingPipeline",
+            Self::Run => "WritingRun",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
     pub fn of_wire(kind: i32) -> Option<Self> {
         match ItemKind::try_from(kind).ok()? {
             ItemKind::Policy => Some(Self::Policy),

@@ -21,6 +21,7 @@ use crate::{
     ca::{KeyId, Papers},
     control::{Authenticator, Hub, Kind, Seat, Witness, auth::Caller, hub::Line},
     metrics::Metrics,
+    share::Share,
 };
 
 /// Audience of the tokens that users show to a gateway.
@@ -37,6 +38,7 @@ pub struct ControlService {
     pub hub: Arc<Hub>,
     pub authenticator: Arc<Authenticator>,
     pub witness: Arc<Witness>,
+    pub share: Share,
     pub metrics: Metrics,
     pub shutdown: CancellationToken,
 }
@@ -93,6 +95,7 @@ impl Control for ControlService {
     ) -> Result<Response<WitnessResponse>, Status> {
         let caller = self.authenticator.caller(request.metadata()).await?;
         gateway_only(&caller)?;
+        self.serves(&caller)?;
         let namespace = &caller.namespace;
         let pipelines: Vec<String> = self.hub.read(|index| {
             let keys = index.keys(namespace).into_iter();
@@ -118,6 +121,7 @@ impl ControlService {
         answers: &mpsc::Sender<Result<Down, Status>>,
     ) -> Result<(), Status> {
         let seat = hello(caller, &mut up).await?;
+        self.serves(caller)?;
         let _connected = self.metrics.stream(&seat);
         tracing::info!(
             pod = caller.pod,
@@ -144,6 +148,7 @@ impl ControlService {
                 }
                 changed = versions.changed() => {
                     changed.map_err(|_| Status::unavailable("the operator dropped this namespace"))?;
+                    self.serves(caller)?;
                     let snapshot = self.hub.read(|index| index.snapshot(&caller.namespace, &seat));
                     let Some(snapshot) = snapshot else {
                         continue;
@@ -186,6 +191,16 @@ impl ControlService {
             return Err(Status::permission_denied("the token is another pod's"));
         }
         Ok(Some(left(next.expires)))
+    }
+
+    /// Who is sent away keeps what it runs until the operator that serves it now calls it.
+    fn serves(&self, caller: &Caller) -> Result<(), Status> {
+        let namespace = &caller.namespace;
+        if self.share.serves(namespace) {
+            return Ok(());
+        }
+        let message = format!("this operator does not serve namespace {namespace} now");
+        Err(Status::failed_precondition(message))
     }
 
     fn hear(&self, caller: &Caller, seat: &Seat, line: &Line<'_>, message: up::Message) {

@@ -2,9 +2,11 @@
 //! planes echo it. It has no children: the rooms are validate, offer, status.
 
 mod kinds;
+mod operators;
 mod status;
 
 pub use kinds::Policy;
+use operators::Teller;
 pub use status::enforcement;
 
 use std::sync::Arc;
@@ -20,9 +22,10 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use crate::{
     context::{Context, next_look},
-    control::{Audience, Broken, Enforcement, Key},
+    control::{Audience, Broken, Enforcement, Key, Kind},
     error::Result,
     invalid,
+    share::Choice,
     status::Stated,
     triggers::Guarded,
 };
@@ -95,7 +98,12 @@ where
     });
     let generation = policy.meta().generation.unwrap_or_default();
     let before = Stated::status(policy).cloned().unwrap_or_default();
-    let status = status::status(before, &observed, generation, now);
+    let teller = Teller {
+        name: context.share.me(),
+        is_sole: *context.share.choice() == Choice::All,
+    };
+    let teller = (K::KIND == Kind::ClusterPolicy).then_some(teller);
+    let status = status::status(before, &observed, teller, generation, now);
     let api = policy.api(context.applier.client(), &namespace);
     let due = context.statuses.write(&api, policy, &status).await?;
     Ok(next_look([due, observed.enforcement.look_again]))

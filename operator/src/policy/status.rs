@@ -1,6 +1,6 @@
 //! A policy's status. Pure.
 
-use aios_crds::{ConditionType, PolicySetStatus, Reason};
+use aios_crds::{ConditionType, OperatorSeen, PolicySetStatus, Reason};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -8,17 +8,33 @@ use crate::{
     conditions::{Fact, summarize, write},
     control::Enforcement,
     diagnostics::text,
-    policy::Observed,
+    policy::{
+        Observed,
+        operators::{Teller, together},
+    },
     status::Status,
 };
 
 pub fn status(
     before: PolicySetStatus,
     observed: &Observed,
+    teller: Option<Teller<'_>>,
     generation: i64,
     now: Timestamp,
 ) -> PolicySetStatus {
-    let facts = vec![compiled(observed), enforced(observed)];
+    let digest = observed
+        .compiled
+        .as_ref()
+        .ok()
+        .map(|one| one.digest.as_str());
+    let (operators, enforcement) = match teller {
+        Some(teller) => {
+            let digest = digest.or(before.digest.as_deref());
+            together(&before.operators, teller, digest, &observed.enforcement)
+        }
+        None => (Vec::new(), observed.enforcement.clone()),
+    };
+    let facts = vec![compiled(observed), enforced(observed, &enforcement)];
     let conditions = write(summarize(facts), &before.conditions, generation, now);
     let (digest, rules) = match &observed.compiled {
         Ok(compiled) => (
@@ -31,13 +47,14 @@ pub fn status(
     };
     let Enforcement {
         enforcing, total, ..
-    } = observed.enforcement;
+    } = enforcement;
     PolicySetStatus {
         observed_generation: generation,
         conditions,
         digest,
         rules,
         enforced_by: Some(format!("{enforcing}/{total}")),
+        operators,
     }
 }
 
@@ -52,13 +69,13 @@ fn compiled(observed: &Observed) -> Fact {
     }
 }
 
-fn enforced(observed: &Observed) -> Fact {
+fn enforced(observed: &Observed, found: &Enforcement) -> Fact {
     if observed.compiled.is_err() && !observed.last_good {
         let message = "nothing of this policy is in force";
         return Fact::no(ConditionType::Enforced, Reason::InvalidSpec, message);
     }
     let nobody = "no data plane runs in its namespaces";
-    enforcement(ConditionType::Enforced, &observed.enforcement, nobody)
+    enforcement(ConditionType::Enforced, found, nobody)
 }
 
 /// How far an item is in force.
@@ -89,8 +106,14 @@ impl Status for PolicySetStatus {
     /// Pods of a run come and go: their count is a number.
     fn without_numbers(&self) -> Self {
         let conditions = self.conditions.iter().map(without_count).collect();
+        let operators = self.operators.iter().map(|seen| OperatorSeen {
+            enforcing: 0,
+            total: 0,
+            ..seen.clone()
+        });
         Self {
             enforced_by: None,
+            operators: operators.collect(),
             conditions,
             ..self.clone()
         }
@@ -150,7 +173,7 @@ mod tests {
             digest: Some("sha256:0".into()),
             ..Default::default()
         };
-        status(before, observed, 4, Timestamp::UNIX_EPOCH)
+        status(before, observed, None, 4, Timestamp::UNIX_EPOCH)
     }
 
     fn reason(status: &PolicySetStatus, kind: ConditionType) -> String {

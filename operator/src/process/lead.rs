@@ -14,7 +14,7 @@ use kube::{
         reflector::Store,
     },
 };
-use tokio::task::JoinSet;
+use tokio::{sync::mpsc::UnboundedReceiver, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -32,6 +32,7 @@ use crate::{
     process::{ProcessError, listen, rotation::Rotation, serving},
     run, runner,
     settings::Settings,
+    share::{self, Arrived, Share},
     status::StatusWriter,
     tenant::{self, Board, Rolling},
     triggers::{Cell, Guarded, NamespaceMeta, Queue, Requests, Triggers},
@@ -68,6 +69,7 @@ pub async fn lead(
     let now = Timestamp::now();
     let authority = Current::new(ca::load(client, &settings.namespace, now).await?);
     let (triggers, requests) = queues(settings);
+    let (share, mut arrivals) = settings.share(metrics.refused_namespaces())?;
     let start = u64::try_from(now.as_millisecond()).unwrap_or_default();
     let hub = Arc::new(Hub::new(Index::new(start), triggers.clone()));
     let witness =
@@ -75,17 +77,25 @@ pub async fn lead(
 
     let known = Known::default();
     let mut feeds = Feeds::default();
+    let cluster = watch::cluster(client, &hub, &triggers, &share, &mut feeds);
+    if share.is_moving() {
+        // Which objects are held depends on the labels of their namespaces.
+        feeds.listed().await;
+        while let Ok(arrived) = arrivals.try_recv() {
+            welcome(&share, &hub, &arrived);
+        }
+        share::release(client, &share).await?;
+    }
+    let postgres = settings.gateway_postgres_secret.as_deref();
+    let (seen, told) = ((&hub, &known), (&triggers, postgres));
+    let scopes = settings.scopes();
+    let cells = scopes.iter().map(|scope| {
+        let scope = (scope, &share);
+        watch::cell(client, scope, seen, told, &mut feeds)
+    });
     let stores = Stores {
-        cells: settings
-            .scopes()
-            .iter()
-            .map(|scope| {
-                let secret = settings.gateway_postgres_secret.as_deref();
-                let seen = (&hub, &known);
-                watch::cell(client, scope, seen, (&triggers, secret), &mut feeds)
-            })
-            .collect(),
-        cluster: watch::cluster(client, &hub, &triggers, &mut feeds),
+        cells: cells.collect(),
+        cluster,
     };
     let cells = &stores.cells;
     let (karpenter, buffers) = pool::watch(client, &gpu_classes, cells, &triggers, &mut feeds);
@@ -107,6 +117,7 @@ pub async fn lead(
         authority: authority.clone(),
         triggers,
         stores,
+        share: share.clone(),
         board: Board::default(),
         rolling: Rolling::default(),
         metrics: metrics.clone(),
@@ -119,9 +130,11 @@ pub async fn lead(
     let mut runners = start_all(&context, requests);
     let mut rotated = authority.changes();
     runners.spawn(Rotation::new(client, &context, recorder).run());
+    runners.spawn(welcome_all(share.clone(), hub.clone(), arrivals));
 
     let service = ControlService {
         hub,
+        share,
         authenticator: Arc::new(Authenticator::new(client.clone())),
         witness,
         metrics,
@@ -175,6 +188,20 @@ fn certify_all(context: &Context) {
     }
     for namespace in &namespaces {
         context.triggers.tenant(namespace);
+    }
+}
+
+/// All objects of a namespace are held: they may be worked on.
+fn welcome(share: &Share, hub: &Hub, arrived: &Arrived) {
+    if share.settle(arrived) {
+        tracing::info!(namespace = arrived.namespace, "selected");
+        hub.arrived(&arrived.namespace);
+    }
+}
+
+async fn welcome_all(share: Share, hub: Arc<Hub>, mut arrivals: UnboundedReceiver<Arrived>) {
+    while let Some(arrived) = arrivals.recv().await {
+        welcome(&share, &hub, &arrived);
     }
 }
 

@@ -47,6 +47,8 @@ pub enum ProcessError {
     Tls(#[from] aios_runtime::tls::TlsError),
     #[error(transparent)]
     GpuClasses(#[from] crate::pool::ClassError),
+    #[error("the namespace selector: {0}")]
+    Selector(#[from] crate::share::SelectorError),
     #[error("{0} ended")]
     Ended(&'static str),
 }

@@ -17,6 +17,7 @@ pub use validate::paper;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{ResourceExt, runtime::controller::Action};
 
 use self::{
@@ -52,6 +53,19 @@ pub async fn reconcile(namespace: Arc<NamespaceMeta>, context: Arc<Context>) -> 
     result.map(|(_, action)| action)
 }
 
+/// What pods of a namespace trust, with the claim that this operator serves it; `None` while nothing there
+/// has pods.
+pub fn claim(namespace: &str, context: &Context) -> Option<ConfigMap> {
+    let pipelines = context.stores.pipelines(namespace);
+    let models = context.stores.models(namespace);
+    let owners: Vec<_> = validate::owners(&pipelines)
+        .chain(validate::owners(&models))
+        .collect();
+    let authority = context.authority.get();
+    (!owners.is_empty())
+        .then(|| build::trust(namespace, &owners, authority.bundle(), &context.share))
+}
+
 /// Writes what data planes start with while the operator is away. Nothing incomplete is ever written.
 pub async fn offer(namespace: Arc<NamespaceMeta>, context: Arc<Context>) -> Result<Action> {
     let name = namespace.name_any();
@@ -78,7 +92,7 @@ async fn bring(namespace: &str, context: &Context) -> Result<(Gateway, Action)> 
     let papers = validate::papers(&tenant, &found, &context.authority.get(), Timestamp::now())?;
     let kept = kept_images(namespace, &found, context);
     let settings = kept.as_ref().unwrap_or(&context.settings);
-    let desired = build::build(settings, &tenant, &papers, &found);
+    let desired = build::build((settings, &context.share), &tenant, &papers, &found);
     let gateway = apply::apply(context, &tenant, desired).await?;
     let ask_again = kept.is_some().then_some(stagger::ASK_AGAIN);
     Ok((gateway, next_look([papers.look_again, ask_again])))

@@ -9,7 +9,7 @@ use clap::Parser;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::settings::Settings;
+use crate::{settings::Settings, share::Share};
 
 pub fn settings() -> Settings {
     Settings::parse_from([
@@ -19,6 +19,13 @@ pub fn settings() -> Settings {
         "--image-llama-cpp=llama:1",
         "--image-vllm=vllm:1",
     ])
+}
+
+pub fn share() -> Share {
+    settings()
+        .share(prometheus_client::metrics::gauge::Gauge::default())
+        .unwrap()
+        .0
 }
 
 /// An object of ours, as the server returns it.

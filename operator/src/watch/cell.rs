@@ -32,12 +32,14 @@ use tokio::{sync::Notify, task::JoinSet};
 use crate::{
     apply::Known,
     control::{Hub, Key, Kind},
-    names::{FIELD_MANAGER, LABEL_MANAGED_BY},
+    names::{CA, FIELD_MANAGER, LABEL_MANAGED_BY},
+    share::Share,
     triggers::{Guarded, Scope, Triggers},
     watch::{
         CellStores, Meta, Target,
-        feed::{Touch, Watched, feed, prune_kind, prune_pod},
-        follow::{Followed, follow},
+        feed::{Touch, Watched, follow, prune_kind, prune_pod},
+        follow::Following,
+        metadata::{Noted, Shown, note},
         of_child,
         relations::of_pod,
         valid,
@@ -104,7 +106,7 @@ enum Change {
 /// PostgreSQL.
 pub fn cell(
     client: &Client,
-    scope: &Scope,
+    (scope, share): (&Scope, &Share),
     (hub, known): (&Arc<Hub>, &Known),
     (triggers, postgres): (&Triggers, Option<&str>),
     feeds: &mut Feeds,
@@ -116,6 +118,7 @@ pub fn cell(
     let start = Start {
         client,
         scope,
+        share,
         hub,
         known,
         triggers,
@@ -241,10 +244,11 @@ fn everything_of(
 struct Start<'a> {
     client: &'a Client,
     scope: &'a Scope,
+    share: &'a Share,
     hub: &'a Arc<Hub>,
     known: &'a Known,
     triggers: &'a Triggers,
-    /// See [`Followed::lost`].
+    /// See [`Noted::lost`].
     lost: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -298,7 +302,8 @@ impl Start<'_> {
         };
         let api = self.api::<Guarded<K>>();
         let config = watcher::Config::default();
-        feeds.spawn(|listed| feed(api, config, writer, prune_kind, touched, listed));
+        let own = self.following();
+        feeds.spawn(|listed| follow(api, config, own, writer, (prune_kind, touched, listed)));
     }
 
     /// All kinds of children but Secrets and ConfigMaps, which others make too.
@@ -322,9 +327,10 @@ impl Start<'_> {
     {
         let queues = self.triggers.clone();
         let config = watcher::Config::default().labels(&ours());
-        self.follow::<K>(feeds, config, move |meta| {
+        let to = self.noted(move |meta| {
             to_owner(&queues, meta);
         });
+        self.note::<K>(feeds, config, to, |_| ());
     }
 
     /// Secrets of ours, and those that models and gateways need. Only metadata: no value is held.
@@ -335,7 +341,7 @@ impl Start<'_> {
         postgres: Option<String>,
     ) {
         let queues = self.triggers.clone();
-        self.follow::<Secret>(feeds, watcher::Config::default(), move |meta| {
+        let to = self.noted(move |meta| {
             if to_owner(&queues, meta) {
                 return;
             }
@@ -350,9 +356,10 @@ impl Start<'_> {
                 queues.model(namespace, name);
             });
         });
+        self.note::<Secret>(feeds, watcher::Config::default(), to, |_| ());
     }
 
-    /// ConfigMaps of ours, and those that pipelines and models refer to.
+    /// ConfigMaps of ours, among them the namespaces' claims, and those that pipelines and models refer to.
     fn config_maps(
         &self,
         feeds: &mut Feeds,
@@ -360,7 +367,7 @@ impl Start<'_> {
         models: Store<Guarded<ModelDeployment>>,
     ) {
         let queues = self.triggers.clone();
-        self.follow::<ConfigMap>(feeds, watcher::Config::default(), move |meta| {
+        let mut to = self.noted(move |meta| {
             if to_owner(&queues, meta) {
                 return;
             }
@@ -373,18 +380,38 @@ impl Start<'_> {
                 queues.model(namespace, name);
             });
         });
+        let (share, known, lost) = (self.share.clone(), self.known.clone(), to.lost);
+        to.lost = Arc::new(move |namespace| {
+            if known.is_absent(&ConfigMap::kind(&()), namespace, CA) {
+                share.forgot(namespace);
+            }
+            lost(namespace);
+        });
+        let share = self.share.clone();
+        let claims = move |shown: Shown<'_>| match shown {
+            Shown::Is(meta) if place(meta).1 == CA => share.saw(meta),
+            Shown::Gone(meta) if place(meta).1 == CA => share.saw_gone(meta),
+            Shown::Is(_) | Shown::Gone(_) => {}
+        };
+        self.note::<ConfigMap>(feeds, watcher::Config::default(), to, claims);
     }
 
     /// A kind of which only metadata is watched.
-    fn follow<K>(
+    fn note<K>(
         &self,
         feeds: &mut Feeds,
         config: watcher::Config,
-        news: impl Fn(&ObjectMeta) + Send + Sync + 'static,
+        to: Noted,
+        each: impl FnMut(Shown<'_>) + Send + 'static,
     ) where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Watched,
     {
-        let to = Followed {
+        let (api, own) = (self.api::<Meta<K>>(), self.following());
+        feeds.spawn(|listed| note(api, config, own, to, (each, listed)));
+    }
+
+    fn noted(&self, news: impl Fn(&ObjectMeta) + Send + Sync + 'static) -> Noted {
+        Noted {
             known: self.known.clone(),
             namespace: match self.scope {
                 Scope::All => None,
@@ -392,9 +419,7 @@ impl Start<'_> {
             },
             news: Arc::new(news),
             lost: self.lost.clone(),
-        };
-        let api = self.api::<Meta<K>>();
-        feeds.spawn(|listed| follow(api, config, to, listed));
+        }
     }
 
     /// Running pods of data planes: those that wait for a node or have ended enforce nothing.
@@ -418,7 +443,15 @@ impl Start<'_> {
             .labels(&ours())
             .fields("status.phase=Running");
         let api = self.api::<Meta<Pod>>();
-        feeds.spawn(|listed| feed(api, config, writer, prune_pod, touched, listed));
+        let own = self.following();
+        feeds.spawn(|listed| follow(api, config, own, writer, (prune_pod, touched, listed)));
+    }
+
+    fn following<K>(&self) -> Following<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Watched,
+    {
+        Following::of(self.share, self.client, Api::namespaced)
     }
 
     fn api<K>(&self) -> Api<K>

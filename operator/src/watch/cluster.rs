@@ -1,4 +1,4 @@
-//! Watches of what has no namespace: ClusterPolicySets, and the labels of namespaces.
+//! Watches of what has no namespace: ClusterPolicySets, and namespaces with their labels.
 
 use std::sync::Arc;
 
@@ -7,11 +7,13 @@ use kube::{Api, Client, Resource, ResourceExt, runtime::reflector, runtime::watc
 
 use crate::{
     control::{Hub, Key, Kind},
+    share::Share,
     triggers::{Guarded, NamespaceMeta, Triggers},
     watch::{
         ClusterStores,
         cell::Feeds,
         feed::{Touch, feed, prune_kind},
+        valid,
     },
 };
 
@@ -20,6 +22,7 @@ pub fn cluster(
     client: &Client,
     hub: &Arc<Hub>,
     triggers: &Triggers,
+    share: &Share,
     feeds: &mut Feeds,
 ) -> ClusterStores {
     let (policies, writer) = reflector::store();
@@ -30,7 +33,7 @@ pub fn cluster(
             if before.is_none() {
                 index.expect("", key.clone());
             }
-            if before.is_none_or(|before| before.meta().generation != now.meta().generation) {
+            if before.is_none_or(|before| is_news(&before, &now)) {
                 queues.cluster_policy(&key.name);
             }
         }
@@ -52,10 +55,14 @@ pub fn cluster(
     });
 
     let (namespaces, writer) = reflector::store();
-    let (index, queues) = (hub.clone(), triggers.clone());
+    let (index, queues, own) = (hub.clone(), triggers.clone(), share.clone());
     let touched = move |touch: Touch<NamespaceMeta>| match touch {
         Touch::Applied { before, now } => {
             let name = now.name_any();
+            if before.is_none() && own.is_moving() {
+                index.arrive(&name);
+                own.gained(&name);
+            }
             if before
                 .as_ref()
                 .is_none_or(|before| before.labels() != now.labels())
@@ -67,24 +74,30 @@ pub fn cluster(
                 queues.tenant(&name);
             }
         }
-        Touch::Deleted(gone) => index.change(|index| {
-            index.forget(&gone.name_any());
-            Vec::new()
-        }),
+        // Its deletion, or a change of its labels: to the watch they are the same.
+        Touch::Deleted(gone) => {
+            own.lost(&gone.name_any());
+            index.lost(&gone.name_any());
+        }
     };
     let api = Api::<NamespaceMeta>::all(client.clone());
-    feeds.spawn(|listed| {
-        feed(
-            api,
-            watcher::Config::default(),
-            writer,
-            prune_kind,
-            touched,
-            listed,
-        )
-    });
+    let config = if share.is_moving() {
+        watcher::Config::default().labels_from(share.selector().query())
+    } else {
+        watcher::Config::default()
+    };
+    feeds.spawn(|listed| feed(api, config, writer, prune_kind, touched, listed));
     ClusterStores {
         policies,
         namespaces,
     }
+}
+
+/// A spec, or what another operator says of its namespaces.
+fn is_news(before: &Guarded<ClusterPolicySet>, now: &Guarded<ClusterPolicySet>) -> bool {
+    let told = |object| {
+        let status = valid::<ClusterPolicySet>(object)?.status.as_ref();
+        status.map(|status| status.operators.clone())
+    };
+    before.meta().generation != now.meta().generation || told(before) != told(now)
 }

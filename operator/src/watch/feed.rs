@@ -5,16 +5,20 @@ use std::{collections::HashMap, fmt::Debug, pin::pin, sync::Arc};
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
-    Api, Resource,
+    Api, Resource, ResourceExt,
     runtime::{
         WatchStreamExt,
-        reflector::{ObjectRef, store::Writer},
+        reflector::{ObjectRef, Store, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
 
-use crate::names;
+use crate::{
+    names,
+    share::{Move, version},
+    watch::follow::Following,
+};
 
 /// Labels of pods that are read.
 const READ: [&str; 3] = [
@@ -49,24 +53,64 @@ impl<K> Watched for K where
 pub async fn feed<K: Watched>(
     api: Api<K>,
     config: watcher::Config,
-    mut store: Writer<K>,
+    store: Writer<K>,
     prune: fn(&mut ObjectMeta),
-    mut touched: impl FnMut(Touch<K>),
-    mut listed: impl FnMut(),
+    touched: impl FnMut(Touch<K>),
+    listed: impl FnMut(),
+) {
+    let following = Following::nothing();
+    follow(api, config, following, store, (prune, touched, listed)).await;
+}
+
+/// The same for objects of this operator's namespaces alone.
+pub async fn follow<K: Watched>(
+    api: Api<K>,
+    config: watcher::Config,
+    mut following: Following<K>,
+    mut store: Writer<K>,
+    (prune, mut touched, mut listed): (fn(&mut ObjectMeta), impl FnMut(Touch<K>), impl FnMut()),
 ) {
     let reader = store.as_reader();
-    let mut events = pin!(watcher(api, config).default_backoff());
-    while let Some(event) = events.next().await {
+    let mut events = pin!(watcher(api, config.clone()).default_backoff());
+    // Until the end of a list nothing can be added to what it brings.
+    let mut is_listing = true;
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            moved = following.next(), if !is_listing => {
+                match moved {
+                    Move::Lost(namespace) if following.drops(&namespace) => {
+                        drop_all(&mut store, &namespace, &mut touched);
+                    }
+                    Move::Lost(_) => {}
+                    Move::Gained(arrival) => {
+                        let found = following.list(&arrival, &config).await;
+                        take_all(&mut store, found, prune, &mut touched);
+                    }
+                }
+                continue;
+            }
+        };
         let mut event = match event {
-            Ok(event) => event,
-            Err(error) => {
+            None => return,
+            Some(Ok(event)) => event,
+            Some(Err(error)) => {
                 tracing::warn!(kind = %K::kind(&()), %error, "watch");
                 continue;
             }
         };
         if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = &mut event
         {
+            if !following.takes(object) {
+                continue;
+            }
             prune(object.meta_mut());
+        }
+        // What a namespace had when it came may be ahead of the watch.
+        if let Event::Apply(object) = &event
+            && is_old(&reader, object)
+        {
+            continue;
         }
         match &event {
             Event::Apply(object) => {
@@ -83,8 +127,12 @@ pub async fn feed<K: Watched>(
                 store.apply_watcher_event(&event);
                 touched(Touch::Deleted(gone));
             }
-            Event::Init | Event::InitApply(_) => store.apply_watcher_event(&event),
+            Event::Init | Event::InitApply(_) => {
+                is_listing = true;
+                store.apply_watcher_event(&event);
+            }
             Event::InitDone => {
+                is_listing = false;
                 let held = reader.state();
                 store.apply_watcher_event(&event);
                 relisted(held, reader.state(), &mut touched);
@@ -144,6 +192,49 @@ pub fn prune_pod(meta: &mut ObjectMeta) {
         }),
         ..ObjectMeta::default()
     };
+}
+
+/// Whether a later version is held.
+fn is_old<K: Watched>(held: &Store<K>, object: &K) -> bool {
+    let held = held.get(&ObjectRef::from_obj(object));
+    held.is_some_and(|held| version(held.meta()) > version(object.meta()))
+}
+
+/// Holds what is in a namespace that came.
+fn take_all<K: Watched>(
+    store: &mut Writer<K>,
+    found: Vec<K>,
+    prune: fn(&mut ObjectMeta),
+    touched: &mut impl FnMut(Touch<K>),
+) {
+    let reader = store.as_reader();
+    for mut object in found {
+        let key = ObjectRef::from_obj(&object);
+        let before = reader.get(&key);
+        let (has, held) = (version(object.meta()), before.as_ref().map(|b| version(b.meta())));
+        if held.is_some_and(|held| held >= has) {
+            continue;
+        }
+        prune(object.meta_mut());
+        store.apply_watcher_event(&Event::Apply(object));
+        if let Some(now) = reader.get(&key) {
+            touched(Touch::Applied { before, now });
+        }
+    }
+}
+
+/// Holds nothing of a namespace any more.
+fn drop_all<K: Watched>(
+    store: &mut Writer<K>,
+    namespace: &str,
+    touched: &mut impl FnMut(Touch<K>),
+) {
+    for object in store.as_reader().state() {
+        if object.namespace().as_deref() == Some(namespace) {
+            store.apply_watcher_event(&Event::Delete(object.as_ref().clone()));
+            touched(Touch::Deleted(object));
+        }
+    }
 }
 
 #[cfg(test)]

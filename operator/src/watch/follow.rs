@@ -1,132 +1,126 @@
-//! A watch of metadata that holds no object: what is read of children is noted in `apply::Known`.
+//! A watch of the whole cluster that holds the objects of this operator's namespaces alone. Those of a
+//! namespace that comes later are listed once; afterwards the watch has them.
 
-use std::{pin::pin, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{
-    Api, Resource,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
-};
+use kube::{Api, Client, api::ListParams, runtime::watcher};
+use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 
 use crate::{
-    apply::Known,
-    watch::{Meta, feed::Watched},
+    share::{Arrival, Move, Share},
+    watch::feed::Watched,
 };
 
-/// Where a watch notes what it sees, and whom it tells.
-pub struct Followed {
-    pub known: Known,
-    /// The one that is watched; none for all.
-    pub namespace: Option<String>,
-    /// An object came, went, or was changed by somebody else.
-    pub news: Arc<dyn Fn(&ObjectMeta) + Send + Sync>,
-    /// A namespace lost objects while nobody watched; which is not known.
-    pub lost: Arc<dyn Fn(&str) + Send + Sync>,
+/// As many as the watch lists at once.
+const PAGE: u32 = 500;
+/// Until a list that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How a watch follows the share; one of all namespaces, or of a single one, has nothing to follow.
+pub struct Following<K> {
+    moving: Option<Moving<K>>,
 }
 
-/// Watches for ever, with back-off. `listed` is called after every complete list.
-pub async fn follow<K>(
-    api: Api<Meta<K>>,
-    config: watcher::Config,
-    to: Followed,
-    mut listed: impl FnMut(),
-) where
-    K: Resource<DynamicType = ()> + Watched,
-{
-    let mut listing = None;
-    let mut events = pin!(watcher(api, config).default_backoff());
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => {
-                listing = Some(to.known.listing(K::kind(&()), to.namespace.as_deref()));
+struct Moving<K> {
+    share: Share,
+    moves: UnboundedReceiver<Move>,
+    /// Lists that failed.
+    due: VecDeque<(Instant, Arc<Arrival>)>,
+    client: Client,
+    api: fn(Client, &str) -> Api<K>,
+}
+
+impl<K: Watched> Following<K> {
+    pub const fn nothing() -> Self {
+        Self { moving: None }
+    }
+
+    /// `api` is that of one namespace.
+    pub fn of(share: &Share, client: &Client, api: fn(Client, &str) -> Api<K>) -> Self {
+        let moving = share.follow().map(|moves| Moving {
+            share: share.clone(),
+            moves,
+            due: VecDeque::new(),
+            client: client.clone(),
+            api,
+        });
+        Self { moving }
+    }
+
+    /// Whether an object is of this operator's namespaces.
+    pub fn takes(&self, object: &K) -> bool {
+        let Some(moving) = &self.moving else {
+            return true;
+        };
+        let namespace = object.meta().namespace.as_deref();
+        namespace.is_some_and(|namespace| moving.share.selects(namespace))
+    }
+
+    /// The next change of the share. Never, where there is none to follow.
+    pub async fn next(&mut self) -> Move {
+        let Some(moving) = &mut self.moving else {
+            return std::future::pending().await;
+        };
+        let next = moving.due.front().map(|(at, _)| *at);
+        let due = tokio::time::sleep_until(next.unwrap_or_else(Instant::now));
+        tokio::select! {
+            moved = moving.moves.recv() => match moved {
+                Some(moved) => moved,
+                None => std::future::pending().await,
+            },
+            () = due, if next.is_some() => match moving.due.pop_front() {
+                Some((_, arrival)) => Move::Gained(arrival),
+                None => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Whether nothing of a namespace is to be held any more: it may have come back.
+    pub fn drops(&mut self, namespace: &str) -> bool {
+        let Some(moving) = &mut self.moving else {
+            return false;
+        };
+        moving.due.retain(|(_, arrival)| arrival.namespace() != namespace);
+        !moving.share.selects(namespace)
+    }
+
+    /// What is in a namespace that came. Nothing if it has gone again, or if the list failed, which is
+    /// then tried again.
+    pub async fn list(&mut self, arrival: &Arc<Arrival>, config: &watcher::Config) -> Vec<K> {
+        let Some(moving) = &mut self.moving else {
+            return Vec::new();
+        };
+        let namespace = arrival.namespace();
+        let api = (moving.api)(moving.client.clone(), namespace);
+        match list(&api, config).await {
+            Ok(found) if moving.share.selects(namespace) => found,
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                tracing::warn!(kind = %K::kind(&()), namespace, %error, "list");
+                moving.due.push_back((Instant::now() + RETRY, arrival.clone()));
+                Vec::new()
             }
-            Ok(Event::InitApply(object) | Event::Apply(object)) => {
-                let news = to.news.clone();
-                let seen = object.metadata;
-                to.known.seen(K::kind(&()), seen, move |meta| news(meta));
-            }
-            Ok(Event::Delete(object)) => {
-                to.known.gone(&K::kind(&()), &object.metadata);
-                (to.news)(&object.metadata);
-            }
-            Ok(Event::InitDone) => {
-                if let Some(listing) = listing.take() {
-                    listing
-                        .ended()
-                        .iter()
-                        .for_each(|namespace| (to.lost)(namespace));
-                }
-                listed();
-            }
-            Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "watch"),
+        }
+    }
+}
+
+async fn list<K: Watched>(api: &Api<K>, config: &watcher::Config) -> Result<Vec<K>, kube::Error> {
+    let mut which = ListParams {
+        label_selector: config.label_selector.clone(),
+        field_selector: config.field_selector.clone(),
+        limit: Some(PAGE),
+        ..ListParams::default()
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = api.list(&which).await?;
+        found.extend(page.items);
+        match page.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => which.continue_token = Some(next),
+            None => return Ok(found),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
-    use k8s_openapi::api::core::v1::Secret;
-    use serde_json::{Value, json};
-    use tokio::sync::mpsc::unbounded_channel;
-
-    use super::*;
-    use crate::{
-        testing::server::Server,
-        watch::feed::tests::{expired, is_watch, list},
-    };
-
-    fn secret(name: &str) -> Value {
-        json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-            "metadata": {"name": name, "namespace": "team", "resourceVersion": "1"}})
-    }
-
-    #[tokio::test]
-    async fn what_came_is_told_by_name_and_what_went_unseen_by_namespace() {
-        let lists = AtomicUsize::new(0);
-        let server = Server::start(move |request, _| {
-            if is_watch(request) {
-                return expired();
-            }
-            let first = lists.fetch_add(1, SeqCst) == 0;
-            let names: &[&str] = if first { &["a", "b"] } else { &["b", "c"] };
-            let items: Vec<Value> = names.iter().map(|name| secret(name)).collect();
-            list(&json!(items), "")
-        });
-        let (tell, mut told) = unbounded_channel();
-        let (news, lost, listed) = (tell.clone(), tell.clone(), tell);
-        let known = Known::default();
-        known.listed();
-        let to = Followed {
-            known: known.clone(),
-            namespace: None,
-            news: Arc::new(move |meta| {
-                let _ = news.send(format!("+{}", meta.name.as_deref().unwrap()));
-            }),
-            lost: Arc::new(move |namespace| {
-                let _ = lost.send(format!("-{namespace}"));
-            }),
-        };
-        let api = Api::<Meta<Secret>>::all(server.client.clone());
-        let listed = move || {
-            let _ = listed.send(".".into());
-        };
-        let task = tokio::spawn(follow(api, watcher::Config::default(), to, listed));
-        let mut lines = Vec::new();
-        while lines.iter().filter(|line| *line == ".").count() < 2 {
-            lines.push(told.recv().await.unwrap());
-        }
-        task.abort();
-        assert_eq!(lines, ["+a", "+b", ".", "+c", "-team", "."]);
-        let absent = ["a", "b", "c"].map(|name| known.is_absent("Secret", "team", name));
-        assert_eq!(absent, [true, false, false]);
-        let accept = server.requests().first().unwrap().accept.clone();
-        assert!(accept.contains("as=PartialObjectMetadataList"), "{accept}");
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ mod cell;
 mod cluster;
 mod feed;
 mod follow;
+mod metadata;
 mod relations;
 mod stores;
 

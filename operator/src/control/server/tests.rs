@@ -12,15 +12,18 @@ use aios_proto::{
     config::{Owner, pack},
     control::{
         ItemAck, ItemKind, ModelDemand, PipelineReport, Report, Role, Snapshot, StartReport,
-        WeightsReport, control_server::ControlServer,
+        WeightsReport, WitnessRequest, control_server::ControlServer,
     },
 };
 use aios_runtime::control::{AttachConfig, Enforce, Operator, attach};
 use jiff::Timestamp;
 use kube::Client;
-use prometheus_client::registry::Registry;
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use serde_json::json;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc::UnboundedReceiver, watch},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -29,6 +32,7 @@ use crate::{
     control::{Audience, Authenticator, Hub, Index, Key, Kind, Pod, Witness},
     metrics::Metrics,
     names::Component,
+    share::{Arrived, Choice, NamespaceSelector, Share},
     testing::{reviews, server::Server},
     triggers::{Queue, Triggers},
 };
@@ -53,6 +57,15 @@ struct Served {
 }
 
 async fn serve() -> Served {
+    serve_share(share(Choice::All).0).await
+}
+
+fn share(choice: Choice) -> (Share, UnboundedReceiver<Arrived>) {
+    let selected = (choice, NamespaceSelector::default());
+    Share::new("aios-system", selected, Gauge::default())
+}
+
+async fn serve_share(share: Share) -> Served {
     let client = api_server();
     let triggers = Triggers::new(Vec::new(), Queue::new().0, (Queue::new().0, Queue::new().0));
     let mut index = Index::new(100);
@@ -66,6 +79,7 @@ async fn serve() -> Served {
         hub: hub.clone(),
         authenticator: Arc::new(Authenticator::new(client)),
         witness: Arc::new(witness),
+        share,
         metrics: Metrics::new(&mut Registry::default()),
         shutdown: shutdown.clone(),
     };
@@ -346,5 +360,37 @@ async fn only_gateways_may_ask_whose_token_it_is() {
     let stranger = Operator::new(&config(&served, "stranger", Role::Gateway)).unwrap();
     let refused = stranger.review_token("alice@laptop").await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+    served.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_namespace_that_leaves_the_share_loses_its_streams_and_is_given_nothing_less() {
+    let (share, mut arrivals) = share(Choice::Selected);
+    share.gained("team");
+    assert!(share.settle(&arrivals.try_recv().unwrap()));
+    let served = serve_share(share.clone()).await;
+    offer(&served, "one");
+    let (plane, _reports) = start(&served, "aios-gateway@gateway-0", Role::Gateway);
+    until(|| !plane.0.lock().unwrap().is_empty()).await;
+
+    share.lost("team");
+    served.hub.lost("team");
+    let operator =
+        Operator::new(&config(&served, "aios-gateway@gateway-0", Role::Gateway)).unwrap();
+    let refused = operator
+        .witness(WitnessRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+
+    // It comes back, and was never given less than it had.
+    served.hub.arrive("team");
+    share.gained("team");
+    assert!(share.settle(&arrivals.try_recv().unwrap()));
+    offer(&served, "two");
+    served.hub.arrived("team");
+    until(|| plane.0.lock().unwrap().len() > 1).await;
+    let snapshots = plane.0.lock().unwrap();
+    assert!(snapshots.iter().all(|snapshot| snapshot.items.len() == 1));
     served.shutdown.cancel();
 }

@@ -23,6 +23,7 @@ use k8s_openapi::{
 use crate::{
     names::{self, Component},
     settings::Settings,
+    share::Share,
     tenant::{
         fetch::Found,
         store::{Choice, Store, choose},
@@ -64,7 +65,12 @@ pub enum Workload {
 }
 
 /// `found` holds the gateway as the server has it: what is immutable in it stays.
-pub fn build(settings: &Settings, tenant: &Tenant, papers: &Papers, found: &Found) -> Desired {
+pub fn build(
+    (settings, share): (&Settings, &Share),
+    tenant: &Tenant,
+    papers: &Papers,
+    found: &Found,
+) -> Desired {
     let namespace = tenant.namespace.as_str();
     let live = found.gateway.as_ref();
     let gateway = tenant
@@ -105,7 +111,7 @@ pub fn build(settings: &Settings, tenant: &Tenant, papers: &Papers, found: &Foun
             })
         });
     Desired {
-        trust: trust::config_map(namespace, &tenant.owners, &papers.ca),
+        trust: trust(namespace, &tenant.owners, &papers.ca, share),
         client: tls_secret(
             meta(
                 namespace,
@@ -117,6 +123,13 @@ pub fn build(settings: &Settings, tenant: &Tenant, papers: &Papers, found: &Foun
         ),
         gateway,
     }
+}
+
+/// With the claim that the share's operator serves the namespace.
+pub fn trust(namespace: &str, owners: &[OwnerReference], ca: &str, share: &Share) -> ConfigMap {
+    let mut trust = trust::config_map(namespace, owners, ca);
+    share.sign(&mut trust.metadata);
+    trust
 }
 
 fn meta(

@@ -12,7 +12,7 @@ use crate::{
         fetch::Found,
         validate::{papers, validate},
     },
-    testing::{assert_restricted, pipeline, self_hosted, settings},
+    testing::{assert_restricted, pipeline, self_hosted, settings, share},
 };
 
 fn found(pipelines: Vec<WritingPipeline>) -> Found {
@@ -28,7 +28,7 @@ fn built(found: &Found) -> Desired {
     let authority = Authority::open(&Authority::generate(now).unwrap()).unwrap();
     let tenant = validate("team", found).unwrap();
     let papers = papers(&tenant, found, &authority, now).unwrap();
-    build(&settings(), &tenant, &papers, found)
+    build((&settings(), &share()), &tenant, &papers, found)
 }
 
 fn json_of<T: serde::Serialize>(value: &T) -> Value {
@@ -181,7 +181,9 @@ fn with_postgres_the_gateway_is_restricted_pods_that_roll_one_by_one_and_have_no
     settings.gateway_postgres_secret = Some("db".into());
     let tenant = validate("team", &found).unwrap();
     let papers = papers(&tenant, &found, &authority, now).unwrap();
-    let gateway = build(&settings, &tenant, &papers, &found).gateway.unwrap();
+    let gateway = build((&settings, &share()), &tenant, &papers, &found)
+        .gateway
+        .unwrap();
     let deployment = workload(&gateway);
     assert_restricted(&deployment);
     assert_eq!(owners(&deployment), ["uid-a"]);
@@ -240,7 +242,7 @@ fn a_good_certificate_is_kept_byte_for_byte() {
     let mut found = found(vec![pipeline("a", false, "Retain")]);
     let tenant = validate("team", &found).unwrap();
     let first = papers(&tenant, &found, &authority, now).unwrap();
-    let desired = build(&settings(), &tenant, &first, &found);
+    let desired = build((&settings(), &share()), &tenant, &first, &found);
     found.client = Some(desired.client.clone());
     found.serving = Some(desired.gateway.unwrap().serving.clone());
     let second = papers(&tenant, &found, &authority, now).unwrap();
