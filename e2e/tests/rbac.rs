@@ -105,23 +105,10 @@ fn needed(scopes: &[Scope]) -> BTreeSet<Grant> {
 
 /// What the chart grants the operator, by kind, namespace and name of the role.
 async fn rendered(values: &[&str]) -> BTreeMap<String, BTreeSet<Grant>> {
-    let helm = Tool::Helm.ensure().await.unwrap().join("helm");
-    let chart = files::repository().join("charts/aios");
-    let mut command = Command::new(helm);
-    command
-        .args(["template", "aios", "-n", SYSTEM])
-        .arg(chart)
-        .args(values);
-    let done = command.output().await.unwrap();
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple(&String::from_utf8(done.stdout).unwrap()).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    documents
+    documents(SYSTEM, values)
+        .await
+        .unwrap()
         .iter()
         .filter(|one| matches!(one["kind"].as_str(), Some("Role" | "ClusterRole")))
         .map(|role| {
@@ -132,6 +119,22 @@ async fn rendered(values: &[&str]) -> BTreeMap<String, BTreeSet<Grant>> {
         // What people may do is none of the operator's.
         .filter(|(place, _)| place.contains("aios-operator"))
         .collect()
+}
+
+/// What the chart makes in a release's namespace and in the cluster, or what Helm says instead.
+async fn documents(namespace: &str, values: &[&str]) -> Result<Vec<Value>, String> {
+    let helm = Tool::Helm.ensure().await.unwrap().join("helm");
+    let chart = files::repository().join("charts/aios");
+    let mut command = Command::new(helm);
+    command
+        .args(["template", "aios", "-n", namespace])
+        .arg(chart)
+        .args(values);
+    let done = command.output().await.unwrap();
+    if !done.status.success() {
+        return Err(String::from_utf8_lossy(&done.stderr).into_owned());
+    }
+    Ok(serde_saphyr::from_multiple(&String::from_utf8(done.stdout).unwrap()).unwrap())
 }
 
 fn grants(rules: &Value) -> BTreeSet<Grant> {
@@ -202,6 +205,65 @@ async fn an_operator_of_named_namespaces_is_granted_tenants_objects_only_there()
         ),
     ]);
     assert_eq!(roles, expected);
+}
+
+/// Values of a release that shares the cluster.
+const SHARE: [&str; 4] = [
+    "--set",
+    "namespaceSelector.matchLabels.shard=a",
+    "--set",
+    "rbac.people=false,rbac.aggregate=false",
+];
+
+#[tokio::test]
+async fn an_operator_of_labelled_namespaces_is_granted_what_one_of_the_whole_cluster_is() {
+    let roles = rendered(&SHARE).await;
+    let expected = BTreeMap::from([
+        (
+            format!("ClusterRole//aios-operator-{SYSTEM}"),
+            needed(&[Scope::Served, Scope::Cluster]),
+        ),
+        (
+            format!("Role/{SYSTEM}/aios-operator"),
+            needed(&[Scope::Own]),
+        ),
+    ]);
+    assert_eq!(roles, expected);
+}
+
+#[tokio::test]
+async fn releases_that_share_the_cluster_have_no_object_in_common() {
+    let names = async |namespace: &str, values: &[&str]| -> BTreeSet<String> {
+        let made = documents(namespace, values).await.unwrap();
+        let made = made.iter().filter(|one| one["kind"].is_string());
+        made.map(|one| {
+            let meta = &one["metadata"];
+            [&one["kind"], &meta["namespace"], &meta["name"]]
+                .map(|part| part.as_str().unwrap_or_default())
+                .join("/")
+        })
+        .collect()
+    };
+    let (whole, a, b) = (
+        names("aios-system", &[]).await,
+        names("aios-a", &SHARE).await,
+        names("aios-b", &SHARE).await,
+    );
+    for (one, other) in [(&a, &b), (&whole, &a)] {
+        let both: Vec<_> = one.intersection(other).collect();
+        assert!(both.is_empty(), "{both:?}");
+    }
+    assert!(a.contains("ValidatingAdmissionPolicy//aios-operator-aios-a-share"));
+}
+
+#[tokio::test]
+async fn names_and_labels_of_namespaces_together_are_refused_with_the_remedy() {
+    let both = [&SHARE[..], &["--set", "watchNamespaces={one}"]].concat();
+    let refused = documents(SYSTEM, &both).await.unwrap_err();
+    assert!(refused.contains("namespaceSelector, not both"), "{refused}");
+    let misspelled = ["--set", "namespaceSelector.matchLabel.shard=a"];
+    let refused = documents(SYSTEM, &misspelled).await.unwrap_err();
+    assert!(refused.contains("'matchLabel' not allowed"), "{refused}");
 }
 
 #[test]

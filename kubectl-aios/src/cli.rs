@@ -284,9 +284,9 @@ pub struct Verify {
 Examples:
   kubectl aios doctor -n bank --as-service-account author")]
 pub struct Doctor {
-    /// Namespace of the operator.
-    #[arg(long, default_value = "aios-system", env = "AIOS_OPERATOR_NAMESPACE")]
-    pub operator_namespace: String,
+    /// Namespace of the operator; the one that serves this namespace, or else aios-system, when left out.
+    #[arg(long, env = "AIOS_OPERATOR_NAMESPACE")]
+    pub operator_namespace: Option<String>,
 }
 
 fn upload(text: &str) -> Result<Upload, String> {

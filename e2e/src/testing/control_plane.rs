@@ -93,17 +93,20 @@ impl ControlPlane {
         plane
             .define(Path::new("charts/aios-crds/templates"))
             .await?;
-        apply_yaml(
-            &client,
-            None,
-            &format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}"),
-        )
-        .await?;
         for account in accounts {
-            apply_yaml(&client, None, &identity(account)).await?;
+            plane.account(NAMESPACE, account).await?;
         }
         kinds_are_served(&client).await?;
         Ok(plane)
+    }
+
+    /// Makes an account for who is measured, and its namespace.
+    pub async fn account(&self, namespace: &str, account: &str) -> Result<()> {
+        let client = self.client().await?;
+        let home = format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}");
+        apply_yaml(&client, None, &home).await?;
+        apply_yaml(&client, None, &identity(namespace, account)).await?;
+        Ok(())
     }
 
     /// Puts the kinds of a folder of this repository in place of those that are there.
@@ -131,6 +134,11 @@ impl ControlPlane {
 
     /// A kubeconfig with a token of an account, as a pod would have.
     pub async fn kubeconfig_of(&self, account: &str) -> Result<PathBuf> {
+        self.kubeconfig_in(NAMESPACE, account).await
+    }
+
+    /// The same for an account of another namespace.
+    pub async fn kubeconfig_in(&self, namespace: &str, account: &str) -> Result<PathBuf> {
         let request = TokenRequest {
             spec: TokenRequestSpec {
                 expiration_seconds: Some(86_400),
@@ -138,7 +146,7 @@ impl ControlPlane {
             },
             ..TokenRequest::default()
         };
-        let token = Api::<ServiceAccount>::namespaced(self.client().await?, NAMESPACE)
+        let token = Api::<ServiceAccount>::namespaced(self.client().await?, namespace)
             .create_token_request(account, &PostParams::default(), &request)
             .await?
             .status
@@ -149,7 +157,10 @@ impl ControlPlane {
         *kubeconfig
             .pointer_mut("/users/0/user")
             .context("a kubeconfig without a user")? = serde_json::json!({"token": token});
-        let path = self.folder.path().join(format!("{account}.kubeconfig"));
+        let path = self
+            .folder
+            .path()
+            .join(format!("{namespace}-{account}.kubeconfig"));
         fs::write(&path, kubeconfig.to_string())?;
         Ok(path)
     }
@@ -217,19 +228,19 @@ fn definitions(folder: &Path) -> Result<Vec<String>> {
 
 /// Every measured process is a ServiceAccount of its own, with the same rights and under the same
 /// flow control.
-fn identity(account: &str) -> String {
+fn identity(namespace: &str, account: &str) -> String {
     format!(
         "
 apiVersion: v1
 kind: ServiceAccount
-metadata: {{name: {account}, namespace: {NAMESPACE}}}
+metadata: {{name: {account}, namespace: {namespace}}}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
-metadata: {{name: outside-{account}}}
+metadata: {{name: outside-{namespace}-{account}}}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}
 subjects:
-- {{kind: ServiceAccount, name: {account}, namespace: {NAMESPACE}}}
+- {{kind: ServiceAccount, name: {account}, namespace: {namespace}}}
 "
     )
 }

@@ -97,20 +97,51 @@ impl Running {
         concurrency: usize,
         control: u16,
     ) -> Result<Self> {
-        let admin = free_port()?;
-        let image = |name: &str| format!("example.com/aios/{name}:outside");
-        let mut command = Command::new(program);
-        command
-            .env("KUBECONFIG", plane.kubeconfig_of(OPERATOR).await?)
-            .env("AIOS_OPERATOR_NAMESPACE", NAMESPACE)
-            .env("AIOS_IMAGE_PIPELINE", image("pipeline"))
-            .env("AIOS_IMAGE_SIDECAR", image("inference-sidecar"))
-            .env("AIOS_IMAGE_LLAMA_CPP", image("llama-cpp"))
-            .env("AIOS_CONTROL_ADDRESS", format!("127.0.0.1:{control}"))
-            .env("AIOS_ADMIN_ADDRESS", format!("127.0.0.1:{admin}"))
-            .env("AIOS_TLS_DIR", plane.scratch())
-            .env("AIOS_CONCURRENCY", concurrency.to_string());
+        let log = plane.scratch().join("operator.log");
+        let folder = plane.scratch().to_owned();
+        let mut command = operator(plane, program, (NAMESPACE, &folder), control).await?;
+        command.env("AIOS_CONCURRENCY", concurrency.to_string());
         // It listens for data planes once it leads and every watch has listed.
-        Self::start(command, &plane.scratch().join("operator.log"), control).await
+        Self::start(command, &log, control).await
     }
+
+    /// One of several operators, in a namespace of its own, for the namespaces that a selector chooses.
+    pub async fn operator_for(
+        plane: &ControlPlane,
+        program: &Path,
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Self> {
+        let folder = plane.scratch().join(namespace);
+        std::fs::create_dir_all(&folder)?;
+        let (log, control) = (folder.join("operator.log"), free_port()?);
+        let mut command = operator(plane, program, (namespace, &folder), control).await?;
+        command.env("AIOS_NAMESPACE_SELECTOR", selector);
+        Self::start(command, &log, control).await
+    }
+}
+
+/// What the operator's pod has from the chart. Its files are in `folder`.
+async fn operator(
+    plane: &ControlPlane,
+    program: &Path,
+    (namespace, folder): (&str, &Path),
+    control: u16,
+) -> Result<Command> {
+    let admin = free_port()?;
+    let image = |name: &str| format!("example.com/aios/{name}:outside");
+    let mut command = Command::new(program);
+    command
+        .env(
+            "KUBECONFIG",
+            plane.kubeconfig_in(namespace, OPERATOR).await?,
+        )
+        .env("AIOS_OPERATOR_NAMESPACE", namespace)
+        .env("AIOS_IMAGE_PIPELINE", image("pipeline"))
+        .env("AIOS_IMAGE_SIDECAR", image("inference-sidecar"))
+        .env("AIOS_IMAGE_LLAMA_CPP", image("llama-cpp"))
+        .env("AIOS_CONTROL_ADDRESS", format!("127.0.0.1:{control}"))
+        .env("AIOS_ADMIN_ADDRESS", format!("127.0.0.1:{admin}"))
+        .env("AIOS_TLS_DIR", folder);
+    Ok(command)
 }

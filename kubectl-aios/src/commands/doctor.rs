@@ -75,14 +75,9 @@ pub async fn run(arguments: &Doctor, global: &Global) -> Result<bool> {
     for (name, found) in definitions(&session).await {
         say(&name, found);
     }
-    say(
-        "operator",
-        operator(&session, &arguments.operator_namespace).await,
-    );
-    say(
-        "operator lease",
-        lease(&session, &arguments.operator_namespace).await,
-    );
+    let home = home(&session, arguments.operator_namespace.as_deref()).await;
+    say("operator", operator(&session, &home).await);
+    say("operator lease", lease(&session, &home).await);
     let has_pipeline = pipelines(&session).await;
     say("CA", ca(&session, has_pipeline).await);
     say("gateway", gateway(&session, has_pipeline).await);
@@ -134,6 +129,17 @@ fn established(crd: &CustomResourceDefinition) -> bool {
 
 fn forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+/// Namespace of the operator that serves the session's, as ConfigMap `aios-ca` there says.
+async fn home(session: &Session, named: Option<&str>) -> String {
+    if let Some(named) = named {
+        return named.to_owned();
+    }
+    let maps = Api::<ConfigMap>::namespaced(session.client.clone(), &session.namespace);
+    let trust = maps.get_opt("aios-ca").await.ok().flatten();
+    let claim = trust.and_then(|map| map.labels().get("aios.dev/operator").cloned());
+    claim.unwrap_or_else(|| "aios-system".into())
 }
 
 async fn operator(session: &Session, namespace: &str) -> Found {
