@@ -28,7 +28,7 @@ use crate::{
     metrics::Metrics,
     process::serving,
     settings::Settings,
-    testing::settings,
+    testing::{settings, share},
     triggers::{Queue, Triggers},
 };
 use api::Api;
@@ -83,6 +83,7 @@ impl Leader {
             hub: hub.clone(),
             authenticator: Arc::new(Authenticator::new(client.clone())),
             witness: Arc::new(witness.unwrap()),
+            share: share(),
             metrics: metrics.clone(),
             shutdown: ends.clone(),
         };
