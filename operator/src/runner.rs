@@ -54,8 +54,8 @@ pub const FIRST_OFFER: Hold = Hold {
 /// Later it may be this old: data planes that run are told at once. It holds the configuration of a
 /// whole namespace, so that each writing of it is dear.
 pub const OFFER: Hold = Hold {
-    quiet: Duration::from_secs(2),
-    most: Duration::from_secs(15),
+    quiet: Duration::from_secs(5),
+    most: Duration::from_secs(30),
 };
 
 /// Holds every request back for a while, in which its doubles join it.

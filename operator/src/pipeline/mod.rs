@@ -5,7 +5,7 @@ mod fetch;
 mod status;
 mod validate;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aios_crds::WritingPipeline;
 use jiff::Timestamp;
@@ -16,8 +16,12 @@ use crate::{
     control::{Broken, Key, Kind},
     error::{Error, Result},
     invalid,
+    pipeline::status::Observed,
     triggers::Guarded,
 };
+
+/// Until a new pipeline that refers to what does not exist says so.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Offers a pipeline's configuration, and tells how far it is in force.
 pub async fn reconcile(
@@ -44,6 +48,10 @@ pub async fn reconcile(
         return Ok(next_look([]));
     }
     let now = Timestamp::now();
+    if validate::is_fresh(pipeline, now) && observed.as_ref().is_some_and(Observed::misses) {
+        // What it refers to may come with it, in any order: its arrival brings us back.
+        return Ok(Action::requeue(FRESH));
+    }
     let status = status::status(pipeline, observed.as_ref(), error.as_ref(), now);
     let api = Api::namespaced(context.applier.client(), &namespace);
     let due = context.statuses.write(&api, pipeline, &status).await?;
@@ -60,7 +68,7 @@ async fn pass(
     pipeline: &WritingPipeline,
     namespace: &str,
     context: &Context,
-) -> (Option<status::Observed>, Option<Error>) {
+) -> (Option<Observed>, Option<Error>) {
     let key = Key::new(Kind::Pipeline, &pipeline.name_any());
     let found = match fetch::fetch(pipeline, namespace, context).await {
         Ok(found) => found,

@@ -59,6 +59,12 @@ pub enum Compiled {
 }
 
 impl Observed {
+    /// Whether something that it refers to does not exist.
+    pub fn misses(&self) -> bool {
+        let is_missing = matches!(self.flaw, Some(Flaw::Missing { .. }));
+        is_missing || !self.absent_models.is_empty()
+    }
+
     pub fn look_again(&self) -> Option<Duration> {
         let missing = self.flaw.is_some() || !self.absent_models.is_empty();
         let policies = self

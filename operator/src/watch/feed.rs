@@ -211,7 +211,10 @@ fn take_all<K: Watched>(
     for mut object in found {
         let key = ObjectRef::from_obj(&object);
         let before = reader.get(&key);
-        let (has, held) = (version(object.meta()), before.as_ref().map(|b| version(b.meta())));
+        let (has, held) = (
+            version(object.meta()),
+            before.as_ref().map(|b| version(b.meta())),
+        );
         if held.is_some_and(|held| held >= has) {
             continue;
         }

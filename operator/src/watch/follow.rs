@@ -80,7 +80,9 @@ impl<K: Watched> Following<K> {
         let Some(moving) = &mut self.moving else {
             return false;
         };
-        moving.due.retain(|(_, arrival)| arrival.namespace() != namespace);
+        moving
+            .due
+            .retain(|(_, arrival)| arrival.namespace() != namespace);
         !moving.share.selects(namespace)
     }
 
@@ -97,7 +99,9 @@ impl<K: Watched> Following<K> {
             Ok(_) => Vec::new(),
             Err(error) => {
                 tracing::warn!(kind = %K::kind(&()), namespace, %error, "list");
-                moving.due.push_back((Instant::now() + RETRY, arrival.clone()));
+                moving
+                    .due
+                    .push_back((Instant::now() + RETRY, arrival.clone()));
                 Vec::new()
             }
         }

@@ -86,7 +86,10 @@ pub async fn note<K>(
             }
             Some(Ok(Event::InitDone)) => {
                 if let Some(listing) = listing.take() {
-                    listing.ended().iter().for_each(|namespace| (to.lost)(namespace));
+                    listing
+                        .ended()
+                        .iter()
+                        .for_each(|namespace| (to.lost)(namespace));
                 }
                 listed();
             }
