@@ -7,12 +7,28 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Terms {
-    /// The words or phrases, compared without regard to case and compatibility forms.
-    #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 256)))]
+    /// The words or phrases.
+    #[schemars(length(min = 1, max = 10000), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 256)))]
     pub list: Vec<String>,
     /// Where in a text a term counts.
     #[serde(default, rename = "match")]
     pub matching: TermMatch,
+    /// What is compared; `Folded` when left out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub view: TermView,
+}
+
+/// What of a text is compared with a term. In all but `Raw`, a word that mixes scripts is also read
+/// as the Latin letters it looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TermView {
+    /// The letters as they stand: case counts.
+    Raw,
+    /// Without regard to case, compatibility forms and invisible characters.
+    #[default]
+    Folded,
+    /// As `Folded`, and without regard to accents: `ete` is `été`.
+    Unaccented,
 }
 
 /// Where in a text a term counts.
@@ -107,4 +123,190 @@ pub struct Facts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 64)))]
     pub allow: Vec<String>,
+}
+
+/// Where links may lead: those of HTML's attributes, and web addresses in the text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Links {
+    /// Domains, their subdomains included; every domain when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 253)))]
+    pub allow: Vec<String>,
+    /// Schemes; `http`, `https`, `mailto`, `tel` and `cid` when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 32)))]
+    pub schemes: Vec<String>,
+    /// Parameters that follow a reader, such as `utm_source`; action Normalize removes them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tracking: LinkTracking,
+    /// Whether a link whose text is a web address must lead there.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub text: LinkText,
+}
+
+/// Parameters that follow a reader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LinkTracking {
+    /// They may stand.
+    #[default]
+    Allowed,
+    /// They must not.
+    Forbidden,
+}
+
+/// Text of links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LinkText {
+    /// It may say anything.
+    #[default]
+    Any,
+    /// A text that is a web address names the domain that the link leads to.
+    Honest,
+}
+
+/// Keys, tokens and passwords that must not occur: known shapes, and values behind words such as
+/// `password:` that look drawn at random.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Secrets {
+    /// Values that may occur, as an example's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 256)))]
+    pub allow: Vec<String>,
+}
+
+/// How a text is set. Action Normalize mends `quotes`, `spacing` and `exclamations`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.quotes) || has(self.spacing) || has(self.exclamations) || has(self.capitals) || has(self.openings)",
+    "message": "set at least one of quotes, spacing, exclamations, capitals, openings",
+}]))]
+pub struct Style {
+    /// Quotation marks and apostrophes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotes: Option<Quotes>,
+    /// Spaces within lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spacing: Option<Spacing>,
+    /// Exclamation marks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclamations: Option<Exclamations>,
+    /// Words in capitals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capitals: Option<Capitals>,
+    /// Phrases that no part may open with, after a salutation or without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 256)))]
+    pub openings: Vec<String>,
+}
+
+/// Quotation marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Quotes {
+    /// As a keyboard writes them.
+    Straight,
+    /// “these”, and typographic apostrophes.
+    English,
+    /// „these“, and typographic apostrophes.
+    German,
+    /// «these», and typographic apostrophes.
+    Guillemets,
+}
+
+/// Spaces within lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Spacing {
+    /// Never two in a row, none at the end of a line, none before a comma or a full stop.
+    Single,
+}
+
+/// Exclamation marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Exclamations {
+    /// Never two in a row.
+    Single,
+}
+
+/// Words in capitals.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Capitals {
+    /// Letters that a word in capitals may have, as an acronym's; 4 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub max_letters: Option<u32>,
+    /// Longer words that may stand in capitals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 64)))]
+    pub allow: Vec<String>,
+}
+
+/// The language that each paragraph must be in, told from its script and its commonest words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Language {
+    /// Languages, as in `de`; the document's own when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"), inner(length(min = 2, max = 35)))]
+    pub allow: Vec<String>,
+}
+
+/// What is quoted must stand in the retrieved passages, the variables or the template.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Citations {
+    /// Fewest words of a quotation that is looked up; 3 when left out. Shorter ones are names and irony.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub min_words: Option<u32>,
+}
+
+/// That a machine wrote: told to readers, and to programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.labels) || has(self.mark)",
+    "message": "set at least one of labels, mark",
+}]))]
+pub struct Disclosure {
+    /// What one of the parts must say, by language.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["language"]))]
+    pub labels: Vec<DisclosureLabel>,
+    /// A `meta` element that every HTML part must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<DisclosureMark>,
+}
+
+/// A label in one language.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DisclosureLabel {
+    /// BCP 47 tag; `de` also stands for `de-AT`.
+    #[schemars(length(min = 2, max = 35))]
+    pub language: String,
+    /// The wording; runs of white space count as one space.
+    #[schemars(length(min = 1, max = 1024))]
+    pub text: String,
+}
+
+/// A `meta` element.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DisclosureMark {
+    /// Its name.
+    #[schemars(length(min = 1, max = 64))]
+    pub name: String,
+    /// Its content; any when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub content: Option<String>,
+}
+
+/// What has a default is not written where it says nothing else: who does not know the field yet reads
+/// the rest.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

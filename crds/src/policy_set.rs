@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Duration,
-    check::{Facts, Length, Pattern, Pii, Require, Terms},
+    check::{
+        Citations, Disclosure, Facts, Language, Length, Links, Pattern, Pii, Require, Secrets,
+        Style, Terms,
+    },
     status::{conditions_schema, never_observed},
 };
 
@@ -113,11 +116,14 @@ pub struct NamespaceSelector {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "[has(self.terms), has(self.pattern), has(self.pii), has(self.require), has(self.length), has(self.facts), has(self.cel)].filter(x, x).size() == 1",
-    "message": "a rule makes exactly one check: set one of terms, pattern, pii, require, length, facts, cel",
+    "rule": "[has(self.terms), has(self.pattern), has(self.pii), has(self.secrets), has(self.links), has(self.require), has(self.disclosure), has(self.length), has(self.style), has(self.language), has(self.facts), has(self.citations), has(self.cel)].filter(x, x).size() == 1",
+    "message": "a rule makes exactly one check: set one of terms, pattern, pii, secrets, links, require, disclosure, length, style, language, facts, citations, cel",
 }, {
-    "rule": "self.action != 'Redact' || has(self.terms) || has(self.pattern) || has(self.pii)",
-    "message": "action Redact needs a check with spans: terms, pattern or pii",
+    "rule": "self.action != 'Redact' || has(self.terms) || has(self.pattern) || has(self.pii) || has(self.secrets)",
+    "message": "action Redact needs a check with spans: terms, pattern, pii or secrets",
+}, {
+    "rule": "self.action != 'Normalize' || has(self.style) || has(self.links)",
+    "message": "action Normalize needs a check that can mend: style or links",
 }]))]
 pub struct Rule {
     /// Name of the rule in verdicts, metrics and the audit log.
@@ -152,15 +158,33 @@ pub struct Rule {
     /// Identifying data that must not occur.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii: Option<Pii>,
+    /// Keys, tokens and passwords that must not occur.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Secrets>,
+    /// Where links may lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<Links>,
     /// Wording that must occur.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require: Option<Require>,
+    /// That a machine wrote, told to readers and programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disclosure: Option<Disclosure>,
     /// Bounds on size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<Length>,
+    /// How the text is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<Style>,
+    /// The language of each paragraph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
     /// Numbers must be known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Facts>,
+    /// Quotations must be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub citations: Option<Citations>,
     /// CEL over `vars`, `labels`, `language`, `parts` and `text` that must be true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
@@ -174,6 +198,8 @@ pub struct Rule {
 pub enum Action {
     /// Recorded; the text passes.
     Warn,
+    /// What the check finds is mended as it says; the result is checked again.
+    Normalize,
     /// The spans are replaced; the result is checked again.
     Redact,
     /// The model is asked again, with the rule's message.

@@ -303,22 +303,32 @@ fn refused_at_apply() -> Vec<Bad> {
         (
             policy(&json!({"name": "a", "action": "Block"})),
             "spec.rules[0]",
-            "set one of terms, pattern, pii, require, length, facts, cel",
+            "set one of terms, pattern, pii, secrets, links, require",
         ),
         (
             policy(&json!({"name": "a", "action": "Block", "facts": {}, "cel": "true"})),
             "spec.rules[0]",
-            "set one of terms, pattern, pii, require, length, facts, cel",
+            "set one of terms, pattern, pii, secrets, links, require",
         ),
         (
             policy(&json!({"name": "a", "action": "Redact", "facts": {}})),
             "spec.rules[0]",
-            "needs a check with spans: terms, pattern or pii",
+            "needs a check with spans: terms, pattern, pii or secrets",
+        ),
+        (
+            policy(&json!({"name": "a", "action": "Normalize", "facts": {}})),
+            "spec.rules[0]",
+            "needs a check that can mend: style or links",
+        ),
+        (
+            policy(&json!({"name": "a", "action": "Warn", "style": {}})),
+            "spec.rules[0].style",
+            "set at least one of quotes, spacing, exclamations, capitals, openings",
         ),
         (
             policy(&json!({"name": "a", "action": "Deny", "facts": {}})),
             "spec.rules[0].action",
-            "supported values: \"Warn\", \"Redact\", \"Revise\", \"Review\", \"Block\"",
+            "supported values: \"Warn\", \"Normalize\", \"Redact\", \"Revise\", \"Review\", \"Block\"",
         ),
         (
             pipeline("/spec/content/skeletons", &json!([])),

@@ -216,6 +216,21 @@ pub struct Preview {
 pub enum Policy {
     /// Judge a document by every PolicySet and ClusterPolicySet of the files. Exit code 1 if it may not pass.
     Test(PolicyTest),
+    /// What each rule of the files checks, reads, does, and means for text that is being written.
+    Explain(PolicyExplain),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl aios policy explain -f policy.yaml")]
+pub struct PolicyExplain {
+    /// Files with policies.
+    #[arg(short = 'f', long = "file", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The same as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

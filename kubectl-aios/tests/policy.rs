@@ -32,3 +32,44 @@ fn a_text_is_judged_by_the_policies_of_the_files() {
     );
     assert_eq!(judge("good.txt"), (true, "verdict: Pass\n".to_owned()));
 }
+
+#[test]
+fn what_rules_do_is_told_in_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.yaml");
+    let policy = "apiVersion: aios.dev/v1alpha1\nkind: PolicySet\nmetadata: {name: bank}\nspec:\n  \
+        rules:\n    - {name: short, action: Block, parts: [text], length: {maxWords: 9}}\n    \
+        - {name: notice, action: Revise, when: vars.x, require: {text: Note}}\n";
+    std::fs::write(&path, policy).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_kubectl-aios"))
+        .args(["policy", "explain", "-f"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].starts_with("bank sha256:") && lines[0].ends_with("(length.1 require.2)"));
+    let columns = |line: &str| {
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        columns(lines[2]),
+        [
+            "short", "length", "Block", "Closed", "text", "-", "Monotone"
+        ]
+    );
+    assert_eq!(
+        columns(lines[3]),
+        [
+            "notice",
+            "require",
+            "Revise",
+            "Closed",
+            "all",
+            "yes",
+            "WholeText"
+        ]
+    );
+}

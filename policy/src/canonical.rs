@@ -8,8 +8,16 @@ use serde_json::Value;
 use crate::digest::{Canonical, Digest};
 
 /// Lists that are sets.
-const SETS: [&str; 5] = ["parts", "list", "detect", "allowVariables", "allow"];
-/// Fields and the values they have when left out.
+const SETS: [&str; 7] = [
+    "parts",
+    "list",
+    "detect",
+    "allowVariables",
+    "allow",
+    "schemes",
+    "openings",
+];
+/// Fields and the values they have when left out, where the schema types write them all the same.
 const DEFAULTS: [(&str, &str); 3] = [
     ("onError", "Closed"),
     ("match", "Word"),

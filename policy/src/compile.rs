@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aios_crds::{
     Duration,
-    check::Length as LengthSpec,
+    check::Citations as CitationsSpec,
     policy_set::{Action, OnError, Review, ReviewWhen, Rule},
 };
 
@@ -13,7 +13,11 @@ use crate::{
     diagnostic::Diagnostic,
     digest::Digest,
     document::PartName,
-    rule::{Checker, Expression, Facts, Length, Pattern, Pii, Require, Terms, cel::Scope},
+    explain,
+    rule::{
+        Checker, Citations, Disclosure, Expression, Facts, Language, Length, Links, Pattern, Pii,
+        Require, Secrets, Style, Terms, cel::Scope,
+    },
 };
 
 /// A policy whose every rule is ready to run; cheap to share between threads.
@@ -21,6 +25,7 @@ use crate::{
 pub struct CompiledPolicy {
     name: String,
     digest: Digest,
+    pub(crate) engine: String,
     pub(crate) rules: Vec<CompiledRule>,
     pub(crate) always_review: bool,
     pub(crate) review_due: Option<Duration>,
@@ -37,6 +42,12 @@ pub(crate) struct CompiledRule {
     pub(crate) on_error: OnError,
     pub(crate) message: String,
     pub(crate) checker: Checker,
+}
+
+impl CompiledRule {
+    pub(crate) fn reads(&self, part: &PartName) -> bool {
+        self.parts.is_empty() || self.parts.contains(part)
+    }
 }
 
 impl CompiledPolicy {
@@ -71,6 +82,7 @@ impl CompiledPolicy {
         Ok(Self {
             name: name.to_owned(),
             digest: canonical::digest(rules, review),
+            engine: explain::engine(&compiled),
             rules: compiled,
             always_review: review.when == ReviewWhen::Always,
             review_due: review.due,
@@ -83,7 +95,7 @@ impl CompiledPolicy {
     }
 
     /// SHA-256 of the canonical form of rules and review, the name left out: equal digests mean
-    /// equal behaviour under one `ENGINE_REVISION`.
+    /// equal behaviour where `engine` and `ENGINE_REVISION` are equal too.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -147,73 +159,128 @@ fn compile_rule(rule: &Rule, path: &str) -> Result<CompiledRule, Vec<Diagnostic>
 }
 
 fn compile_check(rule: &Rule, path: &str) -> Result<Checker, Vec<Diagnostic>> {
-    let at = |field: &str| format!("{path}.{field}");
-    let Rule {
-        terms,
-        pattern,
-        pii,
-        require,
-        length,
-        facts,
-        cel,
-        ..
-    } = rule;
-    let mut checks = Vec::new();
-    checks.extend(
-        terms
-            .as_ref()
-            .map(|s| Terms::compile(s, &at("terms")).map(Checker::Terms)),
+    let cel = |source: &String, path: &str| Expression::compile(source, Scope::Check, path);
+    let citations = |spec: &CitationsSpec, _: &str| Ok(Citations::new(spec));
+    let mut checks = Checks {
+        path,
+        compiled: Vec::new(),
+    };
+    checks.add("terms", rule.terms.as_ref(), Terms::compile, Checker::Terms);
+    checks.add(
+        "pattern",
+        rule.pattern.as_ref(),
+        Pattern::compile,
+        Checker::Pattern,
     );
-    checks.extend(
-        pattern
-            .as_ref()
-            .map(|s| Pattern::compile(s, &at("pattern")).map(Checker::Pattern)),
+    checks.add("pii", rule.pii.as_ref(), Pii::compile, Checker::Pii);
+    checks.add(
+        "secrets",
+        rule.secrets.as_ref(),
+        Secrets::compile,
+        Checker::Secrets,
     );
-    checks.extend(
-        pii.as_ref()
-            .map(|s| Pii::compile(s, &at("pii")).map(Checker::Pii)),
+    checks.add("links", rule.links.as_ref(), Links::compile, Checker::Links);
+    checks.add(
+        "require",
+        rule.require.as_ref(),
+        Require::compile,
+        Checker::Require,
     );
-    checks.extend(
-        require
-            .as_ref()
-            .map(|s| Require::compile(s, &at("require")).map(Checker::Require)),
+    let disclosure = rule.disclosure.as_ref();
+    checks.add(
+        "disclosure",
+        disclosure,
+        Disclosure::compile,
+        Checker::Disclosure,
     );
-    checks.extend(
-        length
-            .as_ref()
-            .map(|s: &LengthSpec| Length::compile(s, &at("length")).map(Checker::Length)),
+    checks.add(
+        "length",
+        rule.length.as_ref(),
+        Length::compile,
+        Checker::Length,
     );
-    checks.extend(
-        facts
-            .as_ref()
-            .map(|s| Facts::compile(s, &at("facts")).map(Checker::Facts)),
+    checks.add("style", rule.style.as_ref(), Style::compile, Checker::Style);
+    checks.add(
+        "language",
+        rule.language.as_ref(),
+        Language::compile,
+        Checker::Language,
     );
-    checks.extend(
-        cel.as_ref()
-            .map(|s| Expression::compile(s, Scope::Check, &at("cel")).map(Checker::Cel)),
+    checks.add("facts", rule.facts.as_ref(), Facts::compile, Checker::Facts);
+    checks.add(
+        "citations",
+        rule.citations.as_ref(),
+        citations,
+        Checker::Citations,
     );
-    let mut mistakes = Vec::new();
-    if checks.len() != 1 {
-        mistakes.push(Diagnostic::new(
-            path,
-            format!(
-                "{} checks: set exactly one of terms, pattern, pii, require, length, facts, cel",
-                checks.len()
-            ),
-        ));
+    checks.add("cel", rule.cel.as_ref(), cel, Checker::Cel);
+    checks.only(rule)
+}
+
+/// The checks of one rule, of which there must be one.
+struct Checks<'a> {
+    path: &'a str,
+    compiled: Vec<Result<Checker, Vec<Diagnostic>>>,
+}
+
+impl Checks<'_> {
+    fn add<S, C>(
+        &mut self,
+        field: &str,
+        spec: Option<&S>,
+        compile: impl FnOnce(&S, &str) -> Result<C, Vec<Diagnostic>>,
+        checker: fn(C) -> Checker,
+    ) {
+        let compiled = spec.map(|spec| compile(spec, &format!("{}.{field}", self.path)));
+        self.compiled
+            .extend(compiled.map(|check| check.map(checker)));
     }
-    if rule.action == Action::Redact && terms.is_none() && pattern.is_none() && pii.is_none() {
-        mistakes.push(Diagnostic::new(
-            at("action"),
-            "Redact needs a check with spans to replace: use terms, pattern or pii, or another \
-             action",
-        ));
+
+    fn only(self, rule: &Rule) -> Result<Checker, Vec<Diagnostic>> {
+        let mut mistakes = Vec::new();
+        if self.compiled.len() != 1 {
+            mistakes.push(Diagnostic::new(
+                self.path,
+                format!(
+                    "{} checks: set exactly one of terms, pattern, pii, secrets, links, require, \
+                     disclosure, length, style, language, facts, citations, cel",
+                    self.compiled.len()
+                ),
+            ));
+        }
+        let may_redact = [
+            rule.terms.is_some(),
+            rule.pattern.is_some(),
+            rule.pii.is_some(),
+            rule.secrets.is_some(),
+        ];
+        if rule.action == Action::Redact && !may_redact.contains(&true) {
+            mistakes.push(Diagnostic::new(
+                format!("{}.action", self.path),
+                "Redact needs a check with spans to replace: use terms, pattern, pii or secrets, or \
+                 another action",
+            ));
+        }
+        let mut compiled = None;
+        for check in self.compiled {
+            compiled = collect(check, &mut mistakes).or(compiled);
+        }
+        if rule.action == Action::Normalize
+            && let Some(why) = compiled.as_ref().and_then(unmendable)
+        {
+            mistakes.push(Diagnostic::new(format!("{}.action", self.path), why));
+        }
+        compiled.filter(|_| mistakes.is_empty()).ok_or(mistakes)
     }
-    let mut compiled = None;
-    for check in checks {
-        compiled = collect(check, &mut mistakes).or(compiled);
+}
+
+/// Why action Normalize cannot mend what a check finds.
+fn unmendable(checker: &Checker) -> Option<&'static str> {
+    match checker {
+        Checker::Style(style) => style.unmendable(),
+        Checker::Links(links) => links.unmendable(),
+        _ => Some("Normalize needs a check that can mend: use style or links, or another action"),
     }
-    compiled.filter(|_| mistakes.is_empty()).ok_or(mistakes)
 }
 
 /// Keeps the value, notes the mistakes.

@@ -51,23 +51,23 @@ impl PolicyStack {
 
     /// Judges a document. Equal documents, inputs and policies give equal answers.
     ///
-    /// Where rules with action `Redact` match and nothing blocks, their spans are replaced and the
-    /// result is judged again, until nothing is left to replace. What the redacted document breaks
-    /// (a notice that was removed) counts as much as what the original did.
+    /// Where rules with action `Redact` or `Normalize` match and nothing blocks, their spans are
+    /// replaced or mended and the result is judged again, until nothing is left to do. What the
+    /// redacted document breaks (a notice that was removed) counts as much as what the original did.
     pub fn evaluate(&self, document: &Document, inputs: &Inputs<'_>) -> Evaluation {
         let mut found = pass::run(&self.policies, document, inputs);
         let mut redacted: Option<Document> = None;
         let mut rounds = 0;
-        let mut spans = found.redactions();
-        while !spans.is_empty() && !found.blocks() {
+        let mut edits = std::mem::take(&mut found.edits);
+        while !edits.is_empty() && !found.blocks() {
             if rounds == MAX_REDACTIONS {
                 found.errors.extend(unstable(&found.findings));
                 break;
             }
             rounds += 1;
-            let next = redact(redacted.as_ref().unwrap_or(document), &spans);
-            let again = pass::run(&self.policies, &next, inputs);
-            spans = again.redactions();
+            let next = redact(redacted.as_ref().unwrap_or(document), edits);
+            let mut again = pass::run(&self.policies, &next, inputs);
+            edits = std::mem::take(&mut again.edits);
             found.join(again);
             redacted = Some(next);
         }
@@ -97,6 +97,7 @@ impl PolicyStack {
             action,
             findings: found.findings,
             errors: found.errors,
+            scanned: found.scanned,
             document: document.digest(),
             redacted: redacted.map(Document::digest),
             policies: self
@@ -112,11 +113,12 @@ impl PolicyStack {
 }
 
 impl CompiledPolicy {
-    /// Name and digest, for verdicts and acknowledgements.
+    /// Name, digest and revisions, for verdicts and acknowledgements.
     pub fn reference(&self) -> PolicyRef {
         PolicyRef {
             name: self.name().to_owned(),
             digest: self.digest(),
+            engine: self.engine().to_owned(),
         }
     }
 
@@ -130,7 +132,7 @@ impl CompiledPolicy {
 fn unstable(findings: &[Finding]) -> Vec<RuleError> {
     let redacts = findings
         .iter()
-        .filter(|finding| finding.action == Action::Redact);
+        .filter(|finding| matches!(finding.action, Action::Redact | Action::Normalize));
     redacts
         .map(|finding| RuleError {
             policy: finding.policy.clone(),
@@ -138,7 +140,8 @@ fn unstable(findings: &[Finding]) -> Vec<RuleError> {
             on_error: OnError::Closed,
             reason: RuleErrorReason::UnstableRedaction,
             message: format!(
-                "still matches after {MAX_REDACTIONS} redactions: it must not match `[removed]`"
+                "still matches after {MAX_REDACTIONS} rounds of redacting and mending: no rule may \
+                 match what another puts in place, as `[removed]`"
             ),
         })
         .collect()

@@ -8,6 +8,7 @@ mod diagnostic;
 mod digest;
 mod document;
 mod evaluate;
+mod explain;
 mod inputs;
 mod redact;
 mod rule;
@@ -20,12 +21,14 @@ pub use diagnostic::Diagnostic;
 pub use digest::{Digest, InvalidDigest};
 pub use document::{Document, DocumentError, InvalidPartName, Part, PartKind, PartName};
 pub use evaluate::{Evaluation, PolicyStack};
+pub use explain::{Class, RuleSummary};
 pub use inputs::Inputs;
 pub use scan::{Finished, Pushed, StreamScanner};
 pub use verdict::{
-    Check, Finding, PolicyRef, RuleError, RuleErrorReason, Span, Verdict, VerdictAction,
+    Check, Finding, PolicyRef, RuleError, RuleErrorReason, Scanned, Span, Verdict, VerdictAction,
 };
 
-/// Behaviour of the evaluators. It changes when any text could get another verdict from the same
-/// rules, so that `Enforced` can ask for digest and revision to match.
-pub const ENGINE_REVISION: &str = "1";
+/// Behaviour of what surrounds the checks: actions, redaction, the reading of HTML. It changes when any
+/// text could get another verdict from the same findings. What single checks find has revisions of
+/// its own (`Check::revision`).
+pub const ENGINE_REVISION: &str = "2";

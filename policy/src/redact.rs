@@ -1,10 +1,10 @@
-//! Replaces spans by a marker that needs no escaping in text, HTML or attribute values.
+//! Puts other text in place of spans: a marker for what is redacted, the right form for what is mended.
+//! Neither needs escaping in text, HTML or attribute values.
 
-use std::ops::Range;
+use std::{cmp::Reverse, ops::Range};
 
 use crate::{
     document::{Document, Part, PartKind},
-    evaluate::merged,
     verdict::Span,
     view::PartView,
 };
@@ -12,29 +12,85 @@ use crate::{
 /// What stands where something was removed.
 const MARKER: &str = "[removed]";
 
-/// The document without the spans. Tags inside a span stay, so that HTML keeps its shape.
-pub(crate) fn redact(document: &Document, spans: &[Span]) -> Document {
+/// Another text for a span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub(crate) span: Span,
+    pub(crate) text: String,
+}
+
+impl Edit {
+    pub(crate) fn redaction(span: &Span) -> Self {
+        Self {
+            span: span.clone(),
+            text: MARKER.to_owned(),
+        }
+    }
+
+    fn redacts(&self) -> bool {
+        self.text == MARKER
+    }
+
+    fn range(&self) -> Range<usize> {
+        to_usize(self.span.start)..to_usize(self.span.end)
+    }
+}
+
+/// The document with the edits made. Tags inside a span stay, so that HTML keeps its shape.
+pub(crate) fn redact(document: &Document, edits: Vec<Edit>) -> Document {
+    let edits = apart(edits);
     let parts = document.parts().iter().map(|part| {
-        let of_part = spans.iter().filter(|span| span.part == part.name);
-        let ranges = of_part
-            .map(|span| to_usize(span.start)..to_usize(span.end))
-            .collect();
+        let of_part = edits.iter().filter(|edit| edit.span.part == part.name);
         Part {
-            text: redact_part(part, &merged(ranges)),
+            text: edited(part, of_part),
             ..part.clone()
         }
     });
     Document::from_redacted(parts.collect())
 }
 
-fn redact_part(part: &Part, ranges: &[Range<usize>]) -> String {
+/// Edits without overlap, in order: redactions that overlap become one, and what is to be mended inside
+/// or across another edit waits for the next round.
+fn apart(mut edits: Vec<Edit>) -> Vec<Edit> {
+    edits.sort_by_key(|edit| (Reverse(edit.redacts()), edit.span.clone()));
+    let redactions = edits.iter().take_while(|edit| edit.redacts()).count();
+    let mending = edits.split_off(redactions);
+    let mut kept: Vec<Edit> = Vec::with_capacity(edits.len() + mending.len());
+    for edit in edits {
+        match kept.last_mut() {
+            Some(last) if overlap(last, &edit) => last.span.end = last.span.end.max(edit.span.end),
+            _ => kept.push(edit),
+        }
+    }
+    let redacted = kept.clone();
+    let mut last: Option<&Edit> = None;
+    for edit in &mending {
+        let place = redacted.partition_point(|other| other.span < edit.span);
+        let around = [place.checked_sub(1), Some(place)];
+        let neighbours = around.iter().flatten().filter_map(|at| redacted.get(*at));
+        if neighbours.chain(last).all(|other| !overlap(other, edit)) {
+            last = Some(edit);
+            kept.push(edit.clone());
+        }
+    }
+    kept.sort_by(|a, b| a.span.cmp(&b.span));
+    kept
+}
+
+fn overlap(one: &Edit, other: &Edit) -> bool {
+    let (one, other) = (&one.span, &other.span);
+    one.part == other.part && one.start < other.end && other.start < one.end
+}
+
+fn edited<'e>(part: &Part, edits: impl Iterator<Item = &'e Edit>) -> String {
     let view = PartView::new(part);
     let mut text = String::with_capacity(part.text.len());
     let mut at = 0;
-    for range in ranges {
+    for edit in edits {
+        let range = edit.range();
         let mut pieces = match part.kind {
             PartKind::Plain => vec![range.clone()],
-            PartKind::Html => view.visible().text.readable_source(range),
+            PartKind::Html => view.visible().text.readable_source(&range),
         };
         if pieces.is_empty() {
             pieces.push(range.clone());
@@ -42,7 +98,7 @@ fn redact_part(part: &Part, ranges: &[Range<usize>]) -> String {
         for (index, piece) in pieces.into_iter().enumerate() {
             text.push_str(part.text.get(at..piece.start).unwrap_or_default());
             if index == 0 {
-                text.push_str(MARKER);
+                text.push_str(&edit.text);
             }
             at = piece.end.max(at);
         }
@@ -59,7 +115,7 @@ fn to_usize(position: u32) -> usize {
 mod tests {
     use rstest::rstest;
 
-    use super::redact;
+    use super::{Edit, redact};
     use crate::{Document, Part, PartKind, Span};
 
     #[rstest]
@@ -83,19 +139,49 @@ mod tests {
             kind,
             text: text.to_owned(),
         };
-        let spans: Vec<_> = remove
+        let edits: Vec<_> = remove
             .iter()
             .map(|piece| {
                 let start = u32::try_from(text.find(piece).unwrap()).unwrap();
                 let end = start + u32::try_from(piece.len()).unwrap();
-                Span {
+                Edit::redaction(&Span {
                     part: name.clone(),
                     start,
                     end,
-                }
+                })
             })
             .collect();
         let document = Document::new(vec![part]).unwrap();
-        assert_eq!(redact(&document, &spans).parts()[0].text, expected);
+        assert_eq!(redact(&document, edits).parts()[0].text, expected);
+    }
+
+    #[test]
+    fn what_is_redacted_is_not_mended_in_the_same_round() {
+        let name: crate::PartName = "text".parse().unwrap();
+        let edit = |start, end, text: Option<&str>| {
+            let span = Span {
+                part: name.clone(),
+                start,
+                end,
+            };
+            let redaction = Edit::redaction(&span);
+            text.map_or(redaction, |text| Edit {
+                span,
+                text: text.to_owned(),
+            })
+        };
+        let part = Part {
+            name: name.clone(),
+            kind: PartKind::Plain,
+            text: "abc  def!!".to_owned(),
+        };
+        let document = Document::new(vec![part]).unwrap();
+        let edits = vec![
+            edit(8, 10, Some("!")),
+            edit(3, 5, Some(" ")),
+            edit(4, 5, Some("")),
+            edit(7, 9, None),
+        ];
+        assert_eq!(redact(&document, edits).parts()[0].text, "abc de[removed]!");
     }
 }

@@ -1,7 +1,7 @@
 //! Releases a text while it is still being written, up to where no match could begin any more.
 //!
-//! Rules with bounded matches (terms, bounded patterns, identifying data) are windowed: text before
-//! their frontier is settled. All others, and HTML, hold the text to its end. The scanner reads the
+//! Windowed rules (`Class`) settle text before their frontier. All others, and HTML, hold the text to
+//! its end; a monotone one that blocks stops the writer as soon as it is broken. The scanner reads the
 //! whole text again whenever it has grown by a sixty-fourth, which keeps the work near linear.
 
 use unicode_segmentation::UnicodeSegmentation;
@@ -12,8 +12,9 @@ use crate::{
     compile::{CompiledPolicy, CompiledRule},
     document::{Document, DocumentError, Part, PartKind, PartName},
     evaluate::{Evaluation, PolicyStack, Scene, applies, finding, merged, ranges, span},
+    explain::Class,
     inputs::Inputs,
-    rule::Checker,
+    rule::{Checker, Failure, Links, Ranges, Secrets},
     verdict::{Finding, Verdict, VerdictAction},
     view::PartView,
 };
@@ -27,18 +28,28 @@ pub struct StreamScanner<'a> {
     stack: &'a PolicyStack,
     inputs: &'a Inputs<'a>,
     part: PartName,
-    windowed: Vec<(&'a CompiledPolicy, &'a CompiledRule)>,
+    watched: Vec<Watched<'a>>,
     text: String,
     released: usize,
     scanned: usize,
     state: State,
 }
 
+/// A rule that is asked while the text is written.
+#[derive(Debug)]
+struct Watched<'a> {
+    policy: &'a CompiledPolicy,
+    rule: &'a CompiledRule,
+    class: Class,
+}
+
 #[derive(Debug)]
 enum State {
     Flowing,
-    /// Nothing more is released before the end.
+    /// Nothing more is released before the end, which may come early.
     Holding,
+    /// The same, and nothing is looked at any more.
+    Waiting,
     Blocked(Box<Finding>),
 }
 
@@ -66,23 +77,31 @@ pub struct Finished {
 impl<'a> StreamScanner<'a> {
     /// Starts on an empty part.
     pub fn new(stack: &'a PolicyStack, part: PartName, inputs: &'a Inputs<'a>) -> Self {
-        let rules = stack
-            .policies()
-            .iter()
-            .flat_map(|policy| policy.rules.iter().map(move |rule| (policy.as_ref(), rule)));
-        let classed: Vec<_> = rules
-            .map(|(policy, rule)| (policy, rule, class(rule, &part, inputs)))
-            .collect();
-        let holds = part.kind() == PartKind::Html
-            || stack.policies().iter().any(|policy| policy.always_review)
-            || classed.iter().any(|(.., class)| *class == Class::WholeText);
-        let windowed = classed
-            .into_iter()
-            .filter(|(.., class)| *class == Class::Windowed)
-            .map(|(policy, rule, _)| (policy, rule))
-            .collect();
+        let html = part.kind() == PartKind::Html;
+        let mut holds = html || stack.policies().iter().any(|policy| policy.always_review);
+        let mut watched = Vec::new();
+        for policy in stack.policies() {
+            for rule in &policy.rules {
+                let Some(class) = class(rule, &part, inputs) else {
+                    continue;
+                };
+                holds |= class != Class::Windowed;
+                watched.push(Watched {
+                    policy,
+                    rule,
+                    class,
+                });
+            }
+        }
         let state = if holds {
-            State::Holding
+            // What can't stop the writer need not be asked before the end.
+            let stops = |watched: &Watched<'_>| watched.rule.action == Action::Block;
+            watched.retain(|watched| stops(watched) && watched.class != Class::WholeText);
+            if html || watched.is_empty() {
+                State::Waiting
+            } else {
+                State::Holding
+            }
         } else {
             State::Flowing
         };
@@ -90,7 +109,7 @@ impl<'a> StreamScanner<'a> {
             stack,
             inputs,
             part,
-            windowed,
+            watched,
             text: String::new(),
             released: 0,
             scanned: 0,
@@ -102,13 +121,13 @@ impl<'a> StreamScanner<'a> {
     pub fn push(&mut self, piece: &str) -> Pushed {
         self.text.push_str(piece);
         let due = self.scanned + LEAST_GROWTH + self.scanned / 64;
-        if matches!(self.state, State::Flowing) && self.text.len() >= due {
+        if matches!(self.state, State::Flowing | State::Holding) && self.text.len() >= due {
             self.scanned = self.text.len();
             return self.scan();
         }
         match &self.state {
             State::Blocked(finding) => Pushed::Blocked(finding.clone()),
-            State::Flowing | State::Holding => Pushed::Held,
+            State::Flowing | State::Holding | State::Waiting => Pushed::Held,
         }
     }
 
@@ -161,38 +180,37 @@ impl<'a> StreamScanner<'a> {
             text,
         };
         let Ok(document) = Document::new(vec![part]) else {
-            self.state = State::Holding;
+            self.state = State::Waiting;
             return Pushed::Held;
         };
         let mut settled = stable;
         let mut first_match = stable;
         let scene = Scene::new(&document, self.inputs);
-        for (policy, rule) in &self.windowed {
-            for view in scene.parts(rule) {
-                let frontier = frontier(&rule.checker, view);
-                settled = settled.min(frontier);
-                let Ok(found) = ranges(rule, view, &scene) else {
-                    self.state = State::Holding;
+        for watched in &self.watched {
+            for view in scene.parts(watched.rule) {
+                let Ok((frontier, found)) = seen(watched, view, &scene) else {
+                    self.state = State::Waiting;
                     return Pushed::Held;
                 };
-                let found: Vec<_> = merged(found)
-                    .into_iter()
-                    .filter(|range| range.start < frontier)
-                    .collect();
-                let Some(first) = found.first().filter(|_| rule.action != Action::Warn) else {
+                settled = settled.min(frontier);
+                let warns = watched.rule.action == Action::Warn;
+                let Some(first) = found.first().filter(|_| !warns) else {
                     continue;
                 };
                 first_match = first_match.min(first.start);
-                if rule.action == Action::Block {
+                if watched.rule.action == Action::Block {
                     let spans = found
                         .into_iter()
                         .map(|range| span(&self.part, range))
                         .collect();
-                    let finding = Box::new(finding(policy, rule, spans));
+                    let finding = Box::new(finding(watched.policy, watched.rule, spans));
                     self.state = State::Blocked(finding.clone());
                     return Pushed::Blocked(finding);
                 }
             }
+        }
+        if matches!(self.state, State::Holding) {
+            return Pushed::Held;
         }
         if first_match < stable {
             self.state = State::Holding;
@@ -212,40 +230,46 @@ impl<'a> StreamScanner<'a> {
     }
 }
 
-/// What a rule means for text that has not ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    /// It can't keep this text from going on.
-    Silent,
-    Windowed,
-    WholeText,
-}
-
-fn class(rule: &CompiledRule, part: &PartName, inputs: &Inputs<'_>) -> Class {
+/// What a rule means for text that has not ended; `None` where it can't keep this text from going on.
+fn class(rule: &CompiledRule, part: &PartName, inputs: &Inputs<'_>) -> Option<Class> {
     match applies(rule, inputs) {
         Ok(true) => {}
-        Err(_) if rule.on_error != OnError::Open => return Class::WholeText,
-        Ok(false) | Err(_) => return Class::Silent,
+        Err(_) if rule.on_error != OnError::Open => return Some(Class::WholeText),
+        Ok(false) | Err(_) => return None,
     }
-    let reads = rule.parts.is_empty() || rule.parts.contains(part);
     let warns = rule.action == Action::Warn;
     let harmless = warns && rule.on_error == OnError::Open;
     let silent = match &rule.checker {
-        Checker::Cel(_) => harmless,
+        // A condition, and what must occur, can fail without this part.
+        Checker::Cel(_) | Checker::Disclosure(_) => harmless,
         Checker::Require(_) => warns,
-        Checker::Length(_) | Checker::Facts(_) | Checker::Pattern(_) => warns || !reads,
-        Checker::Terms(_) | Checker::Pii(_) => harmless || !reads,
+        Checker::Language(_) | Checker::Terms(_) | Checker::Pii(_) => harmless || !rule.reads(part),
+        Checker::Length(_)
+        | Checker::Facts(_)
+        | Checker::Pattern(_)
+        | Checker::Secrets(_)
+        | Checker::Links(_)
+        | Checker::Style(_)
+        | Checker::Citations(_) => warns || !rule.reads(part),
     };
-    let windowed = match &rule.checker {
-        Checker::Terms(_) | Checker::Pii(_) => true,
-        Checker::Pattern(pattern) => pattern.is_bounded(),
-        Checker::Cel(_) | Checker::Require(_) | Checker::Length(_) | Checker::Facts(_) => false,
-    };
-    match (silent, windowed) {
-        (true, _) => Class::Silent,
-        (_, true) => Class::Windowed,
-        _ => Class::WholeText,
+    (!silent).then(|| rule.checker.class())
+}
+
+/// Up to where the text is settled for a rule, and where its check fails before that.
+fn seen(
+    watched: &Watched<'_>,
+    view: &PartView<'_>,
+    scene: &Scene<'_>,
+) -> Result<(usize, Ranges), Failure> {
+    if let Checker::Length(length) = &watched.rule.checker {
+        let all = 0..view.part.text.len();
+        let broken = !length.holds(view);
+        return Ok((0, broken.then_some(all).into_iter().collect()));
     }
+    let frontier = frontier(&watched.rule.checker, view);
+    let mut found = merged(ranges(watched.rule, view, scene)?);
+    found.retain(|range| range.start < frontier);
+    Ok((frontier, found))
 }
 
 /// First byte of the part at which a match could begin that more text would settle.
@@ -253,16 +277,25 @@ fn frontier(checker: &Checker, view: &PartView<'_>) -> usize {
     let layer = view.visible();
     let text = layer.text.as_str();
     match checker {
-        Checker::Terms(terms) => {
-            let folded = layer.folded();
-            folded.source_start(terms.frontier(folded.as_str()), text.len())
-        }
+        Checker::Terms(terms) => terms.frontier(layer),
         Checker::Pii(pii) => {
             let compat = layer.compat();
             compat.source_start(pii.frontier(compat.as_str()), text.len())
         }
+        Checker::Secrets(_) => {
+            let compat = layer.compat();
+            compat.source_start(Secrets::frontier(compat.as_str()), text.len())
+        }
+        Checker::Links(_) => Links::frontier(text),
         Checker::Pattern(pattern) => pattern.frontier(text),
-        Checker::Require(_) | Checker::Length(_) | Checker::Facts(_) | Checker::Cel(_) => 0,
+        Checker::Require(_)
+        | Checker::Disclosure(_)
+        | Checker::Length(_)
+        | Checker::Style(_)
+        | Checker::Language(_)
+        | Checker::Facts(_)
+        | Checker::Citations(_)
+        | Checker::Cel(_) => 0,
     }
 }
 

@@ -16,6 +16,8 @@ pub enum VerdictAction {
     Pass,
     /// It may go on; something is worth a look.
     Warn,
+    /// The mended document may go on, never the original.
+    Normalize,
     /// The redacted document may go on, never the original.
     Redact,
     /// A model should write it again; if none may, a person decides.
@@ -38,9 +40,12 @@ pub struct Verdict {
     /// Rules that could not run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<RuleError>,
+    /// What was read of the document, part by part: a part that no rule read has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scanned: Vec<Scanned>,
     /// The document that was read.
     pub document: Digest,
-    /// The document that may go on instead, where spans were replaced.
+    /// The document that may go on instead, where spans were mended or replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redacted: Option<Digest>,
     /// The policies that were asked, in order.
@@ -62,6 +67,22 @@ pub struct PolicyRef {
     pub name: String,
     /// Its rules digest.
     pub digest: Digest,
+    /// Revisions of the checks it makes, as in `facts.2 terms.3`; empty in verdicts from before there
+    /// were any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub engine: String,
+}
+
+/// How a part was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scanned {
+    /// The part.
+    pub part: PartName,
+    /// Its size.
+    pub bytes: u32,
+    /// Rules that applied to the document, read this part and could run.
+    pub rules: u32,
 }
 
 /// One rule whose check failed.
@@ -126,8 +147,10 @@ pub enum RuleErrorReason {
     Cost,
     /// A rule matches more often than it can replace.
     TooManyMatches,
-    /// Redaction makes new matches again and again.
+    /// Redaction or mending makes new matches again and again.
     UnstableRedaction,
+    /// The check knows nothing of the document's language.
+    Unsupported,
 }
 
 /// What a rule checks.
@@ -140,12 +163,24 @@ pub enum Check {
     Pattern,
     /// Identifying data that must not occur.
     Pii,
+    /// Keys, tokens and passwords.
+    Secrets,
+    /// Where links lead.
+    Links,
     /// Wording that must occur.
     Require,
+    /// That a machine wrote.
+    Disclosure,
     /// Bounds on size.
     Length,
+    /// How the text is set.
+    Style,
+    /// The language of each paragraph.
+    Language,
     /// Numbers must be known.
     Facts,
+    /// Quotations must be known.
+    Citations,
     /// A condition that must hold.
     Cel,
 }
@@ -172,6 +207,7 @@ impl VerdictAction {
         match self {
             Self::Pass => "Pass",
             Self::Warn => "Warn",
+            Self::Normalize => "Normalize",
             Self::Redact => "Redact",
             Self::Revise => "Revise",
             Self::Review => "Review",
@@ -184,6 +220,7 @@ impl From<Action> for VerdictAction {
     fn from(action: Action) -> Self {
         match action {
             Action::Warn => Self::Warn,
+            Action::Normalize => Self::Normalize,
             Action::Redact => Self::Redact,
             Action::Revise => Self::Revise,
             Action::Review => Self::Review,
@@ -203,16 +240,55 @@ impl From<OnError> for VerdictAction {
 }
 
 impl Check {
+    /// Every check, as the documentation has them.
+    pub const ALL: [Self; 13] = [
+        Self::Terms,
+        Self::Pattern,
+        Self::Pii,
+        Self::Secrets,
+        Self::Links,
+        Self::Require,
+        Self::Disclosure,
+        Self::Length,
+        Self::Style,
+        Self::Language,
+        Self::Facts,
+        Self::Citations,
+        Self::Cel,
+    ];
+
     /// Name of the check as the rule's field, for metric labels and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Terms => "terms",
             Self::Pattern => "pattern",
             Self::Pii => "pii",
+            Self::Secrets => "secrets",
+            Self::Links => "links",
             Self::Require => "require",
+            Self::Disclosure => "disclosure",
             Self::Length => "length",
+            Self::Style => "style",
+            Self::Language => "language",
             Self::Facts => "facts",
+            Self::Citations => "citations",
             Self::Cel => "cel",
+        }
+    }
+
+    /// Behaviour of the check, with its tables and the versions of Unicode that it reads texts by. It
+    /// changes when any text could get other findings from the same rule.
+    pub fn revision(self) -> u32 {
+        match self {
+            Self::Terms | Self::Pattern | Self::Pii | Self::Require | Self::Facts => 2,
+            Self::Secrets
+            | Self::Links
+            | Self::Disclosure
+            | Self::Length
+            | Self::Style
+            | Self::Language
+            | Self::Citations
+            | Self::Cel => 1,
         }
     }
 }

@@ -15,7 +15,18 @@ use serde_json::{Value, json};
 #[case::part(json!({"parts": ["text", "HTML part"], "cel": "true"}),
     "spec.rules[0].parts[1]", "a-z, 0-9")]
 #[case::redact(json!({"length": {"maxWords": 3}, "action": "Redact"}),
-    "spec.rules[0].action", "terms, pattern or pii")]
+    "spec.rules[0].action", "pii or secrets")]
+#[case::normalize(json!({"length": {"maxWords": 3}, "action": "Normalize"}),
+    "spec.rules[0].action", "use style or links")]
+#[case::mends_not_all(json!({"style": {"spacing": "Single", "openings": ["Hi"]},
+    "action": "Normalize"}), "spec.rules[0].action", "rule of their own")]
+#[case::mends_nothing(json!({"links": {"allow": ["a.example"]}, "action": "Normalize"}),
+    "spec.rules[0].action", "tracking: Forbidden")]
+#[case::no_style(json!({"style": {}}), "spec.rules[0].style", "at least one of")]
+#[case::opening(json!({"style": {"openings": ["\u{200b}"]}}),
+    "spec.rules[0].style.openings[0]", "remove the entry")]
+#[case::no_disclosure(json!({"disclosure": {}}), "spec.rules[0].disclosure", "at least one of")]
+#[case::secret(json!({"secrets": {"allow": [" "]}}), "spec.rules[0].secrets.allow[0]", "remove")]
 #[case::empty_term(json!({"terms": {"list": ["a", " \u{200b}"]}}),
     "spec.rules[0].terms.list[1]", "remove the entry")]
 #[case::no_terms(json!({"terms": {"list": []}}), "spec.rules[0].terms.list", "at least one")]

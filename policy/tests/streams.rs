@@ -61,6 +61,9 @@ fn windowed() -> Value {
     json!([
         {"name": "terms", "terms": {"list": ["acme", "nordbank plus", "große straße"]},
             "action": "Block"},
+        {"name": "case", "terms": {"list": ["IT", "e"], "view": "Raw"}, "action": "Block"},
+        {"name": "accents", "terms": {"list": ["ete"], "view": "Unaccented"}, "action": "Redact"},
+        {"name": "letter", "pattern": {"regex": "ö"}, "action": "Redact"},
         {"name": "prefix", "terms": {"list": ["bad"], "match": "Prefix"}, "action": "Redact"},
         {"name": "inside", "terms": {"list": ["zz"], "match": "Substring"}, "action": "Redact"},
         {"name": "pattern", "pattern": {"regex": "\\b[A-Z]{2}-[0-9]{3}\\b"}, "action": "Block"},
@@ -70,6 +73,9 @@ fn windowed() -> Value {
         {"name": "accounts", "pii": {"detect": ["Iban"]}, "action": "Redact"},
         {"name": "cards", "pii": {"detect": ["Card"]}, "action": "Block"},
         {"name": "flag", "terms": {"list": ["hmm"]}, "action": "Review"},
+        {"name": "links", "links": {"allow": ["bank.example"], "tracking": "Forbidden"},
+            "action": "Block"},
+        {"name": "keys", "secrets": {}, "action": "Redact"},
         {"name": "hint", "terms": {"list": ["please"]}, "action": "Warn"},
     ])
 }
@@ -130,6 +136,30 @@ fn rules_over_the_whole_text_hold_it_to_the_end(#[case] rules: Value, #[case] pa
     assert_eq!(streamed.before_end, 0);
 }
 
+#[test]
+fn a_text_that_grows_too_long_is_stopped_before_its_end() {
+    let rules = json!([{"name": "r", "length": {"maxWords": 20}, "action": "Block"}]);
+    let text = "word ".repeat(200);
+    let pieces: Vec<_> = text.split_inclusive(' ').take(60).collect();
+    let streamed = stream(&[policy("p", &rules)], "text", &pieces);
+    assert!(streamed.blocked && streamed.released.is_empty());
+    let rules =
+        json!([{"name": "r", "length": {"minWords": 2, "maxWords": 20}, "action": "Block"}]);
+    assert!(!stream(&[policy("p", &rules)], "text", &pieces).blocked);
+}
+
+#[test]
+fn a_block_stops_a_writer_whose_text_is_held() {
+    let rules = json!([
+        {"name": "notice", "require": {"text": "x"}, "action": "Revise"},
+        {"name": "terms", "terms": {"list": ["acme"]}, "action": "Block"},
+    ]);
+    let text = "so it goes on and on, then names Acme and goes on for some more time";
+    let pieces: Vec<_> = text.split_inclusive(' ').collect();
+    let streamed = stream(&[policy("p", &rules)], "text", &pieces);
+    assert!(streamed.blocked && streamed.released.is_empty());
+}
+
 #[rstest]
 #[case::warns(json!([{"name": "r", "facts": {}, "action": "Warn"}]))]
 #[case::not_now(json!([{"name": "r", "facts": {}, "when": "language == 'de'", "action": "Block"}]))]
@@ -148,7 +178,18 @@ fn what_a_person_must_always_see_is_held() {
 }
 
 /// What the rules look for.
-const MATCHES: [&str; 14] = [
+const MATCHES: [&str; 25] = [
+    "https://evil.example/x",
+    "www.evil.example",
+    "https://bank.example/?a=1&utm_id=2",
+    "password: hR7#kq9!Zt2v",
+    "amqp://a:b@c.example",
+    "-----BEGIN PRIVATE KEY-----",
+    "\u{410}cme",
+    "N\u{43e}rdbank plus",
+    "IT",
+    "été",
+    "o\u{308}",
     "Acme",
     "ac\u{ad}me",
     "Nordbank  Plus",
@@ -166,7 +207,20 @@ const MATCHES: [&str; 14] = [
 ];
 
 /// What is nearly that, or changes what stands beside it.
-const OTHERS: [&str; 36] = [
+const OTHERS: [&str; 49] = [
+    "https://bank.example/x",
+    "https://bank.example",
+    ".evil",
+    "www",
+    "password",
+    ": ",
+    "aB3$eF6&",
+    "-----BEGIN ",
+    "\u{410}",
+    "\u{440}\u{430}",
+    "N\u{43e}rdb",
+    "\u{200c}",
+    "o",
     "acm",
     "nordbank",
     "plus",

@@ -269,6 +269,77 @@ fn always_reviewed_means_at_least_review_within_the_shortest_time() {
 }
 
 #[test]
+fn what_can_be_mended_is_mended_and_judged_again() {
+    let rules = json!([
+        {"name": "typography", "style": {"quotes": "English", "exclamations": "Single"},
+            "action": "Normalize"},
+        {"name": "no-trackers", "links": {"tracking": "Forbidden"}, "action": "Normalize"},
+        {"name": "no-mail", "pii": {"detect": ["Email"]}, "action": "Redact"},
+    ]);
+    let text = "\"Yes\"!! https://bank.example/?utm_id=1&a=2";
+    let evaluation = judge(&rules, text, &json!({}));
+    assert_eq!(evaluation.verdict.action, VerdictAction::Normalize);
+    assert!(evaluation.verdict.passes());
+    let mended = evaluation.redacted.unwrap();
+    assert_eq!(
+        mended.parts()[0].text,
+        "\u{201c}Yes\u{201d}! https://bank.example/?a=2"
+    );
+    assert_eq!(evaluation.verdict.redacted, Some(mended.digest()));
+    let html =
+        "<p>&quot;Yes&quot;!<b>!</b></p><a href=\"/x?gclid=1&amp;a=&#50;\">x</a> jane@a.example";
+    let evaluation = judge_all(
+        &[policy("p", &rules)],
+        &document(&[("html", html)]),
+        &json!({}),
+    );
+    assert_eq!(evaluation.verdict.action, VerdictAction::Redact);
+    assert_eq!(
+        evaluation.redacted.unwrap().parts()[0].text,
+        "<p>\u{201c}Yes\u{201d}!<b></b></p><a href=\"/x?a=&#50;\">x</a> [removed]"
+    );
+}
+
+#[test]
+fn a_verdict_says_what_was_read_and_by_what() {
+    let rules = json!([
+        {"name": "a", "terms": {"list": ["acme"]}, "action": "Warn"},
+        {"name": "b", "terms": {"list": ["acme"]}, "parts": ["text"], "action": "Warn"},
+        {"name": "c", "facts": {}, "parts": ["text"], "when": "language == 'fr'", "action": "Warn"},
+        {"name": "d", "cel": "vars.missing", "parts": ["text"], "action": "Warn"},
+    ]);
+    let document = document(&[("subject", "Zoë"), ("text", "acme")]);
+    let policy = policy("p", &rules);
+    let verdict = judge_all(std::slice::from_ref(&policy), &document, &json!({})).verdict;
+    let scanned: Vec<_> = verdict
+        .scanned
+        .iter()
+        .map(|scanned| (scanned.part.as_str(), scanned.bytes, scanned.rules))
+        .collect();
+    assert_eq!(scanned, [("subject", 4, 1), ("text", 4, 2)]);
+    assert_eq!(verdict.policies[0].engine, policy.engine());
+    assert!(
+        policy.engine().starts_with("cel.1 facts."),
+        "{}",
+        policy.engine()
+    );
+}
+
+#[test]
+fn rules_are_explained_with_what_they_hold_back() {
+    let rules = json!([
+        {"name": "a", "terms": {"list": ["acme"]}, "action": "Block"},
+        {"name": "b", "pattern": {"regex": "x+"}, "action": "Block"},
+        {"name": "c", "length": {"maxWords": 3}, "parts": ["text"], "action": "Revise",
+            "when": "language == 'en'"},
+    ]);
+    let explained = policy("p", &rules).explain();
+    let classes: Vec<_> = explained.iter().map(|rule| rule.class.as_str()).collect();
+    assert_eq!(classes, ["Windowed", "WholeText", "Monotone"]);
+    assert!(explained[2].conditional && explained[2].parts[0].as_str() == "text");
+}
+
+#[test]
 fn verdicts_are_stable_and_hold_no_text() {
     let text = format!("Zwölfender jane@mail.example Nordbank {NOTICE}");
     let verdict = judge(&campaign(), &text, &customer()).verdict;

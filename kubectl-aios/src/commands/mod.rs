@@ -28,6 +28,7 @@ pub async fn dispatch(cli: Cli) -> Result<ExitCode> {
     let well = match &cli.command {
         Command::Validate(arguments) => validate::run(arguments, &cli.global)?,
         Command::Policy(Policy::Test(arguments)) => policy::test(arguments)?,
+        Command::Policy(Policy::Explain(arguments)) => policy::explain(arguments)?,
         Command::Audit(Audit::Verify(arguments)) => audit::verify(arguments)?,
         Command::Audit(Audit::Export(arguments)) => {
             audit::export(arguments, &session().await?).await?

@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use aios_crds::{ClusterPolicySetSpec, PolicySetSpec};
 use aios_policy::{CompiledPolicy, Document, Inputs, Part, PartKind, PolicyStack};
@@ -7,13 +12,13 @@ use serde_json::Value;
 
 use super::text;
 use crate::{
-    cli::PolicyTest,
+    cli::{PolicyExplain, PolicyTest},
     validate::{Options, collect, validate},
 };
 
 /// Judges a document by the policies of the files: the platform's first.
 pub fn test(arguments: &PolicyTest) -> Result<bool> {
-    let policies = policies(arguments)?;
+    let policies = policies(&arguments.files)?;
     let document = document(&arguments.document)?;
     let variables = match &arguments.vars {
         Some(file) => json(file)?,
@@ -41,8 +46,40 @@ pub fn test(arguments: &PolicyTest) -> Result<bool> {
     Ok(evaluation.verdict.passes())
 }
 
-fn policies(arguments: &PolicyTest) -> Result<Vec<Arc<CompiledPolicy>>> {
-    let sources = collect(&arguments.files)?;
+/// Tells what every rule of the files does: the platform's first, as they are asked.
+pub fn explain(arguments: &PolicyExplain) -> Result<bool> {
+    let policies = policies(&arguments.files)?;
+    if arguments.json {
+        let explained: Vec<_> = policies
+            .iter()
+            .map(|policy| {
+                serde_json::json!({
+                    "policy": policy.name(),
+                    "digest": policy.digest(),
+                    "engine": policy.engine(),
+                    "rules": policy.explain(),
+                })
+            })
+            .collect();
+        println!("{}", serde_json::to_string_pretty(&explained)?);
+        return Ok(true);
+    }
+    for policy in &policies {
+        println!(
+            "{} {} ({})",
+            policy.name(),
+            policy.digest(),
+            policy.engine()
+        );
+        for line in text::rules(&policy.explain()) {
+            println!("  {line}");
+        }
+    }
+    Ok(true)
+}
+
+fn policies(files: &[PathBuf]) -> Result<Vec<Arc<CompiledPolicy>>> {
+    let sources = collect(files)?;
     let options = Options {
         partial: true,
         ..Options::default()

@@ -1,6 +1,6 @@
 //! Words that several commands share.
 
-use aios_policy::{Finding, Part, Verdict};
+use aios_policy::{Finding, Part, RuleSummary, Verdict};
 
 /// `12s`, `5m`, `3h` or `2d`, as kubectl prints ages.
 pub fn age(seconds: i64) -> String {
@@ -51,6 +51,44 @@ pub fn verdict(verdict: &Verdict) -> Vec<String> {
         )
         .chain(errors.map(|error| format!("  {error}")))
         .collect()
+}
+
+/// Rules as a table: one a line, under a heading.
+pub fn rules(rules: &[RuleSummary]) -> Vec<String> {
+    let head = [
+        "RULE", "CHECK", "ACTION", "ON ERROR", "PARTS", "WHEN", "STREAMS",
+    ];
+    let rows = rules.iter().map(|rule| {
+        let parts: Vec<_> = rule.parts.iter().map(ToString::to_string).collect();
+        [
+            rule.name.clone(),
+            rule.check.as_str().to_owned(),
+            format!("{:?}", rule.action),
+            format!("{:?}", rule.on_error),
+            if parts.is_empty() {
+                "all".to_owned()
+            } else {
+                parts.join(",")
+            },
+            if rule.conditional { "yes" } else { "-" }.to_owned(),
+            rule.class.as_str().to_owned(),
+        ]
+    });
+    let rows: Vec<_> = std::iter::once(head.map(str::to_owned))
+        .chain(rows)
+        .collect();
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().enumerate().map(|(column, cell)| {
+            let width = rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(String::len)
+                .max();
+            format!("{cell:width$}", width = width.unwrap_or_default())
+        });
+        cells.collect::<Vec<_>>().join("   ").trim_end().to_owned()
+    });
+    lines.collect()
 }
 
 /// The text of a part with every span that a finding names between `[[` and `]]`.

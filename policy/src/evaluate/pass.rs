@@ -9,8 +9,9 @@ use crate::{
     compile::{CompiledPolicy, CompiledRule},
     document::{Document, PartName},
     inputs::Inputs,
-    rule::{Checker, Failure, MAX_MATCHES, Ranges},
-    verdict::{Finding, RuleError, Span, VerdictAction},
+    redact::Edit,
+    rule::{Checker, Failure, Links, MAX_MATCHES, Ranges},
+    verdict::{Finding, RuleError, Scanned, Span, VerdictAction},
     view::PartView,
 };
 
@@ -19,6 +20,17 @@ use crate::{
 pub(crate) struct Found {
     pub(crate) findings: Vec<Finding>,
     pub(crate) errors: Vec<RuleError>,
+    /// What to put in place in the document that was read.
+    pub(crate) edits: Vec<Edit>,
+    pub(crate) scanned: Vec<Scanned>,
+}
+
+/// What a rule makes of a document.
+enum Outcome {
+    /// Its `when` does not hold.
+    Silent,
+    Holds,
+    Fails(Vec<Span>, Vec<Edit>),
 }
 
 /// Asks every rule of every policy.
@@ -29,15 +41,35 @@ pub(crate) fn run(
 ) -> Found {
     let scene = Scene::new(document, inputs);
     let mut found = Found::default();
+    let mut readers = vec![0; document.parts().len()];
     for policy in policies {
         for rule in &policy.rules {
-            match check(rule, &scene) {
-                Ok(None) => {}
-                Ok(Some(spans)) => found.findings.push(finding(policy, rule, spans)),
-                Err(failure) => found.errors.push(rule_error(policy, rule, failure)),
+            let outcome = match check(rule, &scene) {
+                Ok(outcome) => outcome,
+                Err(failure) => {
+                    found.errors.push(rule_error(policy, rule, failure));
+                    continue;
+                }
+            };
+            if !matches!(outcome, Outcome::Silent) {
+                for (count, part) in readers.iter_mut().zip(document.parts()) {
+                    *count += u32::from(rule.reads(&part.name));
+                }
+            }
+            if let Outcome::Fails(spans, edits) = outcome {
+                found.findings.push(finding(policy, rule, spans));
+                found.edits.extend(edits);
             }
         }
     }
+    let parts = document.parts().iter().zip(readers);
+    found.scanned = parts
+        .map(|(part, rules)| Scanned {
+            part: part.name.clone(),
+            bytes: position(part.text.len()),
+            rules,
+        })
+        .collect();
     found
 }
 
@@ -64,39 +96,85 @@ fn rule_error(policy: &CompiledPolicy, rule: &CompiledRule, failure: Failure) ->
     }
 }
 
-/// The spans of a failed check; `None` when the rule holds or does not apply.
-fn check(rule: &CompiledRule, scene: &Scene<'_>) -> Result<Option<Vec<Span>>, Failure> {
+fn check(rule: &CompiledRule, scene: &Scene<'_>) -> Result<Outcome, Failure> {
     if !scene.applies(rule)? {
-        return Ok(None);
+        return Ok(Outcome::Silent);
     }
+    let without_place = |holds: bool| {
+        if holds {
+            Outcome::Holds
+        } else {
+            Outcome::Fails(Vec::new(), Vec::new())
+        }
+    };
     match &rule.checker {
-        Checker::Require(require) => Ok((!require.holds(scene.parts(rule))).then(Vec::new)),
-        Checker::Cel(condition) => Ok((!condition.holds(&scene.bindings(rule))?).then(Vec::new)),
+        Checker::Require(require) => Ok(without_place(require.holds(scene.parts(rule)))),
+        Checker::Disclosure(disclosure) => {
+            let parts: Vec<_> = scene.parts(rule).collect();
+            let holds = disclosure.holds(&parts, scene.inputs.language)?;
+            Ok(without_place(holds))
+        }
+        Checker::Cel(condition) => Ok(without_place(condition.holds(&scene.bindings(rule))?)),
         Checker::Length(length) => {
             let misfits = scene.parts(rule).filter(|part| !length.holds(part));
             let spans: Vec<_> = misfits
                 .map(|part| span(&part.part.name, 0..part.part.text.len()))
                 .collect();
-            Ok((!spans.is_empty()).then_some(spans))
+            Ok(fails_at(spans, Vec::new()))
         }
-        Checker::Terms(_) | Checker::Pattern(_) | Checker::Pii(_) | Checker::Facts(_) => {
-            let mut spans = Vec::new();
-            for part in scene.parts(rule) {
-                let ranges = ranges(rule, part, scene)?;
-                let parts_spans = merged(ranges)
-                    .into_iter()
-                    .map(|range| span(&part.part.name, range));
-                spans.extend(parts_spans);
-            }
-            if spans.len() > MAX_MATCHES {
-                if rule.action == Action::Redact {
-                    return Err(Failure::too_many_matches());
-                }
-                spans.truncate(MAX_MATCHES);
-            }
-            Ok((!spans.is_empty()).then_some(spans))
-        }
+        _ if rule.action == Action::Normalize => mend(rule, scene),
+        _ => mark(rule, scene),
     }
+}
+
+fn fails_at(spans: Vec<Span>, edits: Vec<Edit>) -> Outcome {
+    if spans.is_empty() {
+        Outcome::Holds
+    } else {
+        Outcome::Fails(spans, edits)
+    }
+}
+
+/// Spans where the check fails, and what redaction makes of them.
+fn mark(rule: &CompiledRule, scene: &Scene<'_>) -> Result<Outcome, Failure> {
+    let mut spans = Vec::new();
+    for part in scene.parts(rule) {
+        let ranges = merged(ranges(rule, part, scene)?).into_iter();
+        spans.extend(ranges.map(|range| span(&part.part.name, range)));
+    }
+    let redacts = rule.action == Action::Redact;
+    if spans.len() > MAX_MATCHES {
+        if redacts {
+            return Err(Failure::too_many_matches());
+        }
+        spans.truncate(MAX_MATCHES);
+    }
+    let redacted = spans.iter().filter(|_| redacts).map(Edit::redaction);
+    let edits = redacted.collect();
+    Ok(fails_at(spans, edits))
+}
+
+/// Spans that the check can mend, and how.
+fn mend(rule: &CompiledRule, scene: &Scene<'_>) -> Result<Outcome, Failure> {
+    let mut edits = Vec::new();
+    for part in scene.parts(rule) {
+        let mut fixes = match &rule.checker {
+            Checker::Style(style) => style.fixes(part),
+            Checker::Links(_) => Links::fixes(part),
+            _ => Vec::new(),
+        };
+        fixes.sort_by_key(|fix| (fix.range.start, fix.range.end));
+        let of_part = fixes.into_iter().map(|fix| Edit {
+            span: span(&part.part.name, fix.range),
+            text: fix.text,
+        });
+        edits.extend(of_part);
+    }
+    if edits.len() > MAX_MATCHES {
+        return Err(Failure::too_many_matches());
+    }
+    let spans = edits.iter().map(|edit| edit.span.clone()).collect();
+    Ok(fails_at(spans, edits))
 }
 
 /// Bytes of a part where the check fails, unsorted.
@@ -128,9 +206,19 @@ pub(crate) fn ranges(
                     .flat_map(|hidden| pii.find(hidden, true, &allowed)),
             );
         }
+        Checker::Secrets(secrets) => {
+            ranges.extend(secrets.find(visible));
+            ranges.extend(hidden.into_iter().flat_map(|hidden| secrets.find(hidden)));
+        }
+        Checker::Links(links) => ranges.extend(links.find(part)),
         // What hides in markup are addresses, full of numbers that nobody claims.
         Checker::Facts(facts) => ranges.extend(facts.find(visible, scene.known())),
-        Checker::Require(_) | Checker::Length(_) | Checker::Cel(_) => {}
+        Checker::Style(style) => ranges.extend(style.find(part)),
+        Checker::Language(language) => {
+            ranges.extend(language.find(visible, scene.inputs.language)?);
+        }
+        Checker::Citations(citations) => ranges.extend(citations.find(visible, scene.sources())),
+        Checker::Require(_) | Checker::Disclosure(_) | Checker::Length(_) | Checker::Cel(_) => {}
     }
     Ok(ranges)
 }
@@ -150,12 +238,15 @@ pub(crate) fn merged(mut ranges: Ranges) -> Ranges {
 
 /// Documents are smaller than 4 GiB, so that positions fit.
 pub(crate) fn span(part: &PartName, range: Range<usize>) -> Span {
-    let position = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     Span {
         part: part.clone(),
         start: position(range.start),
         end: position(range.end),
     }
+}
+
+fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 impl Found {
@@ -174,17 +265,6 @@ impl Found {
 
     pub(crate) fn blocks(&self) -> bool {
         self.action() == VerdictAction::Block
-    }
-
-    /// Spans to replace, of the document that was read last.
-    pub(crate) fn redactions(&self) -> Vec<Span> {
-        let redacts = self
-            .findings
-            .iter()
-            .filter(|finding| finding.action == Action::Redact);
-        redacts
-            .flat_map(|finding| finding.spans.iter().cloned())
-            .collect()
     }
 
     /// Adds what only the redacted document brings up.

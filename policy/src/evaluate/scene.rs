@@ -9,6 +9,7 @@ use crate::{
     rule::{
         Failure,
         cel::{Bindings, TextBindings},
+        citations::Sources,
         facts::Known,
     },
     view::PartView,
@@ -18,8 +19,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Scene<'a> {
     pub(crate) inputs: &'a Inputs<'a>,
-    views: Vec<PartView<'a>>,
+    pub(crate) views: Vec<PartView<'a>>,
     known: OnceCell<Known>,
+    sources: OnceCell<Sources>,
 }
 
 impl<'a> Scene<'a> {
@@ -29,19 +31,24 @@ impl<'a> Scene<'a> {
             inputs,
             views,
             known: OnceCell::new(),
+            sources: OnceCell::new(),
         }
     }
 
     /// The parts that a rule reads, in document order.
     pub(crate) fn parts(&self, rule: &CompiledRule) -> impl Iterator<Item = &PartView<'a>> {
-        let reads =
-            |view: &&PartView<'_>| rule.parts.is_empty() || rule.parts.contains(&view.part.name);
-        self.views.iter().filter(reads)
+        self.views.iter().filter(|view| rule.reads(&view.part.name))
     }
 
     /// Numbers that the inputs vouch for.
     pub(crate) fn known(&self) -> &Known {
         self.known.get_or_init(|| Known::from_inputs(self.inputs))
+    }
+
+    /// Texts that quotations may come from.
+    pub(crate) fn sources(&self) -> &Sources {
+        self.sources
+            .get_or_init(|| Sources::from_inputs(self.inputs))
     }
 
     /// Values of the names in the rule's `cel`.

@@ -32,8 +32,11 @@ fn splits(left: Option<char>, right: Option<char>) -> bool {
     !(in_word(left) && in_word(right)) || unspaced(left) || unspaced(right)
 }
 
-fn in_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || unicode_normalization::char::is_combining_mark(c)
+/// Joiners are inside words: a Persian word with a non-joiner is one word.
+pub(crate) fn in_word(c: char) -> bool {
+    c.is_alphanumeric()
+        || matches!(c, '_' | '\u{200c}' | '\u{200d}')
+        || unicode_normalization::char::is_combining_mark(c)
 }
 
 /// Scripts without spaces between words: Thai, Lao, Myanmar, Khmer, kana and Han. Every position is
@@ -60,6 +63,9 @@ mod tests {
     #[case("私は銀行です", "銀行", true, true)]
     #[case("ธนาคารไทย", "ธนาคาร", true, true)]
     #[case("à acmé", "acm", true, false)]
+    #[case("می\u{200c}خواهم", "می", true, false)]
+    #[case("می\u{200c}خواهم", "خواهم", false, true)]
+    #[case("Donaudampfschiff", "dampf", false, false)]
     #[case("#1 bank", "#1", true, true)]
     fn words_end_where_a_reader_sees_it(
         #[case] text: &str,

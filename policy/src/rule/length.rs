@@ -57,6 +57,11 @@ impl Length {
         }
     }
 
+    /// True when a text that breaks it goes on breaking it, however it continues.
+    pub(crate) fn only_grows(&self) -> bool {
+        self.words.min.is_none() && self.characters.min.is_none()
+    }
+
     pub(crate) fn message(&self) -> String {
         let bounds = [(self.words, "words"), (self.characters, "characters")];
         let said: Vec<_> = bounds

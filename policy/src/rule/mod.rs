@@ -2,25 +2,40 @@
 
 mod boundary;
 pub(crate) mod cel;
+pub(crate) mod citations;
+mod disclosure;
 pub(crate) mod facts;
+mod language;
 mod length;
+mod links;
 mod pattern;
 pub(crate) mod pii;
 mod require;
+mod secrets;
+mod style;
 mod terms;
 
 use std::ops::Range;
 
-pub(crate) use boundary::{char_after, char_before};
+pub(crate) use boundary::{char_after, char_before, in_word};
 pub(crate) use cel::Expression;
+pub(crate) use citations::Citations;
+pub(crate) use disclosure::Disclosure;
 pub(crate) use facts::Facts;
+pub(crate) use language::Language;
 pub(crate) use length::Length;
+pub(crate) use links::Links;
 pub(crate) use pattern::Pattern;
 pub(crate) use pii::Pii;
 pub(crate) use require::Require;
+pub(crate) use secrets::Secrets;
+pub(crate) use style::Style;
 pub(crate) use terms::Terms;
 
-use crate::verdict::{Check, RuleErrorReason};
+use crate::{
+    explain::Class,
+    verdict::{Check, RuleErrorReason},
+};
 
 /// Most matches a rule reports, all parts together.
 pub(crate) const MAX_MATCHES: usize = 1000;
@@ -31,9 +46,15 @@ pub(crate) enum Checker {
     Terms(Terms),
     Pattern(Pattern),
     Pii(Pii),
+    Secrets(Secrets),
+    Links(Links),
     Require(Require),
+    Disclosure(Disclosure),
     Length(Length),
+    Style(Style),
+    Language(Language),
     Facts(Facts),
+    Citations(Citations),
     Cel(Expression),
 }
 
@@ -43,10 +64,35 @@ impl Checker {
             Self::Terms(_) => Check::Terms,
             Self::Pattern(_) => Check::Pattern,
             Self::Pii(_) => Check::Pii,
+            Self::Secrets(_) => Check::Secrets,
+            Self::Links(_) => Check::Links,
             Self::Require(_) => Check::Require,
+            Self::Disclosure(_) => Check::Disclosure,
             Self::Length(_) => Check::Length,
+            Self::Style(_) => Check::Style,
+            Self::Language(_) => Check::Language,
             Self::Facts(_) => Check::Facts,
+            Self::Citations(_) => Check::Citations,
             Self::Cel(_) => Check::Cel,
+        }
+    }
+
+    /// How much of a text must be seen before a part of it is settled.
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            // Addresses in running text are settled word by word; HTML is held to its end anyway.
+            Self::Terms(_) | Self::Pii(_) | Self::Secrets(_) | Self::Links(_) => Class::Windowed,
+            Self::Pattern(pattern) if pattern.is_bounded() => Class::Windowed,
+            Self::Length(length) if length.only_grows() => Class::Monotone,
+            Self::Pattern(_)
+            | Self::Require(_)
+            | Self::Disclosure(_)
+            | Self::Length(_)
+            | Self::Style(_)
+            | Self::Language(_)
+            | Self::Facts(_)
+            | Self::Citations(_)
+            | Self::Cel(_) => Class::WholeText,
         }
     }
 
@@ -56,10 +102,33 @@ impl Checker {
             Self::Terms(terms) => terms.message(),
             Self::Pattern(_) => "leave out the marked wording".to_owned(),
             Self::Pii(pii) => pii.message(),
+            Self::Secrets(_) => "leave out keys, tokens and passwords".to_owned(),
+            Self::Links(links) => links.message(),
             Self::Require(require) => require.message(),
+            Self::Disclosure(disclosure) => disclosure.message(),
             Self::Length(length) => length.message(),
+            Self::Style(style) => style.message(),
+            Self::Language(language) => language.message(),
             Self::Facts(_) => "use only numbers that the given facts contain".to_owned(),
+            Self::Citations(_) => "quote only what the given texts say".to_owned(),
             Self::Cel(_) => "a condition of the policy does not hold".to_owned(),
+        }
+    }
+}
+
+/// What belongs at a place of the part instead of what stands there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fix {
+    pub(crate) range: Range<usize>,
+    /// Never a character that markup would need escaped.
+    pub(crate) text: String,
+}
+
+impl Fix {
+    pub(crate) fn removal(range: Range<usize>) -> Self {
+        Self {
+            range,
+            text: String::new(),
         }
     }
 }

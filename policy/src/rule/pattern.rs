@@ -5,7 +5,10 @@ use regex::{Regex, RegexBuilder};
 use regex_syntax::{ast, hir::Hir};
 
 use super::{MAX_MATCHES, Ranges};
-use crate::{diagnostic::Diagnostic, view::Layer};
+use crate::{
+    diagnostic::Diagnostic,
+    view::{Layer, cluster_start},
+};
 
 /// Bytes of a compiled expression.
 const SIZE_LIMIT: usize = 1 << 20;
@@ -48,19 +51,19 @@ impl Pattern {
 
     /// Bytes of the part where the expression matches.
     pub(crate) fn find(&self, layer: &Layer<'_>) -> Ranges {
-        let text = &layer.text;
         self.regex
-            .find_iter(text.as_str())
+            .find_iter(layer.text.as_str())
             .filter(|found| !found.is_empty())
             .take(MAX_MATCHES + 1)
-            .map(|found| text.source(found.range()))
+            .map(|found| layer.widened_source(found.range()))
             .collect()
     }
 
     /// First byte at which a match could begin that more text would settle.
     pub(crate) fn frontier(&self, text: &str) -> usize {
-        self.reach
-            .map_or(0, |reach| text.len().saturating_sub(reach))
+        self.reach.map_or(0, |reach| {
+            cluster_start(text, text.len().saturating_sub(reach))
+        })
     }
 
     pub(crate) fn is_bounded(&self) -> bool {

@@ -1,9 +1,9 @@
-//! Words that must not occur: one automaton a rule, on the folded text.
+//! Words that must not occur: one automaton a rule, on the view of the text that the rule names.
 
 use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
-use aios_crds::check::{TermMatch, Terms as Spec};
+use aios_crds::check::{TermMatch, TermView, Terms as Spec};
 
 use super::{
     Failure, MAX_MATCHES, Ranges,
@@ -11,16 +11,19 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    view::{Layer, folded},
+    view::{Layer, Skeleton, cluster_start, folded, skeleton, unaccented},
 };
 
 /// Compiled terms.
 #[derive(Debug)]
 pub(crate) struct Terms {
     automaton: AhoCorasick,
-    /// Folded, sorted, without repetitions.
-    folded: Vec<String>,
+    /// As the view has them, sorted, without repetitions.
+    list: Vec<String>,
+    /// Bytes of the longest term.
+    longest: usize,
     matching: TermMatch,
+    view: TermView,
 }
 
 impl Terms {
@@ -28,15 +31,15 @@ impl Terms {
         let mut mistakes = Vec::new();
         let mut terms = Vec::new();
         for (index, term) in spec.list.iter().enumerate() {
-            let folded = folded(term).as_str().trim().to_owned();
-            if folded.is_empty() {
+            let term = normal(term, spec.view);
+            if term.is_empty() {
                 mistakes.push(Diagnostic::new(
                     format!("{path}.list[{index}]"),
                     "the term holds nothing but space or invisible characters: write the word or \
                      remove the entry",
                 ));
             } else {
-                terms.push(folded);
+                terms.push(term);
             }
         }
         if spec.list.is_empty() {
@@ -58,14 +61,16 @@ impl Terms {
         })?;
         Ok(Self {
             automaton,
-            folded: terms,
+            longest: terms.iter().map(String::len).max().unwrap_or_default(),
+            list: terms,
             matching: spec.matching,
+            view: spec.view,
         })
     }
 
     pub(crate) fn message(&self) -> String {
-        let named: Vec<_> = self.folded.iter().take(5).map(String::as_str).collect();
-        let more = if self.folded.len() > named.len() {
+        let named: Vec<_> = self.list.iter().take(5).map(String::as_str).collect();
+        let more = if self.list.len() > named.len() {
             ", …"
         } else {
             ""
@@ -75,15 +80,32 @@ impl Terms {
 
     /// Bytes of the part where a term stands.
     pub(crate) fn find(&self, layer: &Layer<'_>) -> Result<Ranges, Failure> {
-        let text = layer.folded().as_str();
-        let found = self.find_folded(text)?;
-        Ok(found
-            .into_iter()
-            .map(|range| layer.folded_source(range))
-            .collect())
+        let form = layer.view(self.view);
+        let found = self.find_in(form.as_str())?.into_iter();
+        if self.view == TermView::Raw {
+            return Ok(found.map(|range| layer.widened_source(range)).collect());
+        }
+        let mut ranges: Ranges = found
+            .map(|range| layer.text.source(form.source(range)))
+            .collect();
+        if let Some(skeleton) = layer.skeleton() {
+            let form = self.form_of(skeleton);
+            let disguised = self.find_in(form.as_str())?.into_iter();
+            ranges.extend(
+                disguised.map(|range| layer.text.source(skeleton.source(form.source(range)))),
+            );
+        }
+        Ok(ranges)
     }
 
-    fn find_folded(&self, text: &str) -> Result<Ranges, Failure> {
+    fn form_of<'s>(&self, skeleton: &'s Skeleton) -> &'s crate::view::Mapped<'static> {
+        match self.view {
+            TermView::Unaccented => &skeleton.unaccented,
+            TermView::Raw | TermView::Folded => &skeleton.folded,
+        }
+    }
+
+    fn find_in(&self, text: &str) -> Result<Ranges, Failure> {
         // Terms that contain each other can match at every byte many times over.
         let most_candidates = text.len().saturating_mul(4) + MAX_MATCHES;
         let mut found = Ranges::new();
@@ -110,39 +132,82 @@ impl Terms {
         }
     }
 
-    /// First byte of a folded text at which a term could begin that more text would complete or
+    /// First byte of the layer's text at which a term could begin that more text would complete or
     /// whose end more text would settle.
-    pub(crate) fn frontier(&self, folded: &str) -> usize {
-        let longest = self
-            .folded
-            .iter()
-            .map(String::len)
-            .max()
-            .unwrap_or_default();
-        let from = folded.len().saturating_sub(longest);
-        (from..folded.len())
-            .filter_map(|at| Some((at, folded.get(at..)?)))
+    pub(crate) fn frontier(&self, layer: &Layer<'_>) -> usize {
+        let text = layer.text.as_str();
+        let form = layer.view(self.view);
+        let live = self.live(form.as_str());
+        if self.view == TermView::Raw {
+            return cluster_start(text, live);
+        }
+        let own = form.source_start(live, text.len());
+        let Some(skeleton) = skeleton(text, true) else {
+            return own;
+        };
+        let form = self.form_of(&skeleton);
+        let disguised = skeleton.source_start(form, self.live(form.as_str()), text.len());
+        own.min(disguised)
+    }
+
+    /// First byte of a text from which on everything begins a term.
+    fn live(&self, text: &str) -> usize {
+        let from = text.len().saturating_sub(self.longest);
+        (from..text.len())
+            .filter_map(|at| Some((at, text.get(at..)?)))
             .find(|(_, tail)| {
-                let next = self.folded.partition_point(|term| term.as_str() < *tail);
-                self.folded
+                let next = self.list.partition_point(|term| term.as_str() < *tail);
+                self.list
                     .get(next)
                     .is_some_and(|term| term.starts_with(tail))
             })
-            .map_or(folded.len(), |(at, _)| at)
+            .map_or(text.len(), |(at, _)| at)
     }
+}
+
+/// A term as the view has it, without space around it.
+fn normal(term: &str, view: TermView) -> String {
+    let form = match view {
+        TermView::Raw => return term.trim().to_owned(),
+        TermView::Folded => folded(term),
+        TermView::Unaccented => unaccented(term),
+    };
+    form.as_str().trim().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use aios_crds::check::{TermMatch, Terms as Spec};
+    use aios_crds::check::{TermMatch, TermView, Terms as Spec};
     use rstest::rstest;
 
     use super::Terms;
-    use crate::view::folded;
+    use crate::{
+        document::{Part, PartKind},
+        view::PartView,
+    };
 
-    fn terms(list: &[&str], matching: TermMatch) -> Terms {
+    fn terms(list: &[&str], matching: TermMatch, view: TermView) -> Terms {
         let list = list.iter().map(|&term| term.to_owned()).collect();
-        Terms::compile(&Spec { list, matching }, "spec.rules[0].terms").unwrap()
+        let spec = Spec {
+            list,
+            matching,
+            view,
+        };
+        Terms::compile(&spec, "spec.rules[0].terms").unwrap()
+    }
+
+    fn part(text: &str) -> Part {
+        Part {
+            name: "text".parse().unwrap(),
+            kind: PartKind::Plain,
+            text: text.to_owned(),
+        }
+    }
+
+    fn found(terms: &Terms, text: &str) -> Vec<String> {
+        let part = part(text);
+        let ranges = terms.find(PartView::new(&part).visible()).unwrap();
+        ranges.into_iter().map(|r| text[r].to_owned()).collect()
     }
 
     #[rstest]
@@ -162,27 +227,77 @@ mod tests {
     #[case(TermMatch::Word, "GROSSE STRASSE", true)]
     #[case(TermMatch::Word, "بنك الشمال هنا", true)]
     #[case(TermMatch::Word, "", false)]
-    fn terms_match_by_mode(#[case] mode: TermMatch, #[case] text: &str, #[case] found: bool) {
-        let terms = terms(
-            &["Acme", "Nordbank Plus", "große Straße", "بنك الشمال"],
-            mode,
-        );
+    fn terms_match_by_mode(#[case] mode: TermMatch, #[case] text: &str, #[case] matches: bool) {
+        let list = ["Acme", "Nordbank Plus", "große Straße", "بنك الشمال"];
+        let terms = terms(&list, mode, TermView::Folded);
+        assert_eq!(!found(&terms, text).is_empty(), matches);
+    }
+
+    #[rstest]
+    #[case::case_counts(TermView::Raw, "IT", "our IT and it", &["IT"])]
+    #[case::forms_count(TermView::Raw, "Acme", "ACME Ａｃｍｅ Acme", &["Acme"])]
+    #[case::letters_keep_their_accents(TermView::Raw, "e", "e\u{301} e", &["e"])]
+    #[case::accents_count(TermView::Folded, "schon", "Schön schon", &["schon"])]
+    #[case::accents_go(TermView::Unaccented, "ete", "L'ÉTÉ l'été", &["ÉTÉ", "été"])]
+    #[case::spelled_either_way(TermView::Unaccented, "Łódź", "lodz Łódź", &["lodz", "Łódź"])]
+    fn a_view_says_what_is_compared(
+        #[case] view: TermView,
+        #[case] term: &str,
+        #[case] text: &str,
+        #[case] expected: &[&str],
+    ) {
         assert_eq!(
-            !terms.find_folded(folded(text).as_str()).unwrap().is_empty(),
-            found
+            found(&terms(&[term], TermMatch::Word, view), text),
+            expected
         );
+    }
+
+    #[rstest]
+    #[case::look_alike(&["Acme"], "bei \u{410}cme heute", &["\u{410}cme"])]
+    #[case::look_alike_in_a_phrase(&["Nordbank Plus"], "Nоrdbank  Plus", &["Nоrdbank  Plus"])]
+    #[case::pure_cyrillic_is_no_disguise(&["Acme"], "Асме", &[])]
+    #[case::rn_is_not_m(&["modem"], "a modern bank", &[])]
+    #[case::joiner_hides_nothing(&["Acme"], "Ac\u{200c}me", &["Ac\u{200c}me"])]
+    #[case::persian_word_is_one(&["می"], "می\u{200c}خواهم", &[])]
+    #[case::persian_word_with_its_joiner(&["می\u{200c}خواهم"], "من می\u{200c}خواهم",
+        &["می\u{200c}خواهم"])]
+    #[case::longer_when_folded(&["STRASSE"], "Die Straße!", &["Straße"])]
+    #[case::shorter_when_folded(&["istanbul"], "İSTANBUL'da", &["İSTANBUL"])]
+    #[case::thai_has_no_spaces(&["ธนาคาร"], "ไปธนาคารวันนี้", &["ธนาคาร"])]
+    #[case::chinese_has_no_spaces(&["银行"], "我去银行了", &["银行"])]
+    #[case::compounds_are_other_words(&["Bank"], "Bankgeheimnis der Hausbank", &[])]
+    fn known_traps_of_scripts_are_passed(
+        #[case] list: &[&str],
+        #[case] text: &str,
+        #[case] expected: &[&str],
+    ) {
+        let terms = terms(list, TermMatch::Word, TermView::Folded);
+        assert_eq!(found(&terms, text), expected);
     }
 
     #[test]
     fn an_empty_term_is_refused_with_its_place() {
-        let list = vec!["ok".to_owned(), "\u{200b} ".to_owned()];
         let spec = Spec {
-            list,
+            list: vec!["ok".to_owned(), "\u{200b} ".to_owned()],
             matching: TermMatch::Word,
+            view: TermView::Folded,
         };
         let mistakes = Terms::compile(&spec, "spec.rules[4].terms").unwrap_err();
         assert_eq!(mistakes[0].path, "spec.rules[4].terms.list[1]");
         assert!(mistakes[0].message.contains("remove the entry"));
+    }
+
+    #[test]
+    fn ten_thousand_terms_are_one_automaton() {
+        let list: Vec<String> = (0..10_000).map(|n| format!("product {n} plus")).collect();
+        let spec = Spec {
+            list,
+            matching: TermMatch::Word,
+            view: TermView::Folded,
+        };
+        let terms = Terms::compile(&spec, "p").unwrap();
+        let text = "Product 4711 Plus and Product 4711 Minus";
+        assert_eq!(found(&terms, text), ["Product 4711 Plus"]);
     }
 
     #[test]
@@ -191,9 +306,10 @@ mod tests {
         let spec = Spec {
             list,
             matching: TermMatch::Word,
+            view: TermView::Folded,
         };
         let terms = Terms::compile(&spec, "p").unwrap();
-        assert!(terms.find_folded(&"a".repeat(5000)).is_err());
+        assert!(terms.find_in(&"a".repeat(5000)).is_err());
     }
 
     #[rstest]
@@ -202,10 +318,15 @@ mod tests {
     #[case("hello acme ", 11)]
     #[case("nordbank pl", 0)]
     #[case("hello", 5)]
+    #[case::may_become_mixed("hello \u{430}", 6)]
+    #[case::settled_russian("hello \u{430} ", 9)]
     fn text_is_safe_up_to_where_a_term_could_begin(#[case] text: &str, #[case] safe: usize) {
-        assert_eq!(
-            terms(&["Acme", "Nordbank Plus"], TermMatch::Word).frontier(text),
-            safe
+        let terms = terms(
+            &["Acme", "Nordbank Plus"],
+            TermMatch::Word,
+            TermView::Folded,
         );
+        let part = part(text);
+        assert_eq!(terms.frontier(PartView::new(&part).visible()), safe);
     }
 }

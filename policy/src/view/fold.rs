@@ -12,6 +12,12 @@ pub(crate) fn folded(text: &str) -> Mapped<'static> {
     walk(text, &Folded)
 }
 
+/// For terms whose accents don't count: as folded, with the marks of Latin, Greek, Cyrillic, Hebrew and
+/// Arabic left out, and letters such as `ø` and `ł` as their plain ones.
+pub(crate) fn unaccented(text: &str) -> Mapped<'static> {
+    walk(text, &Unaccented)
+}
+
 /// For data with a shape: NFKC, digits of all scripts as ASCII, plain hyphens, invisible characters
 /// left out, white space either a space or a line break.
 pub(crate) fn compat(text: &str) -> Mapped<'static> {
@@ -35,13 +41,39 @@ pub(crate) fn spaced(text: &str) -> String {
     out
 }
 
-/// Characters without width that scripts have no use for: zero width space, word joiner, byte order
-/// mark, soft hyphen, and the invisible operators.
+/// Characters without width that no script needs to be read: zero width space, word joiner, byte
+/// order mark, soft hyphen, grapheme joiner, invisible operators, marks of direction, selectors of a
+/// variant, tags.
 fn is_ignorable(c: char) -> bool {
     matches!(
         c,
-        '\u{ad}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{180e}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+            | '\u{e0100}'..='\u{e01ef}'
     )
+}
+
+/// Zero width non-joiner and joiner: letters of Persian words and of Indian scripts stand apart or
+/// together by them, and emoji are built with them; between other letters they only hide a word.
+fn has_idle_joiners(cluster: &str) -> bool {
+    cluster.contains(is_joiner)
+        && cluster
+            .chars()
+            .next()
+            .is_some_and(|base| is_joiner(base) || (base.is_alphanumeric() && !uses_joiners(base)))
+}
+
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Arabic, Syriac and their neighbours, the scripts of India and Sri Lanka, Tibetan, Myanmar, Khmer
+/// and Mongolian.
+fn uses_joiners(c: char) -> bool {
+    matches!(u32::from(c),
+        0x0600..=0x0dff | 0x0f00..=0x109f | 0x1780..=0x18af | 0xa840..=0xa8ff | 0xfb50..=0xfdff
+        | 0xfe70..=0xfefc | 0x11000..=0x11fff | 0x1e900..=0x1e95f)
 }
 
 trait Fold {
@@ -52,6 +84,7 @@ trait Fold {
 }
 
 struct Folded;
+struct Unaccented;
 struct Compat;
 
 impl Fold for Folded {
@@ -62,6 +95,7 @@ impl Fold for Folded {
     }
 
     fn cluster(&self, cluster: &str, out: &mut String) {
+        let idle = has_idle_joiners(cluster);
         let lower = cluster.nfkc().flat_map(char::to_lowercase).flat_map(|c| {
             let (first, second) = match c {
                 'ß' => ('s', Some('s')),
@@ -77,7 +111,51 @@ impl Fold for Folded {
             *before = c;
             Some(kept)
         });
-        out.extend(dotless.flatten().filter(|&c| !is_ignorable(c)).nfkc());
+        let dropped = |c: &char| is_ignorable(*c) || (idle && is_joiner(*c));
+        out.extend(dotless.flatten().filter(|c| !dropped(c)).nfkc());
+    }
+}
+
+impl Fold for Unaccented {
+    const COLLAPSE: bool = true;
+
+    fn ascii(&self, byte: u8) -> u8 {
+        Folded.ascii(byte)
+    }
+
+    fn cluster(&self, cluster: &str, out: &mut String) {
+        let mut folded = String::with_capacity(cluster.len());
+        Folded.cluster(cluster, &mut folded);
+        let plain = folded.nfd().filter(|c| !is_accent(*c)).flat_map(|c| {
+            let (first, second) = plain_letter(c);
+            std::iter::once(first).chain(second)
+        });
+        out.extend(plain.nfc());
+    }
+}
+
+/// Marks over, in and under letters that people leave out: Latin, Greek and Cyrillic accents, Hebrew
+/// points, Arabic vowels, hamza and tatweel. Vowels of Indian and other scripts are letters to them.
+fn is_accent(c: char) -> bool {
+    matches!(u32::from(c),
+        0x0300..=0x036f | 0x0591..=0x05bd | 0x05bf | 0x05c1 | 0x05c2 | 0x05c4 | 0x05c5 | 0x05c7
+        | 0x0610..=0x061a | 0x0640 | 0x064b..=0x065f | 0x0670 | 0x06d6..=0x06dc
+        | 0x06df..=0x06e4 | 0x06e7 | 0x06e8 | 0x06ea..=0x06ed | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff
+        | 0x20d0..=0x20f0)
+}
+
+/// Letters with a stroke or joined from two, which decompose into nothing.
+fn plain_letter(c: char) -> (char, Option<char>) {
+    match c {
+        'ø' => ('o', None),
+        'đ' | 'ð' => ('d', None),
+        'ł' => ('l', None),
+        'ħ' => ('h', None),
+        'ŧ' => ('t', None),
+        'þ' => ('t', Some('h')),
+        'æ' => ('a', Some('e')),
+        'œ' => ('o', Some('e')),
+        other => (other, None),
     }
 }
 
@@ -202,7 +280,7 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    use super::{compat, folded, spaced};
+    use super::{compat, folded, spaced, unaccented};
 
     #[rstest]
     #[case("Acme  GmbH", "acme gmbh")]
@@ -216,8 +294,23 @@ mod tests {
     #[case("a\u{a0}\n b", "a b")]
     #[case("ﬁrst", "first")]
     #[case("مرحبا بكم", "مرحبا بكم")]
+    #[case::joiner_between_latin_letters("Ac\u{200c}m\u{200d}e", "acme")]
+    #[case::direction_and_variants("A\u{202e}c\u{fe0f}m\u{2066}e", "acme")]
+    #[case::persian_stands_apart("می\u{200c}خواهم", "می\u{200c}خواهم")]
+    #[case::conjunct("क्\u{200d}ष", "क्\u{200d}ष")]
+    #[case::family("👨\u{200d}👩", "👨\u{200d}👩")]
     fn folding_ignores_case_and_forms(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(folded(text).as_str(), expected);
+    }
+
+    #[rstest]
+    #[case("CAFÉ Ñandú Ångström", "cafe nandu angstrom")]
+    #[case("Łódź Sønderjylland Œuvre", "lodz sonderjylland oeuvre")]
+    #[case("Αθήνα ёлка", "αθηνα елка")]
+    #[case("مُحَمَّد أحمد", "محمد احمد")]
+    #[case("한국 हिन्दी ภาษาไทย が", "한국 हिन्दी ภาษาไทย が")]
+    fn accents_go_and_letters_stay(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(unaccented(text).as_str(), expected);
     }
 
     #[rstest]
@@ -253,7 +346,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_range_maps_to_character_boundaries(text in "[a-cİßﬁ é\u{301}\u{200b}\u{a0}👨‍👩‍👧\r\n٣]{0,24}") {
-            for view in [folded(&text), compat(&text)] {
+            for view in [folded(&text), unaccented(&text), compat(&text)] {
                 let mut before = 0;
                 for (at, c) in view.as_str().char_indices() {
                     let source = view.source(at..at + c.len_utf8());

@@ -9,14 +9,39 @@ use super::{
     mapped::{Builder, Mapped},
 };
 
-/// The two texts of a page.
+/// The two texts of a page, and what its markup says of links and of itself.
 #[derive(Debug)]
 pub(crate) struct Page {
     /// Text between tags, entities decoded.
     pub(crate) visible: Mapped<'static>,
     /// Attribute values, comments, titles and scripts, one a line, entities and `%40` decoded.
     pub(crate) hidden: Mapped<'static>,
+    /// In the order of the source.
+    pub(crate) links: Vec<PageLink>,
+    /// Names and contents of `meta` elements, entities decoded.
+    pub(crate) metas: Vec<(String, String)>,
 }
+
+/// An address in an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PageLink {
+    /// Bytes of the source, entities as they stand.
+    pub(crate) value: Range<usize>,
+    /// Bytes of the visible text that lead there, for `a`.
+    pub(crate) anchor: Option<Range<usize>>,
+}
+
+/// Attributes that hold an address.
+const ADDRESSES: [&str; 8] = [
+    "action",
+    "background",
+    "cite",
+    "data",
+    "formaction",
+    "href",
+    "poster",
+    "src",
+];
 
 /// Tags inside a line: they don't separate words.
 const INLINE: [&str; 30] = [
@@ -62,6 +87,10 @@ pub(crate) fn read(source: &str) -> Page {
         source,
         visible: Builder::with_capacity(source.len()),
         hidden: Builder::default(),
+        links: Vec::new(),
+        metas: Vec::new(),
+        attributes: Vec::new(),
+        open: None,
     };
     let mut at = 0;
     while at < source.len() {
@@ -70,13 +99,28 @@ pub(crate) fn read(source: &str) -> Page {
     Page {
         visible: reader.visible.finish(),
         hidden: reader.hidden.finish(),
+        links: reader.links,
+        metas: reader.metas,
     }
+}
+
+/// The address that an attribute's value is, entities decoded, with its way back into the source.
+pub(crate) fn address(source: &str, value: Range<usize>) -> Mapped<'static> {
+    let mut out = Builder::with_capacity(value.len());
+    text(source, value, false, &mut out);
+    out.finish()
 }
 
 struct Reader<'a> {
     source: &'a str,
     visible: Builder,
     hidden: Builder,
+    links: Vec<PageLink>,
+    metas: Vec<(String, String)>,
+    /// Of the tag that is being read.
+    attributes: Vec<(String, Range<usize>)>,
+    /// The link whose text is being read, and where that begins.
+    open: Option<(usize, usize)>,
 }
 
 impl Reader<'_> {
@@ -107,7 +151,9 @@ impl Reader<'_> {
             b.is_ascii_whitespace() || matches!(b, b'/' | b'>')
         });
         let name = self.slice(name_at..name_end).to_ascii_lowercase();
+        self.attributes.clear();
         let end = self.attributes(name_end);
+        self.note(&name, name_at == at + 1);
         if !INLINE.contains(&name.as_str()) {
             self.visible.markup(at..end, "\n");
         }
@@ -122,6 +168,45 @@ impl Reader<'_> {
             return close;
         }
         end
+    }
+
+    /// Keeps what a tag says of links and of the page.
+    fn note(&mut self, name: &str, opens: bool) {
+        let visible_end = self.visible.len();
+        if name == "a"
+            && let Some((index, from)) = self.open.take()
+            && let Some(link) = self.links.get_mut(index)
+        {
+            link.anchor = Some(from..visible_end);
+        }
+        if !opens {
+            return;
+        }
+        let attributes = std::mem::take(&mut self.attributes);
+        if name == "meta" {
+            let value = |wanted: &[&str]| {
+                let (_, range) = attributes
+                    .iter()
+                    .find(|(n, _)| wanted.contains(&n.as_str()))?;
+                Some(address(self.source, range.clone()).as_str().to_owned())
+            };
+            if let Some(name) = value(&["name", "property", "http-equiv"]) {
+                let content = value(&["content"]).unwrap_or_default();
+                self.metas.push((name, content));
+            }
+        }
+        for (attribute, value) in &attributes {
+            if ADDRESSES.contains(&attribute.as_str()) && !value.is_empty() {
+                if name == "a" && attribute == "href" {
+                    self.open = Some((self.links.len(), visible_end));
+                }
+                self.links.push(PageLink {
+                    value: value.clone(),
+                    anchor: None,
+                });
+            }
+        }
+        self.attributes = attributes;
     }
 
     /// Hides the values of attributes up to the end of the tag, which it gives.
@@ -159,8 +244,9 @@ impl Reader<'_> {
             (value_at..close, close)
         };
         if !LAYOUT.contains(&name.as_str()) {
-            self.hide(value);
+            self.hide(value.clone());
         }
+        self.attributes.push((name, value));
         end
     }
 
@@ -286,6 +372,29 @@ mod tests {
     #[case("<title>T &amp; U</title>", "T & U")]
     fn markup_hides_no_data(#[case] source: &str, #[case] expected: &str) {
         assert_eq!(read(source).hidden.as_str(), expected);
+    }
+
+    #[test]
+    fn links_have_their_addresses_and_their_texts() {
+        let source = "<a class=b href='/x?a=1&amp;b=2'>to <b>x</b></a> <img src=y.png> <a>no</a>";
+        let page = read(source);
+        let links: Vec<_> = page
+            .links
+            .iter()
+            .map(|link| {
+                let anchor = link.anchor.clone().map(|at| &page.visible.as_str()[at]);
+                (&source[link.value.clone()], anchor)
+            })
+            .collect();
+        assert_eq!(links, [("/x?a=1&amp;b=2", Some("to x")), ("y.png", None)]);
+        let address = super::address(source, page.links[0].value.clone());
+        assert_eq!(address.as_str(), "/x?a=1&b=2");
+    }
+
+    #[test]
+    fn a_page_tells_of_itself() {
+        let page = read("<META Name=\"generator\" content='a &amp; b'><meta charset=utf-8>");
+        assert_eq!(page.metas, [("generator".to_owned(), "a & b".to_owned())]);
     }
 
     #[test]

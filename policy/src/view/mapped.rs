@@ -115,6 +115,9 @@ impl Builder {
 
     /// Text of exactly as many bytes as the source has from `at` on.
     pub(crate) fn linear(&mut self, at: usize, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         let end = at + text.len();
         match self.chunks.last_mut() {
             Some(last) if last.form == Form::Linear && last.source.1 == at => last.source.1 = end,
@@ -163,6 +166,10 @@ impl Builder {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.text.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
     }
 
     pub(crate) fn finish(self) -> Mapped<'static> {

@@ -6,13 +6,17 @@ mod entities;
 mod fold;
 mod html;
 mod mapped;
+mod skeleton;
 
 use std::{cell::OnceCell, ops::Range};
 
-use unicode_segmentation::UnicodeSegmentation;
+use aios_crds::check::TermView;
+use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
-pub(crate) use fold::{compat, folded, spaced};
+pub(crate) use fold::{compat, folded, spaced, unaccented};
+pub(crate) use html::{PageLink, address};
 pub(crate) use mapped::Mapped;
+pub(crate) use skeleton::{Skeleton, skeleton};
 
 use crate::document::{Part, PartKind};
 
@@ -20,9 +24,18 @@ use crate::document::{Part, PartKind};
 #[derive(Debug)]
 pub(crate) struct PartView<'a> {
     pub(crate) part: &'a Part,
-    visible: OnceCell<(Layer<'a>, Option<Layer<'a>>)>,
+    layers: OnceCell<Layers<'a>>,
     counts: OnceCell<Counts>,
     spaced: OnceCell<String>,
+}
+
+/// What a part says, and to whom.
+#[derive(Debug)]
+struct Layers<'a> {
+    visible: Layer<'a>,
+    hidden: Option<Layer<'a>>,
+    links: Vec<PageLink>,
+    metas: Vec<(String, String)>,
 }
 
 /// A readable text of a part, and its folded forms.
@@ -30,7 +43,9 @@ pub(crate) struct PartView<'a> {
 pub(crate) struct Layer<'a> {
     pub(crate) text: Mapped<'a>,
     folded: OnceCell<Mapped<'static>>,
+    unaccented: OnceCell<Mapped<'static>>,
     compat: OnceCell<Mapped<'static>>,
+    skeleton: OnceCell<Option<Skeleton>>,
 }
 
 /// Sizes of what a reader sees.
@@ -48,30 +63,50 @@ impl<'a> PartView<'a> {
     pub(crate) fn new(part: &'a Part) -> Self {
         Self {
             part,
-            visible: OnceCell::new(),
+            layers: OnceCell::new(),
             counts: OnceCell::new(),
             spaced: OnceCell::new(),
         }
     }
 
-    fn layers(&self) -> &(Layer<'a>, Option<Layer<'a>>) {
-        self.visible.get_or_init(|| match self.part.kind {
-            PartKind::Plain => (Layer::new(Mapped::identity(&self.part.text)), None),
+    fn layers(&self) -> &Layers<'a> {
+        self.layers.get_or_init(|| match self.part.kind {
+            PartKind::Plain => Layers {
+                visible: Layer::new(Mapped::identity(&self.part.text)),
+                hidden: None,
+                links: Vec::new(),
+                metas: Vec::new(),
+            },
             PartKind::Html => {
                 let page = html::read(&self.part.text);
-                (Layer::new(page.visible), Some(Layer::new(page.hidden)))
+                Layers {
+                    visible: Layer::new(page.visible),
+                    hidden: Some(Layer::new(page.hidden)),
+                    links: page.links,
+                    metas: page.metas,
+                }
             }
         })
     }
 
     /// What a reader sees.
     pub(crate) fn visible(&self) -> &Layer<'a> {
-        &self.layers().0
+        &self.layers().visible
     }
 
     /// Attribute values, comments and titles of HTML, one a line.
     pub(crate) fn hidden(&self) -> Option<&Layer<'a>> {
-        self.layers().1.as_ref()
+        self.layers().hidden.as_ref()
+    }
+
+    /// Addresses in the attributes of HTML.
+    pub(crate) fn links(&self) -> &[PageLink] {
+        &self.layers().links
+    }
+
+    /// Names and contents of the `meta` elements of HTML.
+    pub(crate) fn metas(&self) -> &[(String, String)] {
+        &self.layers().metas
     }
 
     /// What a reader sees, canonically composed, each run of white space one space, trimmed.
@@ -102,13 +137,26 @@ impl<'a> Layer<'a> {
         Self {
             text,
             folded: OnceCell::new(),
+            unaccented: OnceCell::new(),
             compat: OnceCell::new(),
+            skeleton: OnceCell::new(),
         }
     }
 
-    /// Without regard to case and compatibility forms, white space collapsed.
-    pub(crate) fn folded(&self) -> &Mapped<'static> {
-        self.folded.get_or_init(|| folded(self.text.as_str()))
+    /// The text as terms of that view are compared with it.
+    pub(crate) fn view(&self, view: TermView) -> &Mapped<'_> {
+        let text = self.text.as_str();
+        match view {
+            TermView::Raw => &self.text,
+            TermView::Folded => self.folded.get_or_init(|| folded(text)),
+            TermView::Unaccented => self.unaccented.get_or_init(|| unaccented(text)),
+        }
+    }
+
+    /// Words of mixed scripts as the Latin they look like; `None` when there are none.
+    pub(crate) fn skeleton(&self) -> Option<&Skeleton> {
+        let text = self.text.as_str();
+        self.skeleton.get_or_init(|| skeleton(text, false)).as_ref()
     }
 
     /// Compatibility forms and digits of all scripts made plain, case and lines kept.
@@ -116,15 +164,38 @@ impl<'a> Layer<'a> {
         self.compat.get_or_init(|| compat(self.text.as_str()))
     }
 
-    /// Bytes of the part for bytes of the folded text.
-    pub(crate) fn folded_source(&self, range: Range<usize>) -> Range<usize> {
-        self.text.source(self.folded().source(range))
+    /// Bytes of the part for bytes of the text, widened so that no letter loses its accents.
+    pub(crate) fn widened_source(&self, range: Range<usize>) -> Range<usize> {
+        self.text.source(widened(self.text.as_str(), range))
     }
 
     /// Bytes of the part for bytes of the compatibility text.
     pub(crate) fn compat_source(&self, range: Range<usize>) -> Range<usize> {
         self.text.source(self.compat().source(range))
     }
+}
+
+/// The range widened to grapheme clusters.
+fn widened(text: &str, range: Range<usize>) -> Range<usize> {
+    let start = cluster_start(text, range.start);
+    let mut cursor = GraphemeCursor::new(range.end, text.len(), true);
+    // The whole text is given as the only chunk: no answer needs more.
+    let end = match cursor.is_boundary(text, 0) {
+        Ok(false) => cursor.next_boundary(text, 0).ok().flatten(),
+        _ => None,
+    };
+    start..end.unwrap_or(range.end)
+}
+
+/// Where the grapheme cluster begins that holds a byte.
+pub(crate) fn cluster_start(text: &str, at: usize) -> usize {
+    let at = text.floor_char_boundary(at);
+    let mut cursor = GraphemeCursor::new(at, text.len(), true);
+    let start = match cursor.is_boundary(text, 0) {
+        Ok(false) => cursor.prev_boundary(text, 0).ok().flatten(),
+        _ => None,
+    };
+    start.unwrap_or(at)
 }
 
 /// Not `Iterator::count`: the size hint of sentences underflows on an empty text.
@@ -136,8 +207,19 @@ fn count<T>(items: impl Iterator<Item = T>) -> u32 {
 mod tests {
     use rstest::rstest;
 
-    use super::{Counts, PartView};
+    use super::{Counts, PartView, widened};
     use crate::document::{Part, PartKind};
+
+    #[rstest]
+    #[case("ae\u{301}b", "e", "e\u{301}")]
+    #[case("ae\u{301}b", "\u{301}", "e\u{301}")]
+    #[case("x👨\u{200d}👩y", "👩", "👨\u{200d}👩")]
+    #[case("x🇩🇪🇫🇷y", "🇪", "🇩🇪")]
+    #[case("plain", "lai", "lai")]
+    fn spans_hold_whole_clusters(#[case] text: &str, #[case] inner: &str, #[case] whole: &str) {
+        let at = text.find(inner).unwrap();
+        assert_eq!(&text[widened(text, at..at + inner.len())], whole);
+    }
 
     #[rstest]
     #[case(PartKind::Plain, "", 0, 0, 0)]

@@ -8,7 +8,6 @@ use std::{
 };
 
 use aios_crds::{
-    check::Terms,
     policy_set::{Action, Review, ReviewWhen, Rule},
     reference::{KeyRef, SecretSource},
     writing_pipeline::{
@@ -562,13 +561,9 @@ fn item<T: serde::Serialize>(kind: ItemKind, name: &str, body: &T) -> Item {
 }
 
 fn terms(name: &str, term: &str, action: Action, message: &str) -> Rule {
-    let rule = json!({"name": name, "action": action, "message": message});
-    let mut rule: Rule = serde_json::from_value(rule).unwrap();
-    rule.terms = Some(Terms {
-        list: vec![term.to_owned()],
-        matching: aios_crds::check::TermMatch::Word,
-    });
-    rule
+    let rule = json!({"name": name, "action": action, "message": message,
+        "terms": {"list": [term]}});
+    serde_json::from_value(rule).unwrap()
 }
 
 fn policy(options: &TownOptions) -> PolicyConfig {

@@ -1,0 +1,112 @@
+//! Every check has a page in docs/policy whose rules compile, whose good examples pass, and whose bad
+//! examples fail by the rule they name.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use aios_crds::PolicySetSpec;
+use aios_policy::{Check, CompiledPolicy, Inputs, VerdictAction};
+use common::document;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What the examples of a page are judged with.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Given {
+    variables: Value,
+    labels: BTreeMap<String, String>,
+    language: String,
+    passages: Vec<String>,
+}
+
+/// A fenced block: the words behind the fence, and what it holds.
+struct Block<'a> {
+    info: Vec<&'a str>,
+    body: String,
+}
+
+fn blocks(page: &str) -> Vec<Block<'_>> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(info) = line.strip_prefix("```") else {
+            continue;
+        };
+        let body: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
+        blocks.push(Block {
+            info: info.split(' ').collect(),
+            body: body.join("\n"),
+        });
+    }
+    blocks
+}
+
+fn page(check: Check) -> String {
+    let file = format!("../docs/policy/{}.md", check.as_str());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_examples_of_every_check_hold() {
+    for check in Check::ALL {
+        let text = page(check);
+        let blocks = blocks(&text);
+        let of = |kind: &str| {
+            let found = blocks.iter().find(|block| block.info[1..] == [kind]);
+            found.map(|block| block.body.as_str())
+        };
+        let spec: PolicySetSpec = serde_saphyr::from_str(of("policy").unwrap()).unwrap();
+        let policy = CompiledPolicy::compile("page", &spec.rules, &spec.review);
+        let policy = Arc::new(policy.unwrap_or_else(|mistakes| panic!("{check:?}: {mistakes:?}")));
+        let given: Given =
+            of("inputs").map_or_else(Given::default, |json| serde_json::from_str(json).unwrap());
+        let passages: Vec<_> = given.passages.iter().map(String::as_str).collect();
+        let inputs = Inputs {
+            variables: &given.variables,
+            labels: &given.labels,
+            language: &given.language,
+            passages: &passages,
+            template: &[],
+        };
+        let (mut good, mut bad) = (0, 0);
+        for block in &blocks {
+            let part = if block.info[0] == "html" {
+                "html"
+            } else {
+                "text"
+            };
+            let document = document(&[(part, &block.body)]);
+            let (action, fired) = match block.info[1..] {
+                ["good" | "bad", ..] => {
+                    let verdict = policy.evaluate(&document, &inputs).verdict;
+                    assert_eq!(verdict.errors, [], "{check:?}: {}", block.body);
+                    let fired = verdict.findings.into_iter().map(|found| found.rule);
+                    (verdict.action, fired.collect::<Vec<_>>())
+                }
+                _ => continue,
+            };
+            match block.info[1..] {
+                ["good"] => {
+                    assert_eq!(action, VerdictAction::Pass, "{fired:?}: {}", block.body);
+                    good += 1;
+                }
+                ["bad", rule] => {
+                    assert_eq!(fired, [rule], "{}", block.body);
+                    bad += 1;
+                }
+                ref other => panic!("{check:?}: write `good` or `bad RULE`, not {other:?}"),
+            }
+        }
+        assert!(good > 0 && bad > 0, "{check:?} needs good and bad examples");
+        assert!(page_index().contains(&format!("({}.md)", check.as_str())));
+    }
+}
+
+fn page_index() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/policy/README.md");
+    fs::read_to_string(path).unwrap()
+}
