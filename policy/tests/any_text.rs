@@ -1,0 +1,189 @@
+//! Any text at all, under rules of every kind: spans stand where a text can be cut, verdicts repeat, and
+//! what goes on has nothing left to mend.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
+
+use aios_crds::policy_set::Action;
+use aios_policy::{Check, CompiledPolicy, Document, Evaluation, Inputs, RuleErrorReason};
+use common::{document, policy};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+static MARKS: LazyLock<Arc<CompiledPolicy>> = LazyLock::new(|| policy("p", &rules(false)));
+static MENDS: LazyLock<Arc<CompiledPolicy>> = LazyLock::new(|| policy("p", &rules(true)));
+
+/// A rule of every check; those that can mend or redact do so where that is asked for.
+fn rules(mends: bool) -> Value {
+    let (redact, normalize) = if mends {
+        ("Redact", "Normalize")
+    } else {
+        ("Review", "Warn")
+    };
+    json!([
+        {"name": "terms", "terms": {"list": ["acme", "große straße"]}, "action": redact},
+        {"name": "raw", "terms": {"list": ["IT"], "view": "Raw", "match": "Substring"},
+            "action": redact},
+        {"name": "bare", "terms": {"list": ["ete"], "view": "Unaccented"}, "action": "Review"},
+        {"name": "pattern", "pattern": {"regex": "[aeo][^a-z]"}, "action": "Review"},
+        {"name": "pii", "pii": {"detect": ["Email", "Phone", "Iban", "Card"]}, "action": redact},
+        {"name": "secrets", "secrets": {}, "action": redact},
+        {"name": "links", "links": {"allow": ["bank.example"], "text": "Honest"},
+            "action": "Review"},
+        {"name": "trackers", "links": {"tracking": "Forbidden"}, "action": normalize},
+        {"name": "require", "require": {"text": "Note"}, "action": "Review"},
+        {"name": "disclosure", "disclosure": {"labels": [{"language": "en", "text": "AI"}],
+            "mark": {"name": "ai"}}, "action": "Review"},
+        {"name": "length", "length": {"minWords": 2, "maxCharacters": 40}, "action": "Review"},
+        {"name": "typography", "style": {"quotes": "German", "spacing": "Single",
+            "exclamations": "Single"}, "action": normalize},
+        {"name": "tone", "style": {"capitals": {}, "openings": ["so it"]}, "action": "Review"},
+        {"name": "language", "language": {}, "action": "Review"},
+        {"name": "facts", "facts": {}, "action": "Review"},
+        {"name": "citations", "citations": {"minWords": 1}, "action": "Review"},
+        {"name": "cel", "cel": "text.words < 9", "action": "Review"},
+    ])
+}
+
+fn judge(document: &Document, policy: &Arc<CompiledPolicy>) -> Evaluation {
+    let variables = json!({"rate": 2.5});
+    let inputs = Inputs {
+        variables: &variables,
+        labels: &BTreeMap::new(),
+        language: "en",
+        passages: &["we never share"],
+        template: &[],
+    };
+    policy.evaluate(document, &inputs)
+}
+
+/// What some check or some tokenizer takes notice of.
+const PIECES: [&str; 60] = [
+    "acme",
+    "\u{410}cme",
+    "Ac\u{200c}me",
+    "Große",
+    "Straße",
+    "IT",
+    "été",
+    "e\u{301}",
+    "o\u{308}",
+    "👨\u{200d}👩",
+    "🇩🇪",
+    "\u{200b}",
+    "\u{202e}",
+    "مرحبا",
+    "می\u{200c}خواهم",
+    "ไป",
+    "银行",
+    "ﬁ",
+    "İ",
+    "jane@mail.example",
+    "+49 171 7654321",
+    "GB29NWBK60161331926819",
+    "4111 1111 1111 1111",
+    "password: hR7#kq9!Zt2v",
+    "amqp://a:b@c.example",
+    "-----BEGIN PRIVATE KEY-----",
+    "eyJ",
+    "https://evil.example/?utm_id=1&a=2",
+    "www.bank.example",
+    "://",
+    "?",
+    "&",
+    "#",
+    "<a href=\"https://evil.example\">",
+    "<a href='/x?gclid=1&amp;a=1'>",
+    "</a>",
+    "<p>",
+    "<b>",
+    "</b>",
+    "<!--",
+    "-->",
+    "<meta name=ai content=x>",
+    "&quot;",
+    "&#33;",
+    "<",
+    ">",
+    "\"",
+    "„",
+    "“",
+    "»",
+    "'",
+    "!",
+    "!!",
+    "  ",
+    " ,",
+    "\n\n",
+    "so it goes",
+    "FINALLY",
+    "2.5 %",
+    "1,000",
+];
+
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => prop::sample::select(PIECES.to_vec()).prop_map(str::to_owned),
+        1 => "\\PC{0,6}",
+    ];
+    let gap = prop::sample::select(vec!["", " ", " ", "\n"]);
+    prop::collection::vec((piece, gap), 0..10).prop_map(|pairs| {
+        pairs
+            .into_iter()
+            .flat_map(|(piece, gap)| [piece, gap.to_owned()])
+            .collect()
+    })
+}
+
+#[test]
+fn there_is_a_rule_of_every_check() {
+    let explained = MENDS.explain();
+    for check in Check::ALL {
+        assert!(
+            explained.iter().any(|rule| rule.check == check),
+            "{check:?}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn spans_can_be_cut_and_verdicts_repeat(plain in text(), html in text()) {
+        let document = document(&[("text", &plain), ("html", &html)]);
+        let verdict = judge(&document, &MARKS).verdict;
+        prop_assert_eq!(&judge(&document, &MARKS).verdict, &verdict);
+        prop_assert_eq!(&verdict.errors, &[]);
+        for finding in &verdict.findings {
+            for span in &finding.spans {
+                let text = &document.part(span.part.as_str()).unwrap().text;
+                let cut = text.get(span.start as usize..span.end as usize);
+                let whole_part = finding.check == Check::Length;
+                prop_assert!(cut.is_some_and(|cut| whole_part || !cut.is_empty()), "{:?}", finding);
+            }
+        }
+    }
+
+    #[test]
+    fn what_goes_on_has_nothing_left_to_mend(plain in text(), html in text()) {
+        let document = document(&[("text", &plain), ("html", &html)]);
+        let evaluation = judge(&document, &MENDS);
+        let unstable = |error: &aios_policy::RuleError| error.reason == RuleErrorReason::UnstableRedaction;
+        if evaluation.verdict.errors.iter().any(unstable) {
+            return Ok(());
+        }
+        let last = evaluation.redacted.as_ref().unwrap_or(&document);
+        let again = judge(last, &MENDS);
+        let left: Vec<_> = again.verdict.findings.iter()
+            .filter(|finding| matches!(finding.action, Action::Redact | Action::Normalize))
+            .collect();
+        prop_assert!(left.is_empty(), "{:?}", left);
+        prop_assert_eq!(again.redacted, None);
+    }
+}
