@@ -163,3 +163,23 @@ async fn key_and_version_are_required() {
     );
     assert_eq!(send(&served, &request()).await.status(), 200);
 }
+
+#[tokio::test]
+async fn a_tool_is_called_until_its_result_comes() {
+    let served = model(Settings::default()).await;
+    let schema = json!({"type": "object", "properties": {"city": {"enum": ["Bonn"]}}});
+    let mut body = with(
+        "tools",
+        json!([{"name": "weather", "input_schema": schema}]),
+    );
+    let answer: Value = send(&served, &body).await.json().await.unwrap();
+    assert_eq!(answer["stop_reason"], "tool_use");
+    assert_eq!(answer["content"][0]["name"], "weather");
+    assert_eq!(answer["content"][0]["input"], json!({"city": "Bonn"}));
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.push(json!({"role": "assistant", "content": answer["content"]}));
+    messages.push(json!({"role": "user", "content": [
+        {"type": "tool_result", "tool_use_id": answer["content"][0]["id"], "content": "21"}]}));
+    let answer: Value = send(&served, &body).await.json().await.unwrap();
+    assert_eq!(answer["stop_reason"], "end_turn");
+}

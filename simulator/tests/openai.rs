@@ -308,3 +308,23 @@ async fn embeddings_are_unit_vectors_and_near_for_shared_words() {
     .await;
     assert_eq!(empty.status(), 400);
 }
+
+#[tokio::test]
+async fn a_tool_is_called_until_its_result_comes() {
+    let served = model(Settings::default()).await;
+    let tool = json!({"type": "function", "function": {"name": "weather", "parameters":
+        {"type": "object", "properties": {"city": {"enum": ["Bonn"]}}}}});
+    let mut body = request();
+    body["tools"] = json!([tool]);
+    let answer: Value = post(&served, CHAT, &body).await.json().await.unwrap();
+    let choice = &answer["choices"][0];
+    let function = &choice["message"]["tool_calls"][0]["function"];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    assert_eq!(function["name"], "weather");
+    assert_eq!(function["arguments"], r#"{"city":"Bonn"}"#);
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.push(choice["message"].clone());
+    messages.push(json!({"role": "tool", "tool_call_id": "x", "content": "21"}));
+    let answer: Value = post(&served, CHAT, &body).await.json().await.unwrap();
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+}

@@ -43,6 +43,8 @@ const CLOSINGS: [&str; 6] = [
 pub struct Answer {
     pub pieces: Vec<String>,
     pub finish: Finish,
+    /// Name of the tool that it calls: the pieces are its arguments.
+    pub tool: Option<String>,
     /// Index of the script rule that gave it.
     pub rule: Option<usize>,
 }
@@ -52,6 +54,7 @@ pub struct Answer {
 pub enum Finish {
     End,
     Length,
+    Tool,
     Stop(String),
 }
 
@@ -69,12 +72,19 @@ pub fn generator(seed: u64, purpose: &str, request: &Request) -> StdRng {
 /// `room` is what the context leaves for the answer, in tokens.
 pub fn answer(seed: u64, script: &Script, request: &Request, room: u64) -> Answer {
     let mut rng = generator(seed, "answer", request);
-    let (rule, mut text) = match (script.answer(request), &request.schema) {
+    let tool = request.tool.as_ref();
+    let schema = tool.map(|tool| &tool.schema).or(request.schema.as_ref());
+    let scripted = script.answer(request).filter(|_| tool.is_none());
+    let (rule, mut text) = match (scripted, schema) {
         (Some((index, text)), _) => (Some(index), text.to_owned()),
         (None, Some(schema)) => (None, schema::example(schema, &mut rng).to_string()),
         (None, None) => (None, sentences(&mut rng)),
     };
-    let mut finish = Finish::End;
+    let mut finish = if tool.is_some() {
+        Finish::Tool
+    } else {
+        Finish::End
+    };
     let first = |stop: &String| text.find(stop.as_str()).map(|at| (at, stop.clone()));
     if let Some((at, stop)) = request.stop.iter().filter_map(first).min() {
         text.truncate(at);
@@ -90,6 +100,7 @@ pub fn answer(seed: u64, script: &Script, request: &Request, room: u64) -> Answe
     Answer {
         pieces,
         finish,
+        tool: tool.map(|tool| tool.name.clone()),
         rule,
     }
 }

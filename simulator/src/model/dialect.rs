@@ -21,6 +21,8 @@ pub struct Meta {
     pub id: u64,
     pub model: String,
     pub prompt_tokens: u64,
+    /// Name of the tool that the answer calls.
+    pub tool: Option<String>,
     pub include_usage: bool,
     /// Seconds since 1970.
     pub created: u64,
@@ -69,7 +71,7 @@ impl Dialect {
     pub fn token(self, meta: &Meta, piece: &str) -> Bytes {
         match self {
             Self::OpenAi => openai::token(meta, piece),
-            Self::Anthropic => anthropic::token(piece),
+            Self::Anthropic => anthropic::token(meta, piece),
         }
     }
 

@@ -20,6 +20,24 @@ pub struct Request {
     pub include_usage: bool,
     /// The answer must be JSON of this schema.
     pub schema: Option<Value>,
+    /// The answer is a call of this tool: the chosen or the first one, unless its result has just come.
+    pub tool: Option<Tool>,
+}
+
+/// A tool that may be called.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    pub name: String,
+    pub schema: Value,
+}
+
+/// The chosen tool, or the first.
+pub fn pick(tools: Vec<Tool>, chosen: Option<&str>) -> Option<Tool> {
+    let mut tools = tools.into_iter();
+    match chosen {
+        Some(name) => tools.find(|tool| tool.name == name),
+        None => tools.next(),
+    }
 }
 
 impl Request {

@@ -173,6 +173,7 @@ impl Simulator {
             id: call.id(),
             model: request.model.clone(),
             prompt_tokens: request.prompt_tokens,
+            tool: answer.tool.clone(),
             include_usage: request.include_usage,
             created: SystemTime::now()
                 .duration_since(UNIX_EPOCH)

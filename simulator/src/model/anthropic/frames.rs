@@ -5,13 +5,18 @@ use crate::model::answer::Finish;
 use crate::model::dialect::Meta;
 
 pub fn whole(meta: &Meta, text: &str, finish: &Finish, tokens: u64) -> Value {
-    let content = json!([{"type": "text", "text": text}]);
+    let input = serde_json::from_str(text).unwrap_or_else(|_| json!({}));
+    let content = match tool(meta, &input) {
+        Some(call) => json!([call]),
+        None => json!([{"type": "text", "text": text}]),
+    };
     message(meta, &content, Some(finish), tokens)
 }
 
 pub fn start(meta: &Meta) -> Bytes {
     let message = message(meta, &json!([]), None, 1);
-    let block = json!({"type": "text", "text": ""});
+    let block = tool(meta, &json!({}));
+    let block = block.unwrap_or_else(|| json!({"type": "text", "text": ""}));
     let frames = [
         event("message_start", &json!({"message": message})),
         event(
@@ -23,8 +28,11 @@ pub fn start(meta: &Meta) -> Bytes {
     frames.concat().into()
 }
 
-pub fn token(piece: &str) -> Bytes {
-    let delta = json!({"type": "text_delta", "text": piece});
+pub fn token(meta: &Meta, piece: &str) -> Bytes {
+    let delta = match meta.tool {
+        None => json!({"type": "text_delta", "text": piece}),
+        Some(_) => json!({"type": "input_json_delta", "partial_json": piece}),
+    };
     event("content_block_delta", &json!({"index": 0, "delta": delta})).into()
 }
 
@@ -38,6 +46,13 @@ pub fn end(finish: &Finish, tokens: u64) -> Bytes {
         event("message_stop", &json!({})),
     ];
     frames.concat().into()
+}
+
+/// The block of a call, if the answer is one.
+fn tool(meta: &Meta, input: &Value) -> Option<Value> {
+    let name = meta.tool.as_ref()?;
+    let id = format!("toolu_simulator_{}", meta.id);
+    Some(json!({"type": "tool_use", "id": id, "name": name, "input": input}))
 }
 
 fn message(meta: &Meta, content: &Value, finish: Option<&Finish>, tokens: u64) -> Value {
@@ -63,6 +78,7 @@ fn reason(finish: &Finish) -> (&'static str, Option<&str>) {
     match finish {
         Finish::End => ("end_turn", None),
         Finish::Length => ("max_tokens", None),
+        Finish::Tool => ("tool_use", None),
         Finish::Stop(sequence) => ("stop_sequence", Some(sequence)),
     }
 }

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use crate::model::fields::{Fields, content};
 use crate::model::problem::Problem;
-use crate::model::request::Request;
+use crate::model::request::{Request, Tool, pick};
 use crate::model::tokens;
 
 /// Reads and checks `POST /v1/messages`.
@@ -19,6 +19,7 @@ pub fn request(body: &Value) -> Result<Request, Problem> {
         stream: fields.flag("stream")?,
         include_usage: true,
         schema: schema(body)?,
+        tool: tool(fields)?,
     };
     if request.max_tokens.is_none() {
         return Err(Problem::Missing("max_tokens".into()));
@@ -47,6 +48,35 @@ fn schema(body: &Value) -> Result<Option<Value>, Problem> {
     let schema = format.get("schema").filter(|schema| schema.is_object());
     let missing = || Problem::Missing("output_config.format.schema".into());
     schema.cloned().map(Some).ok_or_else(missing)
+}
+
+fn tool(fields: Fields<'_>) -> Result<Option<Tool>, Problem> {
+    let Some(tools) = fields.get("tools") else {
+        return Ok(None);
+    };
+    let tools = tools.as_array().into_iter().flatten().enumerate();
+    let tools = tools.map(|(index, tool)| {
+        let name = tool.get("name").and_then(Value::as_str);
+        let name = name.ok_or_else(|| Problem::Missing(format!("tools.{index}.name")))?;
+        let schema = tool.get("input_schema").filter(|schema| schema.is_object());
+        let missing = || Problem::Missing(format!("tools.{index}.input_schema"));
+        Ok(Tool {
+            name: name.to_owned(),
+            schema: schema.cloned().ok_or_else(missing)?,
+        })
+    });
+    let tools = tools.collect::<Result<Vec<_>, Problem>>()?;
+    let choice = fields.get("tool_choice").unwrap_or(&Value::Null);
+    let last = fields
+        .get("messages")
+        .and_then(Value::as_array)
+        .and_then(|all| all.last());
+    let blocks = last.and_then(|message| message["content"].as_array());
+    let is_result = |block: &Value| block["type"] == "tool_result";
+    if blocks.is_some_and(|blocks| blocks.iter().any(is_result)) || choice["type"] == "none" {
+        return Ok(None);
+    }
+    Ok(pick(tools, choice["name"].as_str()))
 }
 
 fn add_message(request: &mut Request, index: usize, message: &Value) -> Result<(), Problem> {

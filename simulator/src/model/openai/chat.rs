@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::model::fields::{Fields, content};
 use crate::model::problem::Problem;
-use crate::model::request::Request;
+use crate::model::request::{Request, Tool, pick};
 use crate::model::tokens;
 
 const ROLES: [&str; 6] = [
@@ -29,6 +29,7 @@ pub fn chat_request(body: &Value) -> Result<Request, Problem> {
         stream: fields.flag("stream")?,
         include_usage: false,
         schema: schema(fields)?,
+        tool: tool(fields)?,
     };
     if request.stop.len() > 4 {
         return Err(Problem::invalid("stop", "at most 4 sequences are allowed"));
@@ -91,6 +92,36 @@ fn schema(fields: Fields<'_>) -> Result<Option<Value>, Problem> {
             "text, json_object or json_schema is expected",
         )),
     }
+}
+
+fn tool(fields: Fields<'_>) -> Result<Option<Tool>, Problem> {
+    let Some(tools) = fields.get("tools") else {
+        return Ok(None);
+    };
+    let tools = tools.as_array().into_iter().flatten().enumerate();
+    let tools = tools.map(|(index, tool)| {
+        let name = tool.pointer("/function/name").and_then(Value::as_str);
+        let name = name.ok_or_else(|| Problem::Missing(format!("tools[{index}].function.name")))?;
+        Ok(Tool {
+            name: name.to_owned(),
+            schema: tool
+                .pointer("/function/parameters")
+                .cloned()
+                .unwrap_or_default(),
+        })
+    });
+    let tools = tools.collect::<Result<Vec<_>, Problem>>()?;
+    let choice = fields.get("tool_choice").unwrap_or(&Value::Null);
+    let last = fields
+        .get("messages")
+        .and_then(Value::as_array)
+        .and_then(|all| all.last());
+    let has_result = last.is_some_and(|message| message["role"] == "tool");
+    if has_result || *choice == "none" {
+        return Ok(None);
+    }
+    let chosen = choice.pointer("/function/name").and_then(Value::as_str);
+    Ok(pick(tools, chosen))
 }
 
 fn add_message(request: &mut Request, index: usize, message: &Value) -> Result<(), Problem> {

@@ -61,6 +61,7 @@ pub fn embeddings_request(body: &Value, dimensions: u16) -> Result<Embeddings, P
         stream: false,
         include_usage: false,
         schema: None,
+        tool: None,
     };
     Ok(Embeddings {
         request,

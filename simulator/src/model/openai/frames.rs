@@ -12,7 +12,7 @@ pub fn whole(meta: &Meta, text: &str, finish: &Finish, tokens: u64) -> Value {
         "model": meta.model,
         "choices": [{
             "index": 0,
-            "message": {"role": "assistant", "content": text, "refusal": null},
+            "message": message(meta, text),
             "logprobs": null,
             "finish_reason": reason(finish),
         }],
@@ -22,11 +22,36 @@ pub fn whole(meta: &Meta, text: &str, finish: &Finish, tokens: u64) -> Value {
 }
 
 pub fn start(meta: &Meta) -> Bytes {
-    chunk(meta, &json!({"role": "assistant", "content": ""}), None)
+    let delta = match &meta.tool {
+        None => json!({"role": "assistant", "content": ""}),
+        Some(name) => {
+            let call = json!({"index": 0, "id": call_id(meta), "type": "function",
+                "function": {"name": name, "arguments": ""}});
+            json!({"role": "assistant", "content": null, "tool_calls": [call]})
+        }
+    };
+    chunk(meta, &delta, None)
 }
 
 pub fn token(meta: &Meta, piece: &str) -> Bytes {
-    chunk(meta, &json!({"content": piece}), None)
+    let delta = match &meta.tool {
+        None => json!({"content": piece}),
+        Some(_) => json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}),
+    };
+    chunk(meta, &delta, None)
+}
+
+fn message(meta: &Meta, text: &str) -> Value {
+    let Some(name) = &meta.tool else {
+        return json!({"role": "assistant", "content": text, "refusal": null});
+    };
+    let function = json!({"name": name, "arguments": text});
+    let call = json!({"id": call_id(meta), "type": "function", "function": function});
+    json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": [call]})
+}
+
+fn call_id(meta: &Meta) -> String {
+    format!("call_simulator_{}", meta.id)
 }
 
 pub fn end(meta: &Meta, finish: &Finish, tokens: u64) -> Bytes {
@@ -81,6 +106,7 @@ fn reason(finish: &Finish) -> &'static str {
     match finish {
         Finish::End | Finish::Stop(_) => "stop",
         Finish::Length => "length",
+        Finish::Tool => "tool_calls",
     }
 }
 
