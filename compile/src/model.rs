@@ -185,6 +185,13 @@ fn limits(spec: &ModelDeploymentSpec) -> Vec<Diagnostic> {
             "make it at most spec.resilience.timeout",
         ));
     }
+    if resilience.token_gap_timeout.get().is_zero() {
+        found.push(Diagnostic::new(
+            "spec.resilience.tokenGapTimeout",
+            "no stream can go on within 0s",
+            "name a span such as 30s",
+        ));
+    }
     found
 }
 

@@ -421,6 +421,9 @@ pub struct Resilience {
     /// From sending the request to the first token.
     #[serde(default = "default_first_token")]
     pub first_token_timeout: Duration,
+    /// Between two signs of life of a stream after its first token.
+    #[serde(default = "default_token_gap")]
+    pub token_gap_timeout: Duration,
     /// Further tries on the same route before the next one.
     #[serde(default = "default_retries")]
     #[schemars(range(min = 0, max = 10))]
@@ -610,6 +613,7 @@ impl Default for Resilience {
         Self {
             timeout: default_timeout(),
             first_token_timeout: default_first_token(),
+            token_gap_timeout: default_token_gap(),
             retries: default_retries(),
         }
     }
@@ -671,6 +675,10 @@ fn default_timeout() -> Duration {
 }
 
 fn default_first_token() -> Duration {
+    Duration::from_millis(30_000)
+}
+
+fn default_token_gap() -> Duration {
     Duration::from_millis(30_000)
 }
 

@@ -57,7 +57,8 @@ pub enum ApiError {
     )]
     StepUnknown { pipeline: String, step: String },
     #[error(
-        "no such address: use POST /v1/chat/completions, POST /v1/embeddings or GET /v1/models"
+        "no such address: use POST /v1/chat/completions, /v1/responses, /v1/messages or /v1/embeddings, or GET \
+         /v1/models"
     )]
     PathUnknown,
     #[error("this address does not take that method: use POST for calls and GET for /v1/models")]
@@ -92,6 +93,8 @@ pub enum ApiError {
     UpstreamUnreachable(String),
     #[error("the model's server did not answer within {} ms", .0.as_millis())]
     UpstreamTimeout(Duration),
+    #[error("the model's server stopped in the middle of an answer: nothing came for {} ms", .0.as_millis())]
+    UpstreamStalled(Duration),
     #[error("the model's server gave an answer that cannot be read: {0}")]
     UpstreamMalformed(String),
     #[error("the model's server limits the rate")]
@@ -182,7 +185,7 @@ impl ApiError {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::UpstreamUnreachable(_) | Self::HoldExpired { .. } => Outcome::Unreachable,
-            Self::UpstreamTimeout(_) => Outcome::Timeout,
+            Self::UpstreamTimeout(_) | Self::UpstreamStalled(_) => Outcome::Timeout,
             Self::UpstreamMalformed(_) => Outcome::Malformed,
             Self::RateLimited { .. } | Self::Overloaded { .. } | Self::HoldFull { .. } => {
                 Outcome::RateLimited
@@ -291,7 +294,7 @@ impl ApiError {
             Self::UpstreamUnreachable(_) => {
                 failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", true)
             }
-            Self::UpstreamTimeout(_) => {
+            Self::UpstreamTimeout(_) | Self::UpstreamStalled(_) => {
                 failure(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", false)
             }
             Self::UpstreamMalformed(_) => {

@@ -1,4 +1,4 @@
-//! What both roles' OpenAI faces share: bodies within bounds, lists of models, refusals of addresses.
+//! What both roles' faces share: how callers are spoken to, bodies within bounds, lists of models, refusals of addresses.
 
 use std::time::Duration;
 
@@ -8,17 +8,84 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 
-use crate::error::ApiError;
+use crate::{dialect::anthropic::inbound, error::ApiError};
 
 /// Header of an answer: digest of the weights that gave it.
 pub const DIGEST: &str = "aios-model-digest";
 
+/// Header of an answer: names of the fields that the model was not told.
+pub const DROPPED: &str = "aios-dropped";
+/// Longest value of it: names are the caller's.
+const MAX_DROPPED: usize = 1 << 10;
+
 /// Longest request body.
 pub const MAX_BODY: usize = 10 << 20;
+
+/// How a caller speaks, and is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    Chat,
+    Embeddings,
+    /// Anthropic's Messages API.
+    Messages,
+    /// OpenAI's Responses API.
+    Responses,
+}
+
+impl Face {
+    /// A refusal in the caller's dialect.
+    pub fn refusal(self, error: ApiError) -> Response {
+        let body = error.body();
+        let response = error.into_response();
+        self.shaped(response, &body)
+    }
+
+    /// A refusal whose body is in OpenAI's shape, in the caller's.
+    pub fn shaped(self, response: Response, openai: &serde_json::Value) -> Response {
+        if self != Self::Messages {
+            return response;
+        }
+        let body = inbound::error_body(response.status(), openai).to_string();
+        response.map(|_| Body::from(body))
+    }
+
+    /// The last event of a stream that failed.
+    pub fn event(self, error: &ApiError) -> Bytes {
+        match self {
+            Self::Messages => inbound::error_event(error.status(), &error.body()),
+            Self::Chat | Self::Embeddings | Self::Responses => error.event(),
+        }
+    }
+
+    /// The last event of a stream whose server left it out.
+    pub fn last_event(self) -> Bytes {
+        Bytes::from_static(match self {
+            Self::Messages => b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+            Self::Chat | Self::Embeddings | Self::Responses => b"data: [DONE]\n\n",
+        })
+    }
+}
+
+/// Value of [`DROPPED`]; none where nothing was. What no header holds, or is too much, is left out.
+pub fn dropped<'a>(names: impl Iterator<Item = &'a str>) -> Option<HeaderValue> {
+    let mut value = String::new();
+    for name in names.filter(|name| name.bytes().all(|byte| byte.is_ascii_graphic())) {
+        if value.len() + name.len() > MAX_DROPPED {
+            break;
+        }
+        if !value.is_empty() {
+            value.push_str(", ");
+        }
+        value.push_str(name);
+    }
+    HeaderValue::try_from(value)
+        .ok()
+        .filter(|value| !value.is_empty())
+}
 
 /// Reads a whole body.
 ///
@@ -34,8 +101,20 @@ pub async fn read(body: Body) -> Result<Bytes, ApiError> {
     }
 }
 
-/// `GET /v1/models`.
-pub fn models<'a>(names: impl Iterator<Item = &'a String>) -> Response {
+/// `GET /v1/models`, to callers of Anthropic's SDKs in their shape.
+pub fn models<'a>(caller: &HeaderMap, names: impl Iterator<Item = &'a String>) -> Response {
+    if caller.contains_key("anthropic-version") {
+        let data: Vec<_> = names
+            .map(|name| {
+                json!({"type": "model", "id": name, "display_name": name,
+                    "created_at": "1970-01-01T00:00:00Z"})
+            })
+            .collect();
+        let id = |model: Option<&serde_json::Value>| model.map(|model| model["id"].clone());
+        let (first, last) = (id(data.first()), id(data.last()));
+        let list = json!({"data": data, "has_more": false, "first_id": first, "last_id": last});
+        return Json(list).into_response();
+    }
     let data: Vec<_> = names
         .map(|name| json!({"id": name, "object": "model", "created": 0, "owned_by": "aios"}))
         .collect();
@@ -64,6 +143,14 @@ mod tests {
     use std::time::Duration;
 
     use http::HeaderMap;
+
+    #[test]
+    fn names_that_no_header_holds_are_left_out() {
+        let long = "x".repeat(2000);
+        let names = ["seed", "a\nb", "é", "top_k", &long];
+        assert_eq!(super::dropped(names.into_iter()).unwrap(), "seed, top_k");
+        assert_eq!(super::dropped(["é"].into_iter()), None);
+    }
 
     #[test]
     fn waits_are_read_in_both_forms_and_nonsense_is_none() {

@@ -2,6 +2,7 @@
 //! counts money; `ingress`, before models, checks the caller, admits, holds the provider's key and
 //! speaks its dialect; `prefetch` fills a volume with weights that match their digest.
 
+mod breaker;
 pub mod client;
 pub mod config;
 pub mod cost;
@@ -19,6 +20,7 @@ pub mod process;
 pub mod relay;
 pub mod snapshot;
 pub mod sse;
+pub mod voice;
 
 pub use error::ApiError;
 pub use outcome::Outcome;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    breaker::Judge,
     cost::{Basis, Cost, Usage, estimate, price},
     dialect::openai::{Observer, Operation},
     metrics::{Metrics, Side},
@@ -39,6 +40,7 @@ pub struct Meter {
     text_bytes: u64,
     /// Where the answer's tokens are counted, too.
     tally: Option<Arc<AtomicU64>>,
+    judge: Option<Judge>,
     settled: bool,
 }
 
@@ -62,6 +64,7 @@ impl Meter {
             usage: None,
             text_bytes: 0,
             tally: None,
+            judge: None,
             settled: false,
         }
     }
@@ -69,6 +72,11 @@ impl Meter {
     /// Counts the answer's tokens there, too.
     pub fn tally(&mut self, tokens: Option<Arc<AtomicU64>>) {
         self.tally = tokens;
+    }
+
+    /// Tells the breaker of the address how the call ended.
+    pub fn judged_by(&mut self, judge: Judge) {
+        self.judge = Some(judge);
     }
 
     /// Notes what is known so far.
@@ -94,6 +102,9 @@ impl Meter {
 
     fn close(&mut self, outcome: Outcome) -> Receipt {
         self.settled = true;
+        if let Some(judge) = self.judge.take() {
+            judge.end(outcome);
+        }
         let usage = self.usage.unwrap_or(Usage {
             input: self.prompt_tokens,
             output: estimate(self.text_bytes),

@@ -105,6 +105,8 @@ pub struct Metrics {
     held_calls: Family<ModelLabels, Gauge<i64, AtomicI64>>,
     held_bytes: Family<ModelLabels, Gauge<i64, AtomicI64>>,
     hold_duration: Histograms<HoldLabels>,
+    breaker_opened: Family<ModelLabels, Counter<u64, AtomicU64>>,
+    retries_denied: Family<ModelLabels, Counter<u64, AtomicU64>>,
     sequence: Gauge<i64, AtomicI64>,
     refused_items: Gauge<i64, AtomicI64>,
 }
@@ -195,6 +197,8 @@ impl Metrics {
             held_calls: Family::default(),
             held_bytes: Family::default(),
             hold_duration: Family::new_with_constructor(|| Histogram::new(HOLDS)),
+            breaker_opened: Family::default(),
+            retries_denied: Family::default(),
             sequence: Gauge::default(),
             refused_items: Gauge::default(),
         };
@@ -349,6 +353,16 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// An address of the model is tried last for a while.
+    pub fn breaker_opened(&self, model: &ModelLabels) {
+        self.breaker_opened.get_or_create(model).inc();
+    }
+
+    /// A further try was not made, because the model's budget for them is spent.
+    pub fn retry_denied(&self, model: &ModelLabels) {
+        self.retries_denied.get_or_create(model).inc();
+    }
+
     /// A configuration came into force.
     pub fn config_in_force(&self, sequence: u64, refused: usize) {
         self.sequence
@@ -403,6 +417,11 @@ impl Metrics {
             "Calls that the ingress has admitted and not finished",
             self.in_flight.clone(),
         );
+        self.register_engine(registry);
+        self.register_own(registry);
+    }
+
+    fn register_engine(&self, registry: &mut Registry) {
         registry.register(
             "aios_engine_requests_running",
             "Calls that the engine works on, as it says",
@@ -433,6 +452,9 @@ impl Metrics {
             "1 while the engine of a group that stands by sleeps",
             self.engine_asleep.clone(),
         );
+    }
+
+    fn register_own(&self, registry: &mut Registry) {
         registry.register(
             "aios_sidecar_held_calls",
             "Calls that wait for a group of the model to take them",
@@ -447,6 +469,16 @@ impl Metrics {
             "aios_sidecar_hold_duration_seconds",
             "Time that calls waited for a group of the model",
             self.hold_duration.clone(),
+        );
+        registry.register(
+            "aios_sidecar_breaker_opened",
+            "Times that an address of the model failed so often that others are tried first",
+            self.breaker_opened.clone(),
+        );
+        registry.register(
+            "aios_sidecar_retries_denied",
+            "Further tries that were not made because the model's budget for them was spent",
+            self.retries_denied.clone(),
         );
         registry.register(
             "aios_sidecar_config_sequence",

@@ -12,11 +12,12 @@ use http_body_util::StreamBody;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
-    dialect::openai::{Observer, Seen},
+    dialect::openai::{Observer, Operation, Seen},
     error::ApiError,
     meter::{Meter, Receipt},
     outcome::Outcome,
     sse::{Event, Splitter},
+    voice::Voice,
 };
 
 /// How long the upstream may take to end after `[DONE]`, so that its connection can be used again.
@@ -32,6 +33,8 @@ pub struct Source {
     observer: Observer,
     ready: VecDeque<Event>,
     held: VecDeque<(Event, Seen)>,
+    /// Longest silence of the upstream; none while only the first token's time counts.
+    gap: Option<Duration>,
     ended: bool,
 }
 
@@ -41,6 +44,9 @@ pub struct Relay {
     pub meter: Meter,
     /// When the whole answer must have come, and the span that this is the end of.
     pub deadline: (Instant, Duration),
+    /// Longest silence of the upstream.
+    pub gap: Duration,
+    pub voice: Voice,
     /// Whether the caller did not ask for the usage chunk.
     pub strip_usage: bool,
     /// What the trailers say; none sends no trailers.
@@ -59,13 +65,14 @@ enum State {
 // === impl Source ===
 
 impl Source {
-    pub fn new(upstream: Upstream) -> Self {
+    pub fn new(upstream: Upstream, operation: Operation) -> Self {
         Self {
             upstream,
             splitter: Splitter::default(),
-            observer: Observer::default(),
+            observer: Observer::of(operation),
             ready: VecDeque::new(),
             held: VecDeque::new(),
+            gap: None,
             ended: false,
         }
     }
@@ -116,7 +123,13 @@ impl Source {
             if self.ended {
                 return Ok(None);
             }
-            if let Some(bytes) = self.upstream.next().await {
+            let part = match self.gap {
+                None => self.upstream.next().await,
+                Some(gap) => timeout(gap, self.upstream.next())
+                    .await
+                    .map_err(|_| ApiError::UpstreamStalled(gap))?,
+            };
+            if let Some(bytes) = part {
                 let events = self.splitter.push(&bytes?);
                 let events =
                     events.map_err(|error| ApiError::UpstreamMalformed(error.to_string()))?;
@@ -133,12 +146,23 @@ impl Source {
 
 impl Relay {
     /// The body of the answer. Dropping it cancels the upstream.
-    pub fn into_body(self) -> Body {
+    pub fn into_body(mut self) -> Body {
+        self.source.gap = Some(self.gap);
         let frames = futures::stream::unfold(State::Open(Box::new(self)), |state| async move {
             let (frame, state) = step(state).await?;
             Some((Ok::<_, Infallible>(frame), state))
         });
         Body::new(StreamBody::new(frames))
+    }
+
+    /// Ends a stream that broke.
+    fn fail(mut self, error: &ApiError) -> (Frame<Bytes>, State) {
+        let outcome = match error.outcome() {
+            Outcome::Timeout => Outcome::Timeout,
+            _ => Outcome::Cut,
+        };
+        let last = self.voice.fail(error);
+        self.end(outcome, last)
     }
 
     /// Ends the stream; `last` is what the caller still gets.
@@ -171,25 +195,26 @@ async fn step(state: State) -> Option<(Frame<Bytes>, State)> {
         let observer = &relay.source.observer;
         match read {
             Ok(Some((_, Seen::Usage))) if relay.strip_usage => {}
-            Ok(Some((event, Seen::Error { .. }))) => {
-                return Some(relay.end(Outcome::Failed, event.raw));
+            Ok(Some((event, Seen::Error { code, message }))) => {
+                let last = relay.voice.repeat(event, &reported(&code, &message));
+                return Some(relay.end(Outcome::Failed, last));
             }
-            Ok(Some((event, Seen::Done))) => return Some(relay.end(Outcome::Ok, event.raw)),
-            Ok(Some((event, _))) => return Some((Frame::data(event.raw), State::Open(relay))),
+            Ok(Some((event, Seen::Done))) => {
+                let last = relay.voice.end(Some(event));
+                return Some(relay.end(Outcome::Ok, last));
+            }
+            Ok(Some((event, _))) => match relay.voice.say(event) {
+                Ok(said) if said.is_empty() => {}
+                Ok(said) => return Some((Frame::data(said), State::Open(relay))),
+                Err(error) => return Some(relay.fail(&error)),
+            },
             // Some servers end after the reason without `[DONE]`; whole is whole.
             Ok(None) if observer.finished => {
-                return Some(relay.end(Outcome::Ok, Bytes::from_static(b"data: [DONE]\n\n")));
+                let last = relay.voice.end(None);
+                return Some(relay.end(Outcome::Ok, last));
             }
-            Ok(None) => {
-                return Some(relay.end(Outcome::Cut, ApiError::StreamCut.event()));
-            }
-            Err(error) => {
-                let outcome = match error.outcome() {
-                    Outcome::Timeout => Outcome::Timeout,
-                    _ => Outcome::Cut,
-                };
-                return Some(relay.end(outcome, error.event()));
-            }
+            Ok(None) => return Some(relay.fail(&ApiError::StreamCut)),
+            Err(error) => return Some(relay.fail(&error)),
         }
     }
 }
@@ -197,7 +222,9 @@ async fn step(state: State) -> Option<(Frame<Bytes>, State)> {
 /// An error event of an ingress, by its code; foreign servers have codes of their own.
 fn reported(code: &str, message: &str) -> ApiError {
     match code {
-        "rate_limited" | "overloaded" => ApiError::RateLimited { retry_after: None },
+        "rate_limited" | "overloaded" | "rate_limit_error" => {
+            ApiError::RateLimited { retry_after: None }
+        }
         "credentials_refused" => ApiError::CredentialsRefused,
         "model_refused" => ApiError::ModelRefused,
         "stream_cut" => ApiError::StreamCut,

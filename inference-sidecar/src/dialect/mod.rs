@@ -2,6 +2,17 @@
 
 pub mod anthropic;
 mod fields;
-mod messages;
 pub mod openai;
+pub mod responses;
 pub mod text;
+
+/// A request of another dialect as a chat completion request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chat {
+    /// Without a cap of the answer: its name differs by server.
+    pub body: serde_json::Value,
+    /// Most tokens of the answer, if the caller says.
+    pub cap: Option<u64>,
+    /// Fields that have no counterpart and change no meaning, in order of their names.
+    pub dropped: Vec<String>,
+}

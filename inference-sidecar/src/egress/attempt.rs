@@ -10,13 +10,21 @@ use tokio::time::{Instant, timeout_at};
 use super::failure::Failure;
 use crate::{
     client,
-    dialect::openai::{Answer, read},
+    dialect::{
+        anthropic,
+        openai::{self, Answer, Operation},
+    },
     error::ApiError,
     relay::Source,
 };
 
-/// Headers of a caller that go on with the call: W3C trace context.
-const FORWARDED: [&str; 2] = ["traceparent", "tracestate"];
+/// Headers of a caller that go on with the call: W3C trace context, and what Anthropic's callers ask for.
+const FORWARDED: [&str; 4] = [
+    "traceparent",
+    "tracestate",
+    "anthropic-version",
+    "anthropic-beta",
+];
 /// Longest error body that is read.
 const MAX_ERROR: usize = 64 << 10;
 
@@ -25,6 +33,9 @@ const MAX_ERROR: usize = 64 << 10;
 pub struct Attempt<'a> {
     pub http: &'a reqwest::Client,
     pub url: &'a str,
+    pub operation: Operation,
+    /// Whether the caller wants the usage chunk.
+    pub usage_asked: bool,
     pub body: &'a Bytes,
     pub caller: &'a HeaderMap,
     /// For the whole answer.
@@ -46,6 +57,8 @@ pub struct Started {
     pub source: Source,
     pub deadline: (Instant, Duration),
     pub headers: HeaderMap,
+    /// Whether the caller wants the usage chunk.
+    pub usage_asked: bool,
 }
 
 impl Attempt<'_> {
@@ -64,8 +77,12 @@ impl Attempt<'_> {
                 .map_err(|_| Failure::of(&ApiError::StreamCut))
         })
         .await?;
-        let answer =
-            read(&body).map_err(|error| Failure::of(&ApiError::UpstreamMalformed(error)))?;
+        let answer = match self.operation {
+            Operation::Messages => anthropic::read(&body),
+            Operation::Chat | Operation::Embeddings => openai::read(&body),
+        };
+        let malformed = |error| Failure::of(&ApiError::UpstreamMalformed(error));
+        let answer = answer.map_err(malformed)?;
         Ok(Whole {
             body,
             answer,
@@ -92,6 +109,7 @@ impl Attempt<'_> {
                 bytes
                     .map(|part| part.map_err(|_| ApiError::StreamCut))
                     .boxed(),
+                self.operation,
             );
             source
                 .first_token()
@@ -101,6 +119,7 @@ impl Attempt<'_> {
                 source,
                 deadline: (start + self.timeout, self.timeout),
                 headers,
+                usage_asked: self.usage_asked,
             })
         })
         .await

@@ -9,15 +9,18 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::{
+    asked::Asked,
     attempt::{Attempt, Started, Whole},
     demand::{Calling, Demand},
     failure::{self, Failure, Next, Rejection},
     hold::{Holds, Pass, Place},
+    retries::Retries,
     route::{Candidate, Plan},
 };
 use crate::{
+    breaker::Breakers,
     client::Client,
-    dialect::openai::{Operation, Request, Rewrite},
+    dialect::openai::{CapField, Operation, Request, Rewrite},
     error::{ApiError, Note},
     meter::Meter,
     metrics::{Metrics, Side},
@@ -29,10 +32,12 @@ pub struct Exchange<'a> {
     pub client: &'a Client,
     pub metrics: &'a Arc<Metrics>,
     pub holds: &'a Holds,
+    pub breakers: &'a Arc<Breakers>,
+    pub retries: &'a Retries,
     pub demand: &'a Arc<Demand>,
     /// For whom: calls of different owners wait in turns.
     pub owner: &'a str,
-    pub request: &'a Request,
+    pub asked: &'a Asked,
     pub caller: &'a HeaderMap,
     /// Where the call stands among a hundred, of which the next revision takes some.
     pub stand: u32,
@@ -46,6 +51,8 @@ pub struct Exchange<'a> {
 pub struct Answered {
     pub reply: Reply,
     pub candidate: Candidate,
+    /// How the model was asked.
+    pub operation: Operation,
     pub meter: Meter,
     pub under_way: UnderWay,
 }
@@ -56,7 +63,7 @@ pub type UnderWay = (Option<Calling>, Option<Pass>);
 /// An answer in either form.
 pub enum Reply {
     Whole(Whole),
-    Started(Started),
+    Started(Box<Started>),
 }
 
 /// Why nobody answered.
@@ -76,14 +83,23 @@ impl Exchange<'_> {
         let mut rejection = None;
         let mut all_rejected = true;
         let mut held = None;
-        for candidate in plan.candidates {
+        // Routes whose addresses all fail are the last to be tried, and once.
+        let (working, failing): (Vec<_>, Vec<_>) = plan
+            .candidates
+            .into_iter()
+            .partition(|candidate| self.works(candidate));
+        let working = working.into_iter().map(|candidate| (candidate, true));
+        let failing = failing.into_iter().map(|candidate| (candidate, false));
+        for (candidate, patient) in working.chain(failing) {
             match self
-                .candidate(&candidate)
+                .candidate(&candidate, patient)
                 .await
                 .map_err(Unanswered::Refused)?
             {
                 Ok((reply, meter, under_way)) => {
+                    let asked = self.asked.of(&candidate.model.dialect);
                     return Ok(Answered {
+                        operation: asked.map_or(Operation::Chat, |request| request.operation),
                         reply,
                         candidate,
                         meter,
@@ -115,16 +131,30 @@ impl Exchange<'_> {
         }
     }
 
+    /// Whether an address of the model is worth a try. Where calls are held, the queue sees to that.
+    fn works(&self, candidate: &Candidate) -> bool {
+        let model = &candidate.model;
+        let mut addresses = model.addresses(self.stand);
+        !model.hold_for.is_zero() || addresses.any(|address| self.breakers.is_preferred(address))
+    }
+
     /// Tries one model until it answers, its tries are spent, or the call was held long enough.
     async fn candidate(
         &mut self,
         candidate: &Candidate,
+        patient: bool,
     ) -> Result<Result<(Reply, Meter, UnderWay), Failure>, ApiError> {
         let model = &candidate.model;
+        let request = match self.asked.of(&model.dialect) {
+            Ok(request) => request,
+            Err(error) => return Ok(Err(Failure::untranslatable(&error))),
+        };
         let calling = self.demand.calling(model);
-        let size = self.request.body.len();
+        let size = request.body.len();
         let mut place = self.holds.place(model, self.owner, size);
         let mut tries = 1;
+        let retries = if patient { model.retries } else { 0 };
+        self.retries.called(&model.name);
         loop {
             let pass = match &mut place {
                 None => None,
@@ -133,7 +163,7 @@ impl Exchange<'_> {
                     Err(error) => return Ok(Err(Failure::held(error))),
                 },
             };
-            let failure = match self.round(candidate, calling.as_ref()).await? {
+            let failure = match self.round(request, candidate, calling.as_ref()).await? {
                 Ok((reply, meter)) => {
                     pass.iter().for_each(Pass::served);
                     return Ok(Ok((reply, meter, (calling, pass))));
@@ -151,8 +181,12 @@ impl Exchange<'_> {
                 }
                 _ => {}
             }
-            match failure::next(&failure, tries, model.retries, rand::random()) {
+            match failure::next(&failure, tries, retries, rand::random()) {
                 Next::Route => return Ok(Err(failure)),
+                Next::Retry(_) if !self.retries.take(&model.name) => {
+                    self.metrics.retry_denied(&model.labels);
+                    return Ok(Err(failure));
+                }
                 Next::Retry(wait) => {
                     tokio::time::sleep(wait).await;
                     self.waited += wait;
@@ -181,20 +215,28 @@ impl Exchange<'_> {
     /// Tries the model's addresses in order, as long as they cannot be reached.
     async fn round(
         &mut self,
+        request: &Request,
         candidate: &Candidate,
         calling: Option<&Calling>,
     ) -> Result<Result<(Reply, Meter), Failure>, ApiError> {
         let model = &candidate.model;
-        let body = self.request.rewritten(&Rewrite {
+        let cap_field = match request.operation {
+            Operation::Chat => Some(model.cap_field),
+            Operation::Messages => Some(CapField::MaxTokens),
+            Operation::Embeddings => None,
+        };
+        let body = request.rewritten(&Rewrite {
             model: &model.name,
-            cap: (self.request.operation == Operation::Chat)
-                .then_some((model.cap_field, candidate.cap)),
-            include_usage: true,
+            cap: cap_field.map(|field| (field, candidate.cap)),
+            include_usage: request.operation == Operation::Chat,
         })?;
         let mut last = None;
         let next = model.next.as_ref().map(|next| next.endpoint.as_str());
-        for endpoint in model.addresses(self.stand) {
-            match self.attempt(candidate, endpoint, &body, calling).await {
+        for endpoint in self.breakers.in_order(model.addresses(self.stand)) {
+            match self
+                .attempt(request, candidate, (endpoint, &body), calling)
+                .await
+            {
                 Err(failure) if failure.outcome == Outcome::Unreachable => {
                     self.client.leave(endpoint);
                     last = Some(failure);
@@ -212,12 +254,12 @@ impl Exchange<'_> {
 
     async fn attempt(
         &mut self,
+        request: &Request,
         candidate: &Candidate,
-        endpoint: &str,
-        body: &Bytes,
+        (endpoint, body): (&str, &Bytes),
         calling: Option<&Calling>,
     ) -> Result<(Reply, Meter), Failure> {
-        let (model, request) = (&candidate.model, self.request);
+        let model = &candidate.model;
         self.attempts += 1;
         let mut meter = Meter::start(
             self.metrics.clone(),
@@ -227,9 +269,12 @@ impl Exchange<'_> {
             request.prompt_tokens,
         );
         meter.tally(calling.map(Calling::output_tokens));
+        meter.judged_by(self.breakers.judge(endpoint, &model.labels));
         let attempt = Attempt {
             http: &self.client.at(endpoint),
             url: &format!("{endpoint}/v1/{}", request.operation.path()),
+            operation: request.operation,
+            usage_asked: request.usage_asked,
             body,
             caller: self.caller,
             timeout: model.timeout,
@@ -237,7 +282,10 @@ impl Exchange<'_> {
         };
         let sent = Instant::now();
         let reply = if request.stream {
-            attempt.stream().await.map(Reply::Started)
+            attempt
+                .stream()
+                .await
+                .map(|started| Reply::Started(Box::new(started)))
         } else {
             attempt.whole().await.map(Reply::Whole)
         };

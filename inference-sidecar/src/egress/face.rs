@@ -1,4 +1,4 @@
-//! The OpenAI face towards the pod's own processes, and the headers that tell them what happened.
+//! The faces towards the pod's own processes: OpenAI's and Anthropic's APIs, whatever the model speaks.
 
 use std::{
     sync::Arc,
@@ -6,32 +6,34 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Json, Router,
     body::Body,
     extract::State,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::HeaderMap;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
+    asked::Asked,
     call::Call,
     demand::Demand,
-    exchange::{Answered, Exchange, Reply, Unanswered},
+    exchange::{Exchange, Unanswered},
     hold::{BOUNDS, Holds},
+    reply::{reply, set},
+    retries::Retries,
     route,
 };
 use crate::{
+    breaker::Breakers,
     client::Client,
     config::Live,
-    dialect::openai::{Operation, Request},
+    cost::Basis,
     error::ApiError,
-    face::{self, DIGEST},
-    meter::Receipt,
+    face::{self, Face},
     metrics::{Metrics, Side},
-    outcome::Outcome,
-    relay::Relay,
 };
 
 /// What every call needs.
@@ -42,36 +44,57 @@ pub struct Egress {
     /// What the operator is to hear.
     pub(super) demand: Arc<Demand>,
     holds: Holds,
+    breakers: Arc<Breakers>,
+    retries: Retries,
 }
-
-/// Headers, or trailers of a stream, that say what a call came to.
-const RECEIPT: &str = "aios-usage, aios-input-tokens, aios-output-tokens, aios-cost";
-/// Headers of an upstream's answer that callers may need.
-const PASSED: [&str; 3] = ["x-request-id", "aios-dropped", DIGEST];
 
 /// The routes of the face.
 pub fn router(egress: Arc<Egress>) -> Router {
     let router = Router::new()
         .route("/v1/chat/completions", post(chat))
         .route("/v1/embeddings", post(embeddings))
+        .route("/v1/messages", post(messages))
+        .route("/v1/messages/count_tokens", post(count_tokens))
+        .route("/v1/responses", post(responses))
         .route("/v1/models", get(models));
     face::with_fallbacks(router).with_state(egress)
 }
 
-async fn chat(State(egress): State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
-    egress
-        .answer(Operation::Chat, &headers, body)
-        .await
-        .unwrap_or_else(IntoResponse::into_response)
+async fn chat(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
+    state.answer(Face::Chat, &headers, body).await
 }
 
-async fn embeddings(State(egress): State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
-    let answer = egress.answer(Operation::Embeddings, &headers, body).await;
-    answer.unwrap_or_else(IntoResponse::into_response)
+async fn embeddings(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
+    state.answer(Face::Embeddings, &headers, body).await
 }
 
-async fn models(State(egress): State<Arc<Egress>>) -> Response {
-    face::models(egress.live.load().models.keys())
+async fn messages(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
+    state.answer(Face::Messages, &headers, body).await
+}
+
+async fn responses(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
+    state.answer(Face::Responses, &headers, body).await
+}
+
+/// Counts by estimate, whatever the model: no model is asked.
+async fn count_tokens(body: Body) -> Response {
+    let counted = async {
+        let asked = Asked::read(Face::Messages, face::read(body).await?)?;
+        let tokens = json!({"input_tokens": asked.own().prompt_tokens});
+        let mut response = Json(tokens).into_response();
+        set(
+            response.headers_mut(),
+            "aios-usage",
+            Basis::Estimated.as_str(),
+        );
+        Ok(response)
+    };
+    let counted: Result<Response, ApiError> = counted.await;
+    counted.unwrap_or_else(|error| Face::Messages.refusal(error))
+}
+
+async fn models(State(egress): State<Arc<Egress>>, headers: HeaderMap) -> Response {
+    face::models(&headers, egress.live.load().models.keys())
 }
 
 impl Egress {
@@ -80,15 +103,22 @@ impl Egress {
         Self {
             live,
             holds: Holds::new(client.clone(), metrics.clone(), BOUNDS),
+            breakers: Breakers::new(metrics.clone()),
+            retries: Retries::default(),
             client,
             metrics,
             demand: Arc::default(),
         }
     }
 
-    async fn answer(
+    async fn answer(&self, face: Face, caller: &HeaderMap, body: Body) -> Response {
+        let answer = self.answer_or_refuse(face, caller, body).await;
+        answer.unwrap_or_else(|error| face.refusal(error))
+    }
+
+    async fn answer_or_refuse(
         &self,
-        operation: Operation,
+        face: Face,
         caller: &HeaderMap,
         body: Body,
     ) -> Result<Response, ApiError> {
@@ -98,16 +128,18 @@ impl Egress {
         if config.sequence == 0 {
             return Err(ApiError::NotConfigured);
         }
-        let request = Request::parse(operation, body)?;
+        let asked = Asked::read(face, body)?;
         let call = Call::from_headers(caller)?;
-        let plan = route::plan(&config, &call, &request)?;
+        let plan = route::plan(&config, &call, asked.own())?;
         let mut exchange = Exchange {
             client: &self.client,
             metrics: &self.metrics,
             holds: &self.holds,
+            breakers: &self.breakers,
+            retries: &self.retries,
             demand: &self.demand,
             owner: call.owner(),
-            request: &request,
+            asked: &asked,
             caller,
             stand: stand(caller),
             attempts: 0,
@@ -116,9 +148,9 @@ impl Egress {
         let answered = exchange.run(plan).await;
         let (attempts, waited) = (exchange.attempts, exchange.waited);
         let mut response = match answered {
-            Ok(answered) => reply(answered, &request),
-            Err(Unanswered::Refused(error)) => error.into_response(),
-            Err(Unanswered::Rejected(rejection)) => rejection.into_response(),
+            Ok(answered) => reply(answered, &asked),
+            Err(Unanswered::Refused(error)) => face.refusal(error),
+            Err(Unanswered::Rejected(rejection)) => rejection.into_answer(face),
         };
         set(
             response.headers_mut(),
@@ -141,89 +173,4 @@ fn stand(caller: &HeaderMap) -> u32 {
     digest
         .iter()
         .fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % 100)
-}
-
-fn reply(answered: Answered, request: &Request) -> Response {
-    let Answered {
-        reply,
-        candidate,
-        meter,
-        under_way,
-    } = answered;
-    let (mut response, upstream) = match reply {
-        Reply::Whole(whole) => {
-            let receipt = meter.settle(Outcome::Ok);
-            let mut response = Response::new(Body::from(whole.body));
-            response.headers_mut().extend(receipt_headers(&receipt));
-            set(
-                response.headers_mut(),
-                header::CONTENT_TYPE,
-                "application/json",
-            );
-            (response, whole.headers)
-        }
-        Reply::Started(started) => {
-            let relay = Relay {
-                source: started.source,
-                meter,
-                deadline: started.deadline,
-                strip_usage: !request.usage_asked,
-                trailers: Some(receipt_headers),
-                guard: Some(Box::new(under_way)),
-            };
-            let mut response = Response::new(relay.into_body());
-            set(
-                response.headers_mut(),
-                header::CONTENT_TYPE,
-                "text/event-stream",
-            );
-            set(response.headers_mut(), header::CACHE_CONTROL, "no-cache");
-            set(response.headers_mut(), header::TRAILER, RECEIPT);
-            (response, started.headers)
-        }
-    };
-    let headers = response.headers_mut();
-    for name in PASSED {
-        if let Some(value) = upstream.get(name) {
-            headers.insert(name, value.clone());
-        }
-    }
-    set(headers, "aios-model", &candidate.model.name);
-    // Who answered knows better, for it may be of another revision than what is configured.
-    if let (Some(digest), false) = (&candidate.model.digest, headers.contains_key(DIGEST)) {
-        set(headers, DIGEST, digest);
-    }
-    if let Some(route) = candidate.route {
-        set(headers, "aios-route", &route.to_string());
-    }
-    response
-}
-
-fn receipt_headers(receipt: &Receipt) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    set(&mut headers, "aios-usage", receipt.usage.basis.as_str());
-    set(
-        &mut headers,
-        "aios-input-tokens",
-        &receipt.usage.input.to_string(),
-    );
-    set(
-        &mut headers,
-        "aios-output-tokens",
-        &receipt.usage.output.to_string(),
-    );
-    if let Some(cost) = &receipt.cost {
-        set(&mut headers, "aios-cost", &cost.to_string());
-    }
-    headers
-}
-
-/// Sets a header whose value is known to be visible ASCII; anything else is left out.
-fn set<N>(headers: &mut HeaderMap, name: N, value: &str)
-where
-    N: TryInto<HeaderName>,
-{
-    if let (Ok(name), Ok(value)) = (name.try_into(), HeaderValue::from_str(value)) {
-        headers.insert(name, value);
-    }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     error::{ApiError, SHOULD_RETRY},
-    face::retry_after,
+    face::{Face, retry_after},
     outcome::Outcome,
 };
 
@@ -92,6 +92,18 @@ impl Failure {
         }
     }
 
+    /// A call that the model cannot be asked.
+    pub fn untranslatable(error: &ApiError) -> Self {
+        Self {
+            outcome: Outcome::Rejected,
+            rejection: Some(Rejection {
+                status: error.status(),
+                body: error.body().to_string().into(),
+            }),
+            ..Self::of(error)
+        }
+    }
+
     /// Whether another try, or another address, may end otherwise.
     pub fn may_pass(&self) -> bool {
         matches!(
@@ -141,9 +153,12 @@ fn cut(text: &str) -> String {
     text.chars().take(300).collect()
 }
 
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, self.body).into_response();
+impl Rejection {
+    /// As the caller's dialect has it.
+    pub fn into_answer(self, face: Face) -> Response {
+        let openai = serde_json::from_slice(&self.body).unwrap_or_default();
+        let response = (self.status, self.body).into_response();
+        let mut response = face.shaped(response, &openai);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

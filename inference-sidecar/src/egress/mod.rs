@@ -1,5 +1,6 @@
 //! Stands beside writers: picks the model, keeps at it, falls back, and says what it cost.
 
+mod asked;
 mod attempt;
 mod call;
 mod demand;
@@ -7,6 +8,8 @@ mod exchange;
 mod face;
 mod failure;
 mod hold;
+mod reply;
+mod retries;
 mod route;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};

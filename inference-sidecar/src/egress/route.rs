@@ -144,7 +144,7 @@ fn applies(route: &Route, labels: &Labels) -> Result<(), (Outcome, String)> {
 fn cap(model: &Model, request: &Request) -> Result<u64, ApiError> {
     let room = model.context_tokens.saturating_sub(request.prompt_tokens);
     let asked = match request.operation {
-        Operation::Chat => request.max_output.unwrap_or(1),
+        Operation::Chat | Operation::Messages => request.max_output.unwrap_or(1),
         Operation::Embeddings => 0,
     };
     if asked > room || request.prompt_tokens > model.context_tokens {

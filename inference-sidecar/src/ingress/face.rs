@@ -1,4 +1,4 @@
-//! The OpenAI face towards egresses of the same namespace.
+//! The face towards egresses of the same namespace.
 
 use std::{
     sync::Arc,
@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use super::{admission::Admission, key::KeyFile, sleep::Bed, upstream::Admitted};
 use crate::{
@@ -48,6 +48,7 @@ pub fn router(ingress: Arc<Ingress>) -> Router {
     let router = Router::new()
         .route("/v1/chat/completions", post(chat))
         .route("/v1/embeddings", post(embeddings))
+        .route("/v1/messages", post(messages))
         .route("/v1/models", get(models));
     face::with_fallbacks(router)
         .layer(from_fn_with_state(ingress.clone(), own_namespace_only))
@@ -68,26 +69,33 @@ async fn own_namespace_only(
     ApiError::CallerNotAllowed(ingress.namespace.clone()).into_response()
 }
 
-async fn chat(State(ingress): State<Arc<Ingress>>, body: Body) -> Response {
-    ingress
-        .answer(Operation::Chat, body)
-        .await
-        .unwrap_or_else(IntoResponse::into_response)
+async fn chat(state: State<Arc<Ingress>>, headers: HeaderMap, body: Body) -> Response {
+    let answer = state.answer(Operation::Chat, &headers, body).await;
+    answer.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn embeddings(State(ingress): State<Arc<Ingress>>, body: Body) -> Response {
-    ingress
-        .answer(Operation::Embeddings, body)
-        .await
-        .unwrap_or_else(IntoResponse::into_response)
+async fn embeddings(state: State<Arc<Ingress>>, headers: HeaderMap, body: Body) -> Response {
+    let answer = state.answer(Operation::Embeddings, &headers, body).await;
+    answer.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn models(State(ingress): State<Arc<Ingress>>) -> Response {
-    face::models(ingress.live.load().models.keys())
+/// For models of the Anthropic dialect. Refusals are told to the egress, which shapes them for callers.
+async fn messages(state: State<Arc<Ingress>>, headers: HeaderMap, body: Body) -> Response {
+    let answer = state.answer(Operation::Messages, &headers, body).await;
+    answer.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn models(State(ingress): State<Arc<Ingress>>, headers: HeaderMap) -> Response {
+    face::models(&headers, ingress.live.load().models.keys())
 }
 
 impl Ingress {
-    async fn answer(&self, operation: Operation, body: Body) -> Result<Response, ApiError> {
+    async fn answer(
+        &self,
+        operation: Operation,
+        caller: &HeaderMap,
+        body: Body,
+    ) -> Result<Response, ApiError> {
         let body = face::read(body).await?;
         let started = Instant::now();
         let config = self.live.load();
@@ -114,6 +122,7 @@ impl Ingress {
         let call = Admitted {
             http: self.client.get(),
             key: self.key.as_ref(),
+            caller,
             meter: Meter::start(
                 self.metrics.clone(),
                 Side::Server,

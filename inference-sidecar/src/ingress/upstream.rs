@@ -21,11 +21,13 @@ use crate::{
         text::{self, Speech},
     },
     error::ApiError,
+    face::{self, DROPPED, Face},
     meter::Meter,
     outcome::Outcome,
     relay::{Relay, Source, Upstream},
     snapshot::Model,
     sse::Splitter,
+    voice::Voice,
 };
 
 const MAX_ERROR: usize = 64 << 10;
@@ -35,7 +37,7 @@ struct Outgoing {
     url: String,
     body: Bytes,
     auth: Option<(HeaderName, &'static str)>,
-    version: Option<&'static str>,
+    headers: Vec<(&'static str, HeaderValue)>,
     /// Fields that were dropped in translation.
     dropped: Vec<String>,
 }
@@ -44,6 +46,7 @@ struct Outgoing {
 pub struct Admitted<'a> {
     pub http: reqwest::Client,
     pub key: Option<&'a KeyFile>,
+    pub caller: &'a HeaderMap,
     pub model: Arc<Model>,
     pub request: Request,
     pub meter: Meter,
@@ -62,9 +65,9 @@ impl Admitted<'_> {
         let speech = Speech::of(&model.dialect, &id);
         let outgoing = match speech {
             Some(speech) => of_text(speech, &model, &self.request)?,
-            None => outgoing(&model, &self.request)?,
+            None => outgoing(&model, &self.request, self.caller)?,
         };
-        let dropped = outgoing.dropped.join(", ");
+        let dropped = face::dropped(outgoing.dropped.iter().map(String::as_str));
         let sent = Instant::now();
         let deadline = (sent + self.model.timeout, self.model.timeout);
         let answered = within(deadline, send(&self.http, self.key, outgoing)).await;
@@ -80,18 +83,23 @@ impl Admitted<'_> {
                 return Err(error);
             }
         };
-        let request_id = upstream.headers().get("x-request-id").cloned();
+        let request_ids = ["x-request-id", "request-id"].map(|name| {
+            let id = upstream.headers().get(name).cloned();
+            (name, id)
+        });
         let mut response = match (self.request.stream, speech) {
             (true, None) => self.stream(upstream, deadline)?,
             (true, Some(speech)) => self.at_once(speech, upstream, deadline).await?,
             (false, speech) => self.whole(speech, upstream, deadline).await?,
         };
         let headers = response.headers_mut();
-        if let Some(id) = request_id {
-            headers.insert("x-request-id", id);
+        for (name, id) in request_ids {
+            if let Some(id) = id {
+                headers.insert(name, id);
+            }
         }
-        if let (false, Ok(dropped)) = (dropped.is_empty(), HeaderValue::from_str(&dropped)) {
-            headers.insert("aios-dropped", dropped);
+        if let Some(dropped) = dropped {
+            headers.insert(DROPPED, dropped);
         }
         Ok((response, sent.elapsed()))
     }
@@ -110,7 +118,9 @@ impl Admitted<'_> {
             .bytes_stream()
             .map(|part| part.map_err(|_| ApiError::StreamCut));
         let chunks = match self.model.dialect {
-            Dialect::Anthropic => translated(bytes.boxed(), self.request.usage_asked),
+            Dialect::Anthropic if self.request.operation == Operation::Chat => {
+                translated(bytes.boxed(), self.request.usage_asked)
+            }
             _ => bytes.boxed(),
         };
         Ok(self.relayed(chunks, deadline))
@@ -138,9 +148,14 @@ impl Admitted<'_> {
 
     fn relayed(self, chunks: Upstream, deadline: (Instant, Duration)) -> Response {
         let relay = Relay {
-            source: Source::new(chunks),
+            source: Source::new(chunks, self.request.operation),
             meter: self.meter,
             deadline,
+            gap: self.model.token_gap_timeout,
+            voice: Voice::Same(match self.request.operation {
+                Operation::Messages => Face::Messages,
+                Operation::Chat | Operation::Embeddings => Face::Chat,
+            }),
             strip_usage: false,
             trailers: None,
             guard: Some(Box::new(self.held)),
@@ -164,7 +179,7 @@ impl Admitted<'_> {
                     .to_completion(&self.model.upstream_model, now())
                     .to_string()
                     .into(),
-                (None, Dialect::Anthropic) => {
+                (None, Dialect::Anthropic) if self.request.operation == Operation::Chat => {
                     anthropic::to_completion(&read(upstream).await?, now())
                         .map_err(ApiError::UpstreamMalformed)?
                         .to_string()
@@ -172,8 +187,11 @@ impl Admitted<'_> {
                 }
                 (None, _) => read(upstream).await?,
             };
-            let answer = openai::read(&body).map_err(ApiError::UpstreamMalformed)?;
-            Ok((body, answer))
+            let answer = match self.request.operation {
+                Operation::Messages => anthropic::read(&body),
+                Operation::Chat | Operation::Embeddings => openai::read(&body),
+            };
+            Ok((body, answer.map_err(ApiError::UpstreamMalformed)?))
         })
         .await;
         match read {
@@ -207,7 +225,7 @@ async fn said(speech: Speech<'_>, upstream: reqwest::Response) -> Result<text::A
 }
 
 fn of_text(speech: Speech<'_>, model: &Model, request: &Request) -> Result<Outgoing, ApiError> {
-    if request.operation == Operation::Embeddings {
+    if request.operation != Operation::Chat {
         let remedy = "it answers texts with texts: use a model of the OpenAI dialect";
         return Err(ApiError::unsupported("model", remedy));
     }
@@ -216,12 +234,17 @@ fn of_text(speech: Speech<'_>, model: &Model, request: &Request) -> Result<Outgo
         url: format!("{}{}", model.base_url, speech.path(&model.upstream_model)),
         body: speech.body(&asked).to_string().into(),
         auth: None,
-        version: None,
+        headers: Vec::new(),
         dropped: asked.dropped,
     })
 }
 
-fn outgoing(model: &Model, request: &Request) -> Result<Outgoing, ApiError> {
+fn outgoing(model: &Model, request: &Request, caller: &HeaderMap) -> Result<Outgoing, ApiError> {
+    let version = HeaderValue::from_static(anthropic::VERSION);
+    let rewrite = Rewrite {
+        model: &model.upstream_model,
+        ..Rewrite::default()
+    };
     match (&model.dialect, request.operation) {
         (Dialect::Anthropic, Operation::Chat) => {
             let upstream = &model.upstream_model;
@@ -231,27 +254,38 @@ fn outgoing(model: &Model, request: &Request) -> Result<Outgoing, ApiError> {
                 url: format!("{}/messages", model.base_url),
                 body: translated.body.to_string().into(),
                 auth: Some((HeaderName::from_static("x-api-key"), "")),
-                version: Some(anthropic::VERSION),
+                headers: vec![("anthropic-version", version)],
                 dropped: translated.dropped,
             })
+        }
+        (Dialect::Anthropic, Operation::Messages) => {
+            let asked = caller.get("anthropic-version").cloned();
+            let mut headers = vec![("anthropic-version", asked.unwrap_or(version))];
+            let beta = caller.get("anthropic-beta").cloned();
+            headers.extend(beta.map(|beta| ("anthropic-beta", beta)));
+            Ok(Outgoing {
+                url: format!("{}/messages", model.base_url),
+                body: request.rewritten(&rewrite)?,
+                auth: Some((HeaderName::from_static("x-api-key"), "")),
+                headers,
+                dropped: Vec::new(),
+            })
+        }
+        (_, Operation::Messages) => {
+            let remedy = "it speaks another dialect: send chat completions";
+            Err(ApiError::unsupported("model", remedy))
         }
         (Dialect::Anthropic, Operation::Embeddings) => {
             let remedy = "Anthropic has no embeddings: use a model of the OpenAI dialect";
             Err(ApiError::unsupported("model", remedy))
         }
-        (_, operation) => {
-            let rewrite = Rewrite {
-                model: &model.upstream_model,
-                ..Rewrite::default()
-            };
-            Ok(Outgoing {
-                url: format!("{}/{}", model.base_url, operation.path()),
-                body: request.rewritten(&rewrite)?,
-                auth: Some((header::AUTHORIZATION, "Bearer ")),
-                version: None,
-                dropped: Vec::new(),
-            })
-        }
+        (_, operation) => Ok(Outgoing {
+            url: format!("{}/{}", model.base_url, operation.path()),
+            body: request.rewritten(&rewrite)?,
+            auth: Some((header::AUTHORIZATION, "Bearer ")),
+            headers: Vec::new(),
+            dropped: Vec::new(),
+        }),
     }
 }
 
@@ -267,8 +301,8 @@ async fn send(
             HeaderValue::from_static("application/json"),
         )
         .body(outgoing.body);
-    if let Some(version) = outgoing.version {
-        request = request.header("anthropic-version", version);
+    for (name, value) in outgoing.headers {
+        request = request.header(name, value);
     }
     if let (Some(key), Some((name, prefix))) = (key, outgoing.auth) {
         request = request.header(name, key.header(prefix)?);

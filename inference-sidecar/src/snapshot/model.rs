@@ -31,6 +31,8 @@ pub struct Model {
     pub max_in_flight: u32,
     pub timeout: Duration,
     pub first_token_timeout: Duration,
+    /// Between two signs of life of a stream.
+    pub token_gap_timeout: Duration,
     pub retries: u32,
     /// For how long a call may wait for a group that takes it; zero holds none.
     pub hold_for: Duration,
@@ -66,7 +68,12 @@ impl Model {
         {
             return Err("limits: every limit must be 1 or more".to_owned());
         }
-        if resilience.timeout.get().is_zero() || resilience.first_token_timeout.get().is_zero() {
+        let spans = [
+            resilience.timeout,
+            resilience.first_token_timeout,
+            resilience.token_gap_timeout,
+        ];
+        if spans.iter().any(|span| span.get().is_zero()) {
             return Err("resilience: no call can end within 0s".to_owned());
         }
         let labels = ModelLabels::new(&config.name, &config.model, &config.upstream.dialect);
@@ -85,6 +92,7 @@ impl Model {
             max_in_flight: limits.max_in_flight,
             timeout: resilience.timeout.get(),
             first_token_timeout: resilience.first_token_timeout.get(),
+            token_gap_timeout: resilience.token_gap_timeout.get(),
             retries: resilience.retries,
             hold_for: Duration::from_millis(config.hold_ms),
             demand: config.demand,

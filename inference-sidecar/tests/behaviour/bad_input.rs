@@ -76,3 +76,29 @@ async fn before_the_first_snapshot_callers_are_asked_to_wait() {
     assert_eq!(header(&response, "x-should-retry"), "true");
     assert_eq!(header(&response, "retry-after"), "1");
 }
+
+/// Codes that stand in the source, in the one function that classes refusals.
+fn codes() -> std::collections::BTreeSet<String> {
+    let source = include_str!("../../src/error.rs");
+    let class = source.split_once("fn class(").unwrap().1;
+    let class = class.split_once("\n    }\n").unwrap().0;
+    class
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| !word.ends_with("_error"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_refusal_is_documented() {
+    let page = include_str!("../../../docs/model-calls.md");
+    let codes = codes();
+    assert!(codes.len() > 20, "{codes:?}");
+    let missing: Vec<_> = codes
+        .iter()
+        .filter(|code| !page.contains(&format!("`{code}`")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

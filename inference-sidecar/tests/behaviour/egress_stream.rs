@@ -172,3 +172,41 @@ async fn trailers_say_what_a_stream_cost() {
         assert!(trailers.contains(line), "{trailers}");
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_pauses_too_long_ends_with_an_error() {
+    let first = Answer::Stream(vec![token("Hel")], End::Hang);
+    let (a, b, world) = two(first, ("resilience.tokenGapTimeout", json!("200ms"))).await;
+    let (response, _) = streamed(&world, json!({})).await;
+    let text = response.text().await.unwrap();
+    let (sent, error) = text.split_once("event: error\n").unwrap();
+    assert_eq!(sent, token("Hel"));
+    assert!(
+        error.contains(r#""code":"upstream_timeout""#) && error.contains("200 ms"),
+        "{error}"
+    );
+    until("cancellation", || a.cancelled() == 1).await;
+    assert_eq!(b.calls(), 0);
+}
+
+#[tokio::test]
+async fn an_address_whose_streams_break_is_tried_after_the_others() {
+    let first = Answer::Stream(vec![role(), token("Hel")], End::Cut);
+    let (a, b, world) = two(first, NO_PATCH).await;
+    for _ in 0..5 {
+        let (response, _) = streamed(&world, json!({})).await;
+        assert!(response.text().await.unwrap().contains("stream_cut"));
+    }
+    assert_eq!((a.calls(), b.calls()), (5, 0));
+    // On a slow machine the rest may be over before the next call.
+    loop {
+        let (response, _) = streamed(&world, json!({})).await;
+        let by_b = header(&response, "aios-model") == "b";
+        let text = response.text().await.unwrap();
+        if by_b {
+            assert!(text.ends_with(DONE), "{text}");
+            break;
+        }
+    }
+    assert!(world.metric(&["aios_sidecar_breaker_opened_total", "aios_model=\"a\""]));
+}

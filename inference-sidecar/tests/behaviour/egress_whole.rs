@@ -419,3 +419,50 @@ async fn a_bad_snapshot_keeps_the_last_good_one_in_force() {
     );
     assert!(world.metric(&["aios_sidecar_config_refused_items 2"]));
 }
+
+#[tokio::test]
+async fn a_model_that_keeps_failing_is_asked_once_a_call_and_never_given_up() {
+    let fake = Fake::start(vec![error(500, "")]).await;
+    let patient = with(model("m", &fake.address), "resilience.retries", json!(4));
+    let world = World::start(vec![patient], routes(&["m"])).await;
+    let attempts = || async {
+        let response = world.call(&chat(json!({}))).send().await.unwrap();
+        header(&response, "aios-attempts").to_owned()
+    };
+    assert_eq!(attempts().await, "5", "the breaker opens");
+    // On a slow machine its rest may be over before the next call.
+    while attempts().await != "1" {}
+    fake.say(completion("Hello.", Some((1, 1))));
+    assert_eq!(attempts().await, "1", "nowhere else to go");
+    fake.say(error(500, ""));
+    assert_eq!(attempts().await, "5", "a success closed it");
+}
+
+#[tokio::test]
+async fn a_thousand_swaps_of_the_configuration_fail_no_call() {
+    let fake = Fake::start(vec![completion("Hello.", Some((1, 1)))]).await;
+    let world = World::start(vec![model("m", &fake.address)], routes(&["m"])).await;
+    let swaps = async {
+        for sequence in 2..1002 {
+            let tokens = 64 + sequence % 7;
+            let changed = with(
+                model("m", &fake.address),
+                "limits.maxOutputTokens",
+                json!(tokens),
+            );
+            let acks = world
+                .live
+                .apply(&snapshot(sequence, vec![changed], routes(&["m"])));
+            assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
+            tokio::task::yield_now().await;
+        }
+    };
+    let calls = async {
+        while world.live.load().sequence < 1001 {
+            let response = world.call(&chat(json!({}))).send().await.unwrap();
+            assert_eq!(response.status(), 200);
+        }
+    };
+    tokio::join!(swaps, calls);
+    assert!(fake.calls() > 1);
+}

@@ -87,6 +87,7 @@ async fn call(State(engine): State<Arc<Engine>>, body: Bytes) -> Response {
 
 fn sleeping(endpoint: &str, hold_ms: u64) -> Value {
     let held = with(model("m", endpoint), "holdMs", json!(hold_ms));
+    let held = with(held, "resilience.timeout", json!("120s"));
     with(held, "demand", json!(true))
 }
 

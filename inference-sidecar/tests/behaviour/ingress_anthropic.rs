@@ -108,11 +108,11 @@ async fn a_stream_that_fails_ends_with_an_error_after_what_came() {
 #[tokio::test]
 async fn what_cannot_be_translated_never_reaches_the_provider() {
     let (fake, before) = before(json_answer(200, &json!({}))).await;
-    let response = before.call(json!({"tools": [{"type": "function"}]})).await;
+    let response = before.call(json!({"functions": [{"name": "x"}]})).await;
     assert_eq!(response.status(), 400);
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["error"]["code"], "unsupported_by_model");
-    assert_eq!(body["error"]["param"], "tools");
+    assert_eq!(body["error"]["param"], "functions");
     let embeddings = json!({"model": "m", "input": "x"}).to_string();
     let url = format!("{}/v1/embeddings", before.base);
     let response = before.http.post(url).body(embeddings).send().await.unwrap();
@@ -132,4 +132,45 @@ async fn an_overloaded_provider_is_worth_another_try() {
         ),
         (502, "true")
     );
+}
+
+#[tokio::test]
+async fn messages_pass_as_they_are_with_the_key_and_what_the_caller_asks_of_the_provider() {
+    let message = json!({"id": "msg_1", "type": "message", "model": "claude",
+        "content": [{"type": "thinking", "thinking": "hm", "signature": "s"},
+            {"type": "text", "text": "Hello."}], "stop_reason": "end_turn",
+        "usage": {"input_tokens": 9, "output_tokens": 4}});
+    let (fake, before) = before(json_answer(200, &message)).await;
+    let request = before
+        .http
+        .post(format!("{}/v1/messages", before.base))
+        .header("anthropic-beta", "some-feature")
+        .body(r#"{"model":"m", "max_tokens":9, "messages":[{"role":"user","content":"x"}], "thinking":{"type":"enabled"}}"#);
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer, message);
+    let seen = fake.seen(0);
+    assert_eq!(seen.path, "/v1/messages");
+    assert_eq!(
+        seen.body,
+        r#"{"model":"up", "max_tokens":9, "messages":[{"role":"user","content":"x"}], "thinking":{"type":"enabled"}}"#
+    );
+    assert_eq!(seen.headers["x-api-key"], "sk-secret");
+    assert_eq!(seen.headers["anthropic-beta"], "some-feature");
+    assert_eq!(seen.headers["anthropic-version"], "2023-06-01");
+}
+
+#[tokio::test]
+async fn a_stream_of_messages_passes_as_it_is_and_ends_with_an_error_when_it_breaks() {
+    let pieces = vec![start(), text("Hel")];
+    let (_, before) = before(Answer::Stream(pieces.clone(), End::Cut)).await;
+    let request = before
+        .http
+        .post(format!("{}/v1/messages", before.base))
+        .body(r#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#);
+    let streamed = request.send().await.unwrap().text().await.unwrap();
+    let (sent, error) = streamed.split_once("event: error\n").unwrap();
+    assert_eq!(sent, pieces.concat());
+    let error: Value = serde_json::from_str(error.trim().strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!(error["type"], "error");
+    assert_eq!(error["error"]["code"], "stream_cut");
 }

@@ -2,14 +2,19 @@
 //! dropped by name or refused by name; see `request`.
 //! <https://docs.anthropic.com/en/api/messages>
 
+mod conversation;
 mod error;
+pub mod inbound;
+mod observe;
 mod request;
 mod response;
 mod stream;
+mod tools;
 
 pub use error::from_error;
+pub use observe::see;
 pub use request::{Translated, to_messages};
-pub use response::to_completion;
+pub use response::{Tokens as Counts, read, to_completion};
 pub use stream::Translator;
 
 /// Version of the API that these converters speak.

@@ -5,23 +5,21 @@
 //! | `model`, `messages`, `stream` | mapped |
 //! | leading `system` and `developer` messages | `system`; later ones are refused |
 //! | `max_tokens`, `max_completion_tokens` | `max_tokens`, which is required there |
+//! | texts, pictures, `tool_calls` and messages of role `tool` | blocks; thoughts are left out |
+//! | `tools`, `tool_choice`, `parallel_tool_calls` | mapped for functions, other tools are refused |
+//! | `response_format` | `output_config.format` for a JSON schema, else refused |
 //! | `temperature` (to 1), `top_p`, `top_k` | carried; a higher temperature is refused |
 //! | `stop` | `stop_sequences` |
 //! | `user` | `metadata.user_id` |
 //! | `cache_control` of a text part | carried |
-//! | `n`, penalties, `logprobs`, `response_format`, `store` | accepted at their default, else refused |
-//! | tools, pictures, sound, `logit_bias` and the like | refused |
+//! | `n`, penalties, `logprobs`, `store` | accepted at their default, else refused |
+//! | `functions`, sound, `logit_bias` and the like | refused |
 //! | `seed` and whatever is unknown | dropped, named in header `aios-dropped` |
 
 use serde_json::{Map, Value, json};
 
-use crate::{
-    dialect::{
-        fields,
-        messages::{self, Part, Role},
-    },
-    error::ApiError,
-};
+use super::{conversation::Conversation, tools};
+use crate::{dialect::fields, error::ApiError};
 
 /// A body for `POST /v1/messages`.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,10 +43,34 @@ pub fn to_messages(body: &[u8], model: &str, max_tokens: u64) -> Result<Translat
         "max_tokens".to_owned(),
         fields::cap(&request).unwrap_or_else(|| json!(max_tokens)),
     );
+    let alone = request.get("parallel_tool_calls") == Some(&json!(false));
+    let choice = request
+        .get("tool_choice")
+        .filter(|choice| !choice.is_null());
+    let has_tools = request
+        .get("tools")
+        .is_some_and(|tools| *tools != json!([]));
+    if let Some(choice) = tools::choice(choice, alone)?.filter(|_| has_tools) {
+        out.insert("tool_choice".to_owned(), choice);
+    }
     for (field, value) in request.into_iter().filter(|(_, value)| !value.is_null()) {
         match field.as_str() {
-            "model" | "stream_options" | "max_tokens" | "max_completion_tokens" => {}
+            "model"
+            | "stream_options"
+            | "max_tokens"
+            | "max_completion_tokens"
+            | "tool_choice"
+            | "parallel_tool_calls" => {}
             "messages" => messages(&mut out, &value)?,
+            "tools" if !has_tools => {}
+            "tools" => {
+                out.insert(field, Value::Array(tools::tools(&value)?));
+            }
+            "response_format" => {
+                if let Some(config) = tools::output_config(&value)? {
+                    out.insert("output_config".to_owned(), config);
+                }
+            }
             "stream" | "top_p" | "top_k" => {
                 out.insert(field, value);
             }
@@ -73,34 +95,12 @@ pub fn to_messages(body: &[u8], model: &str, max_tokens: u64) -> Result<Translat
 }
 
 fn messages(out: &mut Map<String, Value>, value: &Value) -> Result<(), ApiError> {
-    let mut system = Vec::new();
-    let mut conversation = Vec::new();
-    for (index, message) in messages::read(value)?.into_iter().enumerate() {
-        let blocks: Vec<Value> = message.parts.into_iter().map(block).collect();
-        match message.role {
-            Role::System if conversation.is_empty() => system.extend(blocks),
-            Role::System => {
-                let remedy = "put system messages before all others";
-                let field = format!("messages[{index}].role");
-                return Err(ApiError::unsupported(field, remedy));
-            }
-            Role::User => conversation.push(json!({ "role": "user", "content": blocks })),
-            Role::Assistant => conversation.push(json!({ "role": "assistant", "content": blocks })),
-        }
-    }
+    let Conversation { system, messages } = Conversation::read(value)?;
     if !system.is_empty() {
         out.insert("system".to_owned(), Value::Array(system));
     }
-    out.insert("messages".to_owned(), Value::Array(conversation));
+    out.insert("messages".to_owned(), Value::Array(messages));
     Ok(())
-}
-
-fn block(part: Part) -> Value {
-    let mut block = json!({ "type": "text", "text": part.text });
-    if let (Some(cache), Some(block)) = (part.cache_control, block.as_object_mut()) {
-        block.insert("cache_control".to_owned(), cache);
-    }
-    block
 }
 
 fn temperature(value: Value) -> Result<Value, ApiError> {
@@ -183,7 +183,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case("tools", json!([{"type": "function"}]), "tools")]
+    #[case("tools", json!([{"type": "web_search"}]), "tools[0].type")]
+    #[case("tools", json!([{"type": "function", "function": {}}]), "tools[0].function.name")]
+    #[case("tools", json!({}), "tools")]
+    #[case("tool_choice", json!("some"), "tool_choice")]
     #[case("functions", json!([{}]), "functions")]
     #[case("n", json!(2), "n")]
     #[case("logprobs", json!(true), "logprobs")]
@@ -193,13 +196,17 @@ mod tests {
     #[case("temperature", json!("hot"), "temperature")]
     #[case("stop", json!(3), "stop")]
     #[case("store", json!(true), "store")]
-    #[case("messages", json!([{"role": "tool", "content": "x"}]), "messages[0].role")]
+    #[case("response_format", json!({"type": "json_schema"}), "response_format.json_schema.schema")]
+    #[case("messages", json!([{"role": "function", "content": "x"}]), "messages[0].role")]
+    #[case("messages", json!([{"role": "tool", "content": "x"}]), "messages[0].tool_call_id")]
     #[case("messages", json!([{"role": "system", "content": "x"}]), "messages")]
     #[case("messages", json!([{"role": "user", "content": "x"}, {"role": "system", "content": "y"}]), "messages[1].role")]
-    #[case("messages", json!([{"role": "user", "content": [{"type": "image_url"}]}]), "messages[0].content[0].type")]
+    #[case("messages", json!([{"role": "user", "content": [{"type": "input_audio"}]}]), "messages[0].content[0].type")]
+    #[case("messages", json!([{"role": "user", "content": [{"type": "image_url"}]}]), "messages[0].content[0].image_url.url")]
+    #[case("messages", json!([{"role": "assistant", "content": null, "tool_calls": [{"id": "t", "function": {"name": "n", "arguments": "?"}}]}]), "messages[0].tool_calls[0].function.arguments")]
     #[case("messages", json!([{"role": "user", "content": 3}]), "messages[0].content")]
     #[case("messages", json!([{"role": "user", "content": [{"type": "text"}]}]), "messages[0].content[0].text")]
-    #[case("messages", json!([{"role": "assistant", "content": "x", "tool_calls": [{}]}]), "messages[0].tool_calls")]
+    #[case("messages", json!([{"role": "assistant", "content": "x", "tool_calls": [{}]}]), "messages[0].tool_calls[0].id")]
     fn what_cannot_be_translated_is_refused_by_name(
         #[case] field: &str,
         #[case] value: Value,

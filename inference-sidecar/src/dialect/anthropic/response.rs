@@ -3,6 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::{
+    cost::{Basis, Usage},
+    dialect::openai::Answer,
+};
+
 /// A message as far as it is translated.
 #[derive(Deserialize)]
 struct Message {
@@ -33,12 +38,20 @@ pub struct Tokens {
 /// What is wrong, when it is no message.
 pub fn to_completion(body: &[u8], created: u64) -> Result<Value, String> {
     let message: Message = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let calls: Vec<Value> = message.content.iter().filter_map(tool_call).collect();
     let text: String = message
         .content
         .iter()
         .filter(|block| block.get("type").and_then(Value::as_str) == Some("text"))
         .filter_map(|block| block.get("text")?.as_str())
         .collect();
+    let mut said = json!({"role": "assistant", "content": text, "refusal": null});
+    if !calls.is_empty() {
+        said["tool_calls"] = Value::Array(calls);
+        if text.is_empty() {
+            said["content"] = Value::Null;
+        }
+    }
     Ok(json!({
         "id": message.id,
         "object": "chat.completion",
@@ -46,12 +59,45 @@ pub fn to_completion(body: &[u8], created: u64) -> Result<Value, String> {
         "model": message.model,
         "choices": [{
             "index": 0,
-            "message": {"role": "assistant", "content": text, "refusal": null},
+            "message": said,
             "logprobs": null,
             "finish_reason": finish_reason(message.stop_reason.as_deref()),
         }],
         "usage": message.usage.to_usage(),
     }))
+}
+
+fn tool_call(block: &Value) -> Option<Value> {
+    if block.get("type")? != "tool_use" {
+        return None;
+    }
+    let input = block.get("input").map(Value::to_string);
+    let function = json!({"name": block.get("name"), "arguments": input.unwrap_or_default()});
+    Some(json!({"id": block.get("id"), "type": "function", "function": function}))
+}
+
+/// Reads a message as far as the sidecar must know it.
+///
+/// # Errors
+/// What is wrong, when it is no message.
+pub fn read(body: &[u8]) -> Result<Answer, String> {
+    let message: Message = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    Ok(Answer {
+        usage: message.usage.sum(),
+        text_bytes: message.content.iter().map(block_bytes).sum(),
+    })
+}
+
+/// Bytes of text in a block, on every channel that costs tokens.
+pub fn block_bytes(block: &Value) -> u64 {
+    let texts: usize = ["text", "thinking", "name", "partial_json"]
+        .iter()
+        .filter_map(|channel| block.get(channel)?.as_str())
+        .map(str::len)
+        .sum();
+    let input = block.get("input").filter(|input| input.is_object());
+    let input = input.map_or(0, |input| input.to_string().len());
+    (texts + input) as u64
 }
 
 /// `finish_reason` for a `stop_reason`.
@@ -73,6 +119,16 @@ impl Tokens {
             cache_read: later.cache_read.or(self.cache_read),
             output: later.output.or(self.output),
         }
+    }
+
+    /// All that was counted. None when nothing was told.
+    pub fn sum(self) -> Option<Usage> {
+        let cached = self.cache_read.unwrap_or(0) + self.cache_creation.unwrap_or(0);
+        Some(Usage {
+            input: self.input? + cached,
+            output: self.output.unwrap_or(0),
+            basis: Basis::Exact,
+        })
     }
 
     /// Cached tokens stand outside `input_tokens` at Anthropic and inside `prompt_tokens` at OpenAI.

@@ -21,6 +21,8 @@ pub struct Translator {
     model: String,
     tokens: Tokens,
     stop_reason: Option<String>,
+    /// Tools that were called so far.
+    tools: u64,
 }
 
 #[derive(Deserialize)]
@@ -28,6 +30,9 @@ pub struct Translator {
 enum In {
     MessageStart {
         message: Start,
+    },
+    ContentBlockStart {
+        content_block: Block,
     },
     ContentBlockDelta {
         delta: Delta,
@@ -54,8 +59,20 @@ struct Start {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Delta {
-    TextDelta {
-        text: String,
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block {
+    ToolUse {
+        id: String,
+        name: String,
     },
     #[serde(other)]
     Other,
@@ -76,6 +93,7 @@ impl Translator {
             model: String::new(),
             tokens: Tokens::default(),
             stop_reason: None,
+            tools: 0,
         }
     }
 
@@ -98,8 +116,18 @@ impl Translator {
                     .into()
             }
             In::ContentBlockDelta {
-                delta: Delta::TextDelta { text },
+                delta: Delta::Text { text },
             } => self.chunk(&json!({ "content": text }), None).into(),
+            In::ContentBlockStart {
+                content_block: Block::ToolUse { id, name },
+            } => {
+                self.tools += 1;
+                let function = json!({"name": name, "arguments": ""});
+                self.tool(json!({"id": id, "type": "function", "function": function}))
+            }
+            In::ContentBlockDelta {
+                delta: Delta::InputJson { partial_json },
+            } => self.tool(json!({"function": {"arguments": partial_json}})),
             In::MessageDelta { delta, usage } => {
                 self.tokens = self.tokens.merge(usage);
                 self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
@@ -107,11 +135,21 @@ impl Translator {
             }
             In::MessageStop => self.end().into(),
             In::Error => return Err(from_error(data)),
-            In::ContentBlockDelta {
+            // Thoughts, pings and the like show that the stream is alive.
+            In::ContentBlockStart {
+                content_block: Block::Other,
+            }
+            | In::ContentBlockDelta {
                 delta: Delta::Other,
             }
-            | In::Other => Bytes::new(),
+            | In::Other => Bytes::from_static(b": alive\n\n"),
         })
+    }
+
+    /// A piece of the last tool call.
+    fn tool(&self, mut call: Value) -> Bytes {
+        call["index"] = json!(self.tools.saturating_sub(1));
+        self.chunk(&json!({"tool_calls": [call]}), None).into()
     }
 
     fn end(&self) -> String {
@@ -179,7 +217,8 @@ mod tests {
         for event in Splitter::default().push(STREAM.as_bytes()).unwrap() {
             out.extend_from_slice(&translator.push(&event).unwrap());
         }
-        let events = Splitter::default().push(&out).unwrap();
+        let mut events = Splitter::default().push(&out).unwrap();
+        events.retain(|event| event.data.is_some());
         assert_eq!(events.last().unwrap().data.as_deref(), Some("[DONE]"));
         events
             .iter()

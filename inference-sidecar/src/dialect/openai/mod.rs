@@ -4,8 +4,10 @@ mod answer;
 mod observe;
 mod prompt;
 mod request;
+mod said;
 mod splice;
 
 pub use answer::{Answer, read};
 pub use observe::{Observer, Seen};
 pub use request::{CapField, Operation, Request, Rewrite};
+pub use said::{Choice, Chunk, Completion, Tokens, ToolCall};

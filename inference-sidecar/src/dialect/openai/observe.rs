@@ -3,8 +3,15 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{channel_bytes, usage};
-use crate::{cost::Usage, sse::Event};
+use super::{
+    Operation,
+    answer::{channel_bytes, usage},
+};
+use crate::{
+    cost::Usage,
+    dialect::anthropic::{self, Counts},
+    sse::Event,
+};
 
 /// What an event means to those who forward it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +39,9 @@ pub struct Observer {
     pub finished: bool,
     /// Whether `[DONE]` came.
     pub done: bool,
+    /// Whether events are those of the Messages API, and what they counted so far.
+    messages: bool,
+    pub(in crate::dialect) counts: Counts,
 }
 
 #[derive(Deserialize)]
@@ -42,11 +52,22 @@ struct Chunk {
 }
 
 impl Observer {
+    /// At the start of a stream.
+    pub fn of(operation: Operation) -> Self {
+        Self {
+            messages: operation == Operation::Messages,
+            ..Self::default()
+        }
+    }
+
     /// Reads one event.
     pub fn see(&mut self, event: &Event) -> Seen {
         let Some(data) = event.data.as_deref() else {
             return Seen::Other;
         };
+        if self.messages {
+            return anthropic::see(self, data);
+        }
         if data.trim() == "[DONE]" {
             self.done = true;
             return Seen::Done;

@@ -14,6 +14,39 @@ pub fn of_chat(messages: &[Value], tools: Option<&Value>) -> u64 {
     estimate(texts + tools) + PER_MESSAGE * messages.len() as u64
 }
 
+/// Tokens of a request of the Messages API.
+pub fn of_messages(messages: &[Value], system: Option<&Value>, tools: Option<&Value>) -> u64 {
+    let system = system.map_or(0, block_bytes);
+    let texts: u64 = messages
+        .iter()
+        .filter_map(|message| message.get("content"))
+        .map(block_bytes)
+        .sum();
+    let tools = tools.map_or(0, |tools| tools.to_string().len() as u64);
+    estimate(system + texts + tools) + PER_MESSAGE * messages.len() as u64
+}
+
+/// Bytes of text in blocks, and in blocks within them.
+fn block_bytes(content: &Value) -> u64 {
+    match content {
+        Value::String(text) => text.len() as u64,
+        Value::Array(blocks) => blocks.iter().map(block_bytes).sum(),
+        Value::Object(block) => {
+            let texts = ["text", "thinking", "content", "name"];
+            let texts: u64 = texts
+                .iter()
+                .filter_map(|field| block.get(*field))
+                .map(block_bytes)
+                .sum();
+            let input = block
+                .get("input")
+                .map_or(0, |input| input.to_string().len());
+            texts + input as u64
+        }
+        _ => 0,
+    }
+}
+
 /// Tokens of an embeddings `input`: texts are estimated, lists of token ids are counted.
 pub fn of_input(input: &Value) -> u64 {
     match input {

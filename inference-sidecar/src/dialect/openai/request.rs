@@ -5,13 +5,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{prompt, splice};
-use crate::error::ApiError;
+use crate::{dialect::Chat, error::ApiError};
 
 /// What is asked of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     Chat,
     Embeddings,
+    /// A chat in Anthropic's dialect.
+    Messages,
 }
 
 /// Name of the field that caps the answer. OpenAI's newer models refuse the older one.
@@ -40,13 +42,15 @@ pub struct Request {
     /// The bytes that came.
     pub body: Bytes,
     stream_options: Map<String, Value>,
+    /// Whether the cap stands in the body.
+    cap_written: bool,
 }
 
 /// What is changed before a request goes on.
 #[derive(Clone, Debug, Default)]
 pub struct Rewrite<'a> {
     pub model: &'a str,
-    /// Caps the answer; only where the caller does not.
+    /// Caps the answer where the caller does not; his own cap goes under this name where the body has none.
     pub cap: Option<(CapField, u64)>,
     /// Asks for the usage chunk of a stream.
     pub include_usage: bool,
@@ -62,6 +66,7 @@ struct Touched {
     max_completion_tokens: Option<Value>,
     n: Option<Value>,
     messages: Option<Value>,
+    system: Option<Value>,
     tools: Option<Value>,
     input: Option<Value>,
 }
@@ -72,9 +77,14 @@ impl Operation {
     /// Value of `gen_ai.operation.name`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Chat => "chat",
+            Self::Chat | Self::Messages => "chat",
             Self::Embeddings => "embeddings",
         }
+    }
+
+    /// Whether text is written, whose length is capped.
+    pub fn writes(self) -> bool {
+        self != Self::Embeddings
     }
 
     /// Path under the API's version.
@@ -82,6 +92,7 @@ impl Operation {
         match self {
             Self::Chat => "chat/completions",
             Self::Embeddings => "embeddings",
+            Self::Messages => "messages",
         }
     }
 }
@@ -107,18 +118,22 @@ impl Request {
     pub fn parse(operation: Operation, body: Bytes) -> Result<Self, ApiError> {
         let touched: Touched = serde_json::from_slice(&body)
             .map_err(|error| ApiError::InvalidJson(error.to_string()))?;
-        let chat = operation == Operation::Chat;
-        let stream = chat && boolean("stream", touched.stream.as_ref())?.unwrap_or(false);
+        let writes = operation.writes();
+        let stream = writes && boolean("stream", touched.stream.as_ref())?.unwrap_or(false);
         let stream_options = object("stream_options", touched.stream_options)?;
         let usage_asked = boolean(
             "stream_options.include_usage",
             stream_options.get("include_usage"),
         )?
         .unwrap_or(false);
-        let prompt_tokens = if chat {
-            prompt::of_chat(&messages(touched.messages)?, touched.tools.as_ref())
-        } else {
-            prompt::of_input(&input(touched.input)?)
+        let tools = touched.tools.as_ref();
+        let prompt_tokens = match operation {
+            Operation::Chat => prompt::of_chat(&messages(touched.messages)?, tools),
+            Operation::Messages => {
+                let system = touched.system.as_ref();
+                prompt::of_messages(&messages(touched.messages)?, system, tools)
+            }
+            Operation::Embeddings => prompt::of_input(&input(touched.input)?),
         };
         let newer = positive(
             "max_completion_tokens",
@@ -129,12 +144,27 @@ impl Request {
             operation,
             model: model(touched.model)?,
             stream,
-            usage_asked,
-            max_output: newer.or(older).filter(|_| chat),
+            // Events of the Messages API always tell it.
+            usage_asked: usage_asked || operation == Operation::Messages,
+            max_output: newer.or(older).filter(|_| writes),
+            cap_written: newer.or(older).is_some(),
             choices: positive("n", touched.n.as_ref())?.unwrap_or(1),
             prompt_tokens,
             body,
             stream_options,
+        })
+    }
+
+    /// A request that was translated.
+    ///
+    /// # Errors
+    /// `InvalidField`, named as the translation names it.
+    pub fn of_chat(chat: &Chat) -> Result<Self, ApiError> {
+        let request = Self::parse(Operation::Chat, chat.body.to_string().into())?;
+        Ok(Self {
+            max_output: chat.cap,
+            cap_written: false,
+            ..request
         })
     }
 
@@ -144,7 +174,8 @@ impl Request {
     /// `InvalidJson` when the body is not an object, which parsing excludes.
     pub fn rewritten(&self, rewrite: &Rewrite<'_>) -> Result<Bytes, ApiError> {
         let mut changes = vec![("model", Value::from(rewrite.model).to_string())];
-        if let Some((field, cap)) = rewrite.cap.filter(|_| self.max_output.is_none()) {
+        if let Some((field, cap)) = rewrite.cap.filter(|_| !self.cap_written) {
+            let cap = self.max_output.unwrap_or(cap);
             changes.push((field.as_str(), cap.to_string()));
         }
         if rewrite.include_usage && self.stream && !self.usage_asked {

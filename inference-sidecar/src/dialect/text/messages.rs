@@ -24,8 +24,6 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     pub text: String,
-    /// What Anthropic's callers say of caching.
-    pub cache_control: Option<Value>,
 }
 
 // === impl Role ===
@@ -76,10 +74,7 @@ fn message((index, message): (usize, &Value)) -> Result<Message, ApiError> {
 fn parts(content: Option<&Value>, field: &str) -> Result<Vec<Part>, ApiError> {
     match content {
         Some(Value::String(text)) if text.is_empty() => Ok(Vec::new()),
-        Some(Value::String(text)) => Ok(vec![Part {
-            text: text.clone(),
-            cache_control: None,
-        }]),
+        Some(Value::String(text)) => Ok(vec![Part { text: text.clone() }]),
         Some(Value::Array(parts)) => parts
             .iter()
             .enumerate()
@@ -99,9 +94,5 @@ fn part(value: &Value, field: &str) -> Result<Part, ApiError> {
     let text = text
         .ok_or_else(|| ApiError::field(format!("{field}.text"), "is missing or no text"))?
         .to_owned();
-    let cache_control = value.get("cache_control").cloned();
-    Ok(Part {
-        text,
-        cache_control,
-    })
+    Ok(Part { text })
 }

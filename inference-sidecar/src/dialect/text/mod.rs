@@ -3,6 +3,7 @@
 
 mod answer;
 mod bentoml;
+mod messages;
 mod open_inference;
 mod problem;
 mod request;

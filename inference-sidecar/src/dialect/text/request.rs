@@ -13,10 +13,8 @@
 use aios_crds::text_engine::CallSetting;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    dialect::{fields, messages},
-    error::ApiError,
-};
+use super::messages;
+use crate::{dialect::fields, error::ApiError};
 
 /// What a server of texts can be asked.
 #[derive(Clone, Debug, PartialEq)]

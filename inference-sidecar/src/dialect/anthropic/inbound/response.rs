@@ -1,0 +1,76 @@
+//! Chat completions to messages.
+
+use serde_json::{Map, Value, json};
+
+use crate::dialect::openai::{Choice, Completion, Tokens};
+
+/// Translates a chat completion. `estimated` counts where its server did not.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn to_message(body: &[u8], estimated: Tokens) -> Result<Value, String> {
+    let (completion, tokens) = Completion::read(body)?;
+    let choice = completion.first()?;
+    Ok(json!({
+        "id": completion.id,
+        "type": "message",
+        "role": "assistant",
+        "model": completion.model,
+        "content": blocks(choice)?,
+        "stop_reason": stop_reason(choice),
+        "stop_sequence": choice.stopped_by(),
+        "usage": usage(tokens.unwrap_or(estimated)),
+    }))
+}
+
+fn blocks(choice: &Choice) -> Result<Vec<Value>, String> {
+    let said = &choice.message;
+    let mut blocks = Vec::new();
+    for text in [&said.content, &said.refusal].into_iter().flatten() {
+        if !text.is_empty() {
+            blocks.push(json!({"type": "text", "text": text}));
+        }
+    }
+    for call in said.tool_calls.iter().flatten() {
+        blocks.push(json!({
+            "type": "tool_use",
+            "id": call.id,
+            "name": call.name(),
+            "input": input(call.arguments())?,
+        }));
+    }
+    Ok(blocks)
+}
+
+fn input(arguments: &str) -> Result<Value, String> {
+    if arguments.trim().is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    let input = serde_json::from_str::<Map<String, Value>>(arguments);
+    let input =
+        input.map_err(|error| format!("arguments of a tool call are no object: {error}"))?;
+    Ok(Value::Object(input))
+}
+
+/// `stop_reason` of an answer.
+pub fn stop_reason(choice: &Choice) -> Option<&'static str> {
+    let said = &choice.message;
+    Some(match choice.finish_reason.as_deref()? {
+        "length" => "max_tokens",
+        "content_filter" => "refusal",
+        "tool_calls" | "function_call" => "tool_use",
+        _ if said.refusal.is_some() => "refusal",
+        _ if choice.stopped_by().is_some() => "stop_sequence",
+        _ => "end_turn",
+    })
+}
+
+/// Cached tokens stand outside `input_tokens` at Anthropic and inside `prompt_tokens` at OpenAI.
+pub fn usage(tokens: Tokens) -> Value {
+    json!({
+        "input_tokens": tokens.prompt - tokens.cached(),
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": tokens.cached(),
+        "output_tokens": tokens.completion,
+    })
+}

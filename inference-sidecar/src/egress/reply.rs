@@ -1,0 +1,185 @@
+//! Answers in the caller's dialect, with the headers that tell what happened.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::{
+    asked::Asked,
+    attempt::{Started, Whole},
+    exchange::{Answered, Reply, UnderWay},
+    route::Candidate,
+};
+use crate::{
+    cost::Usage,
+    dialect::{
+        anthropic::inbound,
+        openai::{Operation, Tokens},
+        responses,
+    },
+    error::ApiError,
+    face::{self, DIGEST, DROPPED, Face},
+    meter::{Meter, Receipt},
+    outcome::Outcome,
+    relay::Relay,
+    voice::Voice,
+};
+
+/// Headers, or trailers of a stream, that say what a call came to.
+const RECEIPT: &str = "aios-usage, aios-input-tokens, aios-output-tokens, aios-cost";
+/// Headers of an upstream's answer that callers may need.
+const PASSED: [&str; 4] = ["x-request-id", "request-id", DROPPED, DIGEST];
+
+/// The answer, or the beginning of its stream.
+pub fn reply(answered: Answered, asked: &Asked) -> Response {
+    let Answered {
+        reply,
+        candidate,
+        operation,
+        meter,
+        under_way,
+    } = answered;
+    let (mut response, upstream) = match reply {
+        Reply::Whole(whole) => {
+            let headers = whole.headers.clone();
+            (self::whole(whole, operation, asked, meter), headers)
+        }
+        Reply::Started(started) => {
+            let headers = started.headers.clone();
+            let voice = voice(operation, asked);
+            (
+                stream(*started, voice, &candidate, (meter, under_way)),
+                headers,
+            )
+        }
+    };
+    let headers = response.headers_mut();
+    for name in PASSED {
+        if let Some(value) = upstream.get(name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    dropped(headers, asked.dropped(operation));
+    set(headers, "aios-model", &candidate.model.name);
+    // Who answered knows better, for it may be of another revision than what is configured.
+    if let (Some(digest), false) = (&candidate.model.digest, headers.contains_key(DIGEST)) {
+        set(headers, DIGEST, digest);
+    }
+    if let Some(route) = candidate.route {
+        set(headers, "aios-route", &route.to_string());
+    }
+    response
+}
+
+fn whole(whole: Whole, operation: Operation, asked: &Asked, meter: Meter) -> Response {
+    let receipt = meter.settle(Outcome::Ok);
+    let body = match translated(&whole.body, operation, asked, receipt.usage) {
+        None => whole.body,
+        Some(Ok(body)) => body,
+        Some(Err(error)) => return asked.face.refusal(ApiError::UpstreamMalformed(error)),
+    };
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    headers.extend(receipt_headers(&receipt));
+    set(headers, header::CONTENT_TYPE, "application/json");
+    response
+}
+
+/// The answer in another dialect; none where it is in the caller's.
+fn translated(
+    body: &[u8],
+    operation: Operation,
+    asked: &Asked,
+    usage: Usage,
+) -> Option<Result<Bytes, String>> {
+    let counted = Tokens::estimated(usage.input, usage.output);
+    let translated = match (asked.face, operation, &asked.envelope) {
+        (Face::Messages, Operation::Chat, _) => inbound::to_message(body, counted),
+        (Face::Responses, _, Some(envelope)) => envelope.to_response(body, counted),
+        _ => return None,
+    };
+    Some(translated.map(|value| value.to_string().into()))
+}
+
+fn voice(operation: Operation, asked: &Asked) -> Voice {
+    let prompt = asked.own().prompt_tokens;
+    match (asked.face, operation, &asked.envelope) {
+        (Face::Messages, Operation::Chat, _) => {
+            Voice::Messages(Box::new(inbound::Writer::new(prompt)))
+        }
+        (Face::Responses, _, Some(envelope)) => {
+            let writer = responses::Writer::new(envelope.clone(), prompt, now());
+            Voice::Responses(Box::new(writer))
+        }
+        (face, ..) => Voice::Same(face),
+    }
+}
+
+fn stream(
+    started: Started,
+    voice: Voice,
+    candidate: &Candidate,
+    (meter, under_way): (Meter, UnderWay),
+) -> Response {
+    let relay = Relay {
+        source: started.source,
+        meter,
+        deadline: started.deadline,
+        gap: candidate.model.token_gap_timeout,
+        strip_usage: matches!(voice, Voice::Same(_)) && !started.usage_asked,
+        voice,
+        trailers: Some(receipt_headers),
+        guard: Some(Box::new(under_way)),
+    };
+    let mut response = Response::new(relay.into_body());
+    let headers = response.headers_mut();
+    set(headers, header::CONTENT_TYPE, "text/event-stream");
+    set(headers, header::CACHE_CONTROL, "no-cache");
+    set(headers, header::TRAILER, RECEIPT);
+    response
+}
+
+/// Adds to what the ingress dropped.
+fn dropped(headers: &mut HeaderMap, here: &[String]) {
+    let there = headers.remove(DROPPED);
+    let there = there.as_ref().and_then(|value| value.to_str().ok());
+    let there = there.into_iter().flat_map(|names| names.split(", "));
+    if let Some(names) = face::dropped(there.chain(here.iter().map(String::as_str))) {
+        headers.insert(DROPPED, names);
+    }
+}
+
+fn receipt_headers(receipt: &Receipt) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let Usage {
+        input,
+        output,
+        basis,
+    } = receipt.usage;
+    set(&mut headers, "aios-usage", basis.as_str());
+    set(&mut headers, "aios-input-tokens", &input.to_string());
+    set(&mut headers, "aios-output-tokens", &output.to_string());
+    if let Some(cost) = &receipt.cost {
+        set(&mut headers, "aios-cost", &cost.to_string());
+    }
+    headers
+}
+
+/// Sets a header whose value is known to be visible ASCII; anything else is left out.
+pub fn set<N>(headers: &mut HeaderMap, name: N, value: &str)
+where
+    N: TryInto<HeaderName>,
+{
+    if let (Ok(name), Ok(value)) = (name.try_into(), HeaderValue::from_str(value)) {
+        headers.insert(name, value);
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
