@@ -569,6 +569,13 @@ fn bad_models_are_refused_with_field_and_remedy() {
             "0s",
             "60s",
         ),
+        case(
+            "/resilience",
+            json!({"tokenGapTimeout": "0s"}),
+            "spec.resilience.tokenGapTimeout",
+            "0s",
+            "30s",
+        ),
     ];
     for case in hosted {
         let spec = serde_json::from_value(changed(model(), &case)).unwrap();
