@@ -23,6 +23,7 @@ use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Namespace},
     events::v1::Event,
+    rbac::v1::ClusterRole,
 };
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -187,6 +188,11 @@ async fn namespaces_are_shared_by_label_and_one_that_moves_is_left_before_it_is_
         "{refused}"
     );
     write(A).await.unwrap();
+    // What is in no namespace is everybody's.
+    let mut wide = ClusterRole::default();
+    wide.metadata.name = Some("wide".into());
+    let roles = Api::<ClusterRole>::all(late.clone());
+    roles.create(&PostParams::default(), &wide).await.unwrap();
 
     let policies = Api::<PolicySet>::namespaced(scene.client.clone(), "one");
     let edit = Patch::Merge(json!({"spec": {"review": {"due": "12h"}}}));
