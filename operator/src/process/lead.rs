@@ -36,7 +36,7 @@ use crate::{
     status::StatusWriter,
     tenant::{self, Board, Rolling},
     triggers::{Cell, Guarded, NamespaceMeta, Queue, Requests, Triggers},
-    watch::{self, Feeds, Stores},
+    watch::{self, CellStores, Feeds, Stores},
 };
 
 /// Messages of many pipelines with their texts.
@@ -86,17 +86,9 @@ pub async fn lead(
         }
         share::release(client, &share).await?;
     }
-    let postgres = settings.gateway_postgres_secret.as_deref();
-    let (seen, told) = ((&hub, &known), (&triggers, postgres));
-    let scopes = settings.scopes();
-    let cells = scopes.iter().map(|scope| {
-        let scope = (scope, &share);
-        watch::cell(client, scope, seen, told, &mut feeds)
-    });
-    let stores = Stores {
-        cells: cells.collect(),
-        cluster,
-    };
+    let (seen, told) = ((&hub, &known), &triggers);
+    let cells = cells(client, (settings, &share), seen, told, &mut feeds);
+    let stores = Stores { cells, cluster };
     let cells = &stores.cells;
     let (karpenter, buffers) = pool::watch(client, &gpu_classes, cells, &triggers, &mut feeds);
     let applier = Applier::new(client.clone(), metrics.clone(), known.clone());
@@ -189,6 +181,23 @@ fn certify_all(context: &Context) {
     for namespace in &namespaces {
         context.triggers.tenant(namespace);
     }
+}
+
+/// Starts the watches of every scope.
+fn cells(
+    client: &Client,
+    (settings, share): (&Settings, &Share),
+    seen: (&Arc<Hub>, &Known),
+    triggers: &Triggers,
+    feeds: &mut Feeds,
+) -> Vec<CellStores> {
+    let told = (triggers, settings.gateway_postgres_secret.as_deref());
+    let scopes = settings.scopes();
+    let watched = scopes.iter().map(|scope| {
+        let scope = (scope, share);
+        watch::cell(client, scope, seen, told, feeds)
+    });
+    watched.collect()
 }
 
 /// All objects of a namespace are held: they may be worked on.

@@ -50,3 +50,49 @@ pub async fn release(client: &Client, share: &Share) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::release;
+    use crate::{
+        share::{Choice, NamespaceSelector, Share},
+        testing::server::Server,
+    };
+    use http::Method;
+    use prometheus_client::metrics::gauge::Gauge;
+    use serde_json::{Value, json};
+
+    fn claim(namespace: &str) -> Value {
+        json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+            "metadata": {"name": "aios-ca", "namespace": namespace, "resourceVersion": "7"}})
+    }
+
+    #[tokio::test]
+    async fn only_what_is_no_longer_selected_is_let_go_in_the_version_that_was_seen() {
+        let server = Server::start(|request, _| match request.method() {
+            &Method::GET => {
+                let list = json!({"apiVersion": "meta.k8s.io/v1",
+                    "kind": "PartialObjectMetadataList", "metadata": {},
+                    "items": [claim("kept"), claim("left")]});
+                (200, list)
+            }
+            _ => (200, claim("left")),
+        });
+        let selected = (Choice::Selected, NamespaceSelector::default());
+        let (share, _arrivals) = Share::new("aios-a", selected, Gauge::default());
+        share.gained("kept");
+        release(&server.client, &share).await.unwrap();
+        let sent = server.requests();
+        assert!(
+            sent[0].query.contains("aios.dev%2Foperator%3Daios-a"),
+            "{}",
+            sent[0].query
+        );
+        assert_eq!((sent.len(), sent[1].method.clone()), (2, Method::PATCH));
+        assert!(sent[1].path.contains("/namespaces/left/configmaps/aios-ca"));
+        let metadata = &sent[1].body["metadata"];
+        assert_eq!(metadata["resourceVersion"], "7");
+        assert_eq!(metadata["labels"], json!({"aios.dev/operator": null}));
+    }
+}
