@@ -134,6 +134,9 @@ pub struct Round {
     pub steady: Option<Steady>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub streams: Option<Streams>,
+    /// Why what followed was not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 impl fmt::Display for Round {
@@ -148,6 +151,9 @@ impl fmt::Display for Round {
         }
         if let Some(memory) = self.memory {
             write!(f, ", {} MB", memory.rss_kb / 1000)?;
+        }
+        if let Some(failure) = &self.failure {
+            write!(f, "; then {failure}")?;
         }
         Ok(())
     }
@@ -186,40 +192,63 @@ pub async fn run(options: Options) -> Result<()> {
         "{} is missing: cargo build --release -p aios-operator",
         bench.operator.display()
     );
+    let turns = (1..=options.rounds)
+        .flat_map(|round| {
+            options
+                .contenders()
+                .into_iter()
+                .map(move |who| (round, who))
+        })
+        .chain(
+            [Contender::Operator, Contender::Twin]
+                .into_iter()
+                .filter(|contender| options.contenders().contains(contender))
+                .map(|contender| (0, contender)),
+        );
     let mut rounds = Vec::new();
-    for round in 1..=options.rounds {
-        for contender in options.contenders() {
-            let what = format!("round {round}: {}", contender.words());
-            let turn = bench.turn(round, contender, options.size(), false);
-            let turn = step(&what, turn).await?;
-            eprintln!("    {turn}");
-            rounds.push(turn);
-        }
-    }
-    for contender in [Contender::Operator, Contender::Twin] {
-        if options.contenders().contains(&contender) {
+    for (round, contender) in turns {
+        let (size, what) = if round == 0 {
             let size = options.populated();
-            let what = format!("{} objects: {}", size.parents(), contender.words());
-            let turn = step(&what, bench.turn(0, contender, size, true)).await?;
-            eprintln!("    {turn}");
-            rounds.push(turn);
-        }
+            (size, format!("{} objects", size.parents()))
+        } else {
+            (options.size(), format!("round {round}"))
+        };
+        let what = format!("{what}: {}", contender.words());
+        let turn = step(&what, bench.turn(round, contender, size)).await?;
+        eprintln!("    {turn}");
+        rounds.push(turn);
+        // An hour's measurements do not depend on the next turn.
+        written(&options, &rounds).await?;
     }
-    let results = results::of(rounds, options.size(), options.populated(), options.rounds).await;
+    let results = results(&options, &rounds).await;
     println!("{}", report::table(&results.targets));
-    let path = results.write(&files::repository().join(&options.results))?;
-    println!("Every round: {}", path.display());
+    println!(
+        "Every round: {}",
+        written(&options, &rounds).await?.display()
+    );
+    let failed = rounds
+        .iter()
+        .filter(|round| round.failure.is_some())
+        .count();
+    ensure!(
+        failed == 0,
+        "{failed} turns did not end: see their `failure`"
+    );
     Ok(())
 }
 
+async fn results<'a>(options: &Options, rounds: &'a [Round]) -> report::Results<&'a Round> {
+    results::of(rounds, options.size(), options.populated(), options.rounds).await
+}
+
+async fn written(options: &Options, rounds: &[Round]) -> Result<PathBuf> {
+    let folder = files::repository().join(&options.results);
+    results(options, rounds).await.write(&folder)
+}
+
 impl Bench {
-    async fn turn(
-        &mut self,
-        round: usize,
-        contender: Contender,
-        size: Size,
-        populated: bool,
-    ) -> Result<Round> {
+    async fn turn(&mut self, round: usize, contender: Contender, size: Size) -> Result<Round> {
+        let populated = round == 0;
         let accounts = Contender::ALL.map(Contender::account);
         let mut plane = ControlPlane::start(&self.programs, &accounts).await?;
         let client = plane.client().await?;
@@ -268,6 +297,7 @@ impl Bench {
             memory: process.map(Process::memory).transpose()?,
             steady: None,
             streams: None,
+            failure: None,
         };
         match &self.recording {
             None => self.recording = Some(Recording::of(&client).await?),
@@ -292,16 +322,27 @@ impl Bench {
             result.steady = Some(steady::measure(&mut plane, &subject).await?);
             running = Some(process);
             if contender == Contender::Operator && self.streams > 0 {
-                let crowd = streams::gather(&plane, &objects, self.streams).await?;
                 let process = running.take().context("the operator is gone")?;
-                let attached = crowd.measure(&plane, &self.operator, process).await?;
-                result.streams = Some(attached);
+                match self.attached(&plane, &objects, process).await {
+                    Ok(attached) => result.streams = Some(attached),
+                    Err(error) => result.failure = Some(format!("{error:#}")),
+                }
             }
         }
         if let Some(running) = running {
             running.stop().await?;
         }
         Ok(result)
+    }
+
+    async fn attached(
+        &self,
+        plane: &ControlPlane,
+        objects: &[Arc<DynamicObject>],
+        operator: Running,
+    ) -> Result<Streams> {
+        let crowd = streams::gather(plane, objects, self.streams).await?;
+        crowd.measure(plane, &self.operator, operator).await
     }
 
     async fn start(&self, plane: &ControlPlane, contender: Contender) -> Result<Option<Running>> {

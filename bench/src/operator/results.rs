@@ -16,12 +16,12 @@ use crate::{
     report::{Bound, Machine, Results, Target},
 };
 
-/// What the issue of record asks for.
+/// What is asked for.
 const FLOOR_RATIO: f64 = 1.2;
 const RSS_MB: f64 = 80.0;
 
-pub async fn of(rounds: Vec<Round>, size: Size, populated: Size, count: usize) -> Results<Round> {
-    let targets = targets(&rounds);
+pub async fn of(rounds: &[Round], size: Size, populated: Size, count: usize) -> Results<&Round> {
+    let targets = targets(rounds);
     Results {
         benchmark: "operator",
         at: Timestamp::now().to_string(),
@@ -32,7 +32,7 @@ pub async fn of(rounds: Vec<Round>, size: Size, populated: Size, count: usize) -
             "populated": populated.parents(), "rounds": count,
             "applyingAtOnce": size.concurrency, "reconcilesAtOnce": CONCURRENCY,
         }),
-        rounds,
+        rounds: rounds.iter().collect(),
         targets,
     }
 }
@@ -203,6 +203,7 @@ mod tests {
             memory: None,
             steady: None,
             streams: None,
+            failure: None,
         }
     }
 
