@@ -273,5 +273,10 @@ async fn only_the_new_ca_counts(namespace: &TestNamespace, before: &Papers, afte
         !answers(&trusting).await,
         "it shows a certificate of the old CA"
     );
-    assert!(!answers(&showing).await, "it trusts the old CA");
+    eventually("its kubelet brings the bundle", DEADLINE, async || {
+        ensure!(!answers(&showing).await, "it trusts the old CA");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
 }
