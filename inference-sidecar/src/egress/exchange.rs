@@ -83,13 +83,17 @@ impl Exchange<'_> {
         let mut rejection = None;
         let mut all_rejected = true;
         let mut held = None;
-        // Routes whose addresses all fail are the last to be tried, and once.
+        // Routes whose addresses all fail are the last to be tried, and once if there are others: what
+        // comes back is waited for as ever where nothing else is left.
         let (working, failing): (Vec<_>, Vec<_>) = plan
             .candidates
             .into_iter()
             .partition(|candidate| self.works(candidate));
+        let nowhere_else = working.is_empty();
         let working = working.into_iter().map(|candidate| (candidate, true));
-        let failing = failing.into_iter().map(|candidate| (candidate, false));
+        let failing = failing
+            .into_iter()
+            .map(|candidate| (candidate, nowhere_else));
         for (candidate, patient) in working.chain(failing) {
             match self
                 .candidate(&candidate, patient)

@@ -421,7 +421,7 @@ async fn a_bad_snapshot_keeps_the_last_good_one_in_force() {
 }
 
 #[tokio::test]
-async fn a_model_that_keeps_failing_is_asked_once_a_call_and_never_given_up() {
+async fn a_model_that_keeps_failing_and_stands_alone_is_tried_as_ever() {
     let fake = Fake::start(vec![error(500, "")]).await;
     let patient = with(model("m", &fake.address), "resilience.retries", json!(4));
     let world = World::start(vec![patient], routes(&["m"])).await;
@@ -430,12 +430,9 @@ async fn a_model_that_keeps_failing_is_asked_once_a_call_and_never_given_up() {
         header(&response, "aios-attempts").to_owned()
     };
     assert_eq!(attempts().await, "5", "the breaker opens");
-    // On a slow machine its rest may be over before the next call.
-    while attempts().await != "1" {}
+    assert_eq!(attempts().await, "5", "nowhere else to go");
     fake.say(completion("Hello.", Some((1, 1))));
-    assert_eq!(attempts().await, "1", "nowhere else to go");
-    fake.say(error(500, ""));
-    assert_eq!(attempts().await, "5", "a success closed it");
+    assert_eq!(attempts().await, "1", "it is back");
 }
 
 #[tokio::test]
