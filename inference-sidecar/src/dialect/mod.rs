@@ -1,6 +1,7 @@
 //! Wire dialects: pure readers, writers and converters, without I/O or clocks.
 
 pub mod anthropic;
+mod block;
 mod fields;
 pub mod openai;
 pub mod responses;

@@ -7,7 +7,7 @@ use crate::{
     fake::{
         Answer, End, Fake, completion, error, json_answer, role, stop, stream, token, usage_chunk,
     },
-    world::{World, header, model, nowhere, with},
+    world::{World, header, joined, model, nowhere, with},
 };
 
 /// An egress before a model of the OpenAI dialect that answers so.
@@ -59,13 +59,6 @@ fn events(stream: &str) -> Vec<Value> {
             assert_eq!(data["type"].as_str(), event.name.as_deref());
             data
         })
-        .collect()
-}
-
-fn joined(events: &[Value], kind: &str, at: &str) -> String {
-    let of_kind = events.iter().filter(|event| event["type"] == kind);
-    of_kind
-        .filter_map(|event| event.pointer(at)?.as_str())
         .collect()
 }
 

@@ -11,6 +11,8 @@ use aios_inference_sidecar::{
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Map, Value, json};
 
+use crate::world::joined;
+
 /// A stream of chunks that say the pieces, and its end.
 fn chunks(pieces: &[String]) -> Vec<String> {
     let chunk = |delta: Value, reason: Value| {
@@ -33,13 +35,6 @@ fn data(stream: &[u8]) -> Vec<Value> {
     events
         .iter()
         .filter_map(|event| serde_json::from_str(event.data.as_deref()?).ok())
-        .collect()
-}
-
-fn joined(events: &[Value], kind: &str, at: &str) -> String {
-    let of_kind = events.iter().filter(|event| event["type"] == kind);
-    of_kind
-        .filter_map(|event| event.pointer(at)?.as_str())
         .collect()
 }
 

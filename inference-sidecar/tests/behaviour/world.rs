@@ -146,6 +146,14 @@ pub fn chat(extra: Value) -> Value {
     body
 }
 
+/// Texts at a place of a stream's events of a type, together.
+pub fn joined(events: &[Value], kind: &str, at: &str) -> String {
+    let of_kind = events.iter().filter(|event| event["type"] == kind);
+    of_kind
+        .filter_map(|event| event.pointer(at)?.as_str())
+        .collect()
+}
+
 pub fn header<'a>(response: &'a reqwest::Response, name: &str) -> &'a str {
     response
         .headers()

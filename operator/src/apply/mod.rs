@@ -8,7 +8,7 @@ mod sweep;
 
 pub use compare::{is_as_desired, quantity};
 pub use foreign::Foreign;
-pub use known::Known;
+pub use known::{Known, version};
 pub use sweep::sweep_model;
 
 use std::fmt::Debug;

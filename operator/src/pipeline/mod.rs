@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Until a new pipeline that refers to what does not exist says so.
-const FRESH: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Offers a pipeline's configuration, and tells how far it is in force.
 pub async fn reconcile(
@@ -50,7 +50,7 @@ pub async fn reconcile(
     let now = Timestamp::now();
     if validate::is_fresh(pipeline, now) && observed.as_ref().is_some_and(Observed::misses) {
         // What it refers to may come with it, in any order: its arrival brings us back.
-        return Ok(Action::requeue(FRESH));
+        return Ok(Action::requeue(LOOK_AGAIN));
     }
     let status = status::status(pipeline, observed.as_ref(), error.as_ref(), now);
     let api = Api::namespaced(context.applier.client(), &namespace);

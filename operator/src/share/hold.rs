@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::ResourceExt;
 use serde_json::json;
 
 use crate::{
@@ -32,11 +32,7 @@ pub enum Held {
 
 /// Claims a namespace unless it is claimed.
 pub async fn hold(context: &Context, namespace: &str) -> Result<Held> {
-    let known = context
-        .stores
-        .cluster
-        .namespaces
-        .get(&ObjectRef::new(namespace));
+    let known = context.stores.namespace(namespace);
     let labels = known.as_ref().map(|known| known.labels());
     let held = match context.share.standing(namespace, labels) {
         Standing::Judged(Verdict::Free) => claim(context, namespace, labels).await?,

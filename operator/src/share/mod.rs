@@ -23,7 +23,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use crate::names::{ANNOTATION_SELECTS, LABEL_OPERATOR};
+use crate::{
+    apply::version,
+    names::{ANNOTATION_SELECTS, LABEL_OPERATOR},
+};
 
 /// Which namespaces the platform gives an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -340,11 +343,6 @@ impl Drop for Arrival {
 
 fn count(namespaces: &HashSet<String>) -> i64 {
     i64::try_from(namespaces.len()).unwrap_or(i64::MAX)
-}
-
-/// Versions are decimal and grow (Kubernetes API concepts, "resource versions").
-pub fn version(meta: &ObjectMeta) -> Option<u64> {
-    meta.resource_version.as_deref()?.parse().ok()
 }
 
 #[cfg(test)]

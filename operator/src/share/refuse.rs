@@ -9,7 +9,7 @@ use k8s_openapi::{
     api::core::v1::{Namespace, ObjectReference},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Resource, ResourceExt, runtime::controller::Action, runtime::reflector::ObjectRef};
+use kube::{Resource, ResourceExt, runtime::controller::Action};
 
 use crate::{conditions::Fact, context::Context, control::Kind, error::Result, invalid, names::CA};
 
@@ -62,11 +62,7 @@ fn message(namespace: &str, operator: &str, me: &str) -> String {
 }
 
 fn reference(context: &Context, namespace: &str) -> ObjectReference {
-    let known = context
-        .stores
-        .cluster
-        .namespaces
-        .get(&ObjectRef::new(namespace));
+    let known = context.stores.namespace(namespace);
     ObjectReference {
         api_version: Some(Namespace::api_version(&()).into()),
         kind: Some(Namespace::kind(&()).into()),

@@ -17,7 +17,7 @@ pub use validate::paper;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{ResourceExt, runtime::controller::Action};
 
 use self::{
@@ -56,11 +56,7 @@ pub async fn reconcile(namespace: Arc<NamespaceMeta>, context: Arc<Context>) -> 
 /// What pods of a namespace trust, with the claim that this operator serves it; `None` while nothing there
 /// has pods.
 pub fn claim(namespace: &str, context: &Context) -> Option<ConfigMap> {
-    let pipelines = context.stores.pipelines(namespace);
-    let models = context.stores.models(namespace);
-    let owners: Vec<_> = validate::owners(&pipelines)
-        .chain(validate::owners(&models))
-        .collect();
+    let owners = owners(namespace, context);
     let authority = context.authority.get();
     (!owners.is_empty())
         .then(|| build::trust(namespace, &owners, authority.bundle(), &context.share))
@@ -70,11 +66,7 @@ pub fn claim(namespace: &str, context: &Context) -> Option<ConfigMap> {
 pub async fn offer(namespace: Arc<NamespaceMeta>, context: Arc<Context>) -> Result<Action> {
     let name = namespace.name_any();
     let offered = context.hub.read(|index| index.bootstrap(&name));
-    let pipelines = context.stores.pipelines(&name);
-    let models = context.stores.models(&name);
-    let owners: Vec<_> = validate::owners(&pipelines)
-        .chain(validate::owners(&models))
-        .collect();
+    let owners = owners(&name, &context);
     let is_going = namespace.metadata.deletion_timestamp.is_some();
     if let (Some(offered), false, false) = (offered, is_going, owners.is_empty())
         && let Some(bootstrap) = build::bootstrap::config_map(&name, &owners, &offered)
@@ -82,6 +74,14 @@ pub async fn offer(namespace: Arc<NamespaceMeta>, context: Arc<Context>) -> Resu
         context.applier.apply(&name, &bootstrap).await?;
     }
     Ok(Action::await_change())
+}
+
+/// Pipelines and models of a namespace: what they share goes with the last of them.
+fn owners(namespace: &str, context: &Context) -> Vec<OwnerReference> {
+    let pipelines = context.stores.pipelines(namespace);
+    let models = context.stores.models(namespace);
+    let owners = validate::owners(&pipelines).chain(validate::owners(&models));
+    owners.collect()
 }
 
 async fn bring(namespace: &str, context: &Context) -> Result<(Gateway, Action)> {

@@ -1,9 +1,6 @@
 //! Watches of one scope: the four namespaced kinds in full, their children by metadata.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use aios_compile::references;
 use aios_crds::{ModelDeployment, PolicySet, WritingPipeline, WritingRun};
@@ -27,7 +24,6 @@ use kube::{
         watcher,
     },
 };
-use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
     apply::Known,
@@ -38,56 +34,15 @@ use crate::{
     watch::{
         CellStores, Meta, Target,
         feed::{Touch, Watched, follow, prune_kind, prune_pod},
+        feeds::Feeds,
         follow::Following,
         metadata::{Noted, Shown, note},
         of_child,
+        referrers::{everything_of, models_that, pipelines_that, runs_of},
         relations::of_pod,
         valid,
     },
 };
-
-/// Running watches, and whether all of them have listed once.
-#[derive(Default)]
-pub struct Feeds {
-    tasks: JoinSet<()>,
-    missing: Arc<AtomicUsize>,
-    complete: Arc<Notify>,
-}
-
-impl Feeds {
-    /// Starts a watch that calls what it is given after each list.
-    pub fn spawn<F>(&mut self, start: impl FnOnce(Box<dyn FnMut() + Send>) -> F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.missing.fetch_add(1, Ordering::SeqCst);
-        let (missing, complete) = (self.missing.clone(), self.complete.clone());
-        let mut first = true;
-        self.tasks.spawn(start(Box::new(move || {
-            if std::mem::take(&mut first) && missing.fetch_sub(1, Ordering::SeqCst) == 1 {
-                complete.notify_waiters();
-            }
-        })));
-    }
-
-    /// Starts what may never list, as a watch of a kind that is not served: nobody waits for it.
-    pub fn spawn_apart(&mut self, watch: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(watch);
-    }
-
-    /// Waits until a watch ends, which none should.
-    pub async fn ended(&mut self) {
-        self.tasks.join_next().await;
-    }
-
-    /// Waits until every watch has listed once.
-    pub async fn listed(&self) {
-        let notified = self.complete.notified();
-        if self.missing.load(Ordering::SeqCst) > 0 {
-            notified.await;
-        }
-    }
-}
 
 /// What a change of an object means to others.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -207,38 +162,6 @@ pub fn cell(
         pipelines,
         runs,
     }
-}
-
-/// Puts a namespace's objects into their queues, for a change that does not say whom it concerns.
-fn everything_of(
-    triggers: &Triggers,
-    models: &Store<Guarded<ModelDeployment>>,
-    pipelines: &Store<Guarded<WritingPipeline>>,
-    runs: &Store<Guarded<WritingRun>>,
-) -> Arc<dyn Fn(&str) + Send + Sync> {
-    let queues = triggers.clone();
-    let (models, pipelines, runs) = (models.clone(), pipelines.clone(), runs.clone());
-    Arc::new(move |namespace| {
-        queues.tenant(namespace);
-        queue_those(
-            &models,
-            namespace,
-            |_| true,
-            |name| queues.model(namespace, name),
-        );
-        queue_those(
-            &pipelines,
-            namespace,
-            |_| true,
-            |name| queues.pipeline(namespace, name),
-        );
-        queue_those(
-            &runs,
-            namespace,
-            |_| true,
-            |name| queues.run(namespace, name),
-        );
-    })
 }
 
 struct Start<'a> {
@@ -492,55 +415,6 @@ fn shares_anew(before: &Guarded<WritingPipeline>, now: &Guarded<WritingPipeline>
                 || secrets(&before.spec) != secrets(&now.spec)
         }
         _ => true,
-    }
-}
-
-fn pipelines_that(
-    pipelines: &Store<Guarded<WritingPipeline>>,
-    namespace: &str,
-    refer: impl Fn(&references::References) -> bool,
-    queue: impl FnMut(&str),
-) {
-    let refers = |object: &WritingPipeline| refer(&references::of_pipeline(&object.spec));
-    queue_those(pipelines, namespace, refers, queue);
-}
-
-fn models_that(
-    models: &Store<Guarded<ModelDeployment>>,
-    namespace: &str,
-    refer: impl Fn(&references::References) -> bool,
-    queue: impl FnMut(&str),
-) {
-    let refers = |object: &ModelDeployment| refer(&references::of_model(&object.spec));
-    queue_those(models, namespace, refers, queue);
-}
-
-fn runs_of(
-    runs: &Store<Guarded<WritingRun>>,
-    namespace: &str,
-    pipeline: &str,
-    queue: impl FnMut(&str),
-) {
-    let of_pipeline = |run: &WritingRun| run.spec.pipeline_ref.name == pipeline;
-    queue_those(runs, namespace, of_pipeline, queue);
-}
-
-/// Readable objects of a namespace that `concerns` holds for.
-fn queue_those<K>(
-    objects: &Store<Guarded<K>>,
-    namespace: &str,
-    concerns: impl Fn(&K) -> bool,
-    mut queue: impl FnMut(&str),
-) where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    for guarded in objects.state() {
-        if let Some(object) = valid(&guarded)
-            && object.meta().namespace.as_deref() == Some(namespace)
-            && concerns(object)
-        {
-            queue(&object.name_any());
-        }
     }
 }
 

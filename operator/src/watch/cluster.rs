@@ -11,8 +11,8 @@ use crate::{
     triggers::{Guarded, NamespaceMeta, Triggers},
     watch::{
         ClusterStores,
-        cell::Feeds,
         feed::{Touch, feed, prune_kind},
+        feeds::Feeds,
         valid,
     },
 };

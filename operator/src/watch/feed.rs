@@ -14,11 +14,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::{
-    names,
-    share::{Move, version},
-    watch::follow::Following,
-};
+use crate::{apply::version, names, share::Move, watch::follow::Following};
 
 /// Labels of pods that are read.
 const READ: [&str; 3] = [

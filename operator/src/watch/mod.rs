@@ -5,13 +5,16 @@
 mod cell;
 mod cluster;
 mod feed;
+mod feeds;
 mod follow;
 mod metadata;
+mod referrers;
 mod relations;
 mod stores;
 
-pub use cell::{Feeds, cell};
+pub use cell::cell;
 pub use cluster::cluster;
 pub use feed::{Touch, feed, prune_kind};
+pub use feeds::Feeds;
 pub use relations::{Target, of_child};
 pub use stores::{CellStores, ClusterStores, Meta, Stores, valid};

@@ -45,6 +45,10 @@ impl Stores {
         self.cells.iter().find(|cell| cell.scope.covers(namespace))
     }
 
+    pub fn namespace(&self, name: &str) -> Option<Arc<NamespaceMeta>> {
+        self.cluster.namespaces.get(&ObjectRef::new(name))
+    }
+
     pub fn model(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<ModelDeployment>>> {
         self.cell(namespace)?
             .models

@@ -73,6 +73,11 @@ impl<'a> Fields<'a> {
         strings.ok_or_else(|| Problem::invalid(name, "strings are expected"))
     }
 
+    /// The message that is to be answered.
+    pub fn last_message(self) -> Option<&'a Value> {
+        self.get("messages")?.as_array()?.last()
+    }
+
     /// A list with at least one entry.
     pub fn list(self, name: &str) -> Result<&'a [Value], Problem> {
         let list = self

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::error::ApiError;
+use crate::{
+    dialect::block::{kind, text_of},
+    error::ApiError,
+};
 
 /// What a conversation becomes.
 #[derive(Debug, Default)]
@@ -168,16 +171,4 @@ fn tool_result(message: &Value, at: &str) -> Result<Value, ApiError> {
         "tool_use_id": text_of(message, "tool_call_id", at)?,
         "content": blocks(content, &format!("{at}.content"), text_block)?,
     }))
-}
-
-fn kind(block: &Value) -> &str {
-    block
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
-
-fn text_of<'a>(value: &'a Value, field: &str, at: &str) -> Result<&'a str, ApiError> {
-    let text = value.get(field).and_then(Value::as_str);
-    text.ok_or_else(|| ApiError::field(format!("{at}.{field}"), "is missing or no text"))
 }

@@ -96,6 +96,23 @@ fn counted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tokens>,
     Ok(serde_json::from_value(value).ok())
 }
 
+// === impl Chunk ===
+
+impl Chunk {
+    /// Reads the data of an event.
+    ///
+    /// # Errors
+    /// What is wrong with its shape.
+    pub fn read(data: &str) -> Result<Self, String> {
+        serde_json::from_str(data).map_err(|error| error.to_string())
+    }
+
+    /// What it says of the first answer; other dialects have no more than one.
+    pub fn first(&self) -> impl Iterator<Item = &Choice> {
+        self.choices.iter().filter(|choice| choice.index == 0)
+    }
+}
+
 // === impl Completion ===
 
 impl Completion {

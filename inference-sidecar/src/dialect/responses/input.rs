@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::error::ApiError;
+use crate::{dialect::block::text_of, error::ApiError};
 
 const ROUTE: &str = "leave it out: this address keeps no state and runs no tools of its own";
 
@@ -121,9 +121,4 @@ fn result(item: &Value, at: &str) -> Result<Value, ApiError> {
         _ => return Err(ApiError::field(field, "must be a text or a list of parts")),
     };
     Ok(json!({"role": "tool", "tool_call_id": id, "content": output}))
-}
-
-fn text_of<'a>(value: &'a Value, field: &str, at: &str) -> Result<&'a str, ApiError> {
-    let text = value.get(field).and_then(Value::as_str);
-    text.ok_or_else(|| ApiError::field(format!("{at}.{field}"), "is missing or no text"))
 }

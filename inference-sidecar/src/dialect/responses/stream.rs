@@ -79,18 +79,18 @@ impl Writer {
     /// # Errors
     /// What is wrong with the chunk.
     pub fn push(&mut self, data: &str) -> Result<Bytes, String> {
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| error.to_string())?;
+        let mut chunk = Chunk::read(data)?;
         let mut out = String::new();
         if self.of.is_none() {
-            self.of = Some(chunk.id);
-            self.model = chunk.model;
+            self.of = Some(std::mem::take(&mut chunk.id));
+            self.model = std::mem::take(&mut chunk.model);
             for kind in ["response.created", "response.in_progress"] {
                 let response = self.response(State::Running, None);
                 self.event(&mut out, kind, json!({ "response": response }));
             }
         }
         self.tokens = chunk.usage.or(self.tokens);
-        for choice in chunk.choices.iter().filter(|choice| choice.index == 0) {
+        for choice in chunk.first() {
             self.choice(&mut out, choice)?;
         }
         Ok(out.into())

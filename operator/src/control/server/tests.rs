@@ -299,9 +299,8 @@ async fn a_prefetch_tells_how_far_the_weights_of_its_own_model_are() {
     assert_eq!(heard("large"), None);
 }
 
-#[tokio::test]
-async fn demand_of_an_egress_counts_as_long_as_its_stream_lives() {
-    let served = serve().await;
+/// Offers ModelDeployment `small`.
+fn offer_model(served: &Served) {
     let owner = Owner {
         name: "small".into(),
         uid: "u".into(),
@@ -311,10 +310,18 @@ async fn demand_of_an_egress_counts_as_long_as_its_stream_lives() {
     served
         .hub
         .change(|index| index.apply("team", Kind::Model, item));
-    let calls = || {
-        let now = Timestamp::now();
-        served.hub.load("team", "small", now, |load| load.calls())
-    };
+}
+
+fn calls_of_model(served: &Served) -> u32 {
+    let now = Timestamp::now();
+    served.hub.load("team", "small", now, |load| load.calls())
+}
+
+#[tokio::test]
+async fn demand_of_an_egress_counts_as_long_as_its_stream_lives() {
+    let served = serve().await;
+    offer_model(&served);
+    let calls = || calls_of_model(&served);
     let ended = CancellationToken::new();
     let plane = Arc::new(Plane::default());
     let (reports, reading) = watch::channel(Report::default());

@@ -67,11 +67,9 @@ fn tool(fields: Fields<'_>) -> Result<Option<Tool>, Problem> {
     });
     let tools = tools.collect::<Result<Vec<_>, Problem>>()?;
     let choice = fields.get("tool_choice").unwrap_or(&Value::Null);
-    let last = fields
-        .get("messages")
-        .and_then(Value::as_array)
-        .and_then(|all| all.last());
-    let blocks = last.and_then(|message| message["content"].as_array());
+    let blocks = fields
+        .last_message()
+        .and_then(|message| message["content"].as_array());
     let is_result = |block: &Value| block["type"] == "tool_result";
     if blocks.is_some_and(|blocks| blocks.iter().any(is_result)) || choice["type"] == "none" {
         return Ok(None);

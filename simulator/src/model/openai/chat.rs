@@ -112,11 +112,9 @@ fn tool(fields: Fields<'_>) -> Result<Option<Tool>, Problem> {
     });
     let tools = tools.collect::<Result<Vec<_>, Problem>>()?;
     let choice = fields.get("tool_choice").unwrap_or(&Value::Null);
-    let last = fields
-        .get("messages")
-        .and_then(Value::as_array)
-        .and_then(|all| all.last());
-    let has_result = last.is_some_and(|message| message["role"] == "tool");
+    let has_result = fields
+        .last_message()
+        .is_some_and(|message| message["role"] == "tool");
     if has_result || *choice == "none" {
         return Ok(None);
     }

@@ -3,7 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::request::Dropped;
-use crate::error::ApiError;
+use crate::{
+    dialect::block::{kind, text_of},
+    error::ApiError,
+};
 
 /// Text of `system`: a text, or blocks of text.
 ///
@@ -197,18 +200,6 @@ fn blocks<'a>(value: &'a Value, field: &str) -> Result<&'a Vec<Value>, ApiError>
     value
         .as_array()
         .ok_or_else(|| ApiError::field(field, problem))
-}
-
-fn kind(block: &Value) -> &str {
-    block
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
-
-fn text_of<'a>(value: &'a Value, field: &str, at: &str) -> Result<&'a str, ApiError> {
-    let text = value.get(field).and_then(Value::as_str);
-    text.ok_or_else(|| ApiError::field(format!("{at}.{field}"), "is missing or no text"))
 }
 
 fn unknown(at: &str, known: &str) -> ApiError {

@@ -57,14 +57,14 @@ impl Writer {
     /// # Errors
     /// What is wrong with the chunk.
     pub fn push(&mut self, data: &str) -> Result<Bytes, String> {
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| error.to_string())?;
+        let chunk = Chunk::read(data)?;
         let mut out = String::new();
         if !self.begun {
             self.begun = true;
             self.begin(&mut out, &chunk);
         }
         self.tokens = chunk.usage.or(self.tokens);
-        for choice in chunk.choices.iter().filter(|choice| choice.index == 0) {
+        for choice in chunk.first() {
             self.choice(&mut out, choice)?;
         }
         Ok(out.into())

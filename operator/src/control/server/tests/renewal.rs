@@ -1,15 +1,8 @@
 //! How long a stream lives: as long as its pod and the token that was shown last.
 
-use super::{Plane, Served, config, offer, serve, until};
-use crate::{
-    control::{Kind, Pod},
-    names::Component,
-    testing::reviews,
-};
-use aios_proto::{
-    config::{Owner, pack},
-    control::{ItemKind, ModelDemand, Report, Role},
-};
+use super::{Plane, Served, calls_of_model, config, offer, offer_model, serve, until};
+use crate::{control::Pod, names::Component, testing::reviews};
+use aios_proto::control::{ModelDemand, Report, Role};
 use aios_runtime::control::attach;
 use jiff::Timestamp;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -83,19 +76,8 @@ async fn a_stream_ends_with_its_token_and_begins_again_with_the_next() {
 #[tokio::test]
 async fn a_stream_ends_when_a_token_is_shown_that_is_nobodys() {
     let served = serve().await;
-    let owner = Owner {
-        name: "small".into(),
-        uid: "u".into(),
-        generation: 1,
-    };
-    let item = pack(ItemKind::Model, owner, &"m").unwrap();
-    served
-        .hub
-        .change(|index| index.apply("team", Kind::Model, item));
-    let calls = || {
-        let now = Timestamp::now();
-        served.hub.load("team", "small", now, |load| load.calls())
-    };
+    offer_model(&served);
+    let calls = || calls_of_model(&served);
     let attached = attached(&served, &expiring(3600).0, Role::Egress);
     attached.reports.send_replace(Report {
         models: vec![ModelDemand {

@@ -1,0 +1,93 @@
+//! From an object that changed to the objects of its namespace that refer to it.
+
+use std::sync::Arc;
+
+use aios_compile::references;
+use aios_crds::{ModelDeployment, WritingPipeline, WritingRun};
+use kube::{Resource, ResourceExt, runtime::reflector::Store};
+
+use crate::{
+    triggers::{Guarded, Triggers},
+    watch::valid,
+};
+
+/// Puts a namespace's objects into their queues, for a change that does not say whom it concerns.
+pub fn everything_of(
+    triggers: &Triggers,
+    models: &Store<Guarded<ModelDeployment>>,
+    pipelines: &Store<Guarded<WritingPipeline>>,
+    runs: &Store<Guarded<WritingRun>>,
+) -> Arc<dyn Fn(&str) + Send + Sync> {
+    let queues = triggers.clone();
+    let (models, pipelines, runs) = (models.clone(), pipelines.clone(), runs.clone());
+    Arc::new(move |namespace| {
+        queues.tenant(namespace);
+        queue_those(
+            &models,
+            namespace,
+            |_| true,
+            |name| queues.model(namespace, name),
+        );
+        queue_those(
+            &pipelines,
+            namespace,
+            |_| true,
+            |name| queues.pipeline(namespace, name),
+        );
+        queue_those(
+            &runs,
+            namespace,
+            |_| true,
+            |name| queues.run(namespace, name),
+        );
+    })
+}
+
+pub fn pipelines_that(
+    pipelines: &Store<Guarded<WritingPipeline>>,
+    namespace: &str,
+    refer: impl Fn(&references::References) -> bool,
+    queue: impl FnMut(&str),
+) {
+    let refers = |object: &WritingPipeline| refer(&references::of_pipeline(&object.spec));
+    queue_those(pipelines, namespace, refers, queue);
+}
+
+pub fn models_that(
+    models: &Store<Guarded<ModelDeployment>>,
+    namespace: &str,
+    refer: impl Fn(&references::References) -> bool,
+    queue: impl FnMut(&str),
+) {
+    let refers = |object: &ModelDeployment| refer(&references::of_model(&object.spec));
+    queue_those(models, namespace, refers, queue);
+}
+
+pub fn runs_of(
+    runs: &Store<Guarded<WritingRun>>,
+    namespace: &str,
+    pipeline: &str,
+    queue: impl FnMut(&str),
+) {
+    let of_pipeline = |run: &WritingRun| run.spec.pipeline_ref.name == pipeline;
+    queue_those(runs, namespace, of_pipeline, queue);
+}
+
+/// Readable objects of a namespace that `concerns` holds for.
+fn queue_those<K>(
+    objects: &Store<Guarded<K>>,
+    namespace: &str,
+    concerns: impl Fn(&K) -> bool,
+    mut queue: impl FnMut(&str),
+) where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    for guarded in objects.state() {
+        if let Some(object) = valid(&guarded)
+            && object.meta().namespace.as_deref() == Some(namespace)
+            && concerns(object)
+        {
+            queue(&object.name_any());
+        }
+    }
+}
