@@ -64,7 +64,8 @@ struct Leader {
 }
 
 impl Leader {
-    async fn start(client: &Client, port: &mut u16) -> Self {
+    /// Answers at a door that outlives it, as a Service's address does.
+    async fn start(client: &Client, door: &std::net::TcpListener) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings {
             tls_dir: folder.path().to_owned(),
@@ -92,8 +93,7 @@ impl Leader {
             .into_axum_router();
         let mut changes = current.changes();
         let tls = serving::open(&current.get(), &settings).unwrap();
-        let listener = TcpListener::bind(("127.0.0.1", *port)).await.unwrap();
-        *port = listener.local_addr().unwrap().port();
+        let listener = TcpListener::from_std(door.try_clone().unwrap()).unwrap();
         tokio::spawn(aios_runtime::serve::serve(
             listener,
             app,
@@ -149,8 +149,10 @@ impl Leader {
 async fn a_ca_is_replaced_under_load_without_a_failed_call_or_a_lost_stream() {
     aios_runtime::init("test");
     let api = Api::start(NAMESPACE);
-    let mut port = 0;
-    let leader = Leader::start(&api.client, &mut port).await;
+    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = door.local_addr().unwrap().port();
+    let door = door.into_std().unwrap();
+    let leader = Leader::start(&api.client, &door).await;
     let first = leader.current.get();
     let mut crowd = Crowd::gather(count(), port, &first);
     crowd.follow(&leader.current);
@@ -177,7 +179,7 @@ async fn a_ca_is_replaced_under_load_without_a_failed_call_or_a_lost_stream() {
     })
     .await;
     leader.ends.cancel();
-    let leader = Leader::start(&api.client, &mut port).await;
+    let leader = Leader::start(&api.client, &door).await;
     crowd.follow(&leader.current);
     crowd.show_pods(&leader.hub);
     until("it signs", || {
@@ -185,7 +187,7 @@ async fn a_ca_is_replaced_under_load_without_a_failed_call_or_a_lost_stream() {
     })
     .await;
     leader.ends.cancel();
-    let leader = Leader::start(&api.client, &mut port).await;
+    let leader = Leader::start(&api.client, &door).await;
     crowd.follow(&leader.current);
     crowd.show_pods(&leader.hub);
     until("the second rotation is over", || {
