@@ -18,7 +18,9 @@ use aios_e2e::testing::{AuditLog, Mark, Request, freeze, install, thaw};
 use aios_e2e::{Cluster, TestNamespace, eventually, files};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::flowcontrol::v1::PriorityLevelConfiguration;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::client::Body;
 use kube::{Api, Client, ResourceExt};
 use scene::{DEADLINE, PIPELINE, Scene, leader};
 use serde_json::json;
@@ -240,6 +242,34 @@ async fn the_api_server_refuses_writes_of_a_replica_that_does_not_lead() {
     write(cluster.client(), "by-an-administrator")
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn the_lease_does_not_queue_behind_the_operators_other_requests() {
+    let _turn = TURN.lock().await;
+    let cluster = Cluster::shared().await.unwrap();
+    install(&cluster).await.unwrap();
+    let token = cluster
+        .kubectl(&["create", "token", "-n", SYSTEM, "aios-operator"])
+        .await
+        .unwrap();
+    let operator = cluster.client_with_token(token.trim()).await.unwrap();
+    let level = async |path: String| {
+        let request = http::Request::get(path).body(Body::empty()).unwrap();
+        let answer = operator.send(request).await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+        let level = &answer.headers()["x-kubernetes-pf-prioritylevel-uid"];
+        level.to_str().unwrap().to_owned()
+    };
+    let levels = Api::<PriorityLevelConfiguration>::all(cluster.client());
+    let elections = levels.get("leader-election").await.unwrap().uid().unwrap();
+
+    let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/aios-operator");
+    assert_eq!(level(lease).await, elections);
+    assert_ne!(
+        level("/apis/aios.dev/v1alpha1/policysets".into()).await,
+        elections
+    );
 }
 
 #[tokio::test]

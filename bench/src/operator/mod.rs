@@ -281,7 +281,10 @@ impl Bench {
             };
             world::create(&client, size.objects(), size.concurrency, created).await?;
         }
-        let done = observer.done(size.parents(), DEADLINE).await?;
+        let done = tokio::select! {
+            done = observer.done(size.parents(), DEADLINE) => done?,
+            ended = ended(running.as_mut()) => return Err(ended),
+        };
         let calls = calls::since(&plane.audit(), mark, contender)?;
         let process = running.as_ref().map(Running::id).transpose()?.map(Process);
         let spent = process.map(Process::cpu_seconds).transpose()?;
@@ -357,5 +360,13 @@ impl Bench {
             }
             Contender::Floor | Contender::FloorApply => Ok(None),
         }
+    }
+}
+
+/// Waits for the end of a process that is measured: nothing is done without it.
+async fn ended(running: Option<&mut Running>) -> anyhow::Error {
+    match running {
+        Some(running) => running.ended().await,
+        None => std::future::pending().await,
     }
 }

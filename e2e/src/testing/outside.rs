@@ -55,6 +55,15 @@ impl Running {
         self.listens
     }
 
+    /// Waits until it ends by itself, and says what it said last.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        let how = match self.group.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        anyhow::anyhow!("the process ended, {how}:\n{}", procs::tail(&self.log, 10))
+    }
+
     pub async fn stop(self) -> Result<()> {
         self.group.stop().await
     }
