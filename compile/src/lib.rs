@@ -7,6 +7,7 @@ mod content;
 mod diagnostic;
 mod engine;
 mod expression;
+mod input;
 mod model;
 mod pipeline;
 mod policy;
@@ -16,6 +17,8 @@ mod schedule;
 mod schema;
 mod template;
 mod text_engine;
+mod times;
+mod trigger;
 mod weights;
 
 pub use diagnostic::{Diagnostic, Place};
@@ -26,6 +29,8 @@ pub use model::{
 pub use pipeline::{Resolved, pipeline};
 pub use policy::policy;
 pub use references::References;
-pub use run::{run, run_fits};
+pub use run::{MAX_NAME as MAX_RUN_NAME, run, run_fits};
 pub use schedule::{Schedule, schedules};
+pub use times::Times;
+pub use trigger::{Trigger, triggers};
 pub use weights::{Format, Source, WeightsFile, WeightsPlan, weights};

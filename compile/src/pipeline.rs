@@ -11,6 +11,7 @@ use crate::{
     Diagnostic, checks, content, expression,
     schema::Variables,
     template::{self, RESERVED, Scope},
+    trigger,
 };
 
 /// Longest name of a pipeline: labels and paths of the API are made of it.
@@ -46,6 +47,7 @@ pub fn pipeline(
     let retrieval = retrieval(spec, resolved, &declared, &mut found);
     models(spec, &mut found);
     policies(spec, &pins, &mut found);
+    found.extend(trigger::triggers(spec).err().unwrap_or_default());
     let publish = publish(spec, &mut found);
     found.extend(size(&skeletons, retrieval.as_ref()));
     if !found.is_empty() {

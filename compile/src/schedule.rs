@@ -1,19 +1,17 @@
 //! Warm schedules of a model, parsed once: a cron expression in its time zone, and the spans around it.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::time::Duration;
 
 use aios_crds::{
     ModelDeploymentSpec,
     model_deployment::{ScalingMode, SelfHosted},
     warm_schedule::WarmSchedule,
 };
-use croner::{
-    Cron,
-    parser::{CronParser, Seconds, Year},
-};
-use jiff::{Timestamp, tz::TimeZone};
 
-use crate::Diagnostic;
+use crate::{
+    Diagnostic,
+    times::{Times, out_of},
+};
 
 const AT: &str = "spec.selfHosted.warm.schedules";
 
@@ -26,17 +24,8 @@ pub struct Schedule {
     pub ahead: Duration,
     /// and how long after.
     pub lasts: Duration,
-    cron: Cron,
-    zone: TimeZone,
-}
-
-impl Schedule {
-    /// The first time after another; none when none comes.
-    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        let after = after.to_zoned(self.zone.clone());
-        let next = self.cron.find_next_occurrence(&after, false).ok()?;
-        Some(next.timestamp())
-    }
+    /// When calls will come.
+    pub times: Times,
 }
 
 /// The schedules of a model that is served here.
@@ -88,26 +77,14 @@ pub fn checks(spec: &ModelDeploymentSpec) -> Vec<Diagnostic> {
 }
 
 fn schedule(at: &str, written: &WarmSchedule) -> Result<Schedule, Vec<Diagnostic>> {
-    let mut found = Vec::new();
-    let parser = CronParser::builder()
-        .seconds(Seconds::Disallowed)
-        .year(Year::Disallowed)
-        .build();
-    let cron = parser.parse(&written.cron).map_err(|error| {
-        found.push(Diagnostic::new(
-            format!("{at}.cron"),
-            format!("`{}` is no cron expression: {error}", written.cron),
-            "write minute, hour, day of month, month and day of week, as in `0 9 * * MON-FRI`",
-        ));
-    });
-    let name = written.time_zone.as_deref().unwrap_or("UTC");
-    let zone = TimeZone::get(name).map_err(|_| {
-        found.push(Diagnostic::new(
-            format!("{at}.timeZone"),
-            format!("there is no time zone `{name}`"),
-            "name one of the IANA database, as in Europe/Berlin, or leave it out for UTC",
-        ));
-    });
+    let times = Times::parse(
+        (&format!("{at}.cron"), &written.cron),
+        (&format!("{at}.timeZone"), written.time_zone.as_deref()),
+    );
+    let (times, mut found) = match times {
+        Ok(times) => (Some(times), Vec::new()),
+        Err(wrong) => (None, wrong),
+    };
     let minutes = Duration::from_mins(1)..=Duration::from_hours(168);
     let spans = [
         ("for", written.lasts, minutes, "1m to 168h"),
@@ -124,37 +101,13 @@ fn schedule(at: &str, written: &WarmSchedule) -> Result<Schedule, Vec<Diagnostic
             out_of(&format!("{at}.{field}"), span, &within, bounds)
         });
     found.extend(wrong);
-    if let (Ok(cron), Ok(zone), true) = (cron, zone, found.is_empty()) {
-        let schedule = Schedule {
-            groups: written.fewest(),
-            ahead: written.sets_out().get(),
-            lasts: written.lasts.get(),
-            cron,
-            zone,
-        };
-        if schedule.next(Timestamp::UNIX_EPOCH).is_some() {
-            return Ok(schedule);
-        }
-        found.push(Diagnostic::new(
-            format!("{at}.cron"),
-            format!("`{}` names a day that never comes", written.cron),
-            "name a day that its months have",
-        ));
-    }
-    Err(found)
-}
-
-fn out_of(
-    at: &str,
-    span: aios_crds::Duration,
-    within: &RangeInclusive<Duration>,
-    bounds: &str,
-) -> Option<Diagnostic> {
-    (!within.contains(&span.get())).then(|| {
-        Diagnostic::new(
-            at,
-            format!("{span} is not from {bounds}"),
-            format!("name a span from {bounds}"),
-        )
+    let Some(times) = times.filter(|_| found.is_empty()) else {
+        return Err(found);
+    };
+    Ok(Schedule {
+        groups: written.fewest(),
+        ahead: written.sets_out().get(),
+        lasts: written.lasts.get(),
+        times,
     })
 }

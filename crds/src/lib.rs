@@ -15,6 +15,7 @@ pub mod reference;
 pub mod rollout;
 pub mod status;
 pub mod text_engine;
+pub mod trigger;
 pub mod warm_schedule;
 pub mod weights;
 pub mod writing_pipeline;

@@ -522,7 +522,7 @@ pub enum ScalingReason {
     LessDemand,
     /// No call for `downDelay`.
     Idle,
-    /// A run with a deadline is about to call.
+    /// A run with a deadline, or of a trigger, is about to call.
     RunAhead,
     /// A warm schedule began.
     Schedule,

@@ -8,6 +8,7 @@ use crate::{
     Json,
     reference::{LocalRef, SecretSource, TextSource},
     status::{conditions_schema, never_observed},
+    trigger::{Trigger, TriggerStatus},
 };
 
 /// Content, context, models, policies and publication of one sort of document.
@@ -78,6 +79,10 @@ pub struct WritingPipelineSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub policy_refs: Vec<LocalRef>,
+    /// What starts runs by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub triggers: Vec<Trigger>,
     /// Where approved documents go; all of them, each exactly once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -383,6 +388,10 @@ pub struct WritingPipelineStatus {
     /// The last head of the tenant's log that the operator verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<AuditHead>,
+    /// What became of each trigger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub triggers: Vec<TriggerStatus>,
 }
 
 /// Documents by where they stand. Accepted = published + refused + waiting + under way.
@@ -433,6 +442,7 @@ impl Default for WritingPipelineStatus {
             endpoint: None,
             documents: DocumentCounts::default(),
             audit: None,
+            triggers: Vec::new(),
         }
     }
 }

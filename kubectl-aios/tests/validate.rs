@@ -215,6 +215,18 @@ fn every_mistake_is_named_with_field_and_remedy() {
             "correct the name",
         ),
         (
+            "policyRefs: [{name: bank}]",
+            "policyRefs: [{name: bank}]\n  triggers: [{name: daily, cron: {schedule: 0 25 * * *, run: {input: {upload: {context: customer}}}}}]",
+            "f.yaml: WritingPipeline/savings: spec.triggers[0].cron.schedule (line 1, column 3): `0 25 * * *` is no cron",
+            "write minute, hour",
+        ),
+        (
+            "policyRefs: [{name: bank}]",
+            "policyRefs: [{name: bank}]\n  triggers: [{name: daily, cron: {schedule: 0 9 * * *, startingDeadline: 30s, run: {input: {upload: {context: customer}}}}}]",
+            "f.yaml: WritingPipeline/savings: spec.triggers[0].cron.startingDeadline: 30s is not from 1m to 24h",
+            "name a span",
+        ),
+        (
             "pipelineRef: {name: savings}",
             "pipelineRef: {name: saving}",
             "f.yaml: WritingRun/monday: spec.pipelineRef.name: WritingPipeline `saving` is not in these files",

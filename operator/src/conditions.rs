@@ -1,6 +1,6 @@
 //! From facts about an object to its conditions: one summary for all kinds, as kstatus reads it.
 
-use aios_crds::{ConditionType, Reason};
+use aios_crds::{ConditionType, Reason, WritingRun};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -80,6 +80,7 @@ const fn needs_a_person(reason: Reason) -> bool {
             | Reason::KueueMissing
             | Reason::Deactivated
             | Reason::Inadmissible
+            | Reason::NameTaken
             | Reason::LogForked
             | Reason::ServedByAnother
             | Reason::ItemsFailed
@@ -205,6 +206,17 @@ pub fn is_true(conditions: &[Condition], kind: ConditionType, generation: Option
             && c.status == "True"
             && (generation.is_none() || c.observed_generation == generation)
     })
+}
+
+/// Whether a run has ended, however it did.
+pub fn is_finished(run: &WritingRun) -> bool {
+    let status = run.status.as_ref();
+    let conditions = status.map(|status| status.conditions.as_slice());
+    is_true(
+        conditions.unwrap_or_default(),
+        ConditionType::Finished,
+        None,
+    )
 }
 
 /// The condition of a type.

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use aios_compile::MAX_RUN_NAME;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
 /// Field manager of every server-side apply.
 pub const FIELD_MANAGER: &str = "aios-operator";
 /// Manager of key material that is created once: apart, so that an apply never takes it back.
@@ -42,6 +46,10 @@ pub const LABEL_SLOT: &str = "aios.dev/slot";
 pub const LABEL_SPARE: &str = "aios.dev/spare";
 pub const LABEL_PIPELINE: &str = "aios.dev/pipeline";
 pub const LABEL_RUN: &str = "aios.dev/run";
+/// On a WritingRun: the trigger of its pipeline that made it,
+pub const LABEL_TRIGGER: &str = "aios.dev/trigger";
+/// and the time for which it did.
+pub const ANNOTATION_SCHEDULED: &str = "aios.dev/scheduled-for";
 /// Kueue's: on a Job, the LocalQueue that it waits in.
 pub const LABEL_QUEUE: &str = "kueue.x-k8s.io/queue-name";
 /// On NodePools, NodeClaims and nodes: whose they are and of which class.
@@ -178,6 +186,20 @@ pub fn model_evaluation(model: &str, key: &str) -> String {
     format!("{model}-evaluate-{key}")
 }
 
+/// The WritingRun that a trigger makes for a time, to the minute: whoever makes it, there is one.
+pub fn triggered_run(pipeline: &str, trigger: &str, time: Timestamp) -> String {
+    let minute = time.strftime("%Y%m%d%H%M").to_string();
+    let room = MAX_RUN_NAME.saturating_sub(minute.len() + 1);
+    let whole = format!("{pipeline}-{trigger}");
+    if whole.len() <= room {
+        return format!("{whole}-{minute}");
+    }
+    let mut hash = hex::encode(Sha256::digest(format!("{pipeline}/{trigger}")));
+    hash.truncate(6);
+    let cut: String = whole.chars().take(room.saturating_sub(7)).collect();
+    format!("{}-{hash}-{minute}", cut.trim_end_matches('-'))
+}
+
 /// DNS names under which a Service is dialled.
 pub fn service_hosts(service: &str, namespace: &str) -> Vec<String> {
     vec![
@@ -202,6 +224,7 @@ pub fn witness(namespace: &str) -> String {
 mod tests {
     use super::{
         Component, group_shards, model_evaluation, model_group, model_inference, model_prefetch,
+        triggered_run,
     };
 
     #[test]
@@ -212,6 +235,21 @@ mod tests {
         assert!(model_evaluation(&longest, "0123456789").len() <= 63);
         let shards = group_shards(&model_group(&longest, "012345", 999));
         assert!(shards.len() + "-0123456789".len() <= 63, "{shards}");
+    }
+
+    #[test]
+    fn a_run_of_a_trigger_is_named_after_its_minute_and_fits_a_job() {
+        let at = |minute: i64| jiff::Timestamp::from_second(1_768_000_000 + 60 * minute);
+        let [first, next] = [0, 1].map(|minute| at(minute).unwrap_or_default());
+        assert_eq!(
+            triggered_run("news", "mornings", first),
+            "news-mornings-202601092306"
+        );
+        let (pipeline, trigger) = ("p".repeat(52), "t".repeat(40));
+        let long = triggered_run(&pipeline, &trigger, first);
+        assert!(long.len() <= aios_compile::MAX_RUN_NAME, "{long}");
+        assert_ne!(long, triggered_run(&pipeline, &trigger, next));
+        assert_ne!(long, triggered_run(&pipeline, &"t".repeat(39), first));
     }
 
     #[test]

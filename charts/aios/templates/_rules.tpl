@@ -20,10 +20,11 @@ holds itself.
     - writingpipelines/status
     - writingruns/status
   verbs: [patch]
-# Runs with ttlSecondsAfterFinished are deleted when their time is over.
+# Runs that a pipeline's triggers start. Those with ttlSecondsAfterFinished are deleted when their time is
+# over, and a trigger's when newer ones have finished.
 - apiGroups: [aios.dev]
   resources: [writingruns]
-  verbs: [delete]
+  verbs: [create, delete]
 # Ingresses, groups of engines and gateways, of which those that are no longer wanted are removed.
 # What has no `delete` below goes with the objects that own it.
 - apiGroups: [apps]

@@ -191,14 +191,26 @@ impl Applier {
     /// Creates an object under a manager of its own, so that a later apply that does not name its
     /// content never takes it back. Another creator's object is left as it is.
     pub async fn create_once<K: Child>(&self, namespace: &str, desired: &K) -> Result<()> {
+        self.post(namespace, desired, KEY_MANAGER).await.map(drop)
+    }
+
+    /// Makes an object of a kind that is watched in full. False if there is one of its name already,
+    /// whoever made it.
+    pub async fn create<K: Child>(&self, namespace: &str, desired: &K) -> Result<bool> {
+        self.post(namespace, desired, FIELD_MANAGER).await
+    }
+
+    async fn post<K: Child>(&self, namespace: &str, desired: &K, manager: &str) -> Result<bool> {
         let name = desired.name_any();
         let params = PostParams {
-            field_manager: Some(KEY_MANAGER.into()),
+            field_manager: Some(manager.into()),
             ..PostParams::default()
         };
         match self.api::<K>(namespace).create(&params, desired).await {
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-            created => self.done::<K, _>(Verb::Create, &name, created).map(drop),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            created => self
+                .done::<K, _>(Verb::Create, &name, created)
+                .map(|_| true),
         }
     }
 

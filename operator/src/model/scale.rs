@@ -15,7 +15,10 @@ use crate::{
     conditions::whole_seconds,
     context::Context,
     control::Load,
-    model::{ahead::is_expected, schedule::due},
+    model::{
+        ahead::{awaited, is_expected},
+        schedule::{Due, due},
+    },
 };
 
 /// Decisions that a status remembers.
@@ -46,7 +49,7 @@ pub struct Past {
     pub first: i32,
     /// Groups that answer.
     pub ready: i32,
-    /// Whether a run with a deadline is going to call it.
+    /// Whether a run with a deadline, or of a trigger, is going to call it.
     pub is_expected: bool,
     /// Fewest groups that schedules ask for now.
     pub scheduled: i32,
@@ -75,22 +78,29 @@ pub fn scaled(
     let status = model.status.as_ref();
     let (namespace, name) = (model.namespace().unwrap_or_default(), model.name_any());
     let due = due(schedules, now);
+    let sleeps = scaling.fewest() == 0;
+    let run = if sleeps {
+        awaited(context, &namespace, &name, now)
+    } else {
+        Due::default()
+    };
     let past = Past {
         desired: status.and_then(|status| status.desired_replicas),
         first: model.spec.replicas,
         ready: status.map_or(0, |status| status.ready_replicas),
-        is_expected: scaling.fewest() == 0 && is_expected(context, &namespace, &name, now),
+        is_expected: run.groups > 0 || sleeps && is_expected(context, &namespace, &name, now),
         scheduled: due.groups,
     };
     let decision = context.hub.load(&namespace, &name, now, |load| {
         load.settle(scaling.calls_of_a_group().unsigned_abs(), now);
         decide(scaling, past, load, now)
     });
+    let until = due.until.into_iter().chain(run.until).min();
     let history = status.map(|status| status.scaling_history.clone());
     Some(Scaled {
         desired: decision.desired,
         history: remembered(history.unwrap_or_default(), past, decision, now),
-        look_again: sooner(decision.look_again, due.until, now),
+        look_again: sooner(decision.look_again, until, now),
     })
 }
 

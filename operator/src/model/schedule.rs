@@ -23,7 +23,7 @@ pub fn due(schedules: &[Schedule], now: Timestamp) -> Due {
 
 fn look(schedule: &Schedule, now: Timestamp) -> Option<Due> {
     // The only time that can be on, or else the next: those before are over.
-    let time = schedule.next(now.checked_sub(schedule.lasts).ok()?)?;
+    let time = schedule.times.next(now.checked_sub(schedule.lasts).ok()?)?;
     let from = time.checked_sub(schedule.ahead).ok()?;
     let to = time.checked_add(schedule.lasts).ok()?;
     let (groups, until) = if from <= now {

@@ -110,6 +110,7 @@ pub fn observe(
         gateway: context.board.gateway(namespace),
         report: index.pipeline_report(namespace, &name).cloned(),
         head: context.witness.head(namespace),
+        started: None,
     })
 }
 

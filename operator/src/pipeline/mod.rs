@@ -1,7 +1,8 @@
 //! A WritingPipeline becomes its configuration; the gateway that runs it is the tenant's. Rooms:
-//! fetch, validate, offer, status.
+//! fetch, validate, offer, start, status.
 
 mod fetch;
+mod start;
 mod status;
 mod validate;
 
@@ -36,7 +37,7 @@ pub async fn reconcile(
         Err(unreadable) => return invalid::tell(&context, Kind::Pipeline, unreadable).await,
     };
     let namespace = pipeline.namespace().unwrap_or_default();
-    let (observed, error) = pass(pipeline, &namespace, &context).await;
+    let (mut observed, mut error) = pass(pipeline, &namespace, &context).await;
     let key = Key::new(Kind::Pipeline, &pipeline.name_any());
     if !context.hub.await_settled(&namespace, &key) {
         // Policies listed at start are still being compiled: too early to tell. The last of them
@@ -52,9 +53,16 @@ pub async fn reconcile(
         // What it refers to may come with it, in any order: its arrival brings us back.
         return Ok(Action::requeue(LOOK_AGAIN));
     }
+    if let Some(observed) = &mut observed {
+        let serves = observed.digest.is_some() || observed.last_good;
+        observed.started = start::bring(pipeline, &namespace, &context, serves).await;
+    }
     let status = status::status(pipeline, observed.as_ref(), error.as_ref(), now);
     let api = Api::namespaced(context.applier.client(), &namespace);
     let due = context.statuses.write(&api, pipeline, &status).await?;
+    if let Some(started) = observed.as_mut().and_then(|seen| seen.started.as_mut()) {
+        error = error.or(started.error.take());
+    }
     match error {
         Some(error) => Err(error),
         None => Ok(next_look([

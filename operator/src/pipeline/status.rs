@@ -17,7 +17,7 @@ use crate::{
     diagnostics::text,
     error::Error,
     names::GATEWAY,
-    pipeline::validate::Flaw,
+    pipeline::{start::Started, validate::Flaw},
     policy::enforcement,
     status::{Stated, Status},
     tenant::Gateway,
@@ -39,6 +39,8 @@ pub struct Observed {
     pub gateway: Gateway,
     pub report: Option<PipelineReport>,
     pub head: Option<Head>,
+    /// None where there are no triggers.
+    pub started: Option<Started>,
 }
 
 pub struct PolicyState {
@@ -75,6 +77,7 @@ impl Observed {
             .chain([
                 self.enforcement.look_again,
                 self.arriving.filter(|_| missing),
+                self.started.as_ref().and_then(|started| started.look_again),
             ])
             .flatten()
             .min()
@@ -109,6 +112,8 @@ pub fn status(
             after.config_digest.clone_from(&observed.digest);
         }
         after.endpoint = Some(format!("https://{GATEWAY}.{namespace}.svc:8443"));
+        let started = observed.started.as_ref();
+        after.triggers = started.map_or_else(Vec::new, |started| started.statuses.clone());
         numbers(observed, &mut after);
     }
     after
@@ -138,6 +143,7 @@ fn facts(pipeline: &WritingPipeline, observed: &Observed) -> Vec<Fact> {
         facts.push(retrieval(observed));
     }
     facts.push(serving(observed));
+    facts.extend(observed.started.iter().map(|started| started.fact.clone()));
     facts.push(audit(observed));
     facts
 }

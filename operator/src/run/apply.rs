@@ -1,13 +1,13 @@
 //! Writes a run's Job: once the gateway has accepted the run, and while there is work.
 
-use aios_crds::{ConditionType, WritingRun};
+use aios_crds::WritingRun;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    conditions::is_true,
+    conditions::is_finished,
     context::Context,
     error::Result,
     run::{
@@ -62,7 +62,7 @@ fn begins(run: &WritingRun, found: &Found, now: Timestamp) -> bool {
         .report
         .as_ref()
         .is_some_and(|r| r.error.is_empty() && accepted(run, r) && open_items(r) > 0);
-    work && !run.spec.suspend && !finished(run) && !is_past_deadline(run, now)
+    work && !run.spec.suspend && !is_finished(run) && !is_past_deadline(run, now)
 }
 
 /// What is to be done with a Job that exists.
@@ -125,18 +125,6 @@ pub fn ended(job: &Job) -> Option<bool> {
         (_, true) => Some(false),
         _ => None,
     }
-}
-
-fn finished(run: &WritingRun) -> bool {
-    let conditions = run
-        .status
-        .as_ref()
-        .map(|status| status.conditions.as_slice());
-    is_true(
-        conditions.unwrap_or_default(),
-        ConditionType::Finished,
-        None,
-    )
 }
 
 #[cfg(test)]

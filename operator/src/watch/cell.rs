@@ -38,7 +38,7 @@ use crate::{
         follow::Following,
         metadata::{Noted, Shown, note},
         of_child,
-        referrers::{everything_of, models_that, pipelines_that, runs_of},
+        referrers::{awaiting, everything_of, models_that, pipelines_that, runs_of, warmed_by},
         relations::of_pod,
         valid,
     },
@@ -119,7 +119,7 @@ pub fn cell(
             });
         },
     );
-    let (queues, referrers) = (triggers.clone(), runs.clone());
+    let (queues, referrers, own) = (triggers.clone(), runs.clone(), pipelines.clone());
     start.kind::<WritingPipeline>(
         feeds,
         pipeline_writer,
@@ -136,9 +136,12 @@ pub fn cell(
             runs_of(&referrers, namespace, name, |name| {
                 queues.run(namespace, name);
             });
+            for model in warmed_by(&own, namespace, name) {
+                queues.model(namespace, &model);
+            }
         },
     );
-    let queues = triggers.clone();
+    let (queues, made) = (triggers.clone(), runs.clone());
     start.kind::<WritingRun>(
         feeds,
         run_writer,
@@ -147,6 +150,9 @@ pub fn cell(
         move |namespace, name, change| {
             if change != Change::Other {
                 queues.run(namespace, name);
+            }
+            if let Some(pipeline) = awaiting(&made, namespace, name) {
+                queues.pipeline(namespace, &pipeline);
             }
         },
     );

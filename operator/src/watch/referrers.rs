@@ -1,12 +1,17 @@
 //! From an object that changed to the objects of its namespace that refer to it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use aios_compile::references;
 use aios_crds::{ModelDeployment, WritingPipeline, WritingRun};
-use kube::{Resource, ResourceExt, runtime::reflector::Store};
+use kube::{
+    Resource, ResourceExt,
+    runtime::reflector::{ObjectRef, Store},
+};
 
 use crate::{
+    conditions::is_finished,
+    names::LABEL_TRIGGER,
     triggers::{Guarded, Triggers},
     watch::valid,
 };
@@ -71,6 +76,28 @@ pub fn runs_of(
 ) {
     let of_pipeline = |run: &WritingRun| run.spec.pipeline_ref.name == pipeline;
     queue_those(runs, namespace, of_pipeline, queue);
+}
+
+/// The pipeline whose trigger made a run that is finished: another one may have waited for that.
+pub fn awaiting(runs: &Store<Guarded<WritingRun>>, namespace: &str, run: &str) -> Option<String> {
+    let guarded = runs.get(&ObjectRef::new(run).within(namespace))?;
+    let run = valid(&guarded)?;
+    let is_triggered = run.labels().contains_key(LABEL_TRIGGER);
+    (is_triggered && is_finished(run)).then(|| run.spec.pipeline_ref.name.clone())
+}
+
+/// Models that are woken before a pipeline's triggers start its runs.
+pub fn warmed_by(
+    pipelines: &Store<Guarded<WritingPipeline>>,
+    namespace: &str,
+    pipeline: &str,
+) -> BTreeSet<String> {
+    let guarded = pipelines.get(&ObjectRef::new(pipeline).within(namespace));
+    let found = guarded.as_deref().and_then(valid);
+    let found = found.filter(|pipeline| !pipeline.spec.triggers.is_empty());
+    found.map_or_else(BTreeSet::new, |pipeline| {
+        references::of_pipeline(&pipeline.spec).models
+    })
 }
 
 /// Readable objects of a namespace that `concerns` holds for.

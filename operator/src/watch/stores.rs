@@ -67,6 +67,12 @@ impl Stores {
             .get(&ObjectRef::new(name).within(namespace))
     }
 
+    pub fn run(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<WritingRun>>> {
+        self.cell(namespace)?
+            .runs
+            .get(&ObjectRef::new(name).within(namespace))
+    }
+
     /// Readable pipelines of a namespace that are not being deleted, by name.
     pub fn pipelines(&self, namespace: &str) -> Vec<WritingPipeline> {
         self.cell(namespace)

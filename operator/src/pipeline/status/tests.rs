@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use aios_audit::{Checkpoint, sha256};
 use aios_compile::Diagnostic;
-use aios_crds::{ConditionType, WritingPipelineStatus};
+use aios_crds::{ConditionType, Reason, WritingPipelineStatus, trigger::TriggerStatus};
 use aios_proto::control::PipelineReport;
 use jiff::Timestamp;
 
 use super::{Compiled, Observed, PolicyState, status};
 use crate::{
-    conditions::find,
+    conditions::{Fact, State, find},
     control::{Enforcement, Head},
-    pipeline::validate::Flaw,
+    pipeline::{start::Started, validate::Flaw},
     status::Status,
     tenant::Gateway,
     testing::pipeline,
@@ -48,6 +48,7 @@ fn observed() -> Observed {
         },
         report: None,
         head: None,
+        started: None,
     }
 }
 
@@ -82,6 +83,43 @@ fn without_retrieval_there_is_no_word_of_it() {
     let plain = pipeline("mail", false, "Retain");
     let status = status(&plain, Some(&observed()), None, Timestamp::UNIX_EPOCH);
     assert!(find(&status.conditions, ConditionType::RetrievalReady).is_none());
+}
+
+#[test]
+fn triggers_are_told_of_while_there_are_some() {
+    let fact = |state| Fact {
+        kind: ConditionType::TriggersReady,
+        state,
+        reason: Reason::Ready,
+        message: String::new(),
+    };
+    let daily = TriggerStatus {
+        name: "daily".into(),
+        schedule: "0 9 * * * UTC".into(),
+        since: None,
+        last_start: None,
+        last_run: None,
+        next_start: None,
+    };
+    let with = |state| Observed {
+        started: Some(Started {
+            fact: fact(state),
+            statuses: vec![daily.clone()],
+            look_again: None,
+            error: None,
+        }),
+        ..observed()
+    };
+    let first = seen(&with(State::True));
+    assert_eq!(says(&first, ConditionType::TriggersReady), "True/Ready");
+    assert_eq!(first.triggers, [daily.clone()]);
+    let failed = seen(&with(State::False));
+    assert_eq!(says(&failed, ConditionType::Ready), "False/Ready");
+    let mut known = pipeline("mail", true, "Retain");
+    known.status = Some(first);
+    let later = status(&known, Some(&observed()), None, Timestamp::UNIX_EPOCH);
+    assert!(later.triggers.is_empty(), "they were taken out of the spec");
+    assert!(find(&later.conditions, ConditionType::TriggersReady).is_none());
 }
 
 #[test]
