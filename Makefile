@@ -30,10 +30,12 @@ unit: setup ## Run the tests that need no cluster
 	$(CARGO) test --workspace --exclude aios-e2e
 
 BENCH ?= operator
+MEASURED_sidecar = -p aios-inference-sidecar -p aios-simulator
+MEASURED = $(or $(MEASURED_$(BENCH)),-p aios-operator)
 
 .PHONY: bench
-bench: setup ## Measure beside named peers: BENCH=operator; FULL=1 for the full sizes
-	$(CARGO) build --release -p aios-operator -p aios-bench
+bench: setup ## Measure beside named peers: BENCH=operator, failover or sidecar; FULL=1 for the full sizes
+	$(CARGO) build --release $(MEASURED) -p aios-bench
 	./target/release/bench $(BENCH) $(if $(FULL),--full)
 
 .PHONY: lint

@@ -5,6 +5,7 @@ mod failover;
 mod measure;
 mod operator;
 mod report;
+mod sidecar;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,8 @@ enum Bench {
     Operator(operator::Options),
     /// A killed engine on the local cluster: until a standby, or the same engine again, answers
     Failover(failover::Options),
+    /// What a call through the sidecar costs, beside a bare proxy and other gateways
+    Sidecar(sidecar::Options),
 }
 
 #[tokio::main]
@@ -24,6 +27,7 @@ async fn main() -> ExitCode {
     let outcome = match Bench::parse() {
         Bench::Operator(options) => Box::pin(operator::run(options)).await,
         Bench::Failover(options) => Box::pin(failover::run(options)).await,
+        Bench::Sidecar(options) => Box::pin(sidecar::run(options)).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

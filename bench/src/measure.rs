@@ -90,6 +90,17 @@ impl Process {
         cpu_seconds(&self.read("stat")?).context("/proc/PID/stat is not as expected")
     }
 
+    /// The same by the scheduler's own clock, which is finer than ticks, as long as no thread ends.
+    pub fn busy(self) -> Result<Duration> {
+        let tasks = fs::read_dir(self.path("task")).context("the process ended")?;
+        let of_task = |task: std::io::Result<fs::DirEntry>| {
+            let text = fs::read_to_string(task?.path().join("schedstat"))?;
+            let spent = text.split(' ').next().and_then(|spent| spent.parse().ok());
+            anyhow::Ok(Duration::from_nanos(spent.unwrap_or_default()))
+        };
+        Ok(tasks.map(of_task).filter_map(Result::ok).sum())
+    }
+
     fn read(self, file: &str) -> Result<String> {
         let path = self.path(file);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
@@ -137,6 +148,12 @@ mod tests {
     fn processor_time_is_read_past_a_name_with_brackets() {
         let stat = "7 (a) (b) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0";
         assert_eq!(cpu_seconds(stat), Some(3.0));
+    }
+
+    #[test]
+    fn this_process_was_busy() {
+        let me = Process(std::process::id());
+        assert!(!me.busy().unwrap().is_zero());
     }
 
     #[test]

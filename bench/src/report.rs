@@ -33,6 +33,8 @@ pub struct Target {
 pub enum Bound {
     /// Ours is at most so many times the peer's.
     Ratio(f64),
+    /// Ours is more than so many times the peer's.
+    Above(f64),
     /// Ours is at most this.
     AtMost(f64),
     /// Shown beside each other, nothing asked.
@@ -48,6 +50,10 @@ impl Target {
         };
         let (target, met) = match bound {
             Bound::Ratio(most) => (format!("ratio at most {most}"), Some(ratio <= most)),
+            Bound::Above(times) => (
+                format!("above {times} times"),
+                Some(ours > times * peer_value),
+            ),
             Bound::AtMost(most) => (format!("at most {most}"), Some(ours <= most)),
             Bound::Shown => ("shown".to_owned(), None),
         };
@@ -75,7 +81,7 @@ pub struct Results<R> {
     pub targets: Vec<Target>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     pub processor: String,
     pub cores: usize,
@@ -153,7 +159,7 @@ pub fn table(targets: &[Target]) -> String {
 }
 
 /// Columns as wide as their widest cell.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells
@@ -174,7 +180,7 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if value.fract() == 0.0 {
         format!("{value:.0}")
     } else if value.abs() < 10.0 {

@@ -1,0 +1,257 @@
+//! The sidecar beside a bare proxy and the gateways of others, on two cores: the gateway has one to itself, the
+//! simulator and an open-loop load have the other, all on loopback.
+//!
+//! Each round gives each entrant a fresh process. At each rate the load goes to the model itself, through the
+//! gateway, and to the model again; a turn with a failed request does not count.
+
+mod cores;
+mod entrant;
+mod install;
+mod load;
+mod ours;
+mod results;
+mod rig;
+mod turn;
+mod wire;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use aios_e2e::{
+    files,
+    progress::{seconds, step},
+};
+use anyhow::{Result, ensure};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+
+use self::{
+    entrant::{Entrant, Start},
+    install::Installed,
+    rig::Rig,
+    turn::Turn,
+};
+use crate::report::{Machine, Results};
+
+/// Requests a second of whole answers.
+const RATES: [f64; 3] = [50.0, 200.0, 1000.0];
+/// Streams a second: what is not held is tried at the next.
+const STREAMS: [f64; 3] = [40.0, 10.0, 2.0];
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Nine rounds with windows of ten seconds, the highest rate in each: about three hours
+    #[arg(long)]
+    full: bool,
+    /// Rounds
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Seconds of a window
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Who takes part
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Entrant::ALL)]
+    entrants: Vec<Entrant>,
+    /// Leave the highest rate out
+    #[arg(long)]
+    without_highest: bool,
+    /// The sidecar's program
+    #[arg(long, default_value = "target/release/inference-sidecar")]
+    sidecar: PathBuf,
+    /// The simulator's program
+    #[arg(long, default_value = "target/release/model-simulator")]
+    simulator: PathBuf,
+    /// Folder of the results file
+    #[arg(long, default_value = "bench/results")]
+    results: PathBuf,
+}
+
+/// One entrant's turns in one round. Memory is in kB, as PSS.
+#[derive(Debug, Default, Serialize)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "the names are those of the results file"
+)]
+pub struct Round {
+    pub round: usize,
+    pub entrant: Option<Entrant>,
+    pub idle_kb: u64,
+    /// After the last rate.
+    pub loaded_kb: u64,
+    /// After bodies of 120 kB.
+    pub large_kb: u64,
+    pub plain: Vec<Turn>,
+    pub streams: Vec<Turn>,
+    /// The highest rate, a second, whose p99 stays under 10 ms.
+    pub highest: Option<f64>,
+    /// Why the rest was not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// The whole benchmark under way.
+struct Bench {
+    options: Options,
+    machine: Machine,
+    installed: BTreeMap<Entrant, Installed>,
+    /// Entrants that cannot be had here, and why.
+    missing: BTreeMap<Entrant, String>,
+    /// The highest rate of the rig itself.
+    ceiling: Option<f64>,
+    rounds: Vec<Round>,
+}
+
+impl Options {
+    fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(if self.full { 9 } else { 4 })
+    }
+
+    fn window(&self) -> Duration {
+        let seconds = if self.full { 10.0 } else { 3.0 };
+        Duration::from_secs_f64(self.seconds.unwrap_or(seconds))
+    }
+}
+
+pub async fn run(options: Options) -> Result<()> {
+    let begun = Instant::now();
+    let program = |path: &PathBuf| files::repository().join(path);
+    let (sidecar, simulator) = (program(&options.sidecar), program(&options.simulator));
+    for program in [&sidecar, &simulator] {
+        ensure!(
+            program.is_file(),
+            "{} is missing: cargo build --release -p aios-inference-sidecar -p aios-simulator",
+            program.display()
+        );
+    }
+    let mut bench = Bench {
+        options,
+        machine: Machine::this(),
+        installed: BTreeMap::new(),
+        missing: BTreeMap::new(),
+        ceiling: None,
+        rounds: Vec::new(),
+    };
+    bench.install().await;
+    cores::take_rig().await?;
+    let rig = Rig::start(&simulator).await?;
+    if !bench.options.without_highest {
+        let ceiling = step("the highest rate of the rig itself", rig.ceiling()).await?;
+        bench.ceiling = Some(ceiling);
+    }
+    let turns: Vec<_> = (1..=bench.options.rounds())
+        .flat_map(|round| {
+            let entrants = bench.options.entrants.clone();
+            entrants.into_iter().map(move |who| (round, who))
+        })
+        .filter(|(_, entrant)| !bench.missing.contains_key(entrant))
+        .collect();
+    for (index, (round, entrant)) in turns.iter().enumerate() {
+        let words = entrant.words();
+        let what = format!("{words}, round {round} ({} of {})", index + 1, turns.len());
+        let turn = step(&what, bench.round(&rig, &sidecar, *round, *entrant)).await?;
+        eprintln!("    {}", results::line(&turn));
+        bench.rounds.push(turn);
+        bench.write()?;
+    }
+    println!("{}", results::tables(&bench.rounds, &bench.missing));
+    println!("{}", crate::report::table(&bench.targets()));
+    println!("Every round: {}", bench.write()?.display());
+    eprintln!("It took {}.", seconds(begun.elapsed()));
+    Ok(())
+}
+
+impl Bench {
+    async fn install(&mut self) {
+        for entrant in self.options.entrants.clone() {
+            if entrant.is_ours() {
+                continue;
+            }
+            match step(entrant.words(), entrant.install()).await {
+                Ok(installed) => self
+                    .installed
+                    .extend(installed.map(|installed| (entrant, installed))),
+                Err(error) => {
+                    eprintln!("    it takes no part: {error:#}");
+                    self.missing.insert(entrant, format!("{error:#}"));
+                }
+            }
+        }
+    }
+
+    /// A failure of the entrant is its own, and written down; the rig's ends the benchmark.
+    async fn round(
+        &self,
+        rig: &Rig,
+        sidecar: &std::path::Path,
+        number: usize,
+        entrant: Entrant,
+    ) -> Result<Round> {
+        let folder = tempfile::tempdir()?;
+        let mut round = Round {
+            round: number,
+            entrant: Some(entrant),
+            ..Round::default()
+        };
+        let start = |model| Start {
+            sidecar,
+            installed: &self.installed,
+            folder: folder.path(),
+            model,
+        };
+        let highest = !self.options.without_highest && (number == 1 || self.options.full);
+        let window = self.options.window();
+        let measured = async {
+            let plain = start(rig.plain_port());
+            rig.plain(&plain, entrant, window, &mut round).await?;
+            let streaming = start(rig.streaming_port());
+            rig.streaming(&streaming, entrant, window, &mut round)
+                .await?;
+            if highest {
+                round.highest = Some(rig.highest(&plain, entrant).await?);
+            }
+            anyhow::Ok(())
+        };
+        if let Err(error) = measured.await {
+            round.failure = Some(format!("{error:#}"));
+        }
+        Ok(round)
+    }
+
+    fn targets(&self) -> Vec<crate::report::Target> {
+        results::targets(&self.rounds, self.ceiling)
+    }
+
+    fn write(&self) -> Result<PathBuf> {
+        let versions: BTreeMap<_, _> = self
+            .installed
+            .iter()
+            .map(|(entrant, installed)| (entrant.words(), &installed.version))
+            .collect();
+        let missing: BTreeMap<_, _> = self
+            .missing
+            .iter()
+            .map(|(entrant, why)| (entrant.words(), why))
+            .collect();
+        let results = Results {
+            benchmark: "sidecar",
+            at: Timestamp::now().to_string(),
+            machine: self.machine.clone(),
+            versions: json!({
+                "aios": env!("CARGO_PKG_VERSION"), "peers": versions, "missing": missing,
+            }),
+            settings: json!({
+                "rounds": self.options.rounds(),
+                "windowSeconds": self.options.window().as_secs_f64(),
+                "ratesPerSecond": RATES, "streamsPerSecond": STREAMS,
+                "highestOfTheRigItself": self.ceiling,
+            }),
+            rounds: self.rounds.iter().collect(),
+            targets: self.targets(),
+        };
+        results.write(&files::repository().join(&self.options.results))
+    }
+}

@@ -1,0 +1,314 @@
+//! Medians over rounds, as a table of all entrants and as targets.
+
+use std::collections::BTreeMap;
+
+use super::{Entrant, RATES, Round, turn::Turn};
+use crate::{
+    measure::median,
+    report::{Bound, Target, aligned, number},
+};
+
+/// A turn in which others took more of a core is named in the table.
+const QUIET_PERCENT: f64 = 10.0;
+/// What is asked of an idle sidecar.
+const IDLE_MIB: f64 = 20.0;
+
+type Measure = fn(&Turn) -> f64;
+
+const ADDED: [(&str, Measure); 2] = [
+    ("p50", |turn| turn.added_p50),
+    ("p90", |turn| turn.added_p90),
+];
+
+/// What a round came to, in a line.
+pub fn line(round: &Round) -> String {
+    let turns = round.plain.iter().chain(&round.streams);
+    let void = turns.clone().filter_map(|turn| turn.void.clone());
+    let mut parts: Vec<String> = turns
+        .map(|turn| {
+            format!(
+                "{}/s: {} µs of processor, {} µs added",
+                turn.rate,
+                number(turn.cpu_per_request),
+                number(turn.added_p50)
+            )
+        })
+        .collect();
+    parts.extend(round.highest.map(|rate| format!("at most {rate}/s")));
+    parts.extend(void.map(|why| format!("void: {why}")));
+    parts.extend(
+        round
+            .failure
+            .as_ref()
+            .map(|why| format!("then failed: {why}")),
+    );
+    parts.join("; ")
+}
+
+/// Everybody's medians.
+pub fn tables(rounds: &[Round], missing: &BTreeMap<Entrant, String>) -> String {
+    let head = [
+        "entrant",
+        "at a second",
+        "CPU µs",
+        "spread",
+        "added p50 µs",
+        "p90",
+        "p99",
+        "others %",
+    ];
+    let mut plain = vec![head.map(str::to_owned)];
+    let head = [
+        "entrant",
+        "streams/s",
+        "CPU µs a token",
+        "added first token µs",
+        "idle MiB",
+        "loaded",
+        "large bodies",
+        "highest/s",
+    ];
+    let mut rest = vec![head.map(str::to_owned)];
+    for entrant in Entrant::ALL {
+        let of = Of { rounds, entrant };
+        if of.rounds().next().is_none() {
+            continue;
+        }
+        for rate in RATES {
+            plain.push(of.plain_row(rate));
+        }
+        rest.push(of.rest_row());
+    }
+    let mut text = format!("{}\n{}", aligned(&plain), aligned(&rest));
+    for (entrant, why) in missing {
+        text.extend([entrant.words(), " takes no part: ", why, "\n"]);
+    }
+    text
+}
+
+/// What the issue asks for.
+pub fn targets(rounds: &[Round], ceiling: Option<f64>) -> Vec<Target> {
+    let of = |entrant| Of { rounds, entrant };
+    let (off, on) = (of(Entrant::AiosOff), of(Entrant::AiosOn));
+    let hops = of(Entrant::AiosOnTwoHops);
+    let others = || Entrant::ALL.into_iter().filter(|one| !one.is_ours());
+    let peers = || others().filter(|one| *one != Entrant::Nginx);
+    let mut targets = Vec::new();
+    let mut compare = |measure: &str, ours: Option<f64>, peer: Entrant, theirs, bound| {
+        if let (Some(ours), Some(theirs)) = (ours, theirs) {
+            targets.push(Target::new(measure, ours, peer.words(), theirs, bound));
+        }
+    };
+    let fastest = RATES.last().copied().unwrap_or_default();
+    let cpu = |one: &Of<'_>| one.plain(fastest, |turn| turn.cpu_per_request);
+    for (measure, ours, peer, bound) in [
+        (
+            "CPU µs a request, off",
+            &off,
+            Entrant::Nginx,
+            Bound::Ratio(2.0),
+        ),
+        (
+            "CPU µs a request, on",
+            &on,
+            Entrant::SglangRouter,
+            Bound::Ratio(1.0),
+        ),
+        (
+            "CPU µs a request, on, two hops",
+            &hops,
+            Entrant::Smg,
+            Bound::Ratio(1.0),
+        ),
+    ] {
+        compare(measure, cpu(ours), peer, cpu(&of(peer)), bound);
+    }
+    let token = |one: &Of<'_>| one.streams(|turn| turn.cpu_per_token);
+    let smg = Entrant::Smg;
+    let theirs = token(&of(smg));
+    compare(
+        "CPU µs a streamed token, on",
+        token(&on),
+        smg,
+        theirs,
+        Bound::Ratio(1.0),
+    );
+    for rate in RATES {
+        for (name, measure) in ADDED {
+            let best = least(peers(), |peer| of(peer).plain(rate, measure));
+            if let Some((peer, theirs)) = best {
+                let what = format!("added {name} µs at {rate}/s, on");
+                let ours = on.plain(rate, measure);
+                compare(&what, ours, peer, Some(theirs), Bound::Ratio(1.0));
+            }
+        }
+    }
+    let first = |one: &Of<'_>| one.streams(|turn| turn.added_first_token);
+    if let Some((peer, theirs)) = least(peers(), |peer| first(&of(peer))) {
+        let what = "added first token µs, on";
+        compare(what, first(&on), peer, Some(theirs), Bound::Ratio(1.0));
+    }
+    let most = peers().filter_map(|peer| Some((peer, of(peer).highest()?)));
+    if let Some((peer, theirs)) = most.max_by(|one, other| one.1.total_cmp(&other.1)) {
+        // Near the rig's own ceiling a rate says more of the rig than of the gateway.
+        let is_below = on
+            .highest()
+            .zip(ceiling)
+            .is_some_and(|(ours, most)| ours < most / 2.0);
+        let bound = if is_below {
+            Bound::Above(1.0)
+        } else {
+            Bound::Shown
+        };
+        let what = "highest rate a second with p99 under 10 ms, on";
+        compare(what, on.highest(), peer, Some(theirs), bound);
+    }
+    for (measure, one) in [("off", &off), ("on", &on)] {
+        if let Some(idle) = one.memory(|round| round.idle_kb) {
+            let measure = format!("idle PSS MiB, {measure}");
+            targets.push(Target::new(
+                &measure,
+                idle,
+                "",
+                0.0,
+                Bound::AtMost(IDLE_MIB),
+            ));
+        }
+    }
+    targets
+}
+
+fn least(
+    entrants: impl Iterator<Item = Entrant>,
+    measure: impl Fn(Entrant) -> Option<f64>,
+) -> Option<(Entrant, f64)> {
+    entrants
+        .filter_map(|entrant| Some((entrant, measure(entrant)?)))
+        .min_by(|one, other| one.1.total_cmp(&other.1))
+}
+
+/// The rounds of an entrant.
+struct Of<'a> {
+    rounds: &'a [Round],
+    entrant: Entrant,
+}
+
+impl Of<'_> {
+    fn rounds(&self) -> impl Iterator<Item = &Round> {
+        let is_its = |round: &&Round| round.entrant == Some(self.entrant);
+        self.rounds.iter().filter(is_its)
+    }
+
+    /// The turns at a rate that count.
+    fn turns(&self, rate: f64) -> impl Iterator<Item = &Turn> {
+        let turns = self.rounds().flat_map(|round| &round.plain);
+        turns.filter(move |turn| turn.void.is_none() && (turn.rate - rate).abs() < 0.5)
+    }
+
+    fn plain(&self, rate: f64, measure: impl Fn(&Turn) -> f64) -> Option<f64> {
+        median_of(self.turns(rate).map(measure))
+    }
+
+    fn streams(&self, measure: impl Fn(&Turn) -> f64) -> Option<f64> {
+        let turns = self.rounds().flat_map(|round| &round.streams);
+        median_of(turns.filter(|turn| turn.void.is_none()).map(measure))
+    }
+
+    fn highest(&self) -> Option<f64> {
+        median_of(self.rounds().filter_map(|round| round.highest))
+    }
+
+    /// In MiB.
+    fn memory(&self, measure: impl Fn(&Round) -> u64) -> Option<f64> {
+        let known = self.rounds().map(measure).filter(|kb| *kb > 0);
+        median_of(known.map(|kb| kb as f64 / 1024.0))
+    }
+
+    fn plain_row(&self, rate: f64) -> [String; 8] {
+        let cell = |measure: fn(&Turn) -> f64| shown(self.plain(rate, measure));
+        let cpu = || self.turns(rate).map(|turn| turn.cpu_per_request);
+        let spread = cpu()
+            .min_by(f64::total_cmp)
+            .zip(cpu().max_by(f64::total_cmp));
+        let others = self.plain(rate, |turn| turn.others_percent);
+        [
+            self.entrant.words().to_owned(),
+            number(rate),
+            cell(|turn| turn.cpu_per_request),
+            spread.map_or_else(String::new, |(least, most)| {
+                format!("{} to {}", number(least), number(most))
+            }),
+            cell(|turn| turn.added_p50),
+            cell(|turn| turn.added_p90),
+            cell(|turn| turn.times.p99),
+            others
+                .filter(|percent| *percent > QUIET_PERCENT)
+                .map_or_else(String::new, number),
+        ]
+    }
+
+    fn rest_row(&self) -> [String; 8] {
+        let turns = self.rounds().flat_map(|round| &round.streams);
+        let held = turns.filter(|turn| turn.void.is_none());
+        [
+            self.entrant.words().to_owned(),
+            shown(median_of(held.map(|turn| turn.rate))),
+            shown(self.streams(|turn| turn.cpu_per_token)),
+            shown(self.streams(|turn| turn.added_first_token)),
+            shown(self.memory(|round| round.idle_kb)),
+            shown(self.memory(|round| round.loaded_kb)),
+            shown(self.memory(|round| round.large_kb)),
+            shown(self.highest()),
+        ]
+    }
+}
+
+/// What nobody could measure is a dash.
+fn shown(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), number)
+}
+
+fn median_of(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| median(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{tables, targets};
+    use crate::sidecar::{Entrant, Round, turn::Turn};
+
+    fn round(entrant: Entrant, cpu: f64, void: Option<&str>) -> Round {
+        let turn = Turn {
+            rate: 1000.0,
+            cpu_per_request: cpu,
+            void: void.map(str::to_owned),
+            ..Turn::default()
+        };
+        Round {
+            entrant: Some(entrant),
+            plain: vec![turn],
+            ..Round::default()
+        }
+    }
+
+    #[test]
+    fn a_void_turn_does_not_count() {
+        let rounds = [
+            round(Entrant::AiosOff, 40.0, None),
+            round(Entrant::AiosOff, 900.0, Some("status 500")),
+            round(Entrant::Nginx, 21.0, None),
+        ];
+        let targets = targets(&rounds, None);
+        assert_eq!(targets.len(), 1);
+        assert!((targets[0].ours - 40.0).abs() < f64::EPSILON);
+        assert_eq!(targets[0].met, Some(true));
+    }
+
+    #[test]
+    fn who_takes_no_part_is_named() {
+        let missing = [(Entrant::Smg, "no wheel".to_owned())].into();
+        let text = tables(&[round(Entrant::Nginx, 21.0, None)], &missing);
+        assert!(text.contains("smg takes no part: no wheel"), "{text}");
+    }
+}
