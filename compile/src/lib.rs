@@ -21,13 +21,14 @@ mod times;
 mod trigger;
 mod weights;
 
+pub use aios_policy::Trial;
 pub use diagnostic::{Diagnostic, Place};
 pub use model::{
     ENGINE_PORT, INGRESS_PORT, MAX_MODEL_NAME, engine_health, model, model_name, model_service,
     next_endpoint, next_service, standby_service,
 };
 pub use pipeline::{Resolved, pipeline};
-pub use policy::policy;
+pub use policy::{Policy, PolicySource, policy};
 pub use references::References;
 pub use run::{MAX_NAME as MAX_RUN_NAME, run, run_fits};
 pub use schedule::{Schedule, schedules};

@@ -1,7 +1,13 @@
 //! Compiles a PolicySet or ClusterPolicySet: the rules themselves are judged by the policy room.
 
-use aios_crds::policy_set::{Review, Rule};
-use aios_policy::CompiledPolicy;
+use std::sync::Arc;
+
+use aios_crds::{
+    ClusterPolicySetSpec, PolicySetSpec,
+    policy_set::{Review, Rule},
+    policy_test::PolicyTest,
+};
+use aios_policy::{CompiledPolicy, PolicyTests};
 use aios_proto::config::{PolicyConfig, PolicyScope};
 
 use crate::{Diagnostic, Place, checks};
@@ -9,32 +15,85 @@ use crate::{Diagnostic, Place, checks};
 /// Longest name of a policy, as for every object.
 const MAX_NAME: usize = 63;
 
+/// What both kinds of policies say.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicySource<'a> {
+    pub rules: &'a [Rule],
+    pub review: &'a Review,
+    pub dry_run: bool,
+    pub tests: &'a [PolicyTest],
+}
+
+/// A policy for data planes, and the same ready to judge, with its own tests.
+#[derive(Debug)]
+pub struct Policy {
+    pub config: PolicyConfig,
+    pub compiled: Arc<CompiledPolicy>,
+    pub tests: PolicyTests,
+}
+
 /// Compiles a policy.
 ///
 /// # Errors
 /// Every mistake found, in the order of the spec.
-pub fn policy(
+pub fn policy<'a>(
     name: &str,
     scope: PolicyScope,
-    rules: &[Rule],
-    review: &Review,
-) -> Result<PolicyConfig, Vec<Diagnostic>> {
+    source: impl Into<PolicySource<'a>>,
+) -> Result<Policy, Vec<Diagnostic>> {
+    let source = source.into();
     let mut found: Vec<_> = checks::object_name("policy", name, MAX_NAME)
         .into_iter()
         .collect();
-    if let Err(mistakes) = CompiledPolicy::compile(name, rules, review) {
-        found.extend(mistakes.into_iter().map(translated));
+    let compiled =
+        CompiledPolicy::compile(name, source.rules, source.review).and_then(|compiled| {
+            let tests = PolicyTests::compile(source.tests, &compiled)?;
+            Ok((compiled, tests))
+        });
+    match compiled {
+        Ok((compiled, tests)) if found.is_empty() => Ok(Policy {
+            config: PolicyConfig {
+                name: name.to_owned(),
+                scope,
+                rules: source.rules.to_vec(),
+                review: source.review.clone(),
+                dry_run: source.dry_run,
+            },
+            compiled: Arc::new(if source.dry_run {
+                compiled.into_dry_run()
+            } else {
+                compiled
+            }),
+            tests,
+        }),
+        compiled => {
+            found.extend(compiled.err().into_iter().flatten().map(translated));
+            found.dedup();
+            Err(found)
+        }
     }
-    if !found.is_empty() {
-        found.dedup();
-        return Err(found);
+}
+
+impl<'a> From<&'a PolicySetSpec> for PolicySource<'a> {
+    fn from(spec: &'a PolicySetSpec) -> Self {
+        Self {
+            rules: &spec.rules,
+            review: &spec.review,
+            dry_run: spec.dry_run,
+            tests: &spec.tests,
+        }
     }
-    Ok(PolicyConfig {
-        name: name.to_owned(),
-        scope,
-        rules: rules.to_vec(),
-        review: review.clone(),
-    })
+}
+
+impl<'a> From<&'a ClusterPolicySetSpec> for PolicySource<'a> {
+    fn from(spec: &'a ClusterPolicySetSpec) -> Self {
+        Self {
+            rules: &spec.rules,
+            review: &spec.review,
+            dry_run: spec.dry_run,
+            tests: &spec.tests,
+        }
+    }
 }
 
 /// The policy room says mistake and remedy in one message, joined by a colon.

@@ -1294,8 +1294,13 @@ fn bad_runs_are_refused_with_field_and_remedy() {
 fn bad_policies_are_refused_with_field_and_remedy() {
     let policy = |rules: Value| {
         let rules: Vec<aios_crds::policy_set::Rule> = serde_json::from_value(rules).unwrap();
-        let review = aios_crds::policy_set::Review::default();
-        aios_compile::policy("bank", PolicyScope::Namespace, &rules, &review)
+        let source = aios_compile::PolicySource {
+            rules: &rules,
+            review: &aios_crds::policy_set::Review::default(),
+            dry_run: false,
+            tests: &[],
+        };
+        aios_compile::policy("bank", PolicyScope::Namespace, source)
     };
     let rule = |check: Value| {
         let mut rule = json!({"name": "a", "action": "Block"});

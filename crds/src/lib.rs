@@ -11,6 +11,7 @@ pub mod json;
 pub mod model_deployment;
 pub mod page;
 pub mod policy_set;
+pub mod policy_test;
 pub mod reference;
 pub mod rollout;
 pub mod status;

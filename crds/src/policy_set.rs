@@ -12,6 +12,7 @@ use crate::{
         Citations, Disclosure, Facts, Language, Length, Links, Pattern, Pii, Require, Secrets,
         Style, Terms,
     },
+    policy_test::PolicyTest,
     status::{conditions_schema, never_observed},
 };
 
@@ -56,6 +57,13 @@ pub struct PolicySetSpec {
     /// When a person must decide.
     #[serde(default)]
     pub review: Review,
+    /// Whether the rules only report what they would do. What other policies say stands.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// What the policy must say of fixed texts. While one says otherwise, a change is not enforced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tests: Vec<PolicyTest>,
 }
 
 /// A PolicySet that the platform makes mandatory for the namespaces it selects.
@@ -101,6 +109,13 @@ pub struct ClusterPolicySetSpec {
     /// When a person must decide.
     #[serde(default)]
     pub review: Review,
+    /// Whether the rules only report what they would do. What other policies say stands.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// What the policy must say of fixed texts. While one says otherwise, a change is not enforced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tests: Vec<PolicyTest>,
 }
 
 /// Selects namespaces by label equality.
@@ -229,6 +244,11 @@ pub struct Review {
     /// Which documents.
     #[serde(default)]
     pub when: ReviewWhen,
+    /// Percent of the documents that no rule holds which a person must see all the same. Which ones
+    /// follows from their text: the same text is chosen again, or never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub sample_percent: Option<i32>,
     /// Time to decide; afterwards the document is rejected. Without it documents wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Duration>,
@@ -260,10 +280,14 @@ pub struct PolicySetStatus {
     /// Digest of the compiled policy, `sha256:` and 64 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Revisions by which the operator's version of AIOS judges, as in `engine.2 pii.2 terms.2`. A data
+    /// plane enforces the policy if its own are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
     /// Rules compiled.
     #[serde(default)]
     pub rules: i32,
-    /// `n/m` data planes enforce this digest.
+    /// `n/m` data planes enforce this digest by these revisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforced_by: Option<String>,
     /// Of a ClusterPolicySet: what each operator's namespaces do, where several share the cluster.
@@ -281,6 +305,9 @@ pub struct OperatorSeen {
     /// Digest that it speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Revisions that it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
     /// Data planes that enforce it.
     #[serde(default)]
     pub enforcing: i32,
@@ -301,6 +328,7 @@ impl Default for PolicySetStatus {
             observed_generation: never_observed(),
             conditions: Vec::new(),
             digest: None,
+            engine: None,
             rules: 0,
             enforced_by: None,
             operators: Vec::new(),

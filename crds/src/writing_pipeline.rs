@@ -448,7 +448,7 @@ impl Default for WritingPipelineStatus {
 }
 
 /// An object whose shape is the user's.
-fn any_object(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn any_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 

@@ -326,6 +326,16 @@ fn refused_at_apply() -> Vec<Bad> {
             "set at least one of quotes, spacing, exclamations, capitals, openings",
         ),
         (
+            object(
+                "PolicySet",
+                "bad-policy",
+                &json!({"rules": [{"name": "a", "action": "Block", "facts": {}}],
+                    "tests": [{"name": "b", "expect": {"action": "Block"}}]}),
+            ),
+            "spec.tests[0]",
+            "set one of text, parts",
+        ),
+        (
             policy(&json!({"name": "a", "action": "Deny", "facts": {}})),
             "spec.rules[0].action",
             "supported values: \"Warn\", \"Normalize\", \"Redact\", \"Revise\", \"Review\", \"Block\"",

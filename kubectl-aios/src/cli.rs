@@ -214,7 +214,8 @@ pub struct Preview {
 
 #[derive(Debug, Subcommand)]
 pub enum Policy {
-    /// Judge a document by every PolicySet and ClusterPolicySet of the files. Exit code 1 if it may not pass.
+    /// Run the tests that the policies of the files hold, or judge a document by all of them. Exit code 1 if a
+    /// test fails, or if the document may not pass.
     Test(PolicyTest),
     /// What each rule of the files checks, reads, does, and means for text that is being written.
     Explain(PolicyExplain),
@@ -237,24 +238,25 @@ pub struct PolicyExplain {
 #[command(after_help = "\
 The document is text (a part `text`), or JSON: {\"parts\": [{\"name\": \"text\", \"kind\": \"Plain\", \"text\": \"...\"}]}
 Examples:
+  kubectl aios policy test -f policy.yaml            its own spec.tests, as the operator runs them
   kubectl aios policy test -f policy.yaml mail.txt
   kubectl aios policy test -f policy.yaml mail.json --vars customer.json --language de")]
 pub struct PolicyTest {
     /// Files with policies.
     #[arg(short = 'f', long = "file", required = true)]
     pub files: Vec<PathBuf>,
-    /// The document.
-    pub document: PathBuf,
+    /// The document; without one, the policies' own tests are run.
+    pub document: Option<PathBuf>,
     /// JSON object: `vars` of rules, known to `facts`.
-    #[arg(long)]
+    #[arg(long, requires = "document")]
     pub vars: Option<PathBuf>,
     /// `labels` of rules.
-    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, requires = "document")]
     pub labels: Vec<(String, String)>,
     /// `language` of rules.
     #[arg(long, default_value = "en")]
     pub language: String,
-    /// The verdict as JSON.
+    /// The verdict, or what became of each test, as JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,5 +1,5 @@
 //! `policy test` as a process.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::process::Command;
 
@@ -72,4 +72,54 @@ fn what_rules_do_is_told_in_a_table() {
             "WholeText"
         ]
     );
+}
+
+#[test]
+fn a_policys_own_tests_are_run_and_what_differs_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.yaml");
+    let run = |expected: &str, flags: &[&str]| {
+        let policy = format!(
+            "apiVersion: aios.dev/v1alpha1\nkind: PolicySet\nmetadata: {{name: bank}}\nspec:\n  \
+            rules:\n    - {{name: no-competitors, action: Review, terms: {{list: [Acme]}}}}\n    \
+            - {{name: short, action: Revise, length: {{maxWords: 2}}}}\n  \
+            tests:\n    - {{name: acme, text: Unlike Acme, expect: {expected}}}\n"
+        );
+        std::fs::write(&path, policy).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_kubectl-aios"))
+            .args(["policy", "test", "-f"])
+            .arg(&path)
+            .args(flags)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), said.concat())
+    };
+    let (code, said) = run("{action: Review, rules: [no-competitors]}", &[]);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), "pass bank/acme\n1 of 1 tests pass\n")
+    );
+    let (code, said) = run("{action: Block, rules: [short]}", &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.starts_with(
+            "FAIL bank/acme\n  - action: Block\n  + action: Review\n  - rule: short\n  \
+            + rule: no-competitors\n  verdict: Review\n"
+        ),
+        "{said}"
+    );
+    assert!(said.ends_with("\n0 of 1 tests pass\n"), "{said}");
+    let (code, said) = run("{action: Block}", &["--json"]);
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (
+            code,
+            &told[0]["tests"][0]["differences"][0]["action"]["found"]
+        ),
+        (Some(1), &serde_json::json!("Review"))
+    );
+    let (code, said) = run("{action: Block, rules: [shrt]}", &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("spec.tests[0].expect.rules[0]"), "{said}");
 }

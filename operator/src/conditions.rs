@@ -69,6 +69,7 @@ const fn needs_a_person(reason: Reason) -> bool {
         reason,
         Reason::InvalidSpec
             | Reason::LastKnownGood
+            | Reason::TestsFailed
             | Reason::ReferenceNotFound
             | Reason::CredentialsMissing
             | Reason::GpuClassUnknown

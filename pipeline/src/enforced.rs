@@ -113,8 +113,6 @@ impl Build<'_> {
             .collect();
         self.parts.items.retain(|key, _| named.contains(key));
         let mut acks = Vec::new();
-        let is_policy =
-            |item: &Item| matches!(item.kind(), ItemKind::Policy | ItemKind::ClusterPolicy);
         let (policies, others): (Vec<_>, Vec<_>) = snapshot.items.into_iter().partition(is_policy);
         let kept: Vec<_> = policies
             .iter()
@@ -129,6 +127,7 @@ impl Build<'_> {
                 digest: item.digest.clone(),
                 accepted: result.is_ok(),
                 message: result.as_ref().err().cloned().unwrap_or_default(),
+                engine: self.revisions(&item),
             });
             match result {
                 Ok(()) => {
@@ -160,6 +159,21 @@ impl Build<'_> {
         }
     }
 
+    /// By which revisions a policy judges that is in force at this digest.
+    fn revisions(&self, item: &Item) -> String {
+        if !is_policy(item) {
+            return String::new();
+        }
+        let known = self
+            .parts
+            .policies
+            .get(&(scope(item.kind()), item.name.clone()));
+        known
+            .filter(|(digest, _)| *digest == item.digest)
+            .map(|(_, policy)| policy.revisions())
+            .unwrap_or_default()
+    }
+
     fn policy(&mut self, item: &Item) -> Result<(), String> {
         let key = (scope(item.kind()), item.name.clone());
         if self
@@ -176,6 +190,11 @@ impl Build<'_> {
                 let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
                 lines.join("; ")
             })?;
+        let compiled = if config.dry_run {
+            compiled.into_dry_run()
+        } else {
+            compiled
+        };
         self.parts
             .policies
             .insert(key, (item.digest.clone(), Arc::new(compiled)));
@@ -232,6 +251,10 @@ impl Build<'_> {
             _ => {}
         }
     }
+}
+
+fn is_policy(item: &Item) -> bool {
+    matches!(item.kind(), ItemKind::Policy | ItemKind::ClusterPolicy)
 }
 
 fn scope(kind: ItemKind) -> PolicyScope {

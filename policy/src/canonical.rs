@@ -35,6 +35,13 @@ pub(crate) fn digest(rules: &[Rule], review: &Review) -> Digest {
     rules.field(canonical(review).as_bytes()).finish()
 }
 
+/// The same rules that only report are another behaviour.
+pub(crate) fn dry_run(enforced: Digest) -> Digest {
+    Canonical::new("aios.dev/policy-dry-run/v1")
+        .field(enforced.as_bytes())
+        .finish()
+}
+
 fn canonical(value: &impl Serialize) -> String {
     // The schema types have text keys and no maps of their own making: this cannot fail.
     let value = serde_json::to_value(value).unwrap_or_default();

@@ -28,6 +28,10 @@ pub struct CompiledPolicy {
     pub(crate) engine: String,
     pub(crate) rules: Vec<CompiledRule>,
     pub(crate) always_review: bool,
+    /// Of the documents that would go on by themselves.
+    pub(crate) sample_percent: u32,
+    /// Whether it only reports.
+    pub(crate) dry_run: bool,
     pub(crate) review_due: Option<Duration>,
 }
 
@@ -76,17 +80,45 @@ impl CompiledPolicy {
                 Err(found) => mistakes.extend(found),
             }
         }
-        if !mistakes.is_empty() {
+        let percent = review.sample_percent.unwrap_or_default();
+        let sample_percent = u32::try_from(percent)
+            .ok()
+            .filter(|percent| *percent <= 100);
+        let Some(sample_percent) = sample_percent.filter(|_| mistakes.is_empty()) else {
+            if sample_percent.is_none() {
+                let message = format!("{percent} is no percentage: write 0 to 100");
+                mistakes.push(Diagnostic::new("spec.review.samplePercent", message));
+            }
             return Err(mistakes);
-        }
+        };
         Ok(Self {
             name: name.to_owned(),
             digest: canonical::digest(rules, review),
             engine: explain::engine(&compiled),
             rules: compiled,
             always_review: review.when == ReviewWhen::Always,
+            sample_percent,
+            dry_run: false,
             review_due: review.due,
         })
+    }
+
+    /// The same rules, which only report what they would do; under a digest of its own.
+    #[must_use]
+    pub fn into_dry_run(self) -> Self {
+        if self.dry_run {
+            return self;
+        }
+        Self {
+            digest: canonical::dry_run(self.digest),
+            dry_run: true,
+            ..self
+        }
+    }
+
+    /// Whether it only reports.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 
     /// Name of the object.

@@ -2,11 +2,15 @@
 //! the strictest action wins.
 
 mod pass;
+mod sample;
 mod scene;
 
 use std::sync::Arc;
 
-use aios_crds::policy_set::{Action, OnError};
+use aios_crds::{
+    Duration,
+    policy_set::{Action, OnError},
+};
 
 pub(crate) use pass::{Found, finding, merged, ranges, span};
 pub(crate) use scene::{Scene, applies};
@@ -17,7 +21,7 @@ use crate::{
     document::Document,
     inputs::Inputs,
     redact::redact,
-    verdict::{Finding, PolicyRef, RuleError, RuleErrorReason, Verdict, VerdictAction},
+    verdict::{DryRun, Finding, PolicyRef, RuleError, RuleErrorReason, Verdict, VerdictAction},
 };
 
 /// Most redactions of one document: each can uncover another match.
@@ -27,6 +31,8 @@ const MAX_REDACTIONS: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub struct PolicyStack {
     policies: Vec<Arc<CompiledPolicy>>,
+    /// Those that only report.
+    dry: Vec<Arc<CompiledPolicy>>,
 }
 
 /// A verdict, and the redacted document it may speak of.
@@ -39,12 +45,14 @@ pub struct Evaluation {
 }
 
 impl PolicyStack {
-    /// Orders policies: all of them are asked, the strictest action wins.
+    /// Orders policies: all of them are asked, the strictest action wins. Those in dry run are asked
+    /// apart.
     pub fn new(policies: Vec<Arc<CompiledPolicy>>) -> Self {
-        Self { policies }
+        let (dry, policies) = policies.into_iter().partition(|policy| policy.dry_run);
+        Self { policies, dry }
     }
 
-    /// The policies, in order.
+    /// The policies that decide, in order.
     pub fn policies(&self) -> &[Arc<CompiledPolicy>] {
         &self.policies
     }
@@ -55,6 +63,17 @@ impl PolicyStack {
     /// replaced or mended and the result is judged again, until nothing is left to do. What the
     /// redacted document breaks (a notice that was removed) counts as much as what the original did.
     pub fn evaluate(&self, document: &Document, inputs: &Inputs<'_>) -> Evaluation {
+        let Evaluation {
+            mut verdict,
+            redacted,
+        } = self.judge(document, inputs);
+        self.sample(&mut verdict);
+        let dry = self.dry.iter().map(|policy| policy.would(document, inputs));
+        verdict.dry_run = dry.collect();
+        Evaluation { verdict, redacted }
+    }
+
+    fn judge(&self, document: &Document, inputs: &Inputs<'_>) -> Evaluation {
         let mut found = pass::run(&self.policies, document, inputs);
         let mut redacted: Option<Document> = None;
         let mut rounds = 0;
@@ -80,6 +99,25 @@ impl PolicyStack {
         }
     }
 
+    /// Has a person see some of the documents that would go on by themselves.
+    fn sample(&self, verdict: &mut Verdict) {
+        let document = verdict.redacted.unwrap_or(verdict.document);
+        let mut policies = self.policies.iter();
+        verdict.sampled = verdict.passes() && policies.any(|one| sample::chosen(one, document));
+        if verdict.sampled {
+            verdict.action = VerdictAction::Review;
+            verdict.review_due = self.review_due();
+        }
+    }
+
+    /// Shortest time that a policy gives a person.
+    fn review_due(&self) -> Option<Duration> {
+        self.policies
+            .iter()
+            .filter_map(|policy| policy.review_due)
+            .min()
+    }
+
     fn verdict(&self, document: &Document, redacted: Option<&Document>, found: Found) -> Verdict {
         let always_reviewed = self.policies.iter().any(|policy| policy.always_review);
         let asked = if always_reviewed {
@@ -88,11 +126,6 @@ impl PolicyStack {
             VerdictAction::Pass
         };
         let action = found.action().max(asked);
-        let due = self
-            .policies
-            .iter()
-            .filter_map(|policy| policy.review_due)
-            .min();
         Verdict {
             action,
             findings: found.findings,
@@ -107,7 +140,11 @@ impl PolicyStack {
                 .collect(),
             engine: ENGINE_REVISION.to_owned(),
             always_reviewed,
-            review_due: due.filter(|_| action == VerdictAction::Review),
+            sampled: false,
+            dry_run: Vec::new(),
+            review_due: self
+                .review_due()
+                .filter(|_| action == VerdictAction::Review),
         }
     }
 }
@@ -122,9 +159,25 @@ impl CompiledPolicy {
         }
     }
 
-    /// Judges a document by this policy alone, as `PolicyStack::evaluate` does.
+    /// Judges a document by this policy alone, as `PolicyStack::evaluate` does, dry run or not, and
+    /// samples nothing: what the rules say.
     pub fn evaluate(self: &Arc<Self>, document: &Document, inputs: &Inputs<'_>) -> Evaluation {
-        PolicyStack::new(vec![Arc::clone(self)]).evaluate(document, inputs)
+        let alone = PolicyStack {
+            policies: vec![Arc::clone(self)],
+            dry: Vec::new(),
+        };
+        alone.judge(document, inputs)
+    }
+
+    /// What it would do if it were enforced, alone.
+    fn would(self: &Arc<Self>, document: &Document, inputs: &Inputs<'_>) -> DryRun {
+        let verdict = self.evaluate(document, inputs).verdict;
+        DryRun {
+            policy: self.reference(),
+            action: verdict.action,
+            findings: verdict.findings,
+            errors: verdict.errors,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use aios_crds::policy_set::{Action, OnError};
 use serde::Serialize;
 
 use crate::{
+    ENGINE_REVISION,
     compile::{CompiledPolicy, CompiledRule},
     document::PartName,
     verdict::Check,
@@ -76,6 +77,12 @@ impl CompiledPolicy {
     /// mean equal behaviour.
     pub fn engine(&self) -> &str {
         &self.engine
+    }
+
+    /// All that a verdict of these rules depends on beside their digest: [`ENGINE_REVISION`] and
+    /// [`Self::engine`], as in `engine.2 facts.2 terms.3`.
+    pub fn revisions(&self) -> String {
+        format!("engine.{ENGINE_REVISION} {}", self.engine)
     }
 }
 

@@ -13,6 +13,7 @@ mod inputs;
 mod redact;
 mod rule;
 mod scan;
+mod trial;
 mod verdict;
 mod view;
 
@@ -24,8 +25,10 @@ pub use evaluate::{Evaluation, PolicyStack};
 pub use explain::{Class, RuleSummary};
 pub use inputs::Inputs;
 pub use scan::{Finished, Pushed, StreamScanner};
+pub use trial::{Difference, PolicyTests, Trial};
 pub use verdict::{
-    Check, Finding, PolicyRef, RuleError, RuleErrorReason, Scanned, Span, Verdict, VerdictAction,
+    Check, DryRun, Finding, PolicyRef, RuleError, RuleErrorReason, Scanned, Span, Verdict,
+    VerdictAction,
 };
 
 /// Behaviour of what surrounds the checks: actions, redaction, the reading of HTML. It changes when any

@@ -4,6 +4,8 @@
 //! its end; a monotone one that blocks stops the writer as soon as it is broken. The scanner reads the
 //! whole text again whenever it has grown by a sixty-fourth, which keeps the work near linear.
 
+use std::sync::Arc;
+
 use unicode_segmentation::UnicodeSegmentation;
 
 use aios_crds::policy_set::{Action, OnError};
@@ -78,7 +80,9 @@ impl<'a> StreamScanner<'a> {
     /// Starts on an empty part.
     pub fn new(stack: &'a PolicyStack, part: PartName, inputs: &'a Inputs<'a>) -> Self {
         let html = part.kind() == PartKind::Html;
-        let mut holds = html || stack.policies().iter().any(|policy| policy.always_review);
+        // Who is sampled is known once the whole text is.
+        let asks = |policy: &Arc<CompiledPolicy>| policy.always_review || policy.sample_percent > 0;
+        let mut holds = html || stack.policies().iter().any(asks);
         let mut watched = Vec::new();
         for policy in stack.policies() {
             for rule in &policy.rules {
@@ -305,11 +309,13 @@ impl Evaluation {
         let Verdict {
             action,
             redacted,
+            sampled,
             review_due,
             ..
         } = &mut self.verdict;
         *action = VerdictAction::Block;
         *redacted = None;
+        *sampled = false;
         *review_due = None;
     }
 }

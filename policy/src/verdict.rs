@@ -55,9 +55,31 @@ pub struct Verdict {
     /// Set when a policy has a person see every document.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub always_reviewed: bool,
+    /// Set when a policy has a person see this document although no rule holds it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sampled: bool,
+    /// What policies in dry run would do, each alone. It decides nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dry_run: Vec<DryRun>,
     /// Shortest time any policy gives a person, when a person must decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review_due: Option<Duration>,
+}
+
+/// What a policy that only reports would do to the document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DryRun {
+    /// The policy.
+    pub policy: PolicyRef,
+    /// What would have to happen.
+    pub action: VerdictAction,
+    /// Its rules whose check failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// Its rules that could not run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<RuleError>,
 }
 
 /// A policy by name and by what it says.

@@ -31,6 +31,9 @@ pub struct PolicyConfig {
     pub scope: PolicyScope,
     pub rules: Vec<Rule>,
     pub review: Review,
+    /// Whether the rules only report.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// Whether the tenant or the platform wrote a policy.
@@ -247,6 +250,7 @@ pub fn pack<T: Serialize>(
         format: FORMAT,
         digest: canonical::digest(&body),
         body: body.into_boxed_slice().into(),
+        engine: String::new(),
     })
 }
 

@@ -27,6 +27,8 @@ struct ItemFile {
     generation: i64,
     format: u32,
     digest: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    engine: String,
     body: serde_json::Value,
 }
 
@@ -72,6 +74,7 @@ fn to_item(file: ItemFile) -> Result<Item, serde_json::Error> {
         generation: file.generation,
         format: file.format,
         digest: file.digest,
+        engine: file.engine,
         body: canonical::to_vec(&file.body)?.into(),
     })
 }
@@ -84,6 +87,7 @@ fn from_item(item: &Item) -> Result<ItemFile, serde_json::Error> {
         generation: item.generation,
         format: item.format,
         digest: item.digest.clone(),
+        engine: item.engine.clone(),
         body: serde_json::from_slice(&item.body)?,
     })
 }

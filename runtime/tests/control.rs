@@ -99,6 +99,7 @@ impl Enforce for Accepting {
             digest: item.digest,
             accepted: true,
             message: String::new(),
+            engine: item.engine,
         };
         snapshot.items.into_iter().map(ack).collect()
     }

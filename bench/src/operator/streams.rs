@@ -95,6 +95,7 @@ impl Enforce for Accept {
             digest: item.digest,
             accepted: true,
             message: String::new(),
+            engine: item.engine,
         };
         snapshot.items.into_iter().map(accept).collect()
     }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Command;
 
 use super::{Cluster, TestNamespace, eventually};
-use crate::node::cgroups;
+use crate::{node::cgroups, procs::output};
 
 const REPORTED: Duration = Duration::from_secs(30);
 
@@ -53,6 +54,52 @@ pub async fn thaw(
     signal(cluster, namespace, (pod, container), Signal::CONT).await
 }
 
+/// What a pod loses when it is cut off, in its own network.
+const CUT: &str = "aios-cut";
+
+/// Drops whatever goes between a pod and a Service's address: neither hears that the other is gone.
+/// Probes and all other connections go on.
+pub async fn cut_off(
+    cluster: &Cluster,
+    namespace: &str,
+    (pod, container): (&str, &str),
+    address: &str,
+) -> Result<()> {
+    let rules = format!(
+        "table inet {CUT} {{
+            chain out {{ type filter hook output priority 0; ip daddr {address} drop; }}
+            chain in {{ type filter hook input priority 0; ip saddr {address} drop; }}
+        }}"
+    );
+    nft(cluster, namespace, (pod, container), &rules).await
+}
+
+/// Lets a pod that was cut off speak again.
+pub async fn rejoin(
+    cluster: &Cluster,
+    namespace: &str,
+    (pod, container): (&str, &str),
+) -> Result<()> {
+    let gone = format!("delete table inet {CUT}");
+    nft(cluster, namespace, (pod, container), &gone).await
+}
+
+/// Runs a command of nft(8) in a pod's network.
+async fn nft(
+    cluster: &Cluster,
+    namespace: &str,
+    (pod, container): (&str, &str),
+    command: &str,
+) -> Result<()> {
+    let processes = processes(cluster, namespace, (pod, container)).await?;
+    let network = processes
+        .first()
+        .map(|pid| format!("--net=/proc/{}/ns/net", pid.as_raw_nonzero()));
+    let network = network.context("the container has no process")?;
+    output(Command::new("nsenter").args([&network, "nft", command])).await?;
+    Ok(())
+}
+
 /// Stops the node's kubelet where it is: what it is told waits until it goes on. It must go on before
 /// the control plane gives the node up, within some 40 seconds.
 pub fn freeze_kubelet(cluster: &Cluster) -> Result<()> {
@@ -94,7 +141,19 @@ async fn signal(
     (pod, container): (&str, &str),
     signal: Signal,
 ) -> Result<()> {
-    cluster.require_local("signals to a container")?;
+    for pid in processes(cluster, namespace, (pod, container)).await? {
+        // One that has ended meanwhile needs no signal.
+        let _ = kill_process(pid, signal);
+    }
+    Ok(())
+}
+
+async fn processes(
+    cluster: &Cluster,
+    namespace: &str,
+    (pod, container): (&str, &str),
+) -> Result<Vec<Pid>> {
+    cluster.require_local("reaching a container's processes")?;
     let pods = Api::<Pod>::namespaced(cluster.client(), namespace);
     // A container is at work before kubelet has said so.
     let id = eventually(&format!("{pod}/{container} runs"), REPORTED, async || {
@@ -103,11 +162,7 @@ async fn signal(
     .await?;
     let processes = cgroups::processes_of(&cluster.options().dir.cgroup(), &id);
     ensure!(!processes.is_empty(), "{pod}/{container} has no process");
-    for pid in processes.into_iter().filter_map(Pid::from_raw) {
-        // One that has ended meanwhile needs no signal.
-        let _ = kill_process(pid, signal);
-    }
-    Ok(())
+    Ok(processes.into_iter().filter_map(Pid::from_raw).collect())
 }
 
 /// `containerd://ID`, without the scheme; none unless the container runs.

@@ -22,7 +22,7 @@ pub use audit_log::{AuditLog, BEGINNING, Mark, Request};
 pub use cluster::{Cluster, client_of};
 pub use control_plane::{ControlPlane, Programs};
 pub use eventually::{await_condition, eventually};
-pub use faults::{freeze, freeze_kubelet, thaw, thaw_kubelet};
+pub use faults::{cut_off, freeze, freeze_kubelet, rejoin, thaw, thaw_kubelet};
 pub use forward::{Forward, is_ready};
 pub use karpenter::Karpenter;
 pub use namespace::TestNamespace;

@@ -214,6 +214,7 @@ fn ack(item: &Item, result: Result<(), String>) -> ItemAck {
         digest: item.digest.clone(),
         accepted: result.is_ok(),
         message: result.err().unwrap_or_default(),
+        engine: String::new(),
     }
 }
 

@@ -2,11 +2,12 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
+use aios_compile::Policy;
 use aios_crds::{ClusterPolicySetSpec, PolicySetSpec};
-use aios_policy::{CompiledPolicy, Document, Inputs, Part, PartKind, PolicyStack};
+use aios_policy::{Document, Inputs, Part, PartKind, PolicyStack};
+use aios_proto::config::PolicyScope;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
@@ -16,10 +17,52 @@ use crate::{
     validate::{Options, collect, validate},
 };
 
-/// Judges a document by the policies of the files: the platform's first.
+/// Runs the policies' own tests, or judges a document by all of them.
 pub fn test(arguments: &PolicyTest) -> Result<bool> {
     let policies = policies(&arguments.files)?;
-    let document = document(&arguments.document)?;
+    match &arguments.document {
+        Some(path) => judge(arguments, &policies, path),
+        None => own_tests(&policies, arguments.json),
+    }
+}
+
+/// Runs every policy's own tests on that policy alone, as the operator does before it is enforced.
+fn own_tests(policies: &[Policy], as_json: bool) -> Result<bool> {
+    let trials: Vec<_> = policies
+        .iter()
+        .map(|policy| {
+            (
+                policy.config.name.as_str(),
+                policy.tests.run(&policy.compiled),
+            )
+        })
+        .collect();
+    let total: usize = trials.iter().map(|(_, trials)| trials.len()).sum();
+    let failed = trials.iter().flat_map(|(_, trials)| trials);
+    let failed = failed.filter(|trial| !trial.passes()).count();
+    if as_json {
+        let told: Vec<_> = trials
+            .iter()
+            .map(|(policy, trials)| serde_json::json!({"policy": policy, "tests": trials}))
+            .collect();
+        println!("{}", serde_json::to_string_pretty(&told)?);
+        return Ok(failed == 0);
+    }
+    if total == 0 {
+        bail!("the policies hold no tests: write some in spec.tests, or name a document");
+    }
+    for (policy, trials) in &trials {
+        for line in trials.iter().flat_map(|trial| text::trial(policy, trial)) {
+            println!("{line}");
+        }
+    }
+    println!("{} of {total} tests pass", total - failed);
+    Ok(failed == 0)
+}
+
+/// Judges a document by the policies of the files: the platform's first.
+fn judge(arguments: &PolicyTest, policies: &[Policy], path: &Path) -> Result<bool> {
+    let document = document(path)?;
     let variables = match &arguments.vars {
         Some(file) => json(file)?,
         None => Value::Object(serde_json::Map::new()),
@@ -32,7 +75,8 @@ pub fn test(arguments: &PolicyTest) -> Result<bool> {
         passages: &[],
         template: &[],
     };
-    let evaluation = PolicyStack::new(policies).evaluate(&document, &inputs);
+    let stack = policies.iter().map(|policy| policy.compiled.clone());
+    let evaluation = PolicyStack::new(stack.collect()).evaluate(&document, &inputs);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&evaluation.verdict)?);
     } else {
@@ -52,19 +96,26 @@ pub fn explain(arguments: &PolicyExplain) -> Result<bool> {
     if arguments.json {
         let explained: Vec<_> = policies
             .iter()
-            .map(|policy| {
-                serde_json::json!({
-                    "policy": policy.name(),
-                    "digest": policy.digest(),
-                    "engine": policy.engine(),
-                    "rules": policy.explain(),
-                })
-            })
+            .map(
+                |Policy {
+                     compiled: policy, ..
+                 }| {
+                    serde_json::json!({
+                        "policy": policy.name(),
+                        "digest": policy.digest(),
+                        "engine": policy.engine(),
+                        "rules": policy.explain(),
+                    })
+                },
+            )
             .collect();
         println!("{}", serde_json::to_string_pretty(&explained)?);
         return Ok(true);
     }
-    for policy in &policies {
+    for Policy {
+        compiled: policy, ..
+    } in &policies
+    {
         println!(
             "{} {} ({})",
             policy.name(),
@@ -78,7 +129,8 @@ pub fn explain(arguments: &PolicyExplain) -> Result<bool> {
     Ok(true)
 }
 
-fn policies(files: &[PathBuf]) -> Result<Vec<Arc<CompiledPolicy>>> {
+/// The platform's first.
+fn policies(files: &[PathBuf]) -> Result<Vec<Policy>> {
     let sources = collect(files)?;
     let options = Options {
         partial: true,
@@ -89,50 +141,43 @@ fn policies(files: &[PathBuf]) -> Result<Vec<Arc<CompiledPolicy>>> {
         let lines: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
         bail!("the files have mistakes:\n{}", lines.join("\n"));
     }
-    let (mut platform, mut own) = (Vec::new(), Vec::new());
+    let mut policies = Vec::new();
     for source in &sources {
         let documents: Vec<Value> = serde_saphyr::from_multiple(&source.text)?;
         for value in documents {
-            let kind = value
-                .get("kind")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let name = value
-                .pointer("/metadata/name")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let spec = || value.get("spec").cloned().unwrap_or_default();
-            match kind {
-                "PolicySet" => {
-                    let spec: PolicySetSpec = serde_json::from_value(spec())?;
-                    own.push(compiled(name, &spec.rules, &spec.review)?);
-                }
-                "ClusterPolicySet" => {
-                    let spec: ClusterPolicySetSpec = serde_json::from_value(spec())?;
-                    platform.push(compiled(name, &spec.rules, &spec.review)?);
-                }
-                _ => {}
-            }
+            policies.extend(policy(&value)?);
         }
     }
-    platform.extend(own);
-    if platform.is_empty() {
+    if policies.is_empty() {
         bail!("no PolicySet or ClusterPolicySet in the files: name one with -f");
     }
-    Ok(platform)
+    policies.sort_by_key(|policy| policy.config.scope);
+    Ok(policies)
 }
 
-fn compiled(
-    name: &str,
-    rules: &[aios_crds::policy_set::Rule],
-    review: &aios_crds::policy_set::Review,
-) -> Result<Arc<CompiledPolicy>> {
-    CompiledPolicy::compile(name, rules, review)
-        .map(Arc::new)
-        .map_err(|mistakes| {
-            let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!("{name}: {}", lines.join("; "))
-        })
+/// `None` for an object of another kind.
+fn policy(object: &Value) -> Result<Option<Policy>> {
+    let text = |pointer: &str| {
+        let found = object.pointer(pointer).and_then(Value::as_str);
+        found.unwrap_or_default()
+    };
+    let name = text("/metadata/name");
+    let spec = object.get("spec").cloned().unwrap_or_default();
+    let compiled = match text("/kind") {
+        "PolicySet" => {
+            let spec: PolicySetSpec = serde_json::from_value(spec)?;
+            aios_compile::policy(name, PolicyScope::Namespace, &spec)
+        }
+        "ClusterPolicySet" => {
+            let spec: ClusterPolicySetSpec = serde_json::from_value(spec)?;
+            aios_compile::policy(name, PolicyScope::Cluster, &spec)
+        }
+        _ => return Ok(None),
+    };
+    compiled.map(Some).map_err(|mistakes| {
+        let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{name}: {}", lines.join("; "))
+    })
 }
 
 /// JSON with parts, or a text or HTML file as the only part.

@@ -1,6 +1,6 @@
 //! Words that several commands share.
 
-use aios_policy::{Finding, Part, RuleSummary, Verdict};
+use aios_policy::{Difference, Finding, Part, RuleSummary, Trial, Verdict};
 
 /// `12s`, `5m`, `3h` or `2d`, as kubectl prints ages.
 pub fn age(seconds: i64) -> String {
@@ -42,7 +42,17 @@ pub fn verdict(verdict: &Verdict) -> Vec<String> {
             error.policy, error.rule, error.on_error, error.message
         )
     });
-    std::iter::once(format!("verdict: {}", verdict.action.as_str()))
+    let sampled = if verdict.sampled { " (sampled)" } else { "" };
+    let dry = verdict.dry_run.iter().flat_map(|dry| {
+        let action = dry.action.as_str();
+        let would = format!("dry run of {}: would be {action}", dry.policy.name);
+        let found = dry
+            .findings
+            .iter()
+            .map(|found| format!("  {}", finding(found)));
+        std::iter::once(would).chain(found)
+    });
+    std::iter::once(format!("verdict: {}{sampled}", verdict.action.as_str()))
         .chain(
             verdict
                 .findings
@@ -50,7 +60,36 @@ pub fn verdict(verdict: &Verdict) -> Vec<String> {
                 .map(|found| format!("  {}", finding(found))),
         )
         .chain(errors.map(|error| format!("  {error}")))
+        .chain(dry)
         .collect()
+}
+
+/// A test in lines: what was expected and is not so with `-`, what is so instead with `+`.
+pub fn trial(policy: &str, trial: &Trial) -> Vec<String> {
+    let word = if trial.passes() { "pass" } else { "FAIL" };
+    let mut lines = vec![format!("{word} {policy}/{}", trial.name)];
+    for difference in &trial.differences {
+        match difference {
+            Difference::Action { expected, found } => {
+                lines.push(format!("  - action: {}", expected.as_str()));
+                lines.push(format!("  + action: {}", found.as_str()));
+            }
+            Difference::Silent { rule } => lines.push(format!("  - rule: {rule}")),
+            Difference::Fired { rule, error: None } => lines.push(format!("  + rule: {rule}")),
+            Difference::Fired {
+                rule,
+                error: Some(error),
+            } => lines.push(format!("  + rule: {rule} (could not run: {error})")),
+        }
+    }
+    if !trial.passes() {
+        lines.extend(
+            verdict(&trial.verdict)
+                .into_iter()
+                .map(|line| format!("  {line}")),
+        );
+    }
+    lines
 }
 
 /// Rules as a table: one a line, under a heading.

@@ -201,7 +201,7 @@ trait Policy: DeserializeOwned {
 impl Policy for PolicySetSpec {
     const SCOPE: PolicyScope = PolicyScope::Namespace;
     fn compile(&self, name: &str) -> Vec<Diagnostic> {
-        aios_compile::policy(name, Self::SCOPE, &self.rules, &self.review)
+        aios_compile::policy(name, Self::SCOPE, self)
             .err()
             .unwrap_or_default()
     }
@@ -210,7 +210,7 @@ impl Policy for PolicySetSpec {
 impl Policy for ClusterPolicySetSpec {
     const SCOPE: PolicyScope = PolicyScope::Cluster;
     fn compile(&self, name: &str) -> Vec<Diagnostic> {
-        aios_compile::policy(name, Self::SCOPE, &self.rules, &self.review)
+        aios_compile::policy(name, Self::SCOPE, self)
             .err()
             .unwrap_or_default()
     }

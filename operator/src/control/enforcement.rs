@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aios_proto::control::{Item, ItemAck};
 use jiff::Timestamp;
 
 use crate::control::{Key, Seat, tenant::Tenant};
@@ -27,7 +28,7 @@ pub enum Audience {
 pub struct Enforcement {
     pub enforcing: usize,
     pub total: usize,
-    /// Pods that run something else or have not attached, at most a few.
+    /// Pods that run something else, judge by other revisions or have not attached, at most a few.
     pub awaiting: Vec<String>,
     /// A pod that refused the item, and why.
     pub refused: Option<(String, String)>,
@@ -38,6 +39,17 @@ pub struct Enforcement {
 impl Enforcement {
     pub fn is_complete(&self) -> bool {
         self.enforcing == self.total
+    }
+
+    /// The same, with pods named as of a namespace.
+    pub fn of(mut self, namespace: &str) -> Self {
+        for pod in &mut self.awaiting {
+            *pod = format!("{namespace}/{pod}");
+        }
+        if let Some((pod, _)) = &mut self.refused {
+            *pod = format!("{namespace}/{pod}");
+        }
+        self
     }
 
     pub fn merge(mut self, other: Self) -> Self {
@@ -57,7 +69,7 @@ impl Enforcement {
 pub(super) fn count(
     tenant: &Tenant,
     key: &Key,
-    digest: &str,
+    item: &Item,
     audience: Audience,
     now: Timestamp,
 ) -> Enforcement {
@@ -80,15 +92,35 @@ pub(super) fn count(
         }
         found.total += 1;
         match acks.and_then(|acks| acks.get(key)) {
-            Some(ack) if ack.digest == digest && ack.accepted => found.enforcing += 1,
-            Some(ack) if ack.digest == digest => {
+            Some(ack) if ack.digest == item.digest && !ack.accepted => {
                 found.refused = Some((pod.name.clone(), ack.message.clone()));
             }
-            _ if found.awaiting.len() < NAMED => found.awaiting.push(pod.name.clone()),
+            Some(ack) if ack.digest == item.digest && ack.engine == item.engine => {
+                found.enforcing += 1;
+            }
+            ack if found.awaiting.len() < NAMED => {
+                found.awaiting.push(named(&pod.name, item, ack));
+            }
             _ => {}
         }
     }
     found
+}
+
+/// A pod, and by what it judges where that alone differs: it runs another version of AIOS.
+fn named(pod: &str, item: &Item, ack: Option<&ItemAck>) -> String {
+    match ack {
+        Some(ack) if ack.digest == item.digest => {
+            let ours: Vec<_> = item.engine.split(' ').collect();
+            let theirs = ack.engine.split(' ').filter(|one| !ours.contains(one));
+            let theirs = theirs.collect::<Vec<_>>().join(" ");
+            if theirs.is_empty() {
+                return format!("{pod} (judges by unknown revisions)");
+            }
+            format!("{pod} (judges by {theirs})")
+        }
+        _ => pod.to_owned(),
+    }
 }
 
 impl Audience {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aios_proto::control::{
-    Ack, ItemAck, ModelDemand, PipelineReport, Report, RunReport, WeightsReport,
+    Ack, Item, ItemAck, ModelDemand, PipelineReport, Report, RunReport, WeightsReport,
 };
 use jiff::Timestamp;
 
@@ -193,7 +193,7 @@ impl Index {
         now: Timestamp,
     ) -> Enforcement {
         let count =
-            |tenant: &Tenant, digest: &str| enforcement::count(tenant, key, digest, audience, now);
+            |tenant: &Tenant, item: &Item| enforcement::count(tenant, key, item, audience, now);
         let Some(item) = self.offered(namespace, key) else {
             return Enforcement::default();
         };
@@ -203,14 +203,14 @@ impl Index {
             };
             let selected = self
                 .tenants
-                .values()
-                .filter(|tenant| policy.selects(&tenant.labels));
+                .iter()
+                .filter(|(_, tenant)| policy.selects(&tenant.labels));
             return selected
-                .map(|tenant| count(tenant, &item.digest))
+                .map(|(namespace, tenant)| count(tenant, item).of(namespace))
                 .fold(Enforcement::default(), Enforcement::merge);
         }
         self.tenants
             .get(namespace)
-            .map_or_else(Enforcement::default, |tenant| count(tenant, &item.digest))
+            .map_or_else(Enforcement::default, |tenant| count(tenant, item))
     }
 }

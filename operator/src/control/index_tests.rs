@@ -110,6 +110,10 @@ fn ack(index: &Index, keys: &[Key], accepted: bool) -> Ack {
             .unwrap_or_default(),
         accepted,
         message: if accepted { String::new() } else { "no".into() },
+        engine: index
+            .offered(NS, key)
+            .map(|item| item.engine.clone())
+            .unwrap_or_default(),
     });
     Ack {
         sequence: 1,
@@ -367,6 +371,39 @@ fn a_new_pod_counts_once_it_attached_and_is_named_once_its_grace_is_over() {
     let late = index.enforcement(NS, &key, Audience::Writers, now());
     assert_eq!((late.enforcing, late.total), (1, 2));
     assert_eq!(late.awaiting, ["partitioned"]);
+}
+
+#[test]
+fn a_pod_that_judges_the_same_digest_by_other_revisions_does_not_enforce_it_and_is_named() {
+    let mut index = index();
+    let judged_by = |engine: &str| Item {
+        engine: engine.to_owned(),
+        ..policy("tone", "1")
+    };
+    let key = Key::new(Kind::Policy, "tone");
+    let keys = std::slice::from_ref(&key);
+    index.apply(NS, Kind::Policy, judged_by("engine.2 pii.1"));
+    for name in ["old", "new", "ancient"] {
+        index.pod(NS, pod(name, Component::Worker, 600));
+    }
+    let said = ack(&index, keys, true);
+    index.acknowledge(NS, "uid-old", &Seat::Worker, said);
+    let mut said = ack(&index, keys, true);
+    said.items[0].engine.clear();
+    index.acknowledge(NS, "uid-ancient", &Seat::Worker, said);
+
+    index.apply(NS, Kind::Policy, judged_by("engine.2 pii.2"));
+    let said = ack(&index, keys, true);
+    index.acknowledge(NS, "uid-new", &Seat::Worker, said);
+    let found = index.enforcement(NS, &key, Audience::Writers, now());
+    assert_eq!((found.enforcing, found.total, found.refused), (1, 3, None));
+    assert_eq!(
+        found.awaiting,
+        [
+            "ancient (judges by unknown revisions)",
+            "old (judges by pii.1)"
+        ]
+    );
 }
 
 #[test]

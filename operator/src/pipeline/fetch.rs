@@ -114,13 +114,15 @@ pub fn observe(
     })
 }
 
-/// Whether a PolicySet was found not to compile.
+/// Whether a PolicySet was found not to compile, or to fail its tests.
 fn failed(namespace: &str, policy: &Key, context: &Context) -> bool {
     let Some(guarded) = context.stores.policy(namespace, &policy.name) else {
         return false;
     };
     let status = valid(&guarded).and_then(|policy| policy.status.as_ref());
-    status
-        .and_then(|status| find(&status.conditions, ConditionType::Compiled))
-        .is_some_and(|c| c.status == "False")
+    let is_false = |kind| {
+        let found = status.and_then(|status| find(&status.conditions, kind));
+        found.is_some_and(|condition| condition.status == "False")
+    };
+    is_false(ConditionType::Compiled) || is_false(ConditionType::TestsPassed)
 }

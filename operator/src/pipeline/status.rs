@@ -180,9 +180,10 @@ fn policies(observed: &Observed) -> Fact {
                 return Fact::pending(kind, Reason::PoliciesNotEnforced, message);
             }
             Compiled::Held => (Reason::LastKnownGood, "data planes keep what they run"),
-            Compiled::Never => (Reason::PoliciesNotEnforced, "it never did"),
+            Compiled::Never => (Reason::PoliciesNotEnforced, "it never was"),
         };
-        let message = format!("policy `{name}` does not compile ({trouble}): see its status");
+        let message =
+            format!("policy `{name}` is not fit to be enforced ({trouble}): see its status");
         return Fact::no(kind, reason, message);
     }
     for policy in &observed.policies {

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, fmt::Debug};
 
-use aios_compile::Diagnostic;
+use aios_compile::{Diagnostic, PolicySource};
 use aios_crds::{ClusterPolicySet, PolicySet, PolicySetStatus};
-use aios_proto::config::{PolicyConfig, PolicyScope};
+use aios_proto::config::PolicyScope;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
@@ -16,7 +16,9 @@ pub trait Policy:
 {
     const KIND: Kind;
 
-    fn compile(&self) -> Result<PolicyConfig, Vec<Diagnostic>>;
+    fn compile(&self) -> Result<aios_compile::Policy, Vec<Diagnostic>>;
+
+    fn source(&self) -> PolicySource<'_>;
 
     /// Labels of the namespaces that must obey; `None` for a namespace's own policy.
     fn selector(&self) -> Option<&BTreeMap<String, String>>;
@@ -27,9 +29,13 @@ pub trait Policy:
 impl Policy for PolicySet {
     const KIND: Kind = Kind::Policy;
 
-    fn compile(&self) -> Result<PolicyConfig, Vec<Diagnostic>> {
+    fn compile(&self) -> Result<aios_compile::Policy, Vec<Diagnostic>> {
         let scope = PolicyScope::Namespace;
-        aios_compile::policy(&self.name_any(), scope, &self.spec.rules, &self.spec.review)
+        aios_compile::policy(&self.name_any(), scope, &self.spec)
+    }
+
+    fn source(&self) -> PolicySource<'_> {
+        (&self.spec).into()
     }
 
     fn selector(&self) -> Option<&BTreeMap<String, String>> {
@@ -44,9 +50,13 @@ impl Policy for PolicySet {
 impl Policy for ClusterPolicySet {
     const KIND: Kind = Kind::ClusterPolicy;
 
-    fn compile(&self) -> Result<PolicyConfig, Vec<Diagnostic>> {
+    fn compile(&self) -> Result<aios_compile::Policy, Vec<Diagnostic>> {
         let scope = PolicyScope::Cluster;
-        aios_compile::policy(&self.name_any(), scope, &self.spec.rules, &self.spec.review)
+        aios_compile::policy(&self.name_any(), scope, &self.spec)
+    }
+
+    fn source(&self) -> PolicySource<'_> {
+        (&self.spec).into()
     }
 
     fn selector(&self) -> Option<&BTreeMap<String, String>> {

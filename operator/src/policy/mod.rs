@@ -1,17 +1,19 @@
-//! A PolicySet or ClusterPolicySet becomes a compiled policy with a digest, enforced once data
-//! planes echo it. It has no children: the rooms are validate, offer, status.
+//! A PolicySet or ClusterPolicySet becomes a compiled policy with a digest, offered once it passes its
+//! own tests and enforced once data planes echo it. It has no children: the rooms are validate (judge),
+//! offer, status.
 
+mod judge;
 mod kinds;
 mod operators;
 mod status;
 
+use judge::{Fit, Unfit};
 pub use kinds::Policy;
 use operators::Teller;
 pub use status::enforcement;
 
 use std::sync::Arc;
 
-use aios_compile::Diagnostic;
 use aios_crds::PolicySetStatus;
 use aios_proto::{
     config::{Owner, pack},
@@ -32,19 +34,13 @@ use crate::{
 
 /// What a pass saw.
 pub struct Observed {
-    /// Digest and number of rules, or what is wrong.
-    pub compiled: Result<Compiled, Vec<Diagnostic>>,
+    pub judged: Result<Fit, Unfit>,
     /// Whether an earlier version stays in force.
     pub last_good: bool,
     pub enforcement: Enforcement,
 }
 
-pub struct Compiled {
-    pub digest: String,
-    pub rules: usize,
-}
-
-/// Compiles and offers a policy, and tells who enforces it.
+/// Compiles, tries and offers a policy, and tells who enforces it.
 pub async fn reconcile<K>(object: Arc<Guarded<K>>, context: Arc<Context>) -> Result<Action>
 where
     K: Policy + Stated<Status = PolicySetStatus>,
@@ -58,45 +54,37 @@ where
     };
     let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
     let (key, uid) = (Key::new(K::KIND, &name), policy.uid().unwrap_or_default());
-    let compiled = match policy.compile() {
-        Ok(config) => {
-            let generation = policy.meta().generation.unwrap_or_default();
-            let item = pack(
-                K::KIND.to_wire(),
-                Owner {
-                    name,
-                    uid,
-                    generation,
-                },
-                &config,
-            )?;
-            let compiled = Compiled {
-                digest: item.digest.clone(),
-                rules: config.rules.len(),
-            };
+    let generation = policy.meta().generation.unwrap_or_default();
+    let owner = Owner {
+        name,
+        uid,
+        generation,
+    };
+    let judged = match item(policy, &namespace, &key, &owner, &context)? {
+        Ok(item) => {
+            let fit = Fit::of(&item, policy.source());
             offer(policy, &namespace, item, &context);
-            Ok(compiled)
+            Ok(fit)
         }
-        Err(diagnostics) => {
+        Err(unfit) => {
             let was_good = Stated::status(policy).is_some_and(|status| status.digest.is_some());
             let broken = Broken {
-                uid: &uid,
+                uid: &owner.uid,
                 was_good,
                 selector: policy.selector(),
             };
             context
                 .hub
                 .change(|index| index.keep(&namespace, &key, broken));
-            Err(diagnostics)
+            Err(unfit)
         }
     };
     let now = Timestamp::now();
     let observed = context.hub.read(|index| Observed {
-        compiled,
+        judged,
         last_good: index.owner(&namespace, &key).is_some() || index.is_held(&namespace, &key),
         enforcement: index.enforcement(&namespace, &key, Audience::Writers, now),
     });
-    let generation = policy.meta().generation.unwrap_or_default();
     let before = Stated::status(policy).cloned().unwrap_or_default();
     let teller = Teller {
         name: context.share.me(),
@@ -107,6 +95,38 @@ where
     let api = policy.api(context.applier.client(), &namespace);
     let due = context.statuses.write(&api, policy, &status).await?;
     Ok(next_look([due, observed.enforcement.look_again]))
+}
+
+/// The policy for data planes, if it is fit. Every acknowledgement of a pod brings another look, so
+/// what was found fit at this generation is not judged again.
+fn item<K: Policy>(
+    policy: &K,
+    namespace: &str,
+    key: &Key,
+    owner: &Owner,
+    context: &Context,
+) -> Result<Result<Item, Unfit>> {
+    let is_same = |item: &&Item| item.owner_uid == owner.uid && item.generation == owner.generation;
+    let known = context.hub.read(|index| {
+        let known = index.offered(namespace, key);
+        known.filter(is_same).cloned()
+    });
+    if let Some(item) = known {
+        return Ok(Ok(item));
+    }
+    let compiled = match policy.compile() {
+        Ok(compiled) => compiled,
+        Err(found) => {
+            let has_tests = !policy.source().tests.is_empty();
+            return Ok(Err(Unfit::Mistakes { found, has_tests }));
+        }
+    };
+    if let Err(unfit) = judge::tried(&compiled) {
+        return Ok(Err(unfit));
+    }
+    let mut item = pack(K::KIND.to_wire(), owner.clone(), &compiled.config)?;
+    item.engine = compiled.compiled.revisions();
+    Ok(Ok(item))
 }
 
 fn offer<K: Policy>(policy: &K, namespace: &str, item: Item, context: &Context) {

@@ -13,33 +13,41 @@ pub struct Teller<'a> {
     pub is_sole: bool,
 }
 
-/// Everybody's entries, and their sum. `digest` is what is to be in force.
+/// What is to be in force: a digest, and the revisions by which it is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    pub digest: Option<&'a str>,
+    pub engine: Option<&'a str>,
+}
+
+/// Everybody's entries, and their sum.
 pub fn together(
     before: &[OperatorSeen],
     teller: Teller<'_>,
-    digest: Option<&str>,
+    wanted: Wanted<'_>,
     own: &Enforcement,
 ) -> (Vec<OperatorSeen>, Enforcement) {
     let others = before.iter().filter(|seen| seen.name != teller.name);
     let mut entries: Vec<OperatorSeen> = others.cloned().collect();
     let sum = entries
         .iter()
-        .map(|seen| of(seen, digest))
+        .map(|seen| of(seen, wanted))
         .fold(own.clone(), Enforcement::merge);
     // Who enforces nothing has nothing to tell, and leaves nothing behind.
     let is_told = !(teller.is_sole && entries.is_empty()) && own.total > 0;
     if is_told {
-        entries.push(seen(teller.name, digest, own));
+        entries.push(seen(teller.name, wanted, own));
         entries.sort_by(|a, b| a.name.cmp(&b.name));
     }
     (entries, sum)
 }
 
-fn seen(name: &str, digest: Option<&str>, own: &Enforcement) -> OperatorSeen {
+fn seen(name: &str, wanted: Wanted<'_>, own: &Enforcement) -> OperatorSeen {
     let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     OperatorSeen {
         name: name.to_owned(),
-        digest: digest.map(str::to_owned),
+        digest: wanted.digest.map(str::to_owned),
+        engine: wanted.engine.map(str::to_owned),
         enforcing: count(own.enforcing),
         total: count(own.total),
         awaiting: own.awaiting.clone(),
@@ -50,11 +58,16 @@ fn seen(name: &str, digest: Option<&str>, own: &Enforcement) -> OperatorSeen {
     }
 }
 
-/// What another operator says of its namespaces. What it says of another digest is no news of this one.
-fn of(seen: &OperatorSeen, digest: Option<&str>) -> Enforcement {
+/// What another operator says of its namespaces. What it says of another digest, or of the same under
+/// other revisions, is no news of this one.
+fn of(seen: &OperatorSeen, wanted: Wanted<'_>) -> Enforcement {
     let count = |number: i32| usize::try_from(number).unwrap_or_default();
     let total = count(seen.total);
-    if seen.digest.as_deref() != digest {
+    let said = Wanted {
+        digest: seen.digest.as_deref(),
+        engine: seen.engine.as_deref(),
+    };
+    if said != wanted {
         return Enforcement {
             total,
             awaiting: vec![format!("those of the operator in {}", seen.name)],
@@ -76,10 +89,17 @@ fn of(seen: &OperatorSeen, digest: Option<&str>) -> Enforcement {
 
 #[cfg(test)]
 mod tests {
-    use super::{Teller, together};
+    use super::{Teller, Wanted, together};
     use crate::control::Enforcement;
 
-    const DIGEST: Option<&str> = Some("sha256:1");
+    const DIGEST: Wanted<'_> = wanted("sha256:1", "engine.2 pii.2");
+
+    const fn wanted<'a>(digest: &'a str, engine: &'a str) -> Wanted<'a> {
+        Wanted {
+            digest: Some(digest),
+            engine: Some(engine),
+        }
+    }
 
     fn of(enforcing: usize, total: usize) -> Enforcement {
         Enforcement {
@@ -107,11 +127,17 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_that_has_not_seen_the_change_is_waited_for() {
-        let (before, _) = together(&[], teller("a"), Some("sha256:0"), &of(2, 2));
-        let (_, sum) = together(&before, teller("b"), DIGEST, &of(1, 1));
-        assert_eq!((sum.enforcing, sum.total), (1, 3));
-        assert_eq!(sum.awaiting, ["those of the operator in a"]);
+    fn an_operator_that_has_not_seen_the_change_or_judges_otherwise_is_waited_for() {
+        let others = [
+            wanted("sha256:0", "engine.2 pii.2"),
+            wanted("sha256:1", "engine.2 pii.1"),
+        ];
+        for other in others {
+            let (before, _) = together(&[], teller("a"), other, &of(2, 2));
+            let (_, sum) = together(&before, teller("b"), DIGEST, &of(1, 1));
+            assert_eq!((sum.enforcing, sum.total), (1, 3));
+            assert_eq!(sum.awaiting, ["those of the operator in a"]);
+        }
     }
 
     #[test]

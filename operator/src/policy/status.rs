@@ -10,7 +10,8 @@ use crate::{
     diagnostics::text,
     policy::{
         Observed,
-        operators::{Teller, together},
+        judge::{Fit, Unfit},
+        operators::{Teller, Wanted, together},
     },
     status::Status,
 };
@@ -22,28 +23,33 @@ pub fn status(
     generation: i64,
     now: Timestamp,
 ) -> PolicySetStatus {
-    let digest = observed
-        .compiled
-        .as_ref()
-        .ok()
-        .map(|one| one.digest.as_str());
+    let wanted = match &observed.judged {
+        Ok(fit) => Wanted {
+            digest: Some(&fit.digest),
+            engine: Some(&fit.engine),
+        },
+        Err(_) => Wanted {
+            digest: before.digest.as_deref(),
+            engine: before.engine.as_deref(),
+        },
+    };
     let (operators, enforcement) = match teller {
-        Some(teller) => {
-            let digest = digest.or(before.digest.as_deref());
-            together(&before.operators, teller, digest, &observed.enforcement)
-        }
+        Some(teller) => together(&before.operators, teller, wanted, &observed.enforcement),
         None => (Vec::new(), observed.enforcement.clone()),
     };
-    let facts = vec![compiled(observed), enforced(observed, &enforcement)];
+    let mut facts = vec![compiled(observed)];
+    facts.extend(tests_passed(observed));
+    facts.push(enforced(observed, &enforcement));
     let conditions = write(summarize(facts), &before.conditions, generation, now);
-    let (digest, rules) = match &observed.compiled {
-        Ok(compiled) => (
-            Some(compiled.digest.clone()),
-            i32::try_from(compiled.rules).unwrap_or(i32::MAX),
+    let (digest, engine, rules) = match &observed.judged {
+        Ok(fit) => (
+            Some(fit.digest.clone()),
+            Some(fit.engine.clone()),
+            i32::try_from(fit.rules).unwrap_or(i32::MAX),
         ),
         // What stays in force, if anything does.
-        Err(_) if observed.last_good => (before.digest, before.rules),
-        Err(_) => (None, 0),
+        Err(_) if observed.last_good => (before.digest, before.engine, before.rules),
+        Err(_) => (None, None, 0),
     };
     let Enforcement {
         enforcing, total, ..
@@ -52,6 +58,7 @@ pub fn status(
         observed_generation: generation,
         conditions,
         digest,
+        engine,
         rules,
         enforced_by: Some(format!("{enforcing}/{total}")),
         operators,
@@ -60,19 +67,58 @@ pub fn status(
 
 fn compiled(observed: &Observed) -> Fact {
     let kind = ConditionType::Compiled;
-    match &observed.compiled {
-        Ok(compiled) => Fact::yes(kind, Reason::Ready, format!("{} rules", compiled.rules)),
-        Err(diagnostics) if observed.last_good => {
-            Fact::no(kind, Reason::LastKnownGood, text(diagnostics))
+    match &observed.judged {
+        Ok(Fit {
+            rules,
+            dry_run: true,
+            ..
+        }) => {
+            let message = format!("{rules} rules, which only report (spec.dryRun)");
+            Fact::yes(kind, Reason::Ready, message)
         }
-        Err(diagnostics) => Fact::no(kind, Reason::InvalidSpec, text(diagnostics)),
+        Ok(Fit { rules, .. }) | Err(Unfit::Tests { rules, .. }) => {
+            Fact::yes(kind, Reason::Ready, format!("{rules} rules"))
+        }
+        Err(Unfit::Mistakes { found, .. }) if observed.last_good => {
+            Fact::no(kind, Reason::LastKnownGood, text(found))
+        }
+        Err(Unfit::Mistakes { found, .. }) => Fact::no(kind, Reason::InvalidSpec, text(found)),
+    }
+}
+
+/// Of a policy that has tests.
+fn tests_passed(observed: &Observed) -> Option<Fact> {
+    let kind = ConditionType::TestsPassed;
+    match &observed.judged {
+        Ok(Fit { tests: 0, .. })
+        | Err(Unfit::Mistakes {
+            has_tests: false, ..
+        }) => None,
+        Ok(Fit { tests, .. }) => Some(Fact::yes(kind, Reason::Ready, format!("{tests} tests"))),
+        Err(Unfit::Mistakes { .. }) => {
+            let message = "the tests are run once the spec compiles";
+            Some(Fact::pending(kind, Reason::InvalidSpec, message))
+        }
+        Err(Unfit::Tests { told, .. }) => {
+            let reason = if observed.last_good {
+                Reason::LastKnownGood
+            } else {
+                Reason::TestsFailed
+            };
+            Some(Fact::no(kind, reason, told))
+        }
     }
 }
 
 fn enforced(observed: &Observed, found: &Enforcement) -> Fact {
-    if observed.compiled.is_err() && !observed.last_good {
+    let reason = match &observed.judged {
+        Err(Unfit::Mistakes { .. }) => Reason::InvalidSpec,
+        Err(Unfit::Tests { .. }) => Reason::TestsFailed,
+        Ok(_) => Reason::Ready,
+    };
+    if observed.judged.is_err() && !observed.last_good {
         let message = "nothing of this policy is in force";
-        return Fact::no(ConditionType::Enforced, Reason::InvalidSpec, message);
+        return Fact::no(ConditionType::Enforced, reason, message);
     }
     let nobody = "no data plane runs in its namespaces";
     enforcement(ConditionType::Enforced, found, nobody)
@@ -140,19 +186,25 @@ mod tests {
     use crate::{
         conditions::find,
         control::Enforcement,
-        policy::{Compiled, Observed},
+        policy::{
+            Observed,
+            judge::{Fit, Unfit},
+        },
     };
     use aios_compile::Diagnostic;
     use aios_crds::{ConditionType, PolicySetStatus};
     use jiff::Timestamp;
 
     fn good(enforcement: Enforcement) -> Observed {
-        let compiled = Ok(Compiled {
+        let judged = Ok(Fit {
             digest: "sha256:1".into(),
+            engine: "engine.2 pii.2".into(),
             rules: 2,
+            dry_run: false,
+            tests: 0,
         });
         Observed {
-            compiled,
+            judged,
             last_good: true,
             enforcement,
         }
@@ -162,7 +214,10 @@ mod tests {
         let wrong = Diagnostic::new("spec.rules[0].pattern.regex", "unclosed", "close it");
         let enforcement = Enforcement::default();
         Observed {
-            compiled: Err(vec![wrong]),
+            judged: Err(Unfit::Mistakes {
+                found: vec![wrong],
+                has_tests: false,
+            }),
             last_good,
             enforcement,
         }
@@ -240,5 +295,77 @@ mod tests {
             "False/InvalidSpec"
         );
         assert_eq!(status.digest, None);
+    }
+
+    fn failing(last_good: bool) -> Observed {
+        Observed {
+            judged: Err(Unfit::Tests {
+                rules: 2,
+                told: "1 of 2 tests fails: acme: expected Block, got Pass".into(),
+            }),
+            last_good,
+            enforcement: Enforcement {
+                enforcing: usize::from(last_good),
+                total: usize::from(last_good),
+                ..Enforcement::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_policy_that_fails_its_tests_leaves_the_old_one_in_force_and_names_the_test() {
+        let status = seen(&failing(true));
+        assert_eq!(reason(&status, ConditionType::Compiled), "True/Ready");
+        assert_eq!(
+            reason(&status, ConditionType::TestsPassed),
+            "False/LastKnownGood"
+        );
+        assert_eq!(
+            reason(&status, ConditionType::Stalled),
+            "True/LastKnownGood"
+        );
+        assert_eq!(reason(&status, ConditionType::Enforced), "True/Ready");
+        assert_eq!(status.digest.as_deref(), Some("sha256:0"));
+        let message = &find(&status.conditions, ConditionType::TestsPassed)
+            .unwrap()
+            .message;
+        assert!(message.contains("acme: expected Block, got Pass"));
+    }
+
+    #[test]
+    fn a_policy_that_never_passed_its_tests_is_not_in_force() {
+        let status = seen(&failing(false));
+        for kind in [ConditionType::TestsPassed, ConditionType::Enforced] {
+            assert_eq!(reason(&status, kind), "False/TestsFailed");
+        }
+        assert_eq!(reason(&status, ConditionType::Stalled), "True/TestsFailed");
+        assert_eq!(status.digest, None);
+    }
+
+    #[test]
+    fn tests_are_told_of_only_where_there_are_some() {
+        let mut observed = good(Enforcement::default());
+        let told = |observed: &Observed| {
+            let status = seen(observed);
+            find(&status.conditions, ConditionType::TestsPassed)
+                .map(|one| format!("{}/{}", one.status, one.message))
+        };
+        assert_eq!(told(&observed), None);
+        observed.judged.as_mut().unwrap().tests = 3;
+        assert_eq!(told(&observed).as_deref(), Some("True/3 tests"));
+        let mut broken = bad(true);
+        if let Err(Unfit::Mistakes { has_tests, .. }) = &mut broken.judged {
+            *has_tests = true;
+        }
+        assert!(told(&broken).unwrap().starts_with("Unknown/"));
+    }
+
+    #[test]
+    fn a_policy_in_dry_run_says_so() {
+        let mut observed = good(Enforcement::default());
+        observed.judged.as_mut().unwrap().dry_run = true;
+        let status = seen(&observed);
+        let told = find(&status.conditions, ConditionType::Compiled).unwrap();
+        assert_eq!(told.message, "2 rules, which only report (spec.dryRun)");
     }
 }

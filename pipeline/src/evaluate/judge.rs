@@ -38,7 +38,14 @@ impl Judge {
         let policies: Vec<PolicyConfig> = serde_json::from_str(policies)?;
         let compiled = policies.into_iter().map(|policy| {
             CompiledPolicy::compile(&policy.name, &policy.rules, &policy.review)
-                .map(Arc::new)
+                .map(|compiled| {
+                    let compiled = if policy.dry_run {
+                        compiled.into_dry_run()
+                    } else {
+                        compiled
+                    };
+                    Arc::new(compiled)
+                })
                 .map_err(|_| JudgeError::Compile(policy.name))
         });
         Ok(Self {

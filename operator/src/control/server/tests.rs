@@ -113,6 +113,7 @@ impl Enforce for Plane {
             digest: item.digest.clone(),
             accepted: true,
             message: String::new(),
+            engine: item.engine.clone(),
         });
         let acks = acks.collect();
         self.0.lock().unwrap().push(snapshot);

@@ -89,6 +89,40 @@ async fn a_blocked_document_is_refused_and_never_posted() {
 }
 
 #[tokio::test]
+async fn a_policy_in_dry_run_reports_what_it_would_refuse_and_the_document_goes_on() {
+    let town = Town::start(TownOptions {
+        dry_run: true,
+        ..TownOptions::default()
+    })
+    .await;
+    town.upload_customers().await;
+    town.model.say("You are guaranteed to win.");
+    let id = town.created("k1", json!({"customerId": 17})).await;
+    let document = town.wait_for(&id, "Published").await;
+    let verdict = &document["verdict"];
+    assert_eq!(verdict["action"], "Pass", "{verdict}");
+    let would = &verdict["dryRun"][0];
+    assert_eq!(would["action"], "Block", "{verdict}");
+    assert_eq!(would["findings"][0]["rule"], "no-guarantee", "{verdict}");
+}
+
+#[tokio::test]
+async fn a_policy_is_acknowledged_with_the_revisions_by_which_it_is_judged() {
+    let town = Town::start(TownOptions::default()).await;
+    // The second time it is known already.
+    for sequence in [2, 3] {
+        let acks = town.enforce(sequence, &[], vec![]);
+        let of = |name: &str| acks.iter().find(|ack| ack.name == name).unwrap();
+        let engine = &of("house").engine;
+        assert!(
+            engine.starts_with("engine.") && engine.contains(" terms."),
+            "{engine}"
+        );
+        assert_eq!(of("mail").engine, "");
+    }
+}
+
+#[tokio::test]
 async fn a_record_that_breaks_the_schema_is_refused_without_a_model_call() {
     let town = Town::start(TownOptions::default()).await;
     town.upload_customers().await;

@@ -50,9 +50,14 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What is different from the usual town.
 #[derive(Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a difference of its own"
+)]
 pub struct TownOptions {
     /// A person sees every document.
     pub always_review: bool,
+    pub dry_run: bool,
     /// Time to decide.
     pub review_due: Option<&'static str>,
     /// The target cannot be read back.
@@ -593,7 +598,9 @@ fn policy(options: &TownOptions) -> PolicyConfig {
                 ReviewWhen::Flagged
             },
             due: options.review_due.map(|due| due.parse().unwrap()),
+            ..Review::default()
         },
+        dry_run: options.dry_run,
     }
 }
 

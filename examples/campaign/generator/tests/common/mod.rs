@@ -1,12 +1,12 @@
 //! The committed manifests, compiled as the operator compiles them, and documents judged by them.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use aios_campaign::Customer;
 use aios_compile::Resolved;
 use aios_crds::{ModelDeploymentSpec, PolicySetSpec, WritingPipelineSpec, WritingRunSpec};
-use aios_policy::{CompiledPolicy, Document, Inputs, Part, PartName, PolicyStack, Verdict};
+use aios_policy::{Document, Inputs, Part, PartName, PolicyStack, Verdict};
 use aios_proto::config::{PipelineConfig, PolicyPin, PolicyScope, SkeletonConfig};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context, value::Serde};
 use serde::de::DeserializeOwned;
@@ -42,13 +42,15 @@ pub fn specs<T: DeserializeOwned>(objects: &[Value], kind: &str) -> Vec<(String,
 impl Setting {
     pub fn committed() -> Self {
         let objects = objects("campaign.yaml");
-        let [(policy, PolicySetSpec { rules, review })] =
-            specs(&objects, "PolicySet").try_into().unwrap();
+        let [(policy, spec)] = specs::<PolicySetSpec>(&objects, "PolicySet")
+            .try_into()
+            .unwrap();
         for (name, spec) in specs::<ModelDeploymentSpec>(&objects, "ModelDeployment") {
             aios_compile::model(&name, "bank", &spec).unwrap();
         }
-        aios_compile::policy(&policy, PolicyScope::Namespace, &rules, &review).unwrap();
-        let compiled = CompiledPolicy::compile(&policy, &rules, &review).unwrap();
+        let compiled = aios_compile::policy(&policy, PolicyScope::Namespace, &spec)
+            .unwrap()
+            .compiled;
         let [(name, spec)] = specs::<WritingPipelineSpec>(&objects, "WritingPipeline")
             .try_into()
             .unwrap();
@@ -69,7 +71,7 @@ impl Setting {
         let schema = jsonschema::validator_for(pipeline.variables.as_ref().unwrap()).unwrap();
         Self {
             pipeline,
-            policies: PolicyStack::new(vec![Arc::new(compiled)]),
+            policies: PolicyStack::new(vec![compiled]),
             schema,
         }
     }
