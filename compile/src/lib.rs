@@ -3,6 +3,7 @@
 //! Nothing here reads a cluster, a clock, or a file but the system's time zones.
 
 mod checks;
+mod conflicts;
 mod content;
 mod diagnostic;
 mod engine;
@@ -22,6 +23,7 @@ mod trigger;
 mod weights;
 
 pub use aios_policy::Trial;
+pub use conflicts::{Conflict, RuleRef, conflicts};
 pub use diagnostic::{Diagnostic, Place};
 pub use model::{
     ENGINE_PORT, INGRESS_PORT, MAX_MODEL_NAME, engine_health, model, model_name, model_service,

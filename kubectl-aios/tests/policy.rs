@@ -123,3 +123,31 @@ fn a_policys_own_tests_are_run_and_what_differs_is_shown() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("spec.tests[0].expect.rules[0]"), "{said}");
 }
+
+#[test]
+fn rules_that_do_not_go_together_are_explained_with_the_platforms_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.yaml");
+    let policy = "apiVersion: aios.dev/v1alpha1\nkind: PolicySet\nmetadata: {name: bank}\nspec:\n  \
+        rules:\n    - {name: notice, action: Revise, require: {text: Gains are not guaranteed.}}\n---\n\
+        apiVersion: aios.dev/v1alpha1\nkind: ClusterPolicySet\nmetadata: {name: platform}\nspec:\n  \
+        rules:\n    - {name: no-promises, action: Block, terms: {list: [guaranteed]}}\n";
+    std::fs::write(&path, policy).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_kubectl-aios"))
+        .args(["policy", "explain", "-f"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].starts_with("platform sha256:"), "{said}");
+    assert!(
+        lines[0].ends_with(", mandatory: no namespace can weaken it"),
+        "{said}"
+    );
+    assert_eq!(
+        lines.last().unwrap(),
+        &"conflict: bank/notice demands a wording that platform/no-promises answers with Block: no text \
+          satisfies both"
+    );
+}

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aios_compile::Policy;
+use aios_compile::{Conflict, Policy, conflicts};
 use aios_crds::{ClusterPolicySetSpec, PolicySetSpec};
 use aios_policy::{Document, Inputs, Part, PartKind, PolicyStack};
 use aios_proto::config::PolicyScope;
@@ -90,34 +90,36 @@ fn judge(arguments: &PolicyTest, policies: &[Policy], path: &Path) -> Result<boo
     Ok(evaluation.verdict.passes())
 }
 
-/// Tells what every rule of the files does: the platform's first, as they are asked.
+/// Tells what every rule of the files does, the platform's first, as they are asked, and which rules do
+/// not go together.
 pub fn explain(arguments: &PolicyExplain) -> Result<bool> {
     let policies = policies(&arguments.files)?;
+    let conflicts = conflicts(&policies);
     if arguments.json {
         let explained: Vec<_> = policies
             .iter()
-            .map(
-                |Policy {
-                     compiled: policy, ..
-                 }| {
-                    serde_json::json!({
-                        "policy": policy.name(),
-                        "digest": policy.digest(),
-                        "engine": policy.engine(),
-                        "rules": policy.explain(),
-                    })
-                },
-            )
+            .map(|policy| explained(policy, &conflicts))
             .collect();
         println!("{}", serde_json::to_string_pretty(&explained)?);
         return Ok(true);
     }
     for Policy {
-        compiled: policy, ..
+        compiled: policy,
+        config,
+        ..
     } in &policies
     {
+        let kind = match config.scope {
+            PolicyScope::Cluster => ", mandatory: no namespace can weaken it",
+            PolicyScope::Namespace => "",
+        };
+        let mode = if config.dry_run {
+            ", dry run: it only reports"
+        } else {
+            ""
+        };
         println!(
-            "{} {} ({})",
+            "{} {} ({}){kind}{mode}",
             policy.name(),
             policy.digest(),
             policy.engine()
@@ -126,7 +128,34 @@ pub fn explain(arguments: &PolicyExplain) -> Result<bool> {
             println!("  {line}");
         }
     }
+    for conflict in &conflicts {
+        println!("conflict: {conflict}");
+    }
     Ok(true)
+}
+
+fn explained(policy: &Policy, conflicts: &[Conflict]) -> Value {
+    let Policy {
+        compiled, config, ..
+    } = policy;
+    serde_json::json!({
+        "policy": compiled.name(),
+        "scope": config.scope,
+        "dryRun": config.dry_run,
+        "digest": compiled.digest(),
+        "engine": compiled.engine(),
+        "rules": compiled.explain(),
+        "conflicts": of_policy(conflicts, compiled.name()),
+    })
+}
+
+/// Those that name a policy.
+fn of_policy(conflicts: &[Conflict], policy: &str) -> Vec<String> {
+    let named = conflicts.iter().filter(|conflict| {
+        let rules = conflict.rules();
+        rules.iter().any(|rule| rule.policy == policy)
+    });
+    named.map(ToString::to_string).collect()
 }
 
 /// The platform's first.
