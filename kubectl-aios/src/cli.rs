@@ -219,6 +219,8 @@ pub enum Policy {
     Test(PolicyTest),
     /// What each rule of the files checks, reads, does, and means for text that is being written.
     Explain(PolicyExplain),
+    /// What would change for the documents of a pipeline if the policy of the file were enforced.
+    Replay(PolicyReplay),
 }
 
 #[derive(Debug, Args)]
@@ -230,6 +232,23 @@ pub struct PolicyExplain {
     #[arg(short = 'f', long = "file", required = true)]
     pub files: Vec<PathBuf>,
     /// The same as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The gateway judges the texts as they stand, twice: by the policies in force, and with this one in the place of
+the one of its name. Nothing is stored, and no text leaves the gateway.
+Examples:
+  kubectl aios policy replay -p savings -f new.yaml --as-service-account editor")]
+pub struct PolicyReplay {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    /// File with the policy.
+    #[arg(short = 'f', long = "file")]
+    pub file: PathBuf,
+    /// Every change as JSON, one a line.
     #[arg(long)]
     pub json: bool,
 }

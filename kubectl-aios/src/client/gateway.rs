@@ -18,7 +18,7 @@ use super::{
     auth::{Auth, Credentials},
     connect::{Connector, PORT, host},
     error::{ClientError, Problem},
-    types::{Accepted, DocumentSummary, DocumentView, Preview, Receipt, Uploaded},
+    types::{Accepted, DocumentSummary, DocumentView, Preview, Receipt, Replayed, Uploaded},
 };
 
 /// How long one answer may take to begin; a preview waits for a model.
@@ -120,6 +120,17 @@ impl Gateway {
             &json!({"pointer": pointer}),
         ))
         .await
+    }
+
+    /// What another policy would say of the documents after one, at most a hundred.
+    pub async fn replay(
+        &self,
+        pipeline: &str,
+        policy: &Value,
+        after: Option<&str>,
+    ) -> Result<Replayed, ClientError> {
+        let body = json!({"policy": policy, "after": after});
+        self.json(Call::post(pipeline, "replay", &body)).await
     }
 
     /// Lists documents.

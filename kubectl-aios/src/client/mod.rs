@@ -11,4 +11,6 @@ mod types;
 pub use auth::{AUDIENCE, Auth};
 pub use error::{ClientError, Problem};
 pub use gateway::{DocumentFilter, Gateway};
-pub use types::{Accepted, DocumentSummary, DocumentView, Preview, Receipt, Uploaded};
+pub use types::{
+    Accepted, Change, DocumentSummary, DocumentView, Preview, Receipt, Replayed, Uploaded,
+};

@@ -1,7 +1,7 @@
 //! What the gateway answers. Unknown members are kept where people may want to see them, and
 //! ignored elsewhere, so that a newer gateway stays readable.
 
-use aios_policy::{Part, Verdict};
+use aios_policy::{Part, Verdict, VerdictAction};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -74,6 +74,32 @@ pub struct Preview {
     pub verdict: Option<Verdict>,
     #[serde(flatten)]
     pub more: Map<String, Value>,
+}
+
+/// What another policy would say of some documents.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replayed {
+    /// Documents that were judged.
+    pub judged: u32,
+    /// Those of which the verdict would be another.
+    pub changes: Vec<Change>,
+    /// After which one to go on.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// A document of which the verdict would be another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    pub id: String,
+    pub before: VerdictAction,
+    pub after: VerdictAction,
+    /// Rules that would fire, and do not now, as `policy/rule`.
+    pub fire: Vec<String>,
+    /// Rules that fire now, and would not.
+    pub rest: Vec<String>,
 }
 
 /// What became of a decision.

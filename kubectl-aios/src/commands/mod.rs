@@ -5,6 +5,7 @@ mod diff;
 mod doctor;
 mod policy;
 mod preview;
+mod replay;
 mod review;
 mod run;
 mod session;
@@ -29,6 +30,9 @@ pub async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Validate(arguments) => validate::run(arguments, &cli.global)?,
         Command::Policy(Policy::Test(arguments)) => policy::test(arguments)?,
         Command::Policy(Policy::Explain(arguments)) => policy::explain(arguments)?,
+        Command::Policy(Policy::Replay(arguments)) => {
+            replay::run(arguments, &session().await?).await?
+        }
         Command::Audit(Audit::Verify(arguments)) => audit::verify(arguments)?,
         Command::Audit(Audit::Export(arguments)) => {
             audit::export(arguments, &session().await?).await?

@@ -159,7 +159,7 @@ fn of_policy(conflicts: &[Conflict], policy: &str) -> Vec<String> {
 }
 
 /// The platform's first.
-fn policies(files: &[PathBuf]) -> Result<Vec<Policy>> {
+pub(super) fn policies(files: &[PathBuf]) -> Result<Vec<Policy>> {
     let sources = collect(files)?;
     let options = Options {
         partial: true,

@@ -7,4 +7,4 @@ mod steps;
 
 pub use egress::{Answer, Ask, Egress, EgressError};
 pub use prompt::Message;
-pub use steps::{StepError, check, write_step};
+pub use steps::{StepError, check, judge, write_step};

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use aios_policy::{Document, Inputs};
+use aios_policy::{Document, Evaluation, Inputs, PolicyStack};
 
 use super::{
     egress::{Answer, Ask, Egress, EgressError},
@@ -197,34 +197,8 @@ impl Desk<'_> {
 /// Judges a text by the pipeline's policies.
 pub fn check(desk: &Desk<'_>, document: Document) -> Checked {
     let started = Instant::now();
-    let passages: Vec<&str> = desk
-        .material
-        .passages
-        .iter()
-        .map(|passage| passage.text.as_str())
-        .collect();
-    let template: Vec<&str> = desk
-        .skeleton
-        .config
-        .parts
-        .iter()
-        .map(|part| part.template.as_str())
-        .chain(
-            desk.skeleton
-                .config
-                .slots
-                .iter()
-                .map(|slot| slot.safe.as_str()),
-        )
-        .collect();
-    let inputs = Inputs {
-        variables: &desk.material.variables,
-        labels: &desk.material.labels,
-        language: &desk.material.language,
-        passages: &passages,
-        template: &template,
-    };
-    let evaluation = desk.pipeline.policies.evaluate(&document, &inputs);
+    let policies = &desk.pipeline.policies;
+    let evaluation = judge(policies, desk.material, desk.skeleton, &document);
     let (document, original) = match evaluation.redacted {
         Some(redacted) => (redacted, Some(document)),
         None => (document, None),
@@ -236,6 +210,35 @@ pub fn check(desk: &Desk<'_>, document: Document) -> Checked {
         verdict: evaluation.verdict,
         millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// Judges a text with all that it was made from.
+pub fn judge(
+    policies: &PolicyStack,
+    material: &Material,
+    skeleton: &Skeleton,
+    document: &Document,
+) -> Evaluation {
+    let passages: Vec<&str> = material
+        .passages
+        .iter()
+        .map(|passage| passage.text.as_str())
+        .collect();
+    let template: Vec<&str> = skeleton
+        .config
+        .parts
+        .iter()
+        .map(|part| part.template.as_str())
+        .chain(skeleton.config.slots.iter().map(|slot| slot.safe.as_str()))
+        .collect();
+    let inputs = Inputs {
+        variables: &material.variables,
+        labels: &material.labels,
+        language: &material.language,
+        passages: &passages,
+        template: &template,
+    };
+    policies.evaluate(document, &inputs)
 }
 
 fn failed(error: &RenderError) -> Event {

@@ -5,6 +5,7 @@ mod caller;
 mod context;
 mod documents;
 mod preview;
+mod replay;
 mod reviews;
 mod view;
 
@@ -25,6 +26,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/context/{name}", put(context::upload))
         .route("/documents", post(documents::create).get(documents::list))
         .route("/preview", post(preview::preview))
+        .route("/replay", post(replay::replay))
         .route("/documents/{id}", get(documents::read))
         .route("/documents/{id}/approve", post(reviews::approve))
         .route("/documents/{id}/reject", post(reviews::reject))

@@ -265,3 +265,35 @@ async fn a_preview_is_written_and_judged_and_never_kept() {
     assert_eq!(listed["documents"].as_array().unwrap().len(), 0);
     assert_eq!(town.receiver_counts().await["posts"], 0);
 }
+
+#[tokio::test]
+async fn another_policy_is_replayed_over_documents_and_nothing_of_them_changes() {
+    let town = Town::start(TownOptions::default()).await;
+    town.upload_customers().await;
+    let id = town.created("k1", json!({"customerId": 17})).await;
+    let before = town.wait_for(&id, "Published").await;
+    let text = before["parts"][0]["text"].as_str().unwrap();
+    let word = text.split_whitespace().next().unwrap();
+    let replay = |name: &str, word: &str| {
+        let rule = json!({"name": "no-word", "action": "Block", "pattern": {"regex": word}});
+        json!({"policy": {"name": name, "scope": "Namespace", "rules": [rule], "review": {}}})
+    };
+    let path = "/v1/pipelines/mail/replay";
+    let word: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
+    let (status, told) = town.post("alice", path, replay("house", &word)).await;
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(
+        told,
+        json!({"judged": 1, "next": null, "changes": [{
+            "id": id, "before": "Pass", "after": "Block", "fire": ["house/no-word"], "rest": []}]})
+    );
+    let (_, told) = town.post("alice", path, replay("more", "zzzz")).await;
+    assert_eq!(told["changes"], json!([]));
+    let (status, problem) = town.post("alice", path, replay("house", "x[0-9")).await;
+    assert_eq!(
+        (status, &problem["field"]),
+        (400, &json!("policy")),
+        "{problem}"
+    );
+    assert_eq!(town.read(&id).await, before);
+}
