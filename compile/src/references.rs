@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aios_crds::{
     ModelDeploymentSpec, WritingPipelineSpec, WritingRunSpec,
+    policy_set::Rule,
     reference::{KeyRef, SecretSource},
 };
 
@@ -77,6 +78,18 @@ pub fn of_model(spec: &ModelDeploymentSpec) -> References {
         policies: evaluations
             .flat_map(|evaluation| &evaluation.policy_refs)
             .map(|policy| policy.name.clone())
+            .collect(),
+        ..References::default()
+    }
+}
+
+/// What the rules of a policy refer to.
+pub fn of_rules(rules: &[Rule]) -> References {
+    let terms = rules.iter().filter_map(|rule| rule.terms.as_ref());
+    let lists = terms.filter_map(|terms| terms.list_ref.as_ref());
+    References {
+        config_maps: lists
+            .map(|list| list.config_map_key_ref.name.clone())
             .collect(),
         ..References::default()
     }

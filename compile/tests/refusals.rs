@@ -1351,3 +1351,53 @@ fn bad_policies_are_refused_with_field_and_remedy() {
         println!("{}", found[0]);
     }
 }
+
+#[test]
+fn lists_of_words_are_read_from_config_maps() {
+    let rules = |key: &str| -> Vec<aios_crds::policy_set::Rule> {
+        serde_json::from_value(json!([
+            {"name": "a", "action": "Block", "terms": {"list": ["Acme"]}},
+            {"name": "b", "action": "Block", "terms": {"match": "Prefix", "listRef":
+                {"configMapKeyRef": {"name": "words", "key": key}}}},
+        ]))
+        .unwrap()
+    };
+    let long = "x".repeat(257);
+    let many: Vec<_> = (0..10_001).map(|n| format!("word {n}")).collect();
+    let many = many.join("\n");
+    let texts = [
+        (
+            "good",
+            "\u{feff}# competitors\r\n Nordbank  \r\n\r\n#1 bank\r\nNordbank\r\n",
+        ),
+        ("none", "# nothing\n#\n\n"),
+        ("long", long.as_str()),
+        ("many", many.as_str()),
+    ];
+    let texts = texts.map(|(key, text)| (key.to_owned(), text.to_owned()));
+    let resolved = Resolved {
+        config_maps: BTreeMap::from([("words".to_owned(), BTreeMap::from(texts))]),
+    };
+
+    let resolve = |key: &str| aios_compile::lists(&rules(key), &resolved);
+    let terms = resolve("good").unwrap().remove(1).terms.unwrap();
+    assert_eq!(terms.list, ["#1 bank", "Nordbank"]);
+    assert_eq!(terms.list_ref, None);
+    let path = "spec.rules[1].terms.listRef.configMapKeyRef";
+    for (key, says) in [
+        ("absent", "no key"),
+        ("none", "no entry"),
+        ("long", "line 1"),
+        ("many", "10001 entries"),
+    ] {
+        let found = resolve(key).unwrap_err();
+        assert_eq!(found[0].path, format!("{path}.key"));
+        assert!(found[0].message.contains(says), "{found:?}");
+    }
+    let found = aios_compile::lists(&rules("good"), &Resolved::default()).unwrap_err();
+    assert_eq!(found[0].path, format!("{path}.name"));
+    assert!(found[0].remedy.contains("create it"), "{found:?}");
+
+    let named = aios_compile::references::of_rules(&rules("good"));
+    assert_eq!(named.config_maps, ["words".to_owned()].into());
+}

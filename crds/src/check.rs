@@ -3,19 +3,61 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Words that must not occur.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+use crate::{Json, json::any_object, reference::KeyRef};
+
+/// Words that must not occur. Exactly one of `list` and `listRef` is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.list) != has(self.listRef)",
+    "message": "set exactly one of list and listRef",
+}, {
+    "rule": "!has(self.stem) || ((!has(self.match) || self.match in ['Word', 'Suffix']) && (!has(self.view) || self.view != 'Raw'))",
+    "message": "stem compares whole words in lower case: use match Word or Suffix, and a view other than Raw",
+}]))]
 pub struct Terms {
     /// The words or phrases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 10000), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 256)))]
     pub list: Vec<String>,
+    /// Where they stand instead, one a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_ref: Option<ListRef>,
     /// Where in a text a term counts.
     #[serde(default, rename = "match")]
     pub matching: TermMatch,
     /// What is compared; `Folded` when left out.
     #[serde(default, skip_serializing_if = "is_default")]
     pub view: TermView,
+    /// Language by whose rules the words of terms and texts are cut to their stems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stem: Option<Stemmer>,
+}
+
+/// Languages with an algorithm of Snowball's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Stemmer {
+    Arabic,
+    Danish,
+    Dutch,
+    English,
+    French,
+    German,
+    Italian,
+    Norwegian,
+    Portuguese,
+    Russian,
+    Spanish,
+    Swedish,
+}
+
+/// A list in a ConfigMap: one entry a line; blank lines, and lines that begin with `#` and a space, count
+/// for nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListRef {
+    /// ConfigMap and key that hold the list.
+    pub config_map_key_ref: KeyRef,
 }
 
 /// What of a text is compared with a term. In all but `Raw`, a word that mixes scripts is also read
@@ -39,6 +81,8 @@ pub enum TermMatch {
     Word,
     /// At the start of a word.
     Prefix,
+    /// At the end of a word, as of a compound: `Bank` in `Hausbank`.
+    Suffix,
     /// Anywhere.
     Substring,
 }
@@ -82,6 +126,12 @@ pub enum PiiKind {
     Iban,
     /// Payment card numbers, Luhn checksum.
     Card,
+    /// Dates behind words that say they are of birth.
+    BirthDate,
+    /// Streets with the number of a house.
+    Address,
+    /// Numbers by which states and insurances know people, by checksum and announcement.
+    NationalId,
 }
 
 /// Wording that must occur in at least one of the rule's parts.
@@ -303,6 +353,65 @@ pub struct DisclosureMark {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub content: Option<String>,
+}
+
+/// Each part that the rule reads is one JSON value that fits a schema.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Schema {
+    /// JSON Schema (draft 2020-12) that refers to nothing outside itself.
+    #[schemars(schema_with = "any_object")]
+    pub json_schema: Json,
+}
+
+/// Texts among the inputs that speak to the model: found before a prompt is built from them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Injection {
+    /// Which inputs it reads; all when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "set"))]
+    pub read: Vec<InjectionInput>,
+    /// Signs to look for; all when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
+    pub detect: Vec<InjectionSign>,
+    /// Characters of a run of base64 or hex digits that are too many; 256 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 32, max = 65536))]
+    pub max_encoded: Option<u32>,
+    /// Wordings that may stand, and beginnings of images' addresses, which end with `/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 256)))]
+    pub allow: Vec<String>,
+}
+
+/// Inputs of a document.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum InjectionInput {
+    /// Retrieved texts.
+    Passages,
+    /// The pointer's fields and the context records.
+    Variables,
+}
+
+/// Signs that a text speaks to the model.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum InjectionSign {
+    /// Phrases that set earlier instructions aside, ask for the prompt or give the model another role.
+    Instructions,
+    /// Marks that part the turns of a chat.
+    Roles,
+    /// Characters and markup that a reader does not see.
+    Hidden,
+    /// Long runs of base64 or hex digits, and shorter ones that hold one of the above.
+    Encoded,
+    /// Images and links that would carry words away.
+    Exfiltration,
 }
 
 /// What has a default is not written where it says nothing else: who does not know the field yet reads

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Duration,
     check::{
-        Citations, Disclosure, Facts, Language, Length, Links, Pattern, Pii, Require, Secrets,
-        Style, Terms,
+        Citations, Disclosure, Facts, Injection, Language, Length, Links, Pattern, Pii, Require,
+        Schema, Secrets, Style, Terms,
     },
     policy_test::PolicyTest,
     status::{conditions_schema, never_observed},
@@ -99,6 +99,10 @@ pub struct PolicySetSpec {
     )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.rules.all(r, !has(r.terms) || !has(r.terms.listRef))",
+    "message": "a ClusterPolicySet is of no namespace, and listRef leads to one: write terms.list out",
+}]))]
 pub struct ClusterPolicySetSpec {
     /// Namespaces that must obey, by label; empty selects all.
     #[serde(default)]
@@ -131,14 +135,17 @@ pub struct NamespaceSelector {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "[has(self.terms), has(self.pattern), has(self.pii), has(self.secrets), has(self.links), has(self.require), has(self.disclosure), has(self.length), has(self.style), has(self.language), has(self.facts), has(self.citations), has(self.cel)].filter(x, x).size() == 1",
-    "message": "a rule makes exactly one check: set one of terms, pattern, pii, secrets, links, require, disclosure, length, style, language, facts, citations, cel",
+    "rule": "[has(self.terms), has(self.pattern), has(self.pii), has(self.secrets), has(self.links), has(self.require), has(self.disclosure), has(self.length), has(self.style), has(self.language), has(self.facts), has(self.citations), has(self.schema), has(self.injection), has(self.cel)].filter(x, x).size() == 1",
+    "message": "a rule makes exactly one check: set one of terms, pattern, pii, secrets, links, require, disclosure, length, style, language, facts, citations, schema, injection, cel",
 }, {
     "rule": "self.action != 'Redact' || has(self.terms) || has(self.pattern) || has(self.pii) || has(self.secrets)",
     "message": "action Redact needs a check with spans: terms, pattern, pii or secrets",
 }, {
     "rule": "self.action != 'Normalize' || has(self.style) || has(self.links)",
     "message": "action Normalize needs a check that can mend: style or links",
+}, {
+    "rule": "self.action != 'Revise' || !has(self.injection)",
+    "message": "injection is found before a text is written: no revision mends it; set action Warn, Review or Block",
 }]))]
 pub struct Rule {
     /// Name of the rule in verdicts, metrics and the audit log.
@@ -200,6 +207,12 @@ pub struct Rule {
     /// Quotations must be known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub citations: Option<Citations>,
+    /// Parts must be JSON of a schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Schema>,
+    /// Inputs must not speak to the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub injection: Option<Injection>,
     /// CEL over `vars`, `labels`, `language`, `parts` and `text` that must be true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]

@@ -1,11 +1,12 @@
 //! `WritingPipeline`: how documents of one sort are made, checked, reviewed and published.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Json,
+    json::any_object,
     reference::{LocalRef, SecretSource, TextSource},
     status::{conditions_schema, never_observed},
     trigger::{Trigger, TriggerStatus},
@@ -448,10 +449,6 @@ impl Default for WritingPipelineStatus {
 }
 
 /// An object whose shape is the user's.
-pub(crate) fn any_object(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
-}
-
 fn default_slot_tokens() -> u32 {
     64
 }

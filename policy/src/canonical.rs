@@ -8,15 +8,18 @@ use serde_json::Value;
 use crate::digest::{Canonical, Digest};
 
 /// Lists that are sets.
-const SETS: [&str; 7] = [
+const SETS: [&str; 8] = [
     "parts",
     "list",
     "detect",
+    "read",
     "allowVariables",
     "allow",
     "schemes",
     "openings",
 ];
+/// Fields that hold JSON of the user's making, in which everything means something.
+const VERBATIM: &str = "jsonSchema";
 /// Fields and the values they have when left out, where the schema types write them all the same.
 const DEFAULTS: [(&str, &str); 3] = [
     ("onError", "Closed"),
@@ -62,7 +65,9 @@ fn write(value: &Value, out: &mut String) {
             joined(('{', '}'), kept, out, |(name, value), out| {
                 write(&Value::String(name.clone()), out);
                 out.push(':');
-                if SETS.contains(&name.as_str()) {
+                if name == VERBATIM {
+                    write_all(value, out);
+                } else if SETS.contains(&name.as_str()) {
                     write_set(value, out);
                 } else {
                     write(value, out);
@@ -70,6 +75,23 @@ fn write(value: &Value, out: &mut String) {
             });
         }
         Value::Array(items) => joined(('[', ']'), items, out, write),
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+/// JSON with sorted keys and no white space, nothing left out.
+fn write_all(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            joined(('{', '}'), fields, out, |(name, value), out| {
+                write_all(&Value::String(name.clone()), out);
+                out.push(':');
+                write_all(value, out);
+            });
+        }
+        Value::Array(items) => joined(('[', ']'), items, out, write_all),
         scalar => out.push_str(&scalar.to_string()),
     }
 }
@@ -149,6 +171,17 @@ mod tests {
     #[case(base(), json!({"due": "24h"}))]
     fn whatever_changes_behaviour_changes_the_digest(#[case] rules: Value, #[case] review: Value) {
         assert_ne!(of(&rules, &review), of(&base(), &json!({})));
+    }
+
+    #[rstest]
+    #[case(json!({"const": null}), json!({}))]
+    #[case(json!({"enum": []}), json!({}))]
+    #[case(json!({"prefixItems": [true, false]}), json!({"prefixItems": [false, true]}))]
+    #[case(json!({"properties": {"list": {"type": "array"}}}), json!({"properties": {"list": {}}}))]
+    #[case(json!({"properties": {"match": "Word"}}), json!({"properties": {}}))]
+    fn nothing_in_a_schema_is_without_meaning(#[case] one: Value, #[case] other: Value) {
+        let rules = |schema: &Value| json!([{"name": "a", "schema": {"jsonSchema": schema}, "action": "Review"}]);
+        assert_ne!(of(&rules(&one), &json!({})), of(&rules(&other), &json!({})));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::{
     document::PartName,
     explain,
     rule::{
-        Checker, Citations, Disclosure, Expression, Facts, Language, Length, Links, Pattern, Pii,
-        Require, Secrets, Style, Terms, cel::Scope,
+        Checker, Citations, Disclosure, Expression, Facts, Injection, Language, Length, Links,
+        Pattern, Pii, Require, Schema, Secrets, Style, Terms, cel::Scope,
     },
 };
 
@@ -245,6 +245,18 @@ fn compile_check(rule: &Rule, path: &str) -> Result<Checker, Vec<Diagnostic>> {
         citations,
         Checker::Citations,
     );
+    checks.add(
+        "schema",
+        rule.schema.as_ref(),
+        Schema::compile,
+        Checker::Schema,
+    );
+    checks.add(
+        "injection",
+        rule.injection.as_ref(),
+        Injection::compile,
+        Checker::Injection,
+    );
     checks.add("cel", rule.cel.as_ref(), cel, Checker::Cel);
     checks.only(rule)
 }
@@ -275,7 +287,7 @@ impl Checks<'_> {
                 self.path,
                 format!(
                     "{} checks: set exactly one of terms, pattern, pii, secrets, links, require, \
-                     disclosure, length, style, language, facts, citations, cel",
+                     disclosure, length, style, language, facts, citations, schema, injection, cel",
                     self.compiled.len()
                 ),
             ));
@@ -291,6 +303,13 @@ impl Checks<'_> {
                 format!("{}.action", self.path),
                 "Redact needs a check with spans to replace: use terms, pattern, pii or secrets, or \
                  another action",
+            ));
+        }
+        if rule.action == Action::Revise && rule.injection.is_some() {
+            mistakes.push(Diagnostic::new(
+                format!("{}.action", self.path),
+                "injection is found before a text is written, and no revision mends it: set Warn, \
+                 Review or Block",
             ));
         }
         let mut compiled = None;

@@ -12,7 +12,7 @@ use aios_crds::{
     policy_set::{Action, OnError},
 };
 
-pub(crate) use pass::{Found, finding, merged, ranges, span};
+pub(crate) use pass::{Found, finding, merged, position, ranges, span};
 pub(crate) use scene::{Scene, applies};
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     document::Document,
     inputs::Inputs,
     redact::redact,
+    rule::Checker,
     verdict::{DryRun, Finding, PolicyRef, RuleError, RuleErrorReason, Verdict, VerdictAction},
 };
 
@@ -137,6 +138,26 @@ impl PolicyStack {
             .iter()
             .filter_map(|policy| policy.review_due)
             .min()
+    }
+
+    /// What the rules about inputs ask for, before anything is written: `Review` and above keep the
+    /// inputs from a model. They find the same once a document is judged.
+    pub fn screen(&self, inputs: &Inputs<'_>) -> VerdictAction {
+        let rules = self.policies.iter().flat_map(|policy| &policy.rules);
+        let asked = rules.filter_map(|rule| {
+            let Checker::Injection(injection) = &rule.checker else {
+                return None;
+            };
+            match applies(rule, inputs) {
+                Ok(true) => {
+                    let suspect = !injection.find(inputs).is_empty();
+                    suspect.then_some(VerdictAction::from(rule.action))
+                }
+                Ok(false) => None,
+                Err(_) => Some(VerdictAction::from(rule.on_error)),
+            }
+        });
+        asked.max().unwrap_or(VerdictAction::Pass)
     }
 
     fn verdict(&self, document: &Document, redacted: Option<&Document>, found: Found) -> Verdict {

@@ -27,7 +27,7 @@ pub use inputs::Inputs;
 pub use scan::{Finished, Pushed, StreamScanner};
 pub use trial::{Difference, PolicyTests, Trial};
 pub use verdict::{
-    Check, DryRun, Finding, PolicyRef, RuleError, RuleErrorReason, Scanned, Span, Verdict,
+    Check, DryRun, Finding, InputSpan, PolicyRef, RuleError, RuleErrorReason, Scanned, Span, Verdict,
     VerdictAction,
 };
 

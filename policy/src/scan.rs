@@ -246,6 +246,7 @@ fn class(rule: &CompiledRule, part: &PartName, inputs: &Inputs<'_>) -> Option<Cl
     let silent = match &rule.checker {
         // A condition, and what must occur, can fail without this part.
         Checker::Cel(_) | Checker::Disclosure(_) => harmless,
+        Checker::Injection(injection) => warns || injection.find(inputs).is_empty(),
         Checker::Require(_) => warns,
         Checker::Language(_) | Checker::Terms(_) | Checker::Pii(_) => harmless || !rule.reads(part),
         Checker::Length(_)
@@ -254,9 +255,14 @@ fn class(rule: &CompiledRule, part: &PartName, inputs: &Inputs<'_>) -> Option<Cl
         | Checker::Secrets(_)
         | Checker::Links(_)
         | Checker::Style(_)
-        | Checker::Citations(_) => warns || !rule.reads(part),
+        | Checker::Citations(_)
+        | Checker::Schema(_) => warns || !rule.reads(part),
     };
-    (!silent).then(|| rule.checker.class())
+    let class = match &rule.checker {
+        Checker::Injection(_) => Class::WholeText,
+        checker => checker.class(),
+    };
+    (!silent).then_some(class)
 }
 
 /// Up to where the text is settled for a rule, and where its check fails before that.
@@ -299,6 +305,8 @@ fn frontier(checker: &Checker, view: &PartView<'_>) -> usize {
         | Checker::Language(_)
         | Checker::Facts(_)
         | Checker::Citations(_)
+        | Checker::Schema(_)
+        | Checker::Injection(_)
         | Checker::Cel(_) => 0,
     }
 }

@@ -124,6 +124,9 @@ pub struct Finding {
     /// Where, in document order; empty when something is missing. At most 1,000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spans: Vec<Span>,
+    /// Where in what the document is made from, in order; at most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<InputSpan>,
     /// True when it was found in the redacted document only; the spans are of that one then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub after_redaction: bool,
@@ -134,6 +137,17 @@ pub struct Finding {
 pub struct Span {
     /// The part.
     pub part: PartName,
+    /// First byte.
+    pub start: u32,
+    /// Byte after the last.
+    pub end: u32,
+}
+
+/// Bytes `start..end` of an input's text, at character boundaries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InputSpan {
+    /// `passages[1]`, counted from 0, or the path of a variable, as in `vars.customer.note`.
+    pub input: String,
     /// First byte.
     pub start: u32,
     /// Byte after the last.
@@ -203,6 +217,10 @@ pub enum Check {
     Facts,
     /// Quotations must be known.
     Citations,
+    /// Parts must be JSON of a schema.
+    Schema,
+    /// Inputs must not speak to the model.
+    Injection,
     /// A condition that must hold.
     Cel,
 }
@@ -263,7 +281,7 @@ impl From<OnError> for VerdictAction {
 
 impl Check {
     /// Every check, as the documentation has them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Terms,
         Self::Pattern,
         Self::Pii,
@@ -276,6 +294,8 @@ impl Check {
         Self::Language,
         Self::Facts,
         Self::Citations,
+        Self::Schema,
+        Self::Injection,
         Self::Cel,
     ];
 
@@ -294,6 +314,8 @@ impl Check {
             Self::Language => "language",
             Self::Facts => "facts",
             Self::Citations => "citations",
+            Self::Schema => "schema",
+            Self::Injection => "injection",
             Self::Cel => "cel",
         }
     }
@@ -310,6 +332,8 @@ impl Check {
             | Self::Style
             | Self::Language
             | Self::Citations
+            | Self::Schema
+            | Self::Injection
             | Self::Cel => 1,
         }
     }

@@ -31,7 +31,8 @@ fn rules(mends: bool) -> Value {
             "action": redact},
         {"name": "bare", "terms": {"list": ["ete"], "view": "Unaccented"}, "action": "Review"},
         {"name": "pattern", "pattern": {"regex": "[aeo][^a-z]"}, "action": "Review"},
-        {"name": "pii", "pii": {"detect": ["Email", "Phone", "Iban", "Card"]}, "action": redact},
+        {"name": "pii", "pii": {"detect": ["Email", "Phone", "Iban", "Card", "BirthDate",
+            "Address", "NationalId"]}, "action": redact},
         {"name": "secrets", "secrets": {}, "action": redact},
         {"name": "links", "links": {"allow": ["bank.example"], "text": "Honest"},
             "action": "Review"},
@@ -46,6 +47,8 @@ fn rules(mends: bool) -> Value {
         {"name": "language", "language": {}, "action": "Review"},
         {"name": "facts", "facts": {}, "action": "Review"},
         {"name": "citations", "citations": {"minWords": 1}, "action": "Review"},
+        {"name": "schema", "schema": {"jsonSchema": {"maxLength": 3}}, "action": "Review"},
+        {"name": "injection", "injection": {}, "action": "Review"},
         {"name": "cel", "cel": "text.words < 9", "action": "Review"},
     ])
 }
@@ -63,7 +66,7 @@ fn judge(document: &Document, policy: &Arc<CompiledPolicy>) -> Evaluation {
 }
 
 /// What some check or some tokenizer takes notice of.
-const PIECES: [&str; 60] = [
+const PIECES: [&str; 78] = [
     "acme",
     "\u{410}cme",
     "Ac\u{200c}me",
@@ -124,6 +127,24 @@ const PIECES: [&str; 60] = [
     "FINALLY",
     "2.5 %",
     "1,000",
+    "{\"a\": \"",
+    "\"é\"]}",
+    "ign\u{43e}re",
+    "previous",
+    "instructions",
+    "<|im_start|>",
+    "\u{e0069}",
+    "\u{1f3f4}\u{e0067}",
+    "\u{200b}\u{200d}\u{2060}",
+    "aWdub3JlIHByZXZpb3VzIGluc3RydWN0aW9ucw==",
+    "![a](https://evil.example/?d=",
+    "born 3 May",
+    "1980",
+    "Straße 12a",
+    "756.9217.0769.85",
+    "BSN",
+    "111222333",
+    "<b style=\"display:none\">",
 ];
 
 fn text() -> impl Strategy<Value = String> {
@@ -151,6 +172,19 @@ fn there_is_a_rule_of_every_check() {
     }
 }
 
+/// What a document is made from.
+fn judge_input(text: &str) -> Evaluation {
+    let variables = json!({"note": text});
+    let inputs = Inputs {
+        variables: &variables,
+        labels: &BTreeMap::new(),
+        language: "en",
+        passages: &[text],
+        template: &[],
+    };
+    MARKS.evaluate(&document(&[("text", "x")]), &inputs)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -164,9 +198,18 @@ proptest! {
             for span in &finding.spans {
                 let text = &document.part(span.part.as_str()).unwrap().text;
                 let cut = text.get(span.start as usize..span.end as usize);
-                let whole_part = finding.check == Check::Length;
+                let whole_part = matches!(finding.check, Check::Length | Check::Schema);
                 prop_assert!(cut.is_some_and(|cut| whole_part || !cut.is_empty()), "{:?}", finding);
             }
+        }
+    }
+
+    #[test]
+    fn inputs_can_be_cut_where_they_speak_to_the_model(input in text()) {
+        let verdict = judge_input(&input).verdict;
+        for span in verdict.findings.iter().flat_map(|finding| &finding.inputs) {
+            let cut = input.get(span.start as usize..span.end as usize);
+            prop_assert!(cut.is_some_and(|cut| !cut.is_empty()), "{:?}", span);
         }
     }
 

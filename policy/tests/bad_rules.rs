@@ -30,6 +30,10 @@ use serde_json::{Value, json};
 #[case::empty_term(json!({"terms": {"list": ["a", " \u{200b}"]}}),
     "spec.rules[0].terms.list[1]", "remove the entry")]
 #[case::no_terms(json!({"terms": {"list": []}}), "spec.rules[0].terms.list", "at least one")]
+#[case::stem(json!({"terms": {"list": ["a"], "stem": "German", "match": "Prefix"}}),
+    "spec.rules[0].terms.stem", "match Word or Suffix")]
+#[case::unresolved(json!({"terms": {"listRef": {"configMapKeyRef": {"name": "a", "key": "b"}}}}),
+    "spec.rules[0].terms.listRef", "add its ConfigMap")]
 #[case::regex(json!({"pattern": {"regex": "a(b"}}),
     "spec.rules[0].pattern.regex:1:2", "unclosed group")]
 #[case::look_around(json!({"pattern": {"regex": "(?<!un)safe"}}),
@@ -51,6 +55,14 @@ use serde_json::{Value, json};
 #[case::bounds(json!({"length": {"minCharacters": 9, "maxCharacters": 8}}),
     "spec.rules[0].length.minCharacters", "swap them")]
 #[case::facts(json!({"facts": {"allow": ["some"]}}), "spec.rules[0].facts.allow[0]", "write digits")]
+#[case::schema(json!({"schema": {"jsonSchema": {"pattern": "(?<!a)b"}}}),
+    "spec.rules[0].schema.jsonSchema.pattern", "look-around")]
+#[case::schema_of_no_end(json!({"schema": {"jsonSchema": {"items": {"$ref": "#"}}}}),
+    "spec.rules[0].schema.jsonSchema", "write the levels out")]
+#[case::injection(json!({"injection": {"allow": [" "]}}),
+    "spec.rules[0].injection.allow[0]", "remove the entry")]
+#[case::revised_injection(json!({"injection": {}, "action": "Revise"}),
+    "spec.rules[0].action", "set Warn")]
 #[case::syntax(json!({"cel": "vars.a ==="}), "spec.rules[0].cel:1:", "write CEL")]
 #[case::second_line(json!({"cel": "vars.a == 1\n  && (vars.b == 2"}), "spec.rules[0].cel:2:", "CEL")]
 #[case::name_in_cel(json!({"cel": "true && customer.vip"}),

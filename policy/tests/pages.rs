@@ -12,7 +12,7 @@ use common::document;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What the examples of a page are judged with.
+/// What the examples below it are judged with.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Given {
@@ -62,16 +62,7 @@ fn the_examples_of_every_check_hold() {
         let spec: PolicySetSpec = serde_saphyr::from_str(of("policy").unwrap()).unwrap();
         let policy = CompiledPolicy::compile("page", &spec.rules, &spec.review);
         let policy = Arc::new(policy.unwrap_or_else(|mistakes| panic!("{check:?}: {mistakes:?}")));
-        let given: Given =
-            of("inputs").map_or_else(Given::default, |json| serde_json::from_str(json).unwrap());
-        let passages: Vec<_> = given.passages.iter().map(String::as_str).collect();
-        let inputs = Inputs {
-            variables: &given.variables,
-            labels: &given.labels,
-            language: &given.language,
-            passages: &passages,
-            template: &[],
-        };
+        let mut given = Given::default();
         let (mut good, mut bad) = (0, 0);
         for block in &blocks {
             let part = if block.info[0] == "html" {
@@ -80,6 +71,18 @@ fn the_examples_of_every_check_hold() {
                 "text"
             };
             let document = document(&[(part, &block.body)]);
+            if block.info[1..] == ["inputs"] {
+                given = serde_json::from_str(&block.body).unwrap();
+                continue;
+            }
+            let passages: Vec<_> = given.passages.iter().map(String::as_str).collect();
+            let inputs = Inputs {
+                variables: &given.variables,
+                labels: &given.labels,
+                language: &given.language,
+                passages: &passages,
+                template: &[],
+            };
             let (action, fired) = match block.info[1..] {
                 ["good" | "bad", ..] => {
                     let verdict = policy.evaluate(&document, &inputs).verdict;

@@ -11,7 +11,7 @@ use crate::{
     inputs::Inputs,
     redact::Edit,
     rule::{Checker, Failure, Links, MAX_MATCHES, Ranges},
-    verdict::{Finding, RuleError, Scanned, Span, VerdictAction},
+    verdict::{Finding, InputSpan, RuleError, Scanned, Span, VerdictAction},
     view::PartView,
 };
 
@@ -31,6 +31,8 @@ enum Outcome {
     Silent,
     Holds,
     Fails(Vec<Span>, Vec<Edit>),
+    /// Something that the document is made from fails.
+    Suspect(Vec<InputSpan>),
 }
 
 /// Asks every rule of every policy.
@@ -53,12 +55,22 @@ pub(crate) fn run(
             };
             if !matches!(outcome, Outcome::Silent) {
                 for (count, part) in readers.iter_mut().zip(document.parts()) {
-                    *count += u32::from(rule.reads(&part.name));
+                    *count += u32::from(rule.checker.reads_parts() && rule.reads(&part.name));
                 }
             }
-            if let Outcome::Fails(spans, edits) = outcome {
-                found.findings.push(finding(policy, rule, spans));
-                found.edits.extend(edits);
+            match outcome {
+                Outcome::Silent | Outcome::Holds => {}
+                Outcome::Fails(spans, edits) => {
+                    found.findings.push(finding(policy, rule, spans));
+                    found.edits.extend(edits);
+                }
+                Outcome::Suspect(inputs) => {
+                    let suspicion = finding(policy, rule, Vec::new());
+                    found.findings.push(Finding {
+                        inputs,
+                        ..suspicion
+                    });
+                }
             }
         }
     }
@@ -82,6 +94,7 @@ pub(crate) fn finding(policy: &CompiledPolicy, rule: &CompiledRule, spans: Vec<S
         action: rule.action,
         message: rule.message.clone(),
         spans,
+        inputs: Vec::new(),
         after_redaction: false,
     }
 }
@@ -115,6 +128,14 @@ fn check(rule: &CompiledRule, scene: &Scene<'_>) -> Result<Outcome, Failure> {
             Ok(without_place(holds))
         }
         Checker::Cel(condition) => Ok(without_place(condition.holds(&scene.bindings(rule))?)),
+        Checker::Injection(injection) => {
+            let found = injection.find(scene.inputs);
+            Ok(if found.is_empty() {
+                Outcome::Holds
+            } else {
+                Outcome::Suspect(found)
+            })
+        }
         Checker::Length(length) => {
             let misfits = scene.parts(rule).filter(|part| !length.holds(part));
             let spans: Vec<_> = misfits
@@ -218,7 +239,12 @@ pub(crate) fn ranges(
             ranges.extend(language.find(visible, scene.inputs.language)?);
         }
         Checker::Citations(citations) => ranges.extend(citations.find(visible, scene.sources())),
-        Checker::Require(_) | Checker::Disclosure(_) | Checker::Length(_) | Checker::Cel(_) => {}
+        Checker::Schema(schema) => ranges.extend(schema.find(&part.part.text)),
+        Checker::Require(_)
+        | Checker::Disclosure(_)
+        | Checker::Length(_)
+        | Checker::Injection(_)
+        | Checker::Cel(_) => {}
     }
     Ok(ranges)
 }
@@ -245,7 +271,7 @@ pub(crate) fn span(part: &PartName, range: Range<usize>) -> Span {
     }
 }
 
-fn position(at: usize) -> u32 {
+pub(crate) fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 

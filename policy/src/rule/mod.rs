@@ -5,13 +5,16 @@ pub(crate) mod cel;
 pub(crate) mod citations;
 mod disclosure;
 pub(crate) mod facts;
+mod injection;
 mod language;
 mod length;
 mod links;
 mod pattern;
 pub(crate) mod pii;
 mod require;
+mod schema;
 mod secrets;
+mod stem;
 mod style;
 mod terms;
 
@@ -22,12 +25,14 @@ pub(crate) use cel::Expression;
 pub(crate) use citations::Citations;
 pub(crate) use disclosure::Disclosure;
 pub(crate) use facts::Facts;
+pub(crate) use injection::Injection;
 pub(crate) use language::Language;
 pub(crate) use length::Length;
 pub(crate) use links::Links;
 pub(crate) use pattern::Pattern;
 pub(crate) use pii::Pii;
 pub(crate) use require::Require;
+pub(crate) use schema::Schema;
 pub(crate) use secrets::Secrets;
 pub(crate) use style::Style;
 pub(crate) use terms::Terms;
@@ -55,6 +60,8 @@ pub(crate) enum Checker {
     Language(Language),
     Facts(Facts),
     Citations(Citations),
+    Schema(Schema),
+    Injection(Injection),
     Cel(Expression),
 }
 
@@ -73,15 +80,27 @@ impl Checker {
             Self::Language(_) => Check::Language,
             Self::Facts(_) => Check::Facts,
             Self::Citations(_) => Check::Citations,
+            Self::Schema(_) => Check::Schema,
+            Self::Injection(_) => Check::Injection,
             Self::Cel(_) => Check::Cel,
         }
+    }
+
+    /// False for what reads inputs alone.
+    pub(crate) fn reads_parts(&self) -> bool {
+        !matches!(self, Self::Injection(_))
     }
 
     /// How much of a text must be seen before a part of it is settled.
     pub(crate) fn class(&self) -> Class {
         match self {
             // Addresses in running text are settled word by word; HTML is held to its end anyway.
-            Self::Terms(_) | Self::Pii(_) | Self::Secrets(_) | Self::Links(_) => Class::Windowed,
+            // What inputs hold is known before the text is: nothing is held where nothing is found.
+            Self::Terms(_)
+            | Self::Pii(_)
+            | Self::Secrets(_)
+            | Self::Links(_)
+            | Self::Injection(_) => Class::Windowed,
             Self::Pattern(pattern) if pattern.is_bounded() => Class::Windowed,
             Self::Length(length) if length.only_grows() => Class::Monotone,
             Self::Pattern(_)
@@ -92,6 +111,7 @@ impl Checker {
             | Self::Language(_)
             | Self::Facts(_)
             | Self::Citations(_)
+            | Self::Schema(_)
             | Self::Cel(_) => Class::WholeText,
         }
     }
@@ -111,6 +131,12 @@ impl Checker {
             Self::Language(language) => language.message(),
             Self::Facts(_) => "use only numbers that the given facts contain".to_owned(),
             Self::Citations(_) => "quote only what the given texts say".to_owned(),
+            Self::Schema(_) => {
+                "write one JSON value that fits the schema, and nothing else".to_owned()
+            }
+            Self::Injection(_) => {
+                "an input speaks to the model: look at the marked place".to_owned()
+            }
             Self::Cel(_) => "a condition of the policy does not hold".to_owned(),
         }
     }

@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
-use aios_crds::check::{TermMatch, TermView, Terms as Spec};
+use aios_crds::check::{Stemmer, TermMatch, TermView, Terms as Spec};
 
 use super::{
     Failure, MAX_MATCHES, Ranges,
     boundary::{ends_word, starts_word},
+    in_word,
+    stem::stemmed,
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -24,14 +26,30 @@ pub(crate) struct Terms {
     longest: usize,
     matching: TermMatch,
     view: TermView,
+    stem: Option<Stemmer>,
 }
 
 impl Terms {
     pub(crate) fn compile(spec: &Spec, path: &str) -> Result<Self, Vec<Diagnostic>> {
+        if spec.list_ref.is_some() {
+            return Err(vec![Diagnostic::new(
+                format!("{path}.listRef"),
+                "the list is not at hand: add its ConfigMap, or write `list` out",
+            )]);
+        }
+        let stems = spec.stem.is_some();
+        let cuts_words = matches!(spec.matching, TermMatch::Prefix | TermMatch::Substring);
+        if stems && (cuts_words || spec.view == TermView::Raw) {
+            return Err(vec![Diagnostic::new(
+                format!("{path}.stem"),
+                "stems are of whole words in lower case: use match Word or Suffix, and a view other than \
+                 Raw",
+            )]);
+        }
         let mut mistakes = Vec::new();
         let mut terms = Vec::new();
         for (index, term) in spec.list.iter().enumerate() {
-            let term = normal(term, spec.view);
+            let term = normal(term, spec);
             if term.is_empty() {
                 mistakes.push(Diagnostic::new(
                     format!("{path}.list[{index}]"),
@@ -65,6 +83,7 @@ impl Terms {
             list: terms,
             matching: spec.matching,
             view: spec.view,
+            stem: spec.stem,
         })
     }
 
@@ -81,7 +100,7 @@ impl Terms {
     /// Bytes of the part where a term stands.
     pub(crate) fn find(&self, layer: &Layer<'_>) -> Result<Ranges, Failure> {
         let form = layer.view(self.view);
-        let found = self.find_in(form.as_str())?.into_iter();
+        let found = self.find_form(form.as_str())?.into_iter();
         if self.view == TermView::Raw {
             return Ok(found.map(|range| layer.widened_source(range)).collect());
         }
@@ -90,7 +109,7 @@ impl Terms {
             .collect();
         if let Some(skeleton) = layer.skeleton() {
             let form = self.form_of(skeleton);
-            let disguised = self.find_in(form.as_str())?.into_iter();
+            let disguised = self.find_form(form.as_str())?.into_iter();
             ranges.extend(
                 disguised.map(|range| layer.text.source(skeleton.source(form.source(range)))),
             );
@@ -103,6 +122,16 @@ impl Terms {
             TermView::Unaccented => &skeleton.unaccented,
             TermView::Raw | TermView::Folded => &skeleton.folded,
         }
+    }
+
+    /// Bytes of a form of the text, by whole words where terms are compared by their stems.
+    fn find_form(&self, text: &str) -> Result<Ranges, Failure> {
+        let Some(language) = self.stem else {
+            return self.find_in(text);
+        };
+        let stems = stemmed(text, language);
+        let found = self.find_in(stems.as_str())?.into_iter();
+        Ok(found.map(|range| stems.source(range)).collect())
     }
 
     fn find_in(&self, text: &str) -> Result<Ranges, Failure> {
@@ -128,6 +157,7 @@ impl Terms {
         match self.matching {
             TermMatch::Word => starts_word(text, range) && ends_word(text, range),
             TermMatch::Prefix => starts_word(text, range),
+            TermMatch::Suffix => ends_word(text, range),
             TermMatch::Substring => true,
         }
     }
@@ -137,7 +167,7 @@ impl Terms {
     pub(crate) fn frontier(&self, layer: &Layer<'_>) -> usize {
         let text = layer.text.as_str();
         let form = layer.view(self.view);
-        let live = self.live(form.as_str());
+        let live = self.live_form(form.as_str());
         if self.view == TermView::Raw {
             return cluster_start(text, live);
         }
@@ -146,8 +176,19 @@ impl Terms {
             return own;
         };
         let form = self.form_of(&skeleton);
-        let disguised = skeleton.source_start(form, self.live(form.as_str()), text.len());
+        let disguised = skeleton.source_start(form, self.live_form(form.as_str()), text.len());
         own.min(disguised)
+    }
+
+    /// First byte of a form of the text from which on more text could settle a term. The stem of a word
+    /// that goes on is unknown.
+    fn live_form(&self, text: &str) -> usize {
+        let Some(language) = self.stem else {
+            return self.live(text);
+        };
+        let settled = text.trim_end_matches(in_word);
+        let stems = stemmed(settled, language);
+        stems.source_start(self.live(stems.as_str()), settled.len())
     }
 
     /// First byte of a text from which on everything begins a term.
@@ -165,19 +206,23 @@ impl Terms {
     }
 }
 
-/// A term as the view has it, without space around it.
-fn normal(term: &str, view: TermView) -> String {
-    let form = match view {
+/// A term as the view has it, by its stems where those are compared, without space around it.
+fn normal(term: &str, spec: &Spec) -> String {
+    let form = match spec.view {
         TermView::Raw => return term.trim().to_owned(),
         TermView::Folded => folded(term),
         TermView::Unaccented => unaccented(term),
     };
-    form.as_str().trim().to_owned()
+    let form = form.as_str().trim();
+    match spec.stem {
+        Some(language) => stemmed(form, language).as_str().to_owned(),
+        None => form.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use aios_crds::check::{TermMatch, TermView, Terms as Spec};
+    use aios_crds::check::{Stemmer, TermMatch, TermView, Terms as Spec};
     use rstest::rstest;
 
     use super::Terms;
@@ -192,6 +237,7 @@ mod tests {
             list,
             matching,
             view,
+            ..Spec::default()
         };
         Terms::compile(&spec, "spec.rules[0].terms").unwrap()
     }
@@ -275,12 +321,33 @@ mod tests {
         assert_eq!(found(&terms, text), expected);
     }
 
+    #[rstest]
+    #[case(TermMatch::Suffix, None, "Hausbank", &["bank"])]
+    #[case(TermMatch::Suffix, None, "Bankhaus", &[])]
+    #[case(TermMatch::Word, Some(Stemmer::German), "Banken, Bank und Hausbank", &["Banken", "Bank"])]
+    #[case(TermMatch::Suffix, Some(Stemmer::German), "die Hausbanken", &["Hausbanken"])]
+    #[case(TermMatch::Word, Some(Stemmer::German), "sicheren Renditen", &["sicheren Renditen"])]
+    #[case(TermMatch::Word, Some(Stemmer::German), "sicher ist die Rendite", &[])]
+    fn forms_and_compounds_count_where_the_rule_says_so(
+        #[case] matching: TermMatch,
+        #[case] stem: Option<Stemmer>,
+        #[case] text: &str,
+        #[case] expected: &[&str],
+    ) {
+        let spec = Spec {
+            list: vec!["Bank".to_owned(), "sichere Rendite".to_owned()],
+            matching,
+            stem,
+            ..Spec::default()
+        };
+        assert_eq!(found(&Terms::compile(&spec, "p").unwrap(), text), expected);
+    }
+
     #[test]
     fn an_empty_term_is_refused_with_its_place() {
         let spec = Spec {
             list: vec!["ok".to_owned(), "\u{200b} ".to_owned()],
-            matching: TermMatch::Word,
-            view: TermView::Folded,
+            ..Spec::default()
         };
         let mistakes = Terms::compile(&spec, "spec.rules[4].terms").unwrap_err();
         assert_eq!(mistakes[0].path, "spec.rules[4].terms.list[1]");
@@ -292,8 +359,7 @@ mod tests {
         let list: Vec<String> = (0..10_000).map(|n| format!("product {n} plus")).collect();
         let spec = Spec {
             list,
-            matching: TermMatch::Word,
-            view: TermView::Folded,
+            ..Spec::default()
         };
         let terms = Terms::compile(&spec, "p").unwrap();
         let text = "Product 4711 Plus and Product 4711 Minus";
@@ -305,8 +371,7 @@ mod tests {
         let list: Vec<String> = (1..=200).map(|len| "a".repeat(len)).collect();
         let spec = Spec {
             list,
-            matching: TermMatch::Word,
-            view: TermView::Folded,
+            ..Spec::default()
         };
         let terms = Terms::compile(&spec, "p").unwrap();
         assert!(terms.find_in(&"a".repeat(5000)).is_err());

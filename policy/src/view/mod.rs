@@ -15,7 +15,7 @@ use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 
 pub(crate) use fold::{compat, folded, spaced, unaccented};
 pub(crate) use html::{PageLink, address};
-pub(crate) use mapped::Mapped;
+pub(crate) use mapped::{Builder as MappedBuilder, Mapped};
 pub(crate) use skeleton::{Skeleton, skeleton};
 
 use crate::document::{Part, PartKind};
@@ -132,7 +132,18 @@ impl<'a> PartView<'a> {
     }
 }
 
+/// What a text says where it is read as HTML: to a reader, and in its markup.
+pub(crate) fn page(text: &str) -> [Layer<'_>; 2] {
+    let page = html::read(text);
+    [Layer::new(page.visible), Layer::new(page.hidden)]
+}
+
 impl<'a> Layer<'a> {
+    /// A text that is read as it stands.
+    pub(crate) fn of(text: &'a str) -> Self {
+        Self::new(Mapped::identity(text))
+    }
+
     fn new(text: Mapped<'a>) -> Self {
         Self {
             text,

@@ -105,6 +105,15 @@ const MONTHS: [&[&str]; 12] = [
     ],
 ];
 
+/// Number of the month that a word names, in lower case.
+pub(crate) fn month(word: &str) -> Option<u32> {
+    let months = MONTHS.iter().zip(1..);
+    months
+        .filter(|(names, _)| names.contains(&word))
+        .map(|(_, month)| month)
+        .next()
+}
+
 impl Known {
     /// Everything that the inputs vouch for.
     pub(crate) fn from_inputs(inputs: &Inputs<'_>) -> Self {

@@ -7,7 +7,7 @@ mod unit;
 
 use aios_crds::check::Facts as Spec;
 
-pub(crate) use known::Known;
+pub(crate) use known::{Known, month};
 
 use super::{MAX_MATCHES, Ranges};
 use crate::{

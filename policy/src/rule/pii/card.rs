@@ -2,7 +2,10 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::groups::{Group, digits, first_digit, longest, runs};
+use super::{
+    checksum::luhn,
+    groups::{Group, digits, first_digit, longest, runs},
+};
 
 /// Digits of a card number.
 const DIGITS: RangeInclusive<usize> = 13..=19;
@@ -33,22 +36,8 @@ fn is_card(number: &str) -> bool {
         17..=19 => starts(&["4", "5", "6"]),
         _ => false,
     };
-    known && luhn(number)
-}
-
-fn luhn(number: &str) -> bool {
-    let sum: u32 = number
-        .chars()
-        .rev()
-        .filter_map(|c| c.to_digit(10))
-        .enumerate()
-        .map(|(place, digit)| match (place % 2, digit * 2) {
-            (0, _) => digit,
-            (_, doubled) if doubled > 9 => doubled - 9,
-            (_, doubled) => doubled,
-        })
-        .sum();
-    sum.is_multiple_of(10)
+    let digits: Vec<u32> = number.chars().filter_map(|c| c.to_digit(10)).collect();
+    known && luhn(&digits)
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! Identifying data that must not occur, unless it is the addressee's own.
 //! Each kind has its shape in a file of its own; checksums prove what has one.
 
+mod birth;
 mod card;
+mod checksum;
 mod email;
 mod groups;
 mod iban;
+mod national;
 mod phone;
+mod street;
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -17,6 +21,9 @@ use crate::{
     diagnostic::Diagnostic,
     view::{Layer, compat},
 };
+
+/// Finds data of one kind in a compatibility text.
+type Reader = fn(&str) -> Ranges;
 
 /// Compiled kinds and permissions.
 #[derive(Debug)]
@@ -33,6 +40,9 @@ pub(crate) struct Allowed {
     emails: BTreeSet<String>,
     codes: BTreeSet<String>,
     phones: Vec<String>,
+    days: BTreeSet<birth::Day>,
+    /// As they are written.
+    values: Vec<String>,
 }
 
 impl Pii {
@@ -41,7 +51,8 @@ impl Pii {
         if spec.detect.is_empty() {
             mistakes.push(Diagnostic::new(
                 format!("{path}.detect"),
-                "nothing to look for: name at least one of Email, Phone, Iban, Card",
+                "nothing to look for: name at least one of Email, Phone, Iban, Card, \
+                 BirthDate, Address, NationalId",
             ));
         }
         let mut allow_variables = Vec::new();
@@ -83,6 +94,9 @@ impl Pii {
             PiiKind::Phone => "telephone numbers",
             PiiKind::Iban => "account numbers",
             PiiKind::Card => "card numbers",
+            PiiKind::BirthDate => "dates of birth",
+            PiiKind::Address => "addresses of homes",
+            PiiKind::NationalId => "numbers of identity",
         });
         let named = named.collect::<Vec<_>>().join(", ");
         format!("leave out {named} that are not the addressee's own")
@@ -113,11 +127,13 @@ impl Pii {
                 .iter()
                 .map(|value| phone::significant(value))
                 .collect(),
+            days: plain.iter().filter_map(|value| birth::day(value)).collect(),
+            values: plain,
         }
     }
 
-    /// Bytes of the part where identifying data stands. In markup no telephone numbers are looked
-    /// for: addresses of images and links are full of digits.
+    /// Bytes of the part where identifying data stands. In markup only what is written without spaces is
+    /// looked for: addresses of images and links are full of digits and words.
     pub(crate) fn find(&self, layer: &Layer<'_>, in_markup: bool, allowed: &Allowed) -> Ranges {
         let text = layer.compat().as_str();
         let ibans = iban::find(text);
@@ -132,6 +148,16 @@ impl Pii {
             };
             let phones = phone::find(text).into_iter().filter(|range| !taken(range));
             found.extend(phones.map(|range| (PiiKind::Phone, range)));
+        }
+        let readers: [(PiiKind, Reader); 3] = [
+            (PiiKind::BirthDate, birth::find),
+            (PiiKind::Address, street::find),
+            (PiiKind::NationalId, national::find),
+        ];
+        for (kind, read) in readers {
+            if self.kinds.contains(&kind) && !in_markup {
+                found.extend(read(text).into_iter().map(|range| (kind, range)));
+            }
         }
         for (kind, ranges) in [
             (PiiKind::Iban, ibans),
@@ -155,6 +181,7 @@ impl Pii {
     /// First byte of a compatibility text at which data could begin that more text would complete.
     pub(crate) fn frontier(&self, text: &str) -> usize {
         let trailing = |allowed: fn(char) -> bool| text.trim_end_matches(allowed).len();
+        let within = |reach: usize| text.len().saturating_sub(reach);
         let of_kind = |kind: &PiiKind| match kind {
             PiiKind::Email => trailing(email::in_address),
             PiiKind::Card => trailing(groups::in_number),
@@ -163,8 +190,12 @@ impl Pii {
             PiiKind::Phone => trailing(groups::in_number)
                 .min(trailing(email::in_address))
                 .min(iban::frontier(text)),
+            PiiKind::BirthDate => within(birth::REACH),
+            PiiKind::Address => within(street::REACH),
+            PiiKind::NationalId => within(national::REACH),
         };
-        self.kinds.iter().map(of_kind).min().unwrap_or(text.len())
+        let frontier = self.kinds.iter().map(of_kind).min();
+        text.floor_char_boundary(frontier.unwrap_or(text.len()))
     }
 }
 
@@ -172,7 +203,11 @@ impl Allowed {
     fn contains(&self, kind: PiiKind, value: &str) -> bool {
         match kind {
             PiiKind::Email => self.emails.contains(&value.to_lowercase()),
-            PiiKind::Iban | PiiKind::Card => self.codes.contains(&code(value)),
+            PiiKind::BirthDate => birth::day(value).is_some_and(|day| self.days.contains(&day)),
+            PiiKind::Address => street::is_known(value, &self.values),
+            PiiKind::Iban | PiiKind::Card | PiiKind::NationalId => {
+                self.codes.contains(&code(value))
+            }
             PiiKind::Phone => {
                 let digits = phone::significant(value);
                 self.phones.iter().any(|known| phone::same(known, &digits))
@@ -212,14 +247,23 @@ mod tests {
 
     fn found(kind: PartKind, text: &str) -> Vec<String> {
         let spec = Spec {
-            detect: vec![PiiKind::Email, PiiKind::Phone, PiiKind::Iban, PiiKind::Card],
+            detect: vec![
+                PiiKind::Email,
+                PiiKind::Phone,
+                PiiKind::Iban,
+                PiiKind::Card,
+                PiiKind::BirthDate,
+                PiiKind::Address,
+                PiiKind::NationalId,
+            ],
             allow_variables: vec!["customer".to_owned(), "no.such.path".to_owned()],
             allow: vec!["service@bank.example".to_owned()],
         };
         let pii = Pii::compile(&spec, "p").unwrap();
         let variables = json!({"customer": {
             "email": "Zoë.Müller@Mail.Example", "phone": "+49 170 1234567", "ids": [4111],
-            "iban": "DE89370400440532013000",
+            "iban": "DE89370400440532013000", "born": "1980-05-03",
+            "address": {"street": "Lindenstraße 12a", "city": "Berlin"}, "taxId": "86095742719",
         }});
         let allowed = pii.allowed(&variables);
         let part = Part {
@@ -247,6 +291,9 @@ mod tests {
     #[case("IBAN GB29 NWBK 6016 1331 9268 19 and more", &["GB29 NWBK 6016 1331 9268 19"])]
     #[case("Card 4111 1111 1111 1111, please", &["4111 1111 1111 1111"])]
     #[case("راسلنا على jane@mail.example أو ٠٣٠ ١٢٣٤٥٦٧", &["jane@mail.example", "٠٣٠ ١٢٣٤٥٦٧"])]
+    #[case("Born 3 May 1980, Lindenstraße 12A, Steuer-ID 86 095 742 719", &[])]
+    #[case("Born 4 May 1980, Lindenstraße 13, AHV 756.9217.0769.85",
+        &["4 May 1980", "Lindenstraße 13", "756.9217.0769.85"])]
     #[case("On 05.11.2026 at 18:30, 100 000 000 EUR, 2.500,00", &[])]
     fn other_peoples_data_is_found_and_the_addressees_own_passes(
         #[case] text: &str,
@@ -261,6 +308,8 @@ mod tests {
     #[case("<p>j<b>ane</b>&#64;mail.example</p>", &["j<b>ane</b>&#64;mail.example"])]
     #[case("<a href=\"mailto:jane%40mail.example\">x</a>", &["jane%40mail.example"])]
     #[case("<img src=\"https://cdn.example/030-1234567/a.png\">", &[])]
+    #[case("<p>Linden<b>straße</b>&nbsp;14", &["Linden<b>straße</b>&nbsp;14"])]
+    #[case("<img src=\"/Lindenstraße 14/078-05-1120\">", &[])]
     #[case("<!-- GB29NWBK60161331926819 -->", &["GB29NWBK60161331926819"])]
     fn html_is_read_as_seen_and_in_its_markup(#[case] text: &str, #[case] expected: &[&str]) {
         assert_eq!(found(PartKind::Html, text), expected);
