@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, writing_pipeline::any_object};
+use crate::{Json, json::any_object};
 
 /// One text and what the policy must say of it. Write of people who do not exist: it stands in the
 /// manifest.

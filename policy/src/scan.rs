@@ -1,8 +1,13 @@
 //! Releases a text while it is still being written, up to where no match could begin any more.
 //!
 //! Windowed rules (`Class`) settle text before their frontier. All others, and HTML, hold the text to
-//! its end; a monotone one that blocks stops the writer as soon as it is broken. The scanner reads the
-//! whole text again whenever it has grown by a sixty-fourth, which keeps the work near linear.
+//! its end; a monotone one that blocks stops the writer as soon as it is broken.
+//!
+//! What is settled for every rule is not read again: a look costs what the bytes since then cost, and some
+//! in front of them by which the checks see where they stand. Only sizes are counted over the whole text,
+//! when it has grown by a sixty-fourth; and a text without white space has no place to begin anew.
+
+use std::{iter, ops::Range};
 
 use std::sync::Arc;
 
@@ -16,13 +21,16 @@ use crate::{
     evaluate::{Evaluation, PolicyStack, Scene, applies, finding, merged, ranges, span},
     explain::Class,
     inputs::Inputs,
-    rule::{Checker, Failure, Links, Ranges, Secrets},
+    rule::{Checker, Length, Links, Ranges, Secrets},
     verdict::{Finding, Verdict, VerdictAction},
     view::PartView,
 };
 
-/// New bytes that are worth a look, beside a sixty-fourth of the text.
+/// New bytes that are worth a look, beside a sixty-fourth of what is to be read for it.
 const LEAST_GROWTH: usize = 16;
+/// Bytes in front of what is settled that decide what follows: the longest account number, or a word
+/// that announces a password and the gap behind it.
+const CONTEXT: usize = 160;
 
 /// Judges one part of a document while it arrives.
 #[derive(Debug)]
@@ -33,7 +41,14 @@ pub struct StreamScanner<'a> {
     watched: Vec<Watched<'a>>,
     text: String,
     released: usize,
+    /// Length at the last look.
     scanned: usize,
+    /// Length at which sizes were counted last.
+    counted: usize,
+    /// No rule's match begins before this that has not been seen.
+    settled: usize,
+    /// Where the next look begins.
+    begin: usize,
     state: State,
 }
 
@@ -53,6 +68,21 @@ enum State {
     /// The same, and nothing is looked at any more.
     Waiting,
     Blocked(Box<Finding>),
+}
+
+/// What a look brings up while nothing stops the text.
+#[derive(Debug)]
+struct Seen {
+    settled: usize,
+    first_match: usize,
+}
+
+/// Why nothing more is released.
+#[derive(Debug)]
+enum Stop {
+    Blocked(Box<Finding>),
+    /// A rule can't run on what there is so far: the end decides.
+    Undecided,
 }
 
 /// What became of the text after a push.
@@ -117,6 +147,9 @@ impl<'a> StreamScanner<'a> {
             text: String::new(),
             released: 0,
             scanned: 0,
+            counted: 0,
+            settled: 0,
+            begin: 0,
             state,
         }
     }
@@ -124,7 +157,7 @@ impl<'a> StreamScanner<'a> {
     /// Takes the next piece of text.
     pub fn push(&mut self, piece: &str) -> Pushed {
         self.text.push_str(piece);
-        let due = self.scanned + LEAST_GROWTH + self.scanned / 64;
+        let due = self.scanned + LEAST_GROWTH + (self.scanned - self.begin) / 64;
         if matches!(self.state, State::Flowing | State::Holding) && self.text.len() >= due {
             self.scanned = self.text.len();
             return self.scan();
@@ -171,55 +204,142 @@ impl<'a> StreamScanner<'a> {
     }
 
     fn scan(&mut self) -> Pushed {
-        // The last cluster may still grow.
-        let stable = self
-            .text
-            .grapheme_indices(true)
-            .next_back()
-            .map_or(0, |(at, _)| at);
-        let text = self.text.get(..stable).unwrap_or_default().to_owned();
-        let part = Part {
-            name: self.part.clone(),
-            kind: self.part.kind(),
-            text,
-        };
-        let Ok(document) = Document::new(vec![part]) else {
-            self.state = State::Waiting;
+        let Some(stable) = self.stable() else {
             return Pushed::Held;
         };
-        let mut settled = stable;
-        let mut first_match = stable;
-        let scene = Scene::new(&document, self.inputs);
-        for watched in &self.watched {
-            for view in scene.parts(watched.rule) {
-                let Ok((frontier, found)) = seen(watched, view, &scene) else {
-                    self.state = State::Waiting;
+        match self.look(stable) {
+            Ok(Seen {
+                settled,
+                first_match,
+            }) => {
+                self.settled = settled.max(self.settled);
+                self.begin = self.next_begin();
+                if matches!(self.state, State::Holding) {
                     return Pushed::Held;
-                };
-                settled = settled.min(frontier);
-                let warns = watched.rule.action == Action::Warn;
-                let Some(first) = found.first().filter(|_| !warns) else {
-                    continue;
-                };
-                first_match = first_match.min(first.start);
+                }
+                if first_match < stable {
+                    self.state = State::Holding;
+                }
+                self.release(settled.min(first_match))
+            }
+            Err(Stop::Blocked(finding)) => {
+                self.state = State::Blocked(finding.clone());
+                Pushed::Blocked(finding)
+            }
+            Err(Stop::Undecided) => {
+                self.state = State::Waiting;
+                Pushed::Held
+            }
+        }
+    }
+
+    /// Where the last cluster begins: it may still grow.
+    fn stable(&self) -> Option<usize> {
+        let tail = self.text.get(self.begin..)?;
+        let last = tail.grapheme_indices(true).next_back();
+        last.map(|(at, _)| self.begin + at)
+    }
+
+    /// White space between ASCII, some way in front of what is settled: no word, cluster or number goes on
+    /// across it that matters behind.
+    fn next_begin(&self) -> usize {
+        let bytes = self.text.as_bytes();
+        let latest = self.settled.saturating_sub(CONTEXT);
+        let parts = |at: &usize| {
+            let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+            before.is_some_and(u8::is_ascii_graphic) && matches!(bytes.get(*at), Some(b' ' | b'\n'))
+        };
+        let latest = (self.begin..latest).rev().find(parts);
+        latest.unwrap_or(self.begin)
+    }
+
+    /// Asks every watched rule about what is not settled.
+    fn look(&mut self, stable: usize) -> Result<Seen, Stop> {
+        let begin = self.begin;
+        let window = self.document(begin..stable)?;
+        let scene = Scene::new(&window, self.inputs);
+        let counts = stable >= self.counted + LEAST_GROWTH + self.counted / 64;
+        let mut seen = Seen {
+            settled: stable,
+            first_match: stable,
+        };
+        for watched in &self.watched {
+            if !watched.rule.reads(&self.part) {
+                continue;
+            }
+            if let Checker::Length(length) = &watched.rule.checker {
+                if counts && !self.is_within(length, stable)? {
+                    return Err(self.blocked(watched, iter::once(0..stable)));
+                }
+                continue;
+            }
+            let (frontier, found) = self.windowed(watched, &scene, begin..stable)?;
+            seen.settled = seen.settled.min(frontier);
+            let mut found = found.into_iter().peekable();
+            let warns = watched.rule.action == Action::Warn;
+            if let Some(first) = found.peek().filter(|_| !warns) {
+                seen.first_match = seen.first_match.min(first.start);
                 if watched.rule.action == Action::Block {
-                    let spans = found
-                        .into_iter()
-                        .map(|range| span(&self.part, range))
-                        .collect();
-                    let finding = Box::new(finding(watched.policy, watched.rule, spans));
-                    self.state = State::Blocked(finding.clone());
-                    return Pushed::Blocked(finding);
+                    return Err(self.blocked(watched, found));
                 }
             }
         }
-        if matches!(self.state, State::Holding) {
-            return Pushed::Held;
+        if counts {
+            self.counted = stable;
         }
-        if first_match < stable {
-            self.state = State::Holding;
-        }
-        self.release(settled.min(first_match))
+        Ok(seen)
+    }
+
+    fn document(&self, range: Range<usize>) -> Result<Document, Stop> {
+        let part = Part {
+            name: self.part.clone(),
+            kind: self.part.kind(),
+            text: self.text.get(range).unwrap_or_default().to_owned(),
+        };
+        Document::new(vec![part]).map_err(|_| Stop::Undecided)
+    }
+
+    fn is_within(&self, length: &Length, stable: usize) -> Result<bool, Stop> {
+        let whole = self.document(0..stable)?;
+        Ok(whole
+            .parts()
+            .iter()
+            .map(PartView::new)
+            .all(|view| length.holds(&view)))
+    }
+
+    /// Up to where the text is settled for a rule, and where its check fails between what was settled
+    /// before and that.
+    fn windowed(
+        &self,
+        watched: &Watched<'_>,
+        scene: &Scene<'_>,
+        window: Range<usize>,
+    ) -> Result<(usize, Ranges), Stop> {
+        let Some(view) = scene.parts(watched.rule).next() else {
+            return Ok((window.end, Ranges::new()));
+        };
+        let begin = window.start;
+        let (frontier, found) = if let Checker::Pattern(pattern) = &watched.rule.checker {
+            // Its assertions look at all that stands in front.
+            let text = self.text.get(..window.end).unwrap_or_default();
+            (pattern.frontier(text), pattern.find_from(text, begin))
+        } else {
+            let found = ranges(watched.rule, view, scene).map_err(|_| Stop::Undecided)?;
+            let found = found
+                .into_iter()
+                .map(|range| range.start + begin..range.end + begin);
+            let frontier = begin + frontier(&watched.rule.checker, view);
+            (frontier, found.collect())
+        };
+        let mut found = merged(found);
+        found.retain(|range| (self.settled..frontier).contains(&range.start));
+        Ok((frontier, found))
+    }
+
+    fn blocked(&self, watched: &Watched<'_>, found: impl Iterator<Item = Range<usize>>) -> Stop {
+        let spans = found.map(|range| span(&self.part, range)).collect();
+        Stop::Blocked(Box::new(finding(watched.policy, watched.rule, spans)))
     }
 
     fn release(&mut self, until: usize) -> Pushed {
@@ -263,23 +383,6 @@ fn class(rule: &CompiledRule, part: &PartName, inputs: &Inputs<'_>) -> Option<Cl
         checker => checker.class(),
     };
     (!silent).then_some(class)
-}
-
-/// Up to where the text is settled for a rule, and where its check fails before that.
-fn seen(
-    watched: &Watched<'_>,
-    view: &PartView<'_>,
-    scene: &Scene<'_>,
-) -> Result<(usize, Ranges), Failure> {
-    if let Checker::Length(length) = &watched.rule.checker {
-        let all = 0..view.part.text.len();
-        let broken = !length.holds(view);
-        return Ok((0, broken.then_some(all).into_iter().collect()));
-    }
-    let frontier = frontier(&watched.rule.checker, view);
-    let mut found = merged(ranges(watched.rule, view, scene)?);
-    found.retain(|range| range.start < frontier);
-    Ok((frontier, found))
 }
 
 /// First byte of the part at which a match could begin that more text would settle.

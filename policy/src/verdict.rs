@@ -324,9 +324,13 @@ impl Check {
     /// changes when any text could get other findings from the same rule.
     pub fn revision(self) -> u32 {
         match self {
-            Self::Terms | Self::Pattern | Self::Pii | Self::Require | Self::Facts => 2,
-            Self::Secrets
-            | Self::Links
+            Self::Terms
+            | Self::Pattern
+            | Self::Pii
+            | Self::Secrets
+            | Self::Require
+            | Self::Facts => 2,
+            Self::Links
             | Self::Disclosure
             | Self::Length
             | Self::Style

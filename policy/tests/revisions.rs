@@ -62,7 +62,7 @@ fn found(rule: &Value) -> String {
 #[case(json!({"terms": {"list": ["ete", "cafe", "lodz"], "view": "Unaccented"}}), Check::Terms, 2, "b4bab147966b146a")]
 #[case(json!({"pattern": {"regex": "(?i)[ae]|acme"}}), Check::Pattern, 2, "f7721a81bf9b036a")]
 #[case(json!({"pii": {"detect": ["Email", "Phone", "Iban", "Card"]}}), Check::Pii, 2, "d22cf0a7d6d327c0")]
-#[case(json!({"secrets": {}}), Check::Secrets, 1, "81260c8b0e947ff1")]
+#[case(json!({"secrets": {}}), Check::Secrets, 2, "81260c8b0e947ff1")]
 #[case(json!({"links": {"allow": ["bank.example"], "tracking": "Forbidden", "text": "Honest"}}),
     Check::Links, 1, "121e7e6fdc667824")]
 #[case(json!({"require": {"text": "protected up to 100,000 EUR"}}), Check::Require, 2, "a660fb760c67864e")]

@@ -316,20 +316,18 @@ fn words() -> impl Strategy<Value = String> {
     );
     few.prop_flat_map(move |(matches, others)| {
         let word = prop::sample::select([matches, others].concat());
-        // What flows freely in front moves the matches against the scans.
-        (
-            0..40_usize,
-            prop::collection::vec((word, gap.clone()), 0..8),
-        )
+        // What flows freely in front moves the matches against the looks, and behind where they begin.
+        let flowing = prop_oneof![4 => 0..40_usize, 1 => 150..600_usize];
+        let words = prop::collection::vec((word, gap.clone()), 0..8);
+        prop::collection::vec((flowing, words), 1..3)
     })
-    .prop_map(|(lead, pairs)| {
-        let words = pairs.iter().flat_map(|(word, gap)| [*word, *gap]);
-        "so "
-            .chars()
-            .cycle()
-            .take(lead)
-            .chain(words.flat_map(str::chars))
-            .collect()
+    .prop_map(|pieces| {
+        let mut text = String::new();
+        for (lead, pairs) in pieces {
+            text.extend("so ".chars().cycle().take(lead));
+            text.extend(pairs.iter().flat_map(|(word, gap)| [*word, *gap]));
+        }
+        text
     })
 }
 

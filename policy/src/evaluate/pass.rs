@@ -1,6 +1,6 @@
 //! One pass of all rules over one document.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{cell::OnceCell, collections::BTreeSet, ops::Range, sync::Arc};
 
 use aios_crds::policy_set::Action;
 
@@ -127,7 +127,7 @@ fn check(rule: &CompiledRule, scene: &Scene<'_>) -> Result<Outcome, Failure> {
             let holds = disclosure.holds(&parts, scene.inputs.language)?;
             Ok(without_place(holds))
         }
-        Checker::Cel(condition) => Ok(without_place(condition.holds(&scene.bindings(rule))?)),
+        Checker::Cel(condition) => Ok(without_place(scene.holds(rule, condition)?)),
         Checker::Injection(injection) => {
             let found = injection.find(scene.inputs);
             Ok(if found.is_empty() {
@@ -219,12 +219,13 @@ pub(crate) fn ranges(
             ranges.extend(hidden.into_iter().flat_map(|hidden| pattern.find(hidden)));
         }
         Checker::Pii(pii) => {
-            let allowed = pii.allowed(scene.inputs.variables);
-            ranges.extend(pii.find(visible, false, &allowed));
+            let cell = OnceCell::new();
+            let allowed = || cell.get_or_init(|| pii.allowed(scene.inputs.variables));
+            ranges.extend(pii.find(visible, false, allowed));
             ranges.extend(
                 hidden
                     .into_iter()
-                    .flat_map(|hidden| pii.find(hidden, true, &allowed)),
+                    .flat_map(|hidden| pii.find(hidden, true, allowed)),
             );
         }
         Checker::Secrets(secrets) => {

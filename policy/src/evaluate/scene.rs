@@ -7,8 +7,8 @@ use crate::{
     document::Document,
     inputs::Inputs,
     rule::{
-        Failure,
-        cel::{Bindings, TextBindings},
+        Expression, Failure,
+        cel::{Bindings, Size, Texts},
         citations::Sources,
         facts::Known,
     },
@@ -51,30 +51,53 @@ impl<'a> Scene<'a> {
             .get_or_init(|| Sources::from_inputs(self.inputs))
     }
 
-    /// Values of the names in the rule's `cel`.
-    pub(crate) fn bindings(&self, rule: &CompiledRule) -> Bindings<'_> {
-        let counts: Vec<_> = self.parts(rule).map(PartView::counts).collect();
-        let sum = |count: fn(&crate::view::Counts) -> u32| {
-            counts.iter().map(count).fold(0, u32::saturating_add)
-        };
-        let texts = self
-            .parts(rule)
-            .map(|view| (view.part.name.as_str(), view.visible().text.as_str()));
-        let text = TextBindings {
-            parts: texts.collect::<BTreeMap<_, _>>(),
-            words: sum(|counts| counts.words),
-            characters: sum(|counts| counts.characters),
-            sentences: sum(|counts| counts.sentences),
-        };
-        Bindings {
-            text: Some(text),
+    /// Whether the condition holds for the parts that the rule reads.
+    pub(crate) fn holds(
+        &self,
+        rule: &CompiledRule,
+        condition: &Expression,
+    ) -> Result<bool, Failure> {
+        let texts = RuleTexts { scene: self, rule };
+        condition.holds(&Bindings {
+            texts: Some(&texts),
             ..before_text(self.inputs)
-        }
+        })
     }
 
     /// Whether the rule's `when` holds.
     pub(crate) fn applies(&self, rule: &CompiledRule) -> Result<bool, Failure> {
         applies(rule, self.inputs)
+    }
+}
+
+/// The parts that a rule reads, as its condition names them.
+#[derive(Debug)]
+struct RuleTexts<'s, 'a> {
+    scene: &'s Scene<'a>,
+    rule: &'s CompiledRule,
+}
+
+impl Texts for RuleTexts<'_, '_> {
+    fn part(&self, name: &str) -> Option<&str> {
+        let mut parts = self.scene.parts(self.rule);
+        let part = parts.find(|view| view.part.name.as_str() == name);
+        part.map(|view| view.visible().text.as_str())
+    }
+
+    fn parts(&self) -> BTreeMap<&str, &str> {
+        let parts = self.scene.parts(self.rule);
+        parts
+            .map(|view| (view.part.name.as_str(), view.visible().text.as_str()))
+            .collect()
+    }
+
+    fn size(&self, size: Size) -> u32 {
+        let sizes = self.scene.parts(self.rule).map(|view| match size {
+            Size::Words => view.words(),
+            Size::Characters => view.characters(),
+            Size::Sentences => view.sentences(),
+        });
+        sizes.fold(0, u32::saturating_add)
     }
 }
 
@@ -90,6 +113,6 @@ fn before_text<'a>(inputs: &Inputs<'a>) -> Bindings<'a> {
         variables: inputs.variables,
         labels: inputs.labels,
         language: inputs.language,
-        text: None,
+        texts: None,
     }
 }

@@ -2,10 +2,7 @@
 
 use aios_crds::check::Length as Spec;
 
-use crate::{
-    diagnostic::Diagnostic,
-    view::{Counts, PartView},
-};
+use crate::{diagnostic::Diagnostic, view::PartView};
 
 /// Bounds that leave room.
 #[derive(Debug)]
@@ -73,15 +70,17 @@ impl Length {
 
     /// True when the part's size is within bounds.
     pub(crate) fn holds(&self, part: &PartView<'_>) -> bool {
-        let Counts {
-            words, characters, ..
-        } = part.counts();
-        self.words.hold(words) && self.characters.hold(characters)
+        self.words.hold(|| part.words()) && self.characters.hold(|| part.characters())
     }
 }
 
 impl Bounds {
-    fn hold(self, count: u32) -> bool {
+    /// Counts only where there is a bound.
+    fn hold(self, count: impl FnOnce() -> u32) -> bool {
+        if (self.min, self.max) == (None, None) {
+            return true;
+        }
+        let count = count();
         self.min.is_none_or(|min| count >= min) && self.max.is_none_or(|max| count <= max)
     }
 

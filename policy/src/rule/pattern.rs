@@ -4,10 +4,10 @@ use aios_crds::check::Pattern as Spec;
 use regex::{Regex, RegexBuilder};
 use regex_syntax::{ast, hir::Hir};
 
-use super::{MAX_MATCHES, Ranges};
+use super::{MAX_MATCHES, Ranges, char_after};
 use crate::{
     diagnostic::Diagnostic,
-    view::{Layer, cluster_start},
+    view::{Layer, cluster_start, widened},
 };
 
 /// Bytes of a compiled expression.
@@ -57,6 +57,24 @@ impl Pattern {
             .take(MAX_MATCHES + 1)
             .map(|found| layer.widened_source(found.range()))
             .collect()
+    }
+
+    /// Bytes of a plain text where the expression matches, from a byte on.
+    pub(crate) fn find_from(&self, text: &str, mut at: usize) -> Ranges {
+        let mut found = Ranges::new();
+        while let Some(next) = self.regex.find_at(text, at) {
+            if next.is_empty() {
+                let Some(c) = char_after(text, at) else { break };
+                at += c.len_utf8();
+                continue;
+            }
+            at = next.end();
+            found.push(widened(text, next.range()));
+            if found.len() > MAX_MATCHES {
+                break;
+            }
+        }
+        found
     }
 
     /// First byte at which a match could begin that more text would settle.

@@ -2,9 +2,11 @@
 //! from its accents. Terms and texts go through the same function, hence both sides agree.
 
 use unicode_normalization::UnicodeNormalization;
-use unicode_segmentation::UnicodeSegmentation;
 
-use super::mapped::{Builder, Mapped};
+use super::{
+    mapped::Mapped,
+    walk::{Fold, walk},
+};
 
 /// For terms: NFKC, lower case, `ß` as `ss`, plain quotes and hyphens, invisible characters left
 /// out, each run of white space one space.
@@ -76,13 +78,6 @@ fn uses_joiners(c: char) -> bool {
         | 0xfe70..=0xfefc | 0x11000..=0x11fff | 0x1e900..=0x1e95f)
 }
 
-trait Fold {
-    /// Runs of white space become one space.
-    const COLLAPSE: bool;
-    fn ascii(&self, byte: u8) -> u8;
-    fn cluster(&self, cluster: &str, out: &mut String);
-}
-
 struct Folded;
 struct Unaccented;
 struct Compat;
@@ -90,8 +85,17 @@ struct Compat;
 impl Fold for Folded {
     const COLLAPSE: bool = true;
 
-    fn ascii(&self, byte: u8) -> u8 {
-        byte.to_ascii_lowercase()
+    fn ascii(&self, text: &mut str) {
+        text.make_ascii_lowercase();
+    }
+
+    fn letter(&self, c: char) -> Option<char> {
+        match c {
+            'ß' | 'İ' | 'ı' => None,
+            'ς' => Some('σ'),
+            'à'..='ÿ' | 'ά'..='ώ' | 'а'..='џ' | '\u{590}'.. => Some(c),
+            _ => c.to_lowercase().next(),
+        }
     }
 
     fn cluster(&self, cluster: &str, out: &mut String) {
@@ -119,8 +123,13 @@ impl Fold for Folded {
 impl Fold for Unaccented {
     const COLLAPSE: bool = true;
 
-    fn ascii(&self, byte: u8) -> u8 {
-        Folded.ascii(byte)
+    fn ascii(&self, text: &mut str) {
+        Folded.ascii(text);
+    }
+
+    /// Kana, Han and Hangul: all others can lose something.
+    fn letter(&self, c: char) -> Option<char> {
+        (c >= '\u{3041}').then_some(c)
     }
 
     fn cluster(&self, cluster: &str, out: &mut String) {
@@ -162,12 +171,10 @@ fn plain_letter(c: char) -> (char, Option<char>) {
 impl Fold for Compat {
     const COLLAPSE: bool = false;
 
-    fn ascii(&self, byte: u8) -> u8 {
-        match byte {
-            b'\r' | 0x0b | 0x0c => b'\n',
-            b'\t' => b' ',
-            other => other,
-        }
+    fn ascii(&self, _: &mut str) {}
+
+    fn letter(&self, c: char) -> Option<char> {
+        Some(c)
     }
 
     fn cluster(&self, cluster: &str, out: &mut String) {
@@ -206,81 +213,15 @@ fn ascii_digit(c: char) -> Option<char> {
     char::from_digit(digit, 10)
 }
 
-fn walk(text: &str, fold: &impl Fold) -> Mapped<'static> {
-    let mut out = Builder::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        at = ascii_run(text, at, fold, &mut out);
-        at = clusters(text, at, fold, &mut out);
-    }
-    out.finish()
-}
-
-/// Folds ASCII up to the last character before something else, which may carry its accents.
-fn ascii_run<F: Fold>(text: &str, from: usize, fold: &F, out: &mut Builder) -> usize {
-    let rest = text.get(from..).unwrap_or_default().as_bytes();
-    let mut len = rest
-        .iter()
-        .position(|byte| !byte.is_ascii())
-        .unwrap_or(rest.len());
-    if len < rest.len() {
-        len = len.saturating_sub(1);
-    }
-    for (at, &byte) in (from..).zip(rest.iter().take(len)) {
-        if F::COLLAPSE && (byte.is_ascii_whitespace() || byte == 0x0b) {
-            space(at, at + 1, out);
-        } else {
-            let folded = char::from(fold.ascii(byte));
-            out.linear(at, folded.encode_utf8(&mut [0; 4]));
-        }
-    }
-    from + len
-}
-
-/// Folds cluster by cluster up to where plain ASCII resumes.
-fn clusters<F: Fold>(text: &str, from: usize, fold: &F, out: &mut Builder) -> usize {
-    let rest = text.get(from..).unwrap_or_default();
-    let mut buffer = String::new();
-    for (offset, cluster) in rest.grapheme_indices(true) {
-        let (start, end) = (from + offset, from + offset + cluster.len());
-        let next_is_ascii = text.as_bytes().get(end).is_none_or(u8::is_ascii);
-        if offset > 0 && cluster.is_ascii() && next_is_ascii {
-            return start;
-        }
-        buffer.clear();
-        fold.cluster(cluster, &mut buffer);
-        if F::COLLAPSE && !buffer.is_empty() && buffer.chars().all(char::is_whitespace) {
-            space(start, end, out);
-        } else if buffer.len() == cluster.len() && is_one(cluster) && is_one(&buffer) {
-            out.linear(start, &buffer);
-        } else {
-            out.atom(start..end, &buffer);
-        }
-    }
-    text.len()
-}
-
-fn is_one(text: &str) -> bool {
-    text.chars().nth(1).is_none()
-}
-
-fn space(start: usize, end: usize, out: &mut Builder) {
-    if out.ends_with(' ') {
-        out.widen_space(end);
-    } else {
-        out.linear(start, " ");
-        if end > start + 1 {
-            out.widen_space(end);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    use super::{compat, folded, spaced, unaccented};
+    use super::{
+        super::walk::tests::{letters_fold_as_their_clusters, slowly},
+        Compat, Folded, Unaccented, compat, folded, spaced, unaccented,
+    };
 
     #[rstest]
     #[case("Acme  GmbH", "acme gmbh")]
@@ -343,7 +284,28 @@ mod tests {
         assert_eq!(&text[source], got);
     }
 
+    #[test]
+    fn plain_letters_are_folded_as_their_clusters_are() {
+        letters_fold_as_their_clusters(&Folded);
+        letters_fold_as_their_clusters(&Unaccented);
+        letters_fold_as_their_clusters(&Compat);
+    }
+
     proptest! {
+        #[test]
+        fn stretches_are_folded_as_their_clusters_are(
+            text in "(\\PC|[a-zA-ZäßÉжЖΣςمकのー银가\u{301}\u{200d}\u{200c}\u{a0}\u{93f} \t\n]){0,24}",
+        ) {
+            let letters = |text: &str| text.split_whitespace().collect::<String>();
+            for (walked, slow) in [
+                (folded(&text), slowly(&text, &Folded)),
+                (unaccented(&text), slowly(&text, &Unaccented)),
+                (compat(&text), slowly(&text, &Compat)),
+            ] {
+                prop_assert_eq!(letters(walked.as_str()), letters(&slow));
+            }
+        }
+
         #[test]
         fn every_range_maps_to_character_boundaries(text in "[a-cİßﬁ é\u{301}\u{200b}\u{a0}👨‍👩‍👧\r\n٣]{0,24}") {
             for view in [folded(&text), unaccented(&text), compat(&text)] {

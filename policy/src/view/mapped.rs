@@ -115,15 +115,27 @@ impl Builder {
 
     /// Text of exactly as many bytes as the source has from `at` on.
     pub(crate) fn linear(&mut self, at: usize, text: &str) {
-        if text.is_empty() {
-            return;
+        if !text.is_empty() {
+            self.stretch(at, text.len());
+            self.text.push_str(text);
         }
-        let end = at + text.len();
-        match self.chunks.last_mut() {
-            Some(last) if last.form == Form::Linear && last.source.1 == at => last.source.1 = end,
-            _ => self.chunk((at, end), Form::Linear),
+    }
+
+    /// ASCII of the source, changed in place into as many bytes.
+    pub(crate) fn mapped(&mut self, at: usize, text: &str, change: impl FnOnce(&mut str)) {
+        let from = self.text.len();
+        self.linear(at, text);
+        if let Some(added) = self.text.get_mut(from..) {
+            change(added);
         }
-        self.text.push_str(text);
+    }
+
+    /// Letters of the source, each changed into one of as many bytes.
+    pub(crate) fn letters(&mut self, at: usize, text: &str, change: impl Fn(char) -> char) {
+        if !text.is_empty() {
+            self.stretch(at, text.len());
+            self.text.extend(text.chars().map(change));
+        }
     }
 
     /// Text that stands for a range of the source as a whole.
@@ -176,6 +188,14 @@ impl Builder {
         Mapped {
             text: Cow::Owned(self.text),
             chunks: Some(self.chunks),
+        }
+    }
+
+    fn stretch(&mut self, at: usize, len: usize) {
+        let end = at + len;
+        match self.chunks.last_mut() {
+            Some(last) if last.form == Form::Linear && last.source.1 == at => last.source.1 = end,
+            _ => self.chunk((at, end), Form::Linear),
         }
     }
 

@@ -2,16 +2,18 @@
 //! Every view knows which bytes of the original each of its bytes came from. Views of one part are
 //! built at most once per evaluation and shared by all rules of all policies.
 
+mod counts;
 mod entities;
 mod fold;
 mod html;
 mod mapped;
 mod skeleton;
+mod walk;
 
 use std::{cell::OnceCell, ops::Range};
 
 use aios_crds::check::TermView;
-use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
+use unicode_segmentation::GraphemeCursor;
 
 pub(crate) use fold::{compat, folded, spaced, unaccented};
 pub(crate) use html::{PageLink, address};
@@ -25,7 +27,9 @@ use crate::document::{Part, PartKind};
 pub(crate) struct PartView<'a> {
     pub(crate) part: &'a Part,
     layers: OnceCell<Layers<'a>>,
-    counts: OnceCell<Counts>,
+    words: OnceCell<u32>,
+    characters: OnceCell<u32>,
+    sentences: OnceCell<u32>,
     spaced: OnceCell<String>,
 }
 
@@ -48,23 +52,14 @@ pub(crate) struct Layer<'a> {
     skeleton: OnceCell<Option<Skeleton>>,
 }
 
-/// Sizes of what a reader sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Words by Unicode's rules (UAX #29).
-    pub(crate) words: u32,
-    /// Grapheme clusters; of HTML after runs of white space count as one.
-    pub(crate) characters: u32,
-    /// Sentences by Unicode's rules (UAX #29) that hold a letter or digit.
-    pub(crate) sentences: u32,
-}
-
 impl<'a> PartView<'a> {
     pub(crate) fn new(part: &'a Part) -> Self {
         Self {
             part,
             layers: OnceCell::new(),
-            counts: OnceCell::new(),
+            words: OnceCell::new(),
+            characters: OnceCell::new(),
+            sentences: OnceCell::new(),
             spaced: OnceCell::new(),
         }
     }
@@ -115,20 +110,26 @@ impl<'a> PartView<'a> {
             .get_or_init(|| spaced(self.visible().text.as_str()))
     }
 
-    pub(crate) fn counts(&self) -> Counts {
-        *self.counts.get_or_init(|| {
-            let visible = self.visible().text.as_str();
-            let counted = match self.part.kind {
-                PartKind::Plain => visible,
+    /// Words that a reader sees, by Unicode's rules (UAX #29).
+    pub(crate) fn words(&self) -> u32 {
+        let visible = || self.visible().text.as_str();
+        *self.words.get_or_init(|| counts::words(visible()))
+    }
+
+    /// Grapheme clusters that a reader sees; of HTML after runs of white space count as one.
+    pub(crate) fn characters(&self) -> u32 {
+        *self.characters.get_or_init(|| {
+            counts::characters(match self.part.kind {
+                PartKind::Plain => self.visible().text.as_str(),
                 PartKind::Html => self.spaced(),
-            };
-            let readable = |sentence: &&str| sentence.chars().any(char::is_alphanumeric);
-            Counts {
-                words: count(visible.unicode_words()),
-                characters: count(counted.graphemes(true)),
-                sentences: count(visible.unicode_sentences().filter(readable)),
-            }
+            })
         })
+    }
+
+    /// Sentences that a reader sees, by Unicode's rules (UAX #29), that hold a letter or digit.
+    pub(crate) fn sentences(&self) -> u32 {
+        let visible = || self.visible().text.as_str();
+        *self.sentences.get_or_init(|| counts::sentences(visible()))
     }
 }
 
@@ -187,7 +188,7 @@ impl<'a> Layer<'a> {
 }
 
 /// The range widened to grapheme clusters.
-fn widened(text: &str, range: Range<usize>) -> Range<usize> {
+pub(crate) fn widened(text: &str, range: Range<usize>) -> Range<usize> {
     let start = cluster_start(text, range.start);
     let mut cursor = GraphemeCursor::new(range.end, text.len(), true);
     // The whole text is given as the only chunk: no answer needs more.
@@ -209,16 +210,11 @@ pub(crate) fn cluster_start(text: &str, at: usize) -> usize {
     start.unwrap_or(at)
 }
 
-/// Not `Iterator::count`: the size hint of sentences underflows on an empty text.
-fn count<T>(items: impl Iterator<Item = T>) -> u32 {
-    items.fold(0, |sum, _| sum.saturating_add(1))
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
-    use super::{Counts, PartView, widened};
+    use super::{PartView, widened};
     use crate::document::{Part, PartKind};
 
     #[rstest]
@@ -250,14 +246,10 @@ mod tests {
             kind,
             text: text.to_owned(),
         };
-        let counts = PartView::new(&part).counts();
+        let view = PartView::new(&part);
         assert_eq!(
-            counts,
-            Counts {
-                words,
-                characters,
-                sentences
-            }
+            (view.words(), view.characters(), view.sentences()),
+            (words, characters, sentences)
         );
     }
 }

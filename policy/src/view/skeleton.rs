@@ -6,6 +6,7 @@
 use super::{
     fold::{folded, unaccented},
     mapped::{Builder, Mapped},
+    walk::is_plain,
 };
 use crate::rule::in_word;
 
@@ -26,7 +27,7 @@ const ARMENIAN: u8 = 8;
 /// `None` when no word mixes scripts. With `open_end` the last word counts as mixed as soon as it
 /// holds a look-alike: more text could mix it.
 pub(crate) fn skeleton(text: &str, open_end: bool) -> Option<Skeleton> {
-    if text.is_ascii() {
+    if text.is_ascii() || !mixes(text, open_end) {
         return None;
     }
     let latin = latin(text, open_end)?;
@@ -48,6 +49,22 @@ impl Skeleton {
         let at = form.source_start(at, self.latin.as_str().len());
         self.latin.source_start(at, source_len)
     }
+}
+
+/// Whether a word holds letters of two scripts, without looking at anything twice.
+fn mixes(text: &str, open_end: bool) -> bool {
+    let mut scripts: u8 = 0;
+    for c in text.chars() {
+        let script = script(c);
+        if script == 0 && !is_plain(c) && !in_word(c) {
+            scripts = 0;
+        }
+        scripts |= script;
+        if scripts.count_ones() > 1 {
+            return true;
+        }
+    }
+    open_end && scripts != 0
 }
 
 fn latin(text: &str, open_end: bool) -> Option<Mapped<'static>> {
@@ -82,6 +99,9 @@ fn latin(text: &str, open_end: bool) -> Option<Mapped<'static>> {
 }
 
 fn script(c: char) -> u8 {
+    if c.is_ascii() {
+        return u8::from(c.is_ascii_alphabetic()) * LATIN;
+    }
     match u32::from(c) {
         0x41..=0x5a | 0x61..=0x7a | 0xc0..=0xd6 | 0xd8..=0xf6 | 0xf8..=0x24f | 0x1e00..=0x1eff => {
             LATIN

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
 
 use super::{
     super::Failure,
-    Bindings,
+    Bindings, Size, Texts,
     ast::{Comprehension, Literal, Node, Operator, Root},
     value::{Value, type_mismatch},
 };
@@ -37,13 +37,9 @@ impl<'a> Evaluation<'a> {
             Node::Root(root) => self.root(*root),
             Node::Local(name) => self.local(name),
             Node::Select { operand, field } => {
-                let value = self.value(operand)?;
-                value.field(field).ok_or_else(|| missing(node))
+                self.field(operand, field)?.ok_or_else(|| missing(node))
             }
-            Node::Has { operand, field } => {
-                let value = self.value(operand)?;
-                Ok(Value::Bool(value.field(field).is_some()))
-            }
+            Node::Has { operand, field } => Ok(Value::Bool(self.field(operand, field)?.is_some())),
             Node::Index { operand, index } => self.index(operand, index),
             Node::List(items) => {
                 let items: Result<_, _> = items.iter().map(|item| self.value(item)).collect();
@@ -111,31 +107,47 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
+    /// The field of a value; what the bindings hold is not put into a map for one field.
+    fn field(&mut self, operand: &'a Node, field: &str) -> Result<Option<Value<'a>>, Failure> {
+        let Node::Root(root) = operand else {
+            return Ok(self.value(operand)?.field(field));
+        };
+        self.spend(1)?;
+        let bindings = self.bindings;
+        Ok(match root {
+            Root::Vars => Value::json(bindings.variables).field(field),
+            Root::Language => None,
+            Root::Labels => bindings.labels.get(field).map(|value| text_value(value)),
+            Root::Parts => self.texts(Root::Parts)?.part(field).map(text_value),
+            Root::Text => {
+                let texts = self.texts(Root::Text)?;
+                let size = Size::ALL.into_iter().find(|size| size.name() == field);
+                size.map(|size| Value::Int(texts.size(size).into()))
+            }
+        })
+    }
+
     fn root(&self, root: Root) -> Result<Value<'a>, Failure> {
         let bindings = self.bindings;
-        let text = || {
-            bindings
-                .text
-                .as_ref()
-                .ok_or_else(|| missing_path(root.name()))
-        };
+        let labels = bindings.labels.iter();
         Ok(match root {
             Root::Vars => Value::json(bindings.variables),
             Root::Language => Value::String(Cow::Borrowed(bindings.language)),
-            Root::Labels => map(bindings
-                .labels
-                .iter()
-                .map(|(k, v)| (k.as_str(), text_value(v)))),
-            Root::Parts => map(text()?.parts.iter().map(|(k, v)| (*k, text_value(v)))),
+            Root::Labels => map(labels.map(|(k, v)| (k.as_str(), text_value(v)))),
+            Root::Parts => {
+                let parts = self.texts(root)?.parts().into_iter();
+                map(parts.map(|(k, v)| (k, text_value(v))))
+            }
             Root::Text => {
-                let text = text()?;
-                map([
-                    ("words", Value::Int(text.words.into())),
-                    ("characters", Value::Int(text.characters.into())),
-                    ("sentences", Value::Int(text.sentences.into())),
-                ])
+                let texts = self.texts(root)?;
+                map(Size::ALL.map(|size| (size.name(), Value::Int(texts.size(size).into()))))
             }
         })
+    }
+
+    fn texts(&self, root: Root) -> Result<&'a dyn Texts, Failure> {
+        let texts = self.bindings.texts;
+        texts.ok_or_else(|| missing_path(root.name()))
     }
 
     fn local(&self, name: &str) -> Result<Value<'a>, Failure> {

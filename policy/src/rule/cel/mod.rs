@@ -42,16 +42,36 @@ pub(crate) struct Bindings<'a> {
     pub(crate) labels: &'a BTreeMap<String, String>,
     pub(crate) language: &'a str,
     /// Absent in `when`.
-    pub(crate) text: Option<TextBindings<'a>>,
+    pub(crate) texts: Option<&'a dyn Texts>,
 }
 
-/// What a rule's parts say, and their size together.
-#[derive(Debug)]
-pub(crate) struct TextBindings<'a> {
-    pub(crate) parts: BTreeMap<&'a str, &'a str>,
-    pub(crate) words: u32,
-    pub(crate) characters: u32,
-    pub(crate) sentences: u32,
+/// What a rule's parts say; asked only for what an expression names.
+pub(crate) trait Texts: std::fmt::Debug {
+    fn part(&self, name: &str) -> Option<&str>;
+    fn parts(&self) -> BTreeMap<&str, &str>;
+    /// Of all parts together.
+    fn size(&self, size: Size) -> u32;
+}
+
+/// What can be counted of texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    Words,
+    Characters,
+    Sentences,
+}
+
+impl Size {
+    pub(crate) const ALL: [Self; 3] = [Self::Words, Self::Characters, Self::Sentences];
+
+    /// Name of the field of `text`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Words => "words",
+            Self::Characters => "characters",
+            Self::Sentences => "sentences",
+        }
+    }
 }
 
 impl Expression {
@@ -83,8 +103,29 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    use super::{Bindings, Expression, Scope, TextBindings};
+    use super::{Bindings, Expression, Scope, Size, Texts};
     use crate::{rule::Failure, verdict::RuleErrorReason};
+
+    #[derive(Debug)]
+    struct Letter;
+
+    impl Texts for Letter {
+        fn part(&self, name: &str) -> Option<&str> {
+            self.parts().get(name).copied()
+        }
+
+        fn parts(&self) -> BTreeMap<&str, &str> {
+            BTreeMap::from([("subject", "Hello Zoë"), ("text", "One. Two.")])
+        }
+
+        fn size(&self, size: Size) -> u32 {
+            match size {
+                Size::Words => 4,
+                Size::Characters => 18,
+                Size::Sentences => 3,
+            }
+        }
+    }
 
     fn holds(source: &str) -> Result<bool, Failure> {
         let variables = json!({
@@ -92,18 +133,11 @@ mod tests {
             "tags": ["new", "EU"], "customer": {"name": "Zoë", "consent": true}, "items": [1, 2, 3],
         });
         let labels = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
-        let parts = BTreeMap::from([("subject", "Hello Zoë"), ("text", "One. Two.")]);
-        let text = TextBindings {
-            parts,
-            words: 4,
-            characters: 18,
-            sentences: 3,
-        };
         let bindings = Bindings {
             variables: &variables,
             labels: &labels,
             language: "de",
-            text: Some(text),
+            texts: Some(&Letter),
         };
         Expression::compile(source, Scope::Check, "p")
             .unwrap()
@@ -185,7 +219,7 @@ mod tests {
             variables: &variables,
             labels: &labels,
             language: "en",
-            text: None,
+            texts: None,
         };
         let source = "vars.items.all(a, vars.items.all(b, a + b >= 0))";
         let expression = Expression::compile(source, Scope::When, "p").unwrap();

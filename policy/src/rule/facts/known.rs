@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     number::{self, Number, shift_left, trim},
-    unit::Unit,
+    unit::{Unit, lower},
 };
 use crate::{Inputs, view::compat};
 
@@ -132,14 +132,15 @@ impl Known {
         let text = text.as_str().trim();
         match number::read(text).as_slice() {
             [one] if one.range == (0..text.len()) && !one.in_date => {
-                let readings = one.readings.iter();
-                readings.for_each(|reading| self.claim(reading, Claim::Value));
+                one.readings
+                    .iter()
+                    .for_each(|reading| self.claim(reading, Claim::Value));
             }
             _ => self.prose(written),
         }
     }
 
-    pub(crate) fn vouches(&self, number: &Number) -> bool {
+    pub(crate) fn vouches(&self, number: &Number<'_>) -> bool {
         let direct = number.readings.iter().any(|reading| {
             self.numbers
                 .get(reading)
@@ -155,8 +156,9 @@ impl Known {
     }
 
     /// `18.30 Uhr` reads as a decimal: its halves may be known as hour and minute.
-    fn vouches_as_time(&self, number: &Number) -> bool {
-        let [reading] = number.readings.as_slice() else {
+    fn vouches_as_time(&self, number: &Number<'_>) -> bool {
+        let mut readings = number.readings.iter();
+        let (Some(reading), None) = (readings.next(), readings.next()) else {
             return false;
         };
         let Some((hour, minute)) = reading.split_once('.') else {
@@ -203,11 +205,11 @@ impl Known {
             .split(|c: char| !c.is_alphabetic())
             .filter(|word| !word.is_empty())
         {
-            let word = word.to_lowercase();
+            let word = lower(word);
             let months = MONTHS
                 .iter()
                 .zip(1..)
-                .filter(|(names, _)| names.contains(&word.as_str()));
+                .filter(|(names, _)| names.contains(&&*word));
             for (_, month) in months {
                 self.claim(&month.to_string(), Claim::Date);
             }
@@ -215,7 +217,7 @@ impl Known {
     }
 
     /// Hours are also known on the twelve-hour clock, years by their last two digits.
-    fn clock(&mut self, number: &Number) {
+    fn clock(&mut self, number: &Number<'_>) {
         for value in number
             .readings
             .iter()
@@ -231,10 +233,12 @@ impl Known {
     }
 
     fn claim(&mut self, reading: &str, claim: Claim) {
-        self.numbers
-            .entry(reading.to_owned())
-            .or_default()
-            .add(claim);
+        if let Some(claims) = self.numbers.get_mut(reading) {
+            claims.add(claim);
+        } else {
+            let claims = self.numbers.entry(reading.to_owned()).or_default();
+            claims.add(claim);
+        }
         // A share of 0.04 vouches for 4 %.
         if matches!(claim, Claim::Value) && reading.starts_with("0.") {
             self.numbers

@@ -1,6 +1,6 @@
 //! Reads written numbers: grouped, with either decimal mark, scaled, with percent or currency.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use super::{
     super::{char_after, char_before},
@@ -9,73 +9,86 @@ use super::{
 
 /// A number as it stands in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Number {
+pub(crate) struct Number<'a> {
     pub(crate) range: Range<usize>,
-    /// Everything it can mean, as plain decimals: digits, a point, no zeros at either end.
-    pub(crate) readings: Vec<String>,
+    pub(crate) readings: Readings<'a>,
     pub(crate) unit: Unit,
     /// True when it is part of a date or a time.
     pub(crate) in_date: bool,
 }
 
-/// Digits and the marks between them.
-#[derive(Debug)]
+/// Everything a number can mean, as plain decimals: digits, a point, no zeros at either end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readings<'a>([Option<Cow<'a, str>>; 4]);
+
+/// Digits and the marks between them; one token is read into the room of the last.
+#[derive(Debug, Default)]
 struct Token<'a> {
     start: usize,
     groups: Vec<&'a str>,
     marks: Vec<char>,
+    /// All marks are the same.
+    uniform: bool,
 }
 
 /// Every number of a compatibility text, in order; list enumerators and digits inside names, as in
 /// `B2B`, are none.
-pub(crate) fn read(text: &str) -> Vec<Number> {
+pub(crate) fn read(text: &str) -> Vec<Number<'_>> {
     let mut numbers = Vec::new();
-    let mut at = 0;
-    while let Some(token) = token(text, at) {
-        at = token.end();
+    let mut token = Token::default();
+    while token.read_next(text).is_some() {
         if !is_enumerator(text, &token) && !is_in_name(text, &token) {
-            numbers.extend(token.numbers(text));
+            token.add_numbers(text, &mut numbers);
         }
     }
     numbers
 }
 
-fn token(text: &str, from: usize) -> Option<Token<'_>> {
-    let start = from + text.get(from..)?.find(|c: char| c.is_ascii_digit())?;
-    let mut token = Token {
-        start,
-        groups: Vec::new(),
-        marks: Vec::new(),
-    };
-    let mut at = start;
-    loop {
-        let rest = text.get(at..)?;
-        let len = rest.bytes().take_while(u8::is_ascii_digit).count();
-        token.groups.push(rest.get(..len)?);
-        at += len;
-        let Some(mark) = char_after(text, at) else {
-            break;
-        };
+impl<'a> Token<'a> {
+    /// Reads the token behind this one.
+    fn read_next(&mut self, text: &'a str) -> Option<()> {
+        let from = self.end();
+        let mut digits = text.as_bytes().get(from..)?.iter();
+        self.start = from + digits.position(u8::is_ascii_digit)?;
+        self.groups.clear();
+        self.marks.clear();
+        self.uniform = true;
+        let mut at = self.start;
+        loop {
+            let rest = text.get(at..)?;
+            let len = rest.bytes().take_while(u8::is_ascii_digit).count();
+            self.groups.push(rest.get(..len)?);
+            at += len;
+            let Some(mark) = self.mark(text, at) else {
+                return Some(());
+            };
+            self.uniform &= self.marks.last().is_none_or(|last| *last == mark);
+            self.marks.push(mark);
+            at += mark.len_utf8();
+        }
+    }
+
+    /// The mark at a byte, where it joins digits to this token.
+    fn mark(&self, text: &str, at: usize) -> Option<char> {
+        let mark = char_after(text, at)?;
         let next = text.get(at + mark.len_utf8()..)?;
-        let digits = next.bytes().take_while(u8::is_ascii_digit).count();
         let joins = match mark {
-            '.' | ',' | '/' | ':' | '-' | '\u{66b}' | '\u{66c}' => digits > 0,
-            ' ' | '\'' => digits == 3 && token.may_group(mark),
+            '.' | ',' | '/' | ':' | '-' | '\u{66b}' | '\u{66c}' => {
+                next.starts_with(|c: char| c.is_ascii_digit())
+            }
+            ' ' | '\'' => {
+                let digits = next.bytes().take(4).take_while(u8::is_ascii_digit);
+                digits.count() == 3 && self.may_group(mark)
+            }
             _ => false,
         };
-        if !joins {
-            break;
-        }
-        token.marks.push(mark);
-        at += mark.len_utf8();
+        joins.then_some(mark)
     }
-    Some(token)
-}
 
-impl Token<'_> {
     /// Spaces and apostrophes only group thousands.
     fn may_group(&self, mark: char) -> bool {
-        self.marks.iter().all(|m| *m == mark)
+        self.uniform
+            && self.marks.last().is_none_or(|last| *last == mark)
             && self.groups.first().is_some_and(|group| group.len() <= 3)
     }
 
@@ -85,32 +98,25 @@ impl Token<'_> {
     }
 
     /// One number, or the parts of a date, a time, a range or a version.
-    fn numbers(&self, text: &str) -> Vec<Number> {
+    fn add_numbers(&self, text: &str, numbers: &mut Vec<Number<'a>>) {
         let range = self.start..self.end();
-        let readings = self.readings();
+        let mut readings = self.readings();
         if !readings.is_empty() {
             let unit = unit::around(text, &range);
-            let scaled = unit::scale(text, range.end).map(|zeros| {
-                readings
-                    .iter()
-                    .map(|reading| shift_left(reading, zeros))
-                    .collect::<Vec<_>>()
-            });
-            let readings = readings
-                .into_iter()
-                .chain(scaled.into_iter().flatten())
-                .collect();
-            return vec![Number {
+            if let Some(zeros) = unit::scale(text, range.end) {
+                readings.add_scaled(zeros);
+            }
+            numbers.push(Number {
                 range,
                 readings,
                 unit,
                 in_date: false,
-            }];
+            });
+            return;
         }
         let in_date = self.is_date() || self.marks.contains(&':');
         let mut at = self.start;
         let marks = self.marks.iter().map(|mark| mark.len_utf8()).chain([0]);
-        let mut numbers = Vec::new();
         for (group, mark) in self.groups.iter().zip(marks) {
             let range = at..at + group.len();
             at = range.end + mark;
@@ -121,50 +127,56 @@ impl Token<'_> {
             };
             numbers.push(Number {
                 range,
-                readings: vec![trim(group, "")],
+                readings: Readings::one(trim_whole(group).into()),
                 unit,
                 in_date,
             });
         }
-        numbers
     }
 
     fn is_date(&self) -> bool {
-        let sizes: Vec<_> = self.groups.iter().map(|group| group.len()).collect();
+        if self.groups.len() < 3 {
+            return false;
+        }
         let one_mark = matches!(
             self.marks.as_slice(),
             ['.', '.'] | ['/', '/'] | ['-', '-', ..]
         );
         one_mark
-            && matches!(
-                sizes.as_slice(),
-                [1..=2, 1..=2, 2 | 4] | [4, 1..=2, 1..=2, ..]
-            )
+            && match self.groups.as_slice() {
+                [one, two, three] => matches!(
+                    (one.len(), two.len(), three.len()),
+                    (1..=2, 1..=2, 2 | 4) | (4, 1..=2, 1..=2)
+                ),
+                [one, two, three, ..] => {
+                    matches!((one.len(), two.len(), three.len()), (4, 1..=2, 1..=2))
+                }
+                _ => false,
+            }
     }
 
     /// What the token means as one number; nothing when it is no single number.
-    fn readings(&self) -> Vec<String> {
+    fn readings(&self) -> Readings<'a> {
         if self.is_date() {
-            return Vec::new();
+            return Readings::default();
         }
-        let whole = || self.groups.concat();
         match self.marks.as_slice() {
-            [] => vec![trim(&whole(), "")],
-            [' ' | '\'' | '\u{66c}', ..] if self.same_marks() => vec![trim(&whole(), "")],
-            ['\u{66b}'] => vec![self.decimal()],
+            [] | [' ' | '\'' | '\u{66c}', ..] if self.uniform => Readings::one(self.whole()),
+            ['\u{66b}'] => Readings::one(self.decimal()),
             ['.' | ','] => {
                 let [before, after] = self.groups.as_slice() else {
-                    return Vec::new();
+                    return Readings::default();
                 };
                 // `1.234` is 1234 to some and 1.234 to others; kept apart from `1.2340`.
                 if after.len() == 3 && before.len() <= 3 && *before != "0" {
-                    vec![trim(&whole(), ""), format!("{}.{after}", trim(before, ""))]
+                    let decimal = format!("{}.{after}", trim_whole(before));
+                    Readings([Some(self.whole()), Some(decimal.into()), None, None])
                 } else {
-                    vec![self.decimal()]
+                    Readings::one(self.decimal())
                 }
             }
-            ['.' | ',', ..] if self.same_marks() && self.grouped(self.groups.len()) => {
-                vec![trim(&whole(), "")]
+            ['.' | ',', ..] if self.uniform && self.grouped(self.groups.len()) => {
+                Readings::one(self.whole())
             }
             [rest @ .., last @ ('.' | ',' | '\u{66b}')]
                 if !rest.is_empty()
@@ -172,16 +184,18 @@ impl Token<'_> {
                     && matches!(rest.first(), Some('.' | ',' | ' ' | '\'' | '\u{66c}'))
                     && self.grouped(self.groups.len() - 1) =>
             {
-                vec![self.decimal()]
+                Readings::one(self.decimal())
             }
-            _ => Vec::new(),
+            _ => Readings::default(),
         }
     }
 
-    fn same_marks(&self) -> bool {
-        self.marks
-            .iter()
-            .all(|mark| Some(mark) == self.marks.first())
+    /// All digits as an integer.
+    fn whole(&self) -> Cow<'a, str> {
+        match self.groups.as_slice() {
+            [one] => trim_whole(one).into(),
+            groups => trim(&groups.concat(), "").into(),
+        }
     }
 
     /// The first groups are thousands: three digits each, or two as India writes lakhs.
@@ -196,18 +210,55 @@ impl Token<'_> {
     }
 
     /// The last group as the fraction.
-    fn decimal(&self) -> String {
+    fn decimal(&self) -> Cow<'a, str> {
         let Some((fraction, whole)) = self.groups.split_last() else {
-            return String::new();
+            return Cow::default();
         };
-        trim(&whole.concat(), fraction)
+        match whole {
+            [one] => trim(one, fraction).into(),
+            groups => trim(&groups.concat(), fraction).into(),
+        }
+    }
+}
+
+impl<'a> Readings<'a> {
+    fn one(reading: Cow<'a, str>) -> Self {
+        Self([Some(reading), None, None, None])
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flatten().map(AsRef::as_ref)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Adds each times ten to the power of `zeros`.
+    fn add_scaled(&mut self, zeros: usize) {
+        let [one, two, ..] = &self.0;
+        let scaled = |reading: &Option<Cow<'_, str>>| {
+            reading
+                .as_ref()
+                .map(|reading| shift_left(reading, zeros).into())
+        };
+        let (third, fourth) = (scaled(one), scaled(two));
+        let [.., three, four] = &mut self.0;
+        (*three, *four) = (third, fourth);
+    }
+}
+
+/// An integer without zeros in front.
+fn trim_whole(whole: &str) -> &str {
+    match whole.trim_start_matches('0') {
+        "" => whole.get(..1).unwrap_or("0"),
+        digits => digits,
     }
 }
 
 /// A decimal without zeros at either end.
 pub(super) fn trim(whole: &str, fraction: &str) -> String {
-    let whole = whole.trim_start_matches('0');
-    let whole = if whole.is_empty() { "0" } else { whole };
+    let whole = trim_whole(whole);
     match fraction.trim_end_matches('0') {
         "" => whole.to_owned(),
         fraction => format!("{whole}.{fraction}"),
@@ -260,7 +311,7 @@ mod tests {
     fn one_number_has_all_its_readings(#[case] text: &str, #[case] readings: &[&str]) {
         let numbers = read(text);
         assert_eq!(numbers.len(), 1, "{numbers:?}");
-        assert_eq!(numbers[0].readings, readings);
+        assert_eq!(numbers[0].readings.iter().collect::<Vec<_>>(), readings);
     }
 
     #[rstest]
@@ -273,7 +324,7 @@ mod tests {
     fn compounds_are_read_part_by_part(#[case] text: &str, #[case] parts: &[&str]) {
         let read: Vec<_> = read(text)
             .into_iter()
-            .map(|number| number.readings.concat())
+            .map(|number| number.readings.iter().collect::<String>())
             .collect();
         assert_eq!(read, parts);
     }

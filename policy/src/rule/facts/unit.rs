@@ -1,6 +1,6 @@
 //! What a number counts: percent, money, or nothing told; and words that scale it.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use crate::rule::char_before;
 
@@ -74,12 +74,8 @@ pub(crate) fn around(text: &str, range: &Range<usize>) -> Unit {
     let after = text.get(range.end..).unwrap_or_default();
     let after = after.strip_prefix([' ', '\n', '-']).unwrap_or(after);
     let word = first_word(after);
-    let lower = after
-        .get(..after.len().min(floor(after, 32)))
-        .unwrap_or_default()
-        .to_lowercase();
-    if after.starts_with(['%', '\u{66a}', '‰'])
-        || PERCENT.iter().any(|name| lower.starts_with(name))
+    let head = lower(after.get(..floor(after, 32)).unwrap_or_default());
+    if after.starts_with(['%', '\u{66a}', '‰']) || PERCENT.iter().any(|name| head.starts_with(name))
     {
         return Unit::Percent;
     }
@@ -103,7 +99,7 @@ pub(crate) fn around(text: &str, range: &Range<usize>) -> Unit {
         .unwrap_or_default();
     // Before a number only codes count: in `one euro 5 times` the euro is another's.
     let code = last_word.len() == 3 && last_word.chars().all(|c| c.is_ascii_uppercase());
-    if before.ends_with(SIGNS) || (code && is_money(&last_word.to_lowercase())) {
+    if before.ends_with(SIGNS) || (code && is_money(&lower(last_word))) {
         return Unit::Money;
     }
     if before.ends_with(['%', '\u{66a}']) && char_before(text, range.start) != Some(' ') {
@@ -131,10 +127,20 @@ fn is_money(word: &str) -> bool {
     MONEY.contains(&word) || MONEY_RTL.contains(&word)
 }
 
-fn first_word(text: &str) -> String {
-    text.get(..leading_letters(text))
-        .unwrap_or_default()
-        .to_lowercase()
+fn first_word(text: &str) -> Cow<'_, str> {
+    lower(text.get(..leading_letters(text)).unwrap_or_default())
+}
+
+/// In lower case; copied only where something changes.
+pub(super) fn lower(text: &str) -> Cow<'_, str> {
+    if text
+        .chars()
+        .all(|c| c.is_ascii() && !c.is_ascii_uppercase())
+    {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.to_lowercase())
+    }
 }
 
 fn leading_letters(text: &str) -> usize {

@@ -30,13 +30,14 @@ pub(super) fn runs(text: &str) -> Vec<Vec<Group>> {
     let mut runs: Vec<Vec<Group>> = Vec::new();
     let mut end_of_last = None;
     let mut at = 0;
-    while let Some(start) = text
+    let bytes = text.as_bytes();
+    while let Some(start) = bytes
         .get(at..)
-        .and_then(|rest| rest.find(is_digit))
+        .and_then(|rest| rest.iter().position(u8::is_ascii_digit))
         .map(|i| at + i)
     {
-        let rest = text.get(start..).unwrap_or_default();
-        let end = start + rest.find(|c| !is_digit(c)).unwrap_or(rest.len());
+        let digits = bytes.iter().skip(start).take_while(|b| b.is_ascii_digit());
+        let end = start + digits.count();
         at = end;
         let touches_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
         if touches_word(char_before(text, start)) || touches_word(char_after(text, end)) {
@@ -108,8 +109,4 @@ pub(super) fn digits(text: &str, groups: &[Group]) -> String {
         .iter()
         .filter_map(|group| text.get(group.range.clone()))
         .collect()
-}
-
-fn is_digit(c: char) -> bool {
-    c.is_ascii_digit()
 }

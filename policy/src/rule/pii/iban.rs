@@ -36,7 +36,18 @@ enum Reading {
 
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
-    for at in 0..text.len() {
+    // Two letters in front of digits begin one.
+    for at in text
+        .as_bytes()
+        .windows(3)
+        .enumerate()
+        .filter_map(|(at, head)| match head {
+            [_, letter, digit] if letter.is_ascii_alphabetic() && digit.is_ascii_digit() => {
+                Some(at)
+            }
+            _ => None,
+        })
+    {
         if found.last().is_some_and(|last| at < last.end) {
             continue;
         }

@@ -134,10 +134,16 @@ impl Pii {
 
     /// Bytes of the part where identifying data stands. In markup only what is written without spaces is
     /// looked for: addresses of images and links are full of digits and words.
-    pub(crate) fn find(&self, layer: &Layer<'_>, in_markup: bool, allowed: &Allowed) -> Ranges {
+    pub(crate) fn find<'v>(
+        &self,
+        layer: &Layer<'_>,
+        in_markup: bool,
+        allowed: impl Fn() -> &'v Allowed,
+    ) -> Ranges {
         let text = layer.compat().as_str();
+        let runs = groups::runs(text);
         let ibans = iban::find(text);
-        let cards = card::find(text);
+        let cards = card::find(text, &runs);
         let emails = email::find(text);
         let mut found: Vec<(PiiKind, Range<usize>)> = Vec::new();
         if self.kinds.contains(&PiiKind::Phone) && !in_markup {
@@ -146,7 +152,9 @@ impl Pii {
                     |other: &Range<usize>| other.start < range.end && range.start < other.end;
                 ibans.iter().chain(&cards).chain(&emails).any(overlaps)
             };
-            let phones = phone::find(text).into_iter().filter(|range| !taken(range));
+            let phones = phone::find(text, &runs)
+                .into_iter()
+                .filter(|range| !taken(range));
             found.extend(phones.map(|range| (PiiKind::Phone, range)));
         }
         let readers: [(PiiKind, Reader); 3] = [
@@ -171,7 +179,7 @@ impl Pii {
         found
             .into_iter()
             .filter(|(kind, range)| {
-                !allowed.contains(*kind, text.get(range.clone()).unwrap_or_default())
+                !allowed().contains(*kind, text.get(range.clone()).unwrap_or_default())
             })
             .take(MAX_MATCHES + 1)
             .map(|(_, range)| layer.compat_source(range))
@@ -272,9 +280,9 @@ mod tests {
             text: text.to_owned(),
         };
         let view = PartView::new(&part);
-        let mut ranges = pii.find(view.visible(), false, &allowed);
+        let mut ranges = pii.find(view.visible(), false, || &allowed);
         if let Some(hidden) = view.hidden() {
-            ranges.extend(pii.find(hidden, true, &allowed));
+            ranges.extend(pii.find(hidden, true, || &allowed));
         }
         ranges
             .into_iter()

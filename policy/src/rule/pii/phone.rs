@@ -4,15 +4,14 @@ use std::ops::{Range, RangeInclusive};
 
 use super::{
     super::char_before,
-    groups::{Group, digits, first_digit, longest, runs},
+    groups::{Group, digits, first_digit, longest},
 };
 
 /// Digits of a telephone number, the prefixes with them.
 const DIGITS: RangeInclusive<usize> = 8..=17;
 
-pub(super) fn find(text: &str) -> Vec<Range<usize>> {
-    runs(text)
-        .iter()
+pub(super) fn find(text: &str, runs: &[Vec<Group>]) -> Vec<Range<usize>> {
+    runs.iter()
         .flat_map(|run| longest(run, &DIGITS, |groups| number(text, groups)))
         .collect()
 }
@@ -117,7 +116,7 @@ pub(super) fn same(one: &str, other: &str) -> bool {
 mod tests {
     use rstest::rstest;
 
-    use super::{find, same, significant};
+    use super::{super::groups::runs, find, same, significant};
 
     #[rstest]
     #[case("+49 30 1234567", &["+49 30 1234567"])]
@@ -139,7 +138,10 @@ mod tests {
         #[case] text: &str,
         #[case] expected: &[&str],
     ) {
-        let found: Vec<_> = find(text).into_iter().map(|range| &text[range]).collect();
+        let found: Vec<_> = find(text, &runs(text))
+            .into_iter()
+            .map(|range| &text[range])
+            .collect();
         assert_eq!(found, expected);
     }
 

@@ -46,6 +46,8 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 /// Bytes of a begin or end line.
 const LONGEST_LINE: usize = 80;
+/// Bytes of a value that marks of a sentence may follow.
+const LONGEST_SENTENCE: usize = 1024;
 
 /// Compiled shapes, words and permissions.
 #[derive(Debug)]
@@ -136,6 +138,8 @@ impl Secrets {
 
     /// `password: k3-Ff…`, `api_key = "…"`.
     fn announced(&self, text: &str) -> Ranges {
+        // Words inside a value have its end in common.
+        let mut end_of_value = 0;
         let values = self.words.find_iter(text).filter_map(|word| {
             let after = text.get(word.end()..)?;
             let sign = after.trim_start_matches(['"', '\'', ' ']);
@@ -144,8 +148,15 @@ impl Secrets {
             // The value stands on the line of its word.
             let start = text.len() - value.len();
             let gap = text.get(word.end()..start)?;
-            let len = value.find(ends_value).unwrap_or(value.len());
-            let value = value.get(..len)?.trim_end_matches(['.', ',', ';', ')']);
+            if end_of_value < start {
+                end_of_value = start + value.find(ends_value).unwrap_or(value.len());
+            }
+            let value = text.get(start..end_of_value)?;
+            let value = if value.len() > LONGEST_SENTENCE {
+                value
+            } else {
+                value.trim_end_matches(['.', ',', ';', ')'])
+            };
             let close = gap.len() <= 8;
             (close && random::looks_random(value)).then(|| start..start + value.len())
         });

@@ -2,11 +2,16 @@
 
 /// Fewest characters of a password worth the name.
 const LEAST: usize = 8;
+/// Characters of a long value that are looked at.
+const MOST: usize = 512;
 
 /// True for values that no word of a language looks like: at least eight characters of three classes
 /// (small, capital, digit, other), or sixteen of two with digits among letters, few of them repeated.
 pub(super) fn looks_random(value: &str) -> bool {
-    let chars = value.chars().count();
+    let value = value
+        .get(..value.floor_char_boundary(MOST))
+        .unwrap_or(value);
+    let chars = value.len();
     if chars < LEAST || !value.is_ascii() {
         return false;
     }

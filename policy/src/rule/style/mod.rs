@@ -142,7 +142,33 @@ impl Style {
 
 impl Capitals {
     fn find(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
-        text.unicode_word_indices()
+        let mut at = 0;
+        let lines = text.split_inclusive('\n').filter_map(move |line| {
+            let start = at;
+            at += line.len();
+            self.may_shout(line).then_some((start, line))
+        });
+        lines.flat_map(|(start, line)| {
+            self.in_line(line)
+                .map(move |range| start + range.start..start + range.end)
+        })
+    }
+
+    /// Whether enough capitals stand together: words are told apart by Unicode's rules only then.
+    fn may_shout(&self, line: &str) -> bool {
+        let mut capitals = 0;
+        line.chars().any(|c| {
+            if c.is_ascii_lowercase() || c == ' ' {
+                capitals = 0;
+            } else if c.is_uppercase() {
+                capitals += 1;
+            }
+            capitals > self.max_letters
+        })
+    }
+
+    fn in_line(&self, line: &str) -> impl Iterator<Item = Range<usize>> {
+        line.unicode_word_indices()
             .filter(move |(_, word)| {
                 let letters = word.chars().filter(|c| c.is_alphabetic()).count();
                 let shouts = !word.chars().any(char::is_lowercase)
