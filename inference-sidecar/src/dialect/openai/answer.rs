@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::{choices::Choice, tally::Counted};
 use crate::cost::{Basis, Usage};
 
 /// What an answer says of itself.
@@ -16,7 +17,7 @@ pub struct Answer {
 
 #[derive(Deserialize)]
 struct Touched {
-    choices: Option<Vec<Value>>,
+    choices: Option<Vec<Counted<Choice>>>,
     data: Option<Vec<serde::de::IgnoredAny>>,
     usage: Option<Value>,
 }
@@ -32,10 +33,7 @@ pub fn read(body: &[u8]) -> Result<Answer, String> {
         (None, Some(_)) => Vec::new(),
         (None, None) => return Err("neither `choices` nor `data`".to_owned()),
     };
-    let text_bytes = choices
-        .iter()
-        .map(|choice| channel_bytes(choice.get("message")))
-        .sum();
+    let text_bytes = choices.iter().map(|choice| choice.0.bytes).sum();
     Ok(Answer {
         usage: touched.usage.as_ref().and_then(usage),
         text_bytes,
@@ -52,27 +50,6 @@ pub fn usage(value: &Value) -> Option<Usage> {
         output,
         basis: Basis::Exact,
     })
-}
-
-/// Bytes of generated text in a message or a delta, on every channel that costs tokens.
-pub fn channel_bytes(message: Option<&Value>) -> u64 {
-    let Some(message) = message else { return 0 };
-    let texts: usize = ["content", "reasoning_content", "reasoning", "refusal"]
-        .iter()
-        .filter_map(|channel| message.get(channel)?.as_str())
-        .map(str::len)
-        .sum();
-    let calls: usize = message
-        .get("tool_calls")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|call| call.get("function"))
-        .flat_map(|function| ["name", "arguments"].map(|field| function.get(field)))
-        .filter_map(|text| text?.as_str())
-        .map(str::len)
-        .sum();
-    (texts + calls) as u64
 }
 
 #[cfg(test)]

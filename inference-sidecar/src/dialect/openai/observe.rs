@@ -3,10 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    Operation,
-    answer::{channel_bytes, usage},
-};
+use super::{Operation, answer::usage, choices::Choice, tally::Counted};
 use crate::{
     cost::Usage,
     dialect::anthropic::{self, Counts},
@@ -46,7 +43,7 @@ pub struct Observer {
 
 #[derive(Deserialize)]
 struct Chunk {
-    choices: Option<Vec<Value>>,
+    choices: Option<Vec<Counted<Choice>>>,
     usage: Option<Value>,
     error: Option<Value>,
 }
@@ -84,16 +81,9 @@ impl Observer {
         if choices.is_empty() && found.is_some() {
             return Seen::Usage;
         }
-        let bytes: u64 = choices
-            .iter()
-            .map(|choice| channel_bytes(choice.get("delta")))
-            .sum();
+        let bytes: u64 = choices.iter().map(|choice| choice.0.bytes).sum();
         self.text_bytes += bytes;
-        let finished = choices.iter().any(|choice| {
-            choice
-                .get("finish_reason")
-                .is_some_and(|reason| !reason.is_null())
-        });
+        let finished = choices.iter().any(|choice| choice.0.finished);
         self.finished |= finished;
         if bytes > 0 || finished {
             Seen::Token

@@ -1,10 +1,13 @@
 //! A request as far as the sidecar must know it: parsed once, forwarded as the bytes that came.
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Map, Value};
 
-use super::{prompt, splice};
+use super::{prompt, splice, tally::Counted};
 use crate::{dialect::Chat, error::ApiError};
 
 /// What is asked of the model.
@@ -58,14 +61,14 @@ pub struct Rewrite<'a> {
 
 /// The touched fields, still unchecked. `null` counts as missing, as at OpenAI.
 #[derive(Deserialize)]
-struct Touched {
+struct Touched<M> {
     model: Option<Value>,
     stream: Option<Value>,
     stream_options: Option<Value>,
     max_tokens: Option<Value>,
     max_completion_tokens: Option<Value>,
     n: Option<Value>,
-    messages: Option<Value>,
+    messages: Option<M>,
     system: Option<Value>,
     tools: Option<Value>,
     input: Option<Value>,
@@ -85,6 +88,15 @@ impl Operation {
     /// Whether text is written, whose length is capped.
     pub fn writes(self) -> bool {
         self != Self::Embeddings
+    }
+
+    /// Path of an ingress.
+    pub fn route(self) -> &'static str {
+        match self {
+            Self::Chat => "/v1/chat/completions",
+            Self::Embeddings => "/v1/embeddings",
+            Self::Messages => "/v1/messages",
+        }
     }
 
     /// Path under the API's version.
@@ -116,25 +128,40 @@ impl Request {
     /// # Errors
     /// `InvalidJson`, or `InvalidField` with the field's name.
     pub fn parse(operation: Operation, body: Bytes) -> Result<Self, ApiError> {
-        let touched: Touched = serde_json::from_slice(&body)
+        match operation {
+            Operation::Chat => Self::read(operation, body, |touched: &mut Touched<_>| {
+                let messages = chat_messages(touched.messages.take())?;
+                Ok(prompt::of_chat(messages, touched.tools.as_ref()))
+            }),
+            Operation::Messages => Self::read(operation, body, |touched: &mut Touched<Value>| {
+                let (system, tools) = (touched.system.as_ref(), touched.tools.as_ref());
+                let messages = messages(touched.messages.take())?;
+                Ok(prompt::of_messages(&messages, system, tools))
+            }),
+            Operation::Embeddings => {
+                Self::read(operation, body, |touched: &mut Touched<IgnoredAny>| {
+                    Ok(prompt::of_input(&input(touched.input.take())?))
+                })
+            }
+        }
+    }
+
+    fn read<M: DeserializeOwned>(
+        operation: Operation,
+        body: Bytes,
+        prompt_tokens: impl FnOnce(&mut Touched<M>) -> Result<u64, ApiError>,
+    ) -> Result<Self, ApiError> {
+        let mut touched: Touched<M> = serde_json::from_slice(&body)
             .map_err(|error| ApiError::InvalidJson(error.to_string()))?;
         let writes = operation.writes();
         let stream = writes && boolean("stream", touched.stream.as_ref())?.unwrap_or(false);
-        let stream_options = object("stream_options", touched.stream_options)?;
+        let stream_options = object("stream_options", touched.stream_options.take())?;
         let usage_asked = boolean(
             "stream_options.include_usage",
             stream_options.get("include_usage"),
         )?
         .unwrap_or(false);
-        let tools = touched.tools.as_ref();
-        let prompt_tokens = match operation {
-            Operation::Chat => prompt::of_chat(&messages(touched.messages)?, tools),
-            Operation::Messages => {
-                let system = touched.system.as_ref();
-                prompt::of_messages(&messages(touched.messages)?, system, tools)
-            }
-            Operation::Embeddings => prompt::of_input(&input(touched.input)?),
-        };
+        let prompt_tokens = prompt_tokens(&mut touched)?;
         let newer = positive(
             "max_completion_tokens",
             touched.max_completion_tokens.as_ref(),
@@ -203,27 +230,43 @@ fn model(value: Option<Value>) -> Result<String, ApiError> {
     }
 }
 
-fn messages(value: Option<Value>) -> Result<Vec<Value>, ApiError> {
-    let list = match value {
-        Some(Value::Array(list)) if !list.is_empty() => list,
-        Some(Value::Array(_)) => {
-            return Err(ApiError::field("messages", "is empty: add a message"));
-        }
-        Some(_) => return Err(ApiError::field("messages", "must be a list of messages")),
-        None => {
-            return Err(ApiError::field(
-                "messages",
-                "is missing: add a list of messages",
-            ));
-        }
-    };
-    for (index, message) in list.iter().enumerate() {
-        if message.get("role").and_then(Value::as_str).is_none() {
-            let problem = "is missing or no text: write system, user or assistant";
-            return Err(ApiError::field(format!("messages[{index}].role"), problem));
-        }
+fn chat_messages(value: Option<Counted<prompt::Messages>>) -> Result<prompt::Messages, ApiError> {
+    let Counted(messages) = value.ok_or_else(no_messages)?;
+    match (messages.is_list, messages.count, messages.without_role) {
+        (false, ..) => Err(no_list()),
+        (true, 0, _) => Err(empty_list()),
+        (true, _, Some(index)) => Err(no_role(index)),
+        (true, _, None) => Ok(messages),
     }
-    Ok(list)
+}
+
+fn messages(value: Option<Value>) -> Result<Vec<Value>, ApiError> {
+    let Value::Array(list) = value.ok_or_else(no_messages)? else {
+        return Err(no_list());
+    };
+    let has_role = |message: &Value| message.get("role").is_some_and(Value::is_string);
+    match list.iter().position(|message| !has_role(message)) {
+        _ if list.is_empty() => Err(empty_list()),
+        Some(index) => Err(no_role(index as u64)),
+        None => Ok(list),
+    }
+}
+
+fn no_list() -> ApiError {
+    ApiError::field("messages", "must be a list of messages")
+}
+
+fn empty_list() -> ApiError {
+    ApiError::field("messages", "is empty: add a message")
+}
+
+fn no_messages() -> ApiError {
+    ApiError::field("messages", "is missing: add a list of messages")
+}
+
+fn no_role(index: u64) -> ApiError {
+    let problem = "is missing or no text: write system, user or assistant";
+    ApiError::field(format!("messages[{index}].role"), problem)
 }
 
 fn input(value: Option<Value>) -> Result<Value, ApiError> {

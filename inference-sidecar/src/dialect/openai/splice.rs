@@ -1,10 +1,10 @@
 //! Changes fields at the top of a JSON object in place: every other byte stays as it was.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 /// A field of the top object, as byte ranges.
-struct Field {
-    key: String,
+struct Field<'a> {
+    key: Cow<'a, [u8]>,
     value: Range<usize>,
 }
 
@@ -17,7 +17,7 @@ pub fn set(body: &[u8], changes: &[(&str, String)]) -> Option<Vec<u8>> {
     for (name, json) in changes {
         let mut found = false;
         // A doubled key is set everywhere, so that no reader sees the old value.
-        for field in fields.iter().filter(|field| field.key == *name) {
+        for field in fields.iter().filter(|field| *field.key == *name.as_bytes()) {
             edits.push((field.value.clone(), json));
             found = true;
         }
@@ -42,7 +42,7 @@ pub fn set(body: &[u8], changes: &[(&str, String)]) -> Option<Vec<u8>> {
 }
 
 /// The fields, and the end of the last value (or of the opening brace).
-fn fields(body: &[u8]) -> Option<(Vec<Field>, usize)> {
+fn fields(body: &[u8]) -> Option<(Vec<Field<'_>>, usize)> {
     let mut at = space(body, 0);
     if *body.get(at)? != b'{' {
         return None;
@@ -58,7 +58,7 @@ fn fields(body: &[u8]) -> Option<(Vec<Field>, usize)> {
             _ => {}
         }
         let key_end = string(body, at)?;
-        let key = serde_json::from_slice(body.get(at..key_end)?).ok()?;
+        let key = key(body.get(at..key_end)?)?;
         at = space(body, key_end);
         if *body.get(at)? != b':' {
             return None;
@@ -71,6 +71,16 @@ fn fields(body: &[u8]) -> Option<(Vec<Field>, usize)> {
         });
         at = end;
     }
+}
+
+/// What a quoted key says.
+fn key(quoted: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if quoted.contains(&b'\\') {
+        let key: String = serde_json::from_slice(quoted).ok()?;
+        return Some(Cow::Owned(key.into_bytes()));
+    }
+    let inner = quoted.get(1..quoted.len().checked_sub(1)?)?;
+    Some(Cow::Borrowed(inner))
 }
 
 fn space(body: &[u8], from: usize) -> usize {
