@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU32, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Duration,
 };
@@ -33,6 +36,8 @@ pub struct Demand {
 #[derive(Default)]
 struct Counts {
     in_flight: AtomicU32,
+    /// Whether the operator knows, or is about to hear, that there are calls: then one more wakes nobody.
+    is_told: AtomicBool,
     held: AtomicU32,
     output_tokens: Arc<AtomicU64>,
 }
@@ -53,22 +58,34 @@ impl Demand {
             return None;
         }
         let mut models = lock(&self.models);
-        let counts = models.entry(model.name.clone()).or_default().clone();
-        counts.in_flight.fetch_add(1, Relaxed);
-        self.changed.notify_one();
+        let counts = match models.get(&model.name) {
+            Some(counts) => counts.clone(),
+            None => models.entry(model.name.clone()).or_default().clone(),
+        };
+        drop(models);
+        counts.in_flight.fetch_add(1, SeqCst);
+        if !counts.is_told.swap(true, SeqCst) {
+            self.changed.notify_one();
+        }
         Some(Calling {
             demand: self.clone(),
             counts,
         })
     }
 
-    fn report(&self) -> Report {
+    fn report(&self, told: &Report) -> Report {
         let models = lock(&self.models);
-        let models = models.iter().map(|(name, counts)| ModelDemand {
-            model: name.clone(),
-            in_flight: counts.in_flight.load(Relaxed),
-            held: counts.held.load(Relaxed),
-            output_tokens: counts.output_tokens.load(Relaxed),
+        let models = models.iter().map(|(name, counts)| {
+            let told = told.models.iter().find(|told| told.model == *name);
+            // Before the look at the count: a call that begins in between wakes whoever tells.
+            let is_told = told.is_some_and(|told| told.in_flight > 0);
+            counts.is_told.store(is_told, SeqCst);
+            ModelDemand {
+                model: name.clone(),
+                in_flight: counts.in_flight.load(SeqCst),
+                held: counts.held.load(Relaxed),
+                output_tokens: counts.output_tokens.load(Relaxed),
+            }
         });
         Report {
             models: models.collect(),
@@ -85,8 +102,12 @@ pub async fn tell(
 ) {
     let mut told = Instant::now();
     loop {
-        let now = demand.report();
-        let due = due(&reports.borrow(), &now, told.elapsed());
+        let (now, due) = {
+            let last = reports.borrow();
+            let now = demand.report(&last);
+            let due = due(&last, &now, told.elapsed());
+            (now, due)
+        };
         if due == Some(Duration::ZERO) {
             reports.send_replace(now);
             told = Instant::now();
@@ -94,7 +115,8 @@ pub async fn tell(
         }
         let pause = async {
             match due {
-                Some(left) => sleep(left).await,
+                // Calls of a model that is known to be busy wake nobody, so there is a look now and then.
+                Some(left) => sleep(left.min(CALM)).await,
                 None => std::future::pending().await,
             }
         };
@@ -143,8 +165,7 @@ impl Calling {
 
 impl Drop for Calling {
     fn drop(&mut self) {
-        self.counts.in_flight.fetch_sub(1, Relaxed);
-        self.demand.changed.notify_one();
+        self.counts.in_flight.fetch_sub(1, SeqCst);
     }
 }
 
