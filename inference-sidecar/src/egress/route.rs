@@ -7,7 +7,7 @@ use crate::{
     dialect::openai::{Operation, Request},
     error::{ApiError, Note},
     outcome::Outcome,
-    snapshot::{Config, Labels, Model, Pipeline, Route},
+    snapshot::{Config, Facts, Model, Pipeline, Route},
 };
 
 /// In `model`, says that the pipeline's routes decide.
@@ -96,23 +96,21 @@ fn named(
         return Err(ApiError::field("model", problem));
     }
     let routes = routes(config, pipeline, *step)?;
-    let applying = routes.iter().enumerate().filter(|(index, route)| {
-        let (outcome, detail) = match applies(route, labels) {
-            Ok(()) => return true,
-            Err(why) => why,
-        };
-        let note = Note {
-            route: Some(*index),
-            model: route.model.clone(),
-            outcome,
-            detail,
-        };
-        passed.push(note);
-        false
+    let mut applying = Vec::with_capacity(routes.len());
+    Facts::of(labels, |facts| {
+        for (index, route) in routes.iter().enumerate() {
+            match applies(route, facts) {
+                Ok(()) => applying.push((Some(index), route.model.clone())),
+                Err((outcome, detail)) => passed.push(Note {
+                    route: Some(index),
+                    model: route.model.clone(),
+                    outcome,
+                    detail,
+                }),
+            }
+        }
     });
-    Ok(applying
-        .map(|(index, route)| (Some(index), route.model.clone()))
-        .collect())
+    Ok(applying)
 }
 
 fn routes<'a>(config: &'a Config, name: &str, step: Step) -> Result<&'a [Route], ApiError> {
@@ -132,8 +130,8 @@ fn routes<'a>(config: &'a Config, name: &str, step: Step) -> Result<&'a [Route],
     }
 }
 
-fn applies(route: &Route, labels: &Labels) -> Result<(), (Outcome, String)> {
-    match route.applies(labels) {
+fn applies(route: &Route, facts: &Facts<'_>) -> Result<(), (Outcome, String)> {
+    match route.applies(facts) {
         Ok(true) => Ok(()),
         Ok(false) => Err((Outcome::NotApplicable, "its condition is false".to_owned())),
         Err(error) => Err((Outcome::ConditionFailed, error)),
@@ -299,7 +297,7 @@ mod tests {
         let step = |pipeline: &str, step| Call::Routed {
             pipeline: pipeline.into(),
             step,
-            labels: super::Labels::new(),
+            labels: crate::snapshot::Labels::new(),
         };
         assert_eq!(
             refused(&step("q", super::Step::Draft), "auto").code(),

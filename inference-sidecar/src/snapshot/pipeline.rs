@@ -1,6 +1,6 @@
 //! A pipeline's routes, with their conditions compiled.
 
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, collections::BTreeMap};
 
 use aios_crds::writing_pipeline;
 use aios_proto::config::PipelineConfig;
@@ -51,17 +51,11 @@ impl Route {
     ///
     /// # Errors
     /// Why the condition gives no truth value, as when a label is missing.
-    pub fn applies(&self, labels: &Labels) -> Result<bool, String> {
+    pub fn applies(&self, facts: &Facts<'_>) -> Result<bool, String> {
         let Some(program) = &self.when else {
             return Ok(true);
         };
-        let language = labels.get("language").and_then(serde_json::Value::as_str);
-        let mut context = Context::default();
-        context.add_variable_from_value("language", language.unwrap_or_default());
-        context
-            .add_variable("labels", labels)
-            .map_err(|error| error.to_string())?;
-        match program.execute(&context) {
+        match program.execute(facts.context()?) {
             Ok(Value::Bool(applies)) => Ok(applies),
             Ok(other) => Err(format!(
                 "the condition gives {} and no bool",
@@ -69,6 +63,47 @@ impl Route {
             )),
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+thread_local! {
+    /// CEL's functions: gathering them costs more than evaluating a condition.
+    static FUNCTIONS: Context<'static> = Context::default();
+}
+
+/// What the conditions of one call are evaluated on: made when the first is.
+pub struct Facts<'a> {
+    labels: &'a Labels,
+    functions: &'a Context<'static>,
+    context: OnceCell<Result<Context<'a>, String>>,
+}
+
+impl Facts<'_> {
+    /// Evaluates conditions on labels.
+    pub fn of<T>(labels: &Labels, evaluate: impl FnOnce(&Facts<'_>) -> T) -> T {
+        FUNCTIONS.with(|functions| {
+            evaluate(&Facts {
+                labels,
+                functions,
+                context: OnceCell::new(),
+            })
+        })
+    }
+}
+
+impl<'a> Facts<'a> {
+    fn context(&self) -> Result<&Context<'a>, String> {
+        let made = self.context.get_or_init(|| {
+            let language = self.labels.get("language");
+            let language = language.and_then(serde_json::Value::as_str);
+            let mut context = self.functions.new_inner_scope();
+            context.add_variable_from_value("language", language.unwrap_or_default());
+            context
+                .add_variable("labels", self.labels)
+                .map_err(|error| error.to_string())?;
+            Ok(context)
+        });
+        made.as_ref().map_err(String::clone)
     }
 }
 
@@ -111,7 +146,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    use super::{Labels, Route, compile};
+    use super::{Facts, Labels, Route, compile};
 
     fn labels() -> Labels {
         serde_json::from_value(
@@ -131,7 +166,8 @@ mod tests {
             model: "m".into(),
             when: Some(compile(when).unwrap()),
         };
-        assert_eq!(route.applies(&labels()), Ok(expected));
+        let applies = Facts::of(&labels(), |facts| route.applies(facts));
+        assert_eq!(applies, Ok(expected));
     }
 
     #[rstest]
@@ -143,7 +179,7 @@ mod tests {
             model: "m".into(),
             when: Some(compile(when).unwrap()),
         };
-        assert!(route.applies(&labels()).is_err());
+        assert!(Facts::of(&labels(), |facts| route.applies(facts)).is_err());
     }
 
     #[rstest]
