@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -35,6 +35,8 @@ use crate::{
     face::{self, Face},
     metrics::{Metrics, Side},
 };
+
+const ATTEMPTS: HeaderName = HeaderName::from_static("aios-attempts");
 
 /// What every call needs.
 pub struct Egress {
@@ -152,11 +154,8 @@ impl Egress {
             Err(Unanswered::Refused(error)) => face.refusal(error),
             Err(Unanswered::Rejected(rejection)) => rejection.into_answer(face),
         };
-        set(
-            response.headers_mut(),
-            "aios-attempts",
-            &attempts.to_string(),
-        );
+        let headers = response.headers_mut();
+        headers.insert(ATTEMPTS, HeaderValue::from(attempts));
         self.metrics
             .own_time(Side::Client, started.elapsed().saturating_sub(waited));
         Ok(response)

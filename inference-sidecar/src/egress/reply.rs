@@ -30,7 +30,18 @@ use crate::{
 /// Headers, or trailers of a stream, that say what a call came to.
 const RECEIPT: &str = "aios-usage, aios-input-tokens, aios-output-tokens, aios-cost";
 /// Headers of an upstream's answer that callers may need.
-const PASSED: [&str; 4] = ["x-request-id", "request-id", DROPPED, DIGEST];
+const PASSED: [HeaderName; 4] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static(DROPPED),
+    HeaderName::from_static(DIGEST),
+];
+const MODEL: HeaderName = HeaderName::from_static("aios-model");
+const ROUTE: HeaderName = HeaderName::from_static("aios-route");
+const USAGE: HeaderName = HeaderName::from_static("aios-usage");
+const INPUT_TOKENS: HeaderName = HeaderName::from_static("aios-input-tokens");
+const OUTPUT_TOKENS: HeaderName = HeaderName::from_static("aios-output-tokens");
+const COST: HeaderName = HeaderName::from_static("aios-cost");
 
 /// The answer, or the beginning of its stream.
 pub fn reply(answered: Answered, asked: &Asked) -> Response {
@@ -43,47 +54,49 @@ pub fn reply(answered: Answered, asked: &Asked) -> Response {
     } = answered;
     let (mut response, upstream) = match reply {
         Reply::Whole(whole) => {
-            let headers = whole.headers.clone();
-            (self::whole(whole, operation, asked, meter), headers)
+            let Whole { body, headers, .. } = whole;
+            (self::whole(body, operation, asked, meter), headers)
         }
         Reply::Started(started) => {
-            let headers = started.headers.clone();
+            let mut started = *started;
+            let headers = std::mem::take(&mut started.headers);
             let voice = voice(operation, asked);
             (
-                stream(*started, voice, &candidate, (meter, under_way)),
+                stream(started, voice, &candidate, (meter, under_way)),
                 headers,
             )
         }
     };
     let headers = response.headers_mut();
     for name in PASSED {
-        if let Some(value) = upstream.get(name) {
+        if let Some(value) = upstream.get(&name) {
             headers.insert(name, value.clone());
         }
     }
     dropped(headers, asked.dropped(operation));
-    set(headers, "aios-model", &candidate.model.name);
+    set(headers, MODEL, &candidate.model.name);
     // Who answered knows better, for it may be of another revision than what is configured.
     if let (Some(digest), false) = (&candidate.model.digest, headers.contains_key(DIGEST)) {
-        set(headers, DIGEST, digest);
+        set(headers, HeaderName::from_static(DIGEST), digest);
     }
     if let Some(route) = candidate.route {
-        set(headers, "aios-route", &route.to_string());
+        headers.insert(ROUTE, HeaderValue::from(route));
     }
     response
 }
 
-fn whole(whole: Whole, operation: Operation, asked: &Asked, meter: Meter) -> Response {
+fn whole(body: Bytes, operation: Operation, asked: &Asked, meter: Meter) -> Response {
     let receipt = meter.settle(Outcome::Ok);
-    let body = match translated(&whole.body, operation, asked, receipt.usage) {
-        None => whole.body,
+    let body = match translated(&body, operation, asked, receipt.usage) {
+        None => body,
         Some(Ok(body)) => body,
         Some(Err(error)) => return asked.face.refusal(ApiError::UpstreamMalformed(error)),
     };
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
-    headers.extend(receipt_headers(&receipt));
-    set(headers, header::CONTENT_TYPE, "application/json");
+    write_receipt(headers, &receipt);
+    let kind = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, kind);
     response
 }
 
@@ -135,9 +148,13 @@ fn stream(
     };
     let mut response = Response::new(relay.into_body());
     let headers = response.headers_mut();
-    set(headers, header::CONTENT_TYPE, "text/event-stream");
-    set(headers, header::CACHE_CONTROL, "no-cache");
-    set(headers, header::TRAILER, RECEIPT);
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::TRAILER, RECEIPT),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     response
 }
 
@@ -153,18 +170,22 @@ fn dropped(headers: &mut HeaderMap, here: &[String]) {
 
 fn receipt_headers(receipt: &Receipt) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    write_receipt(&mut headers, receipt);
+    headers
+}
+
+fn write_receipt(headers: &mut HeaderMap, receipt: &Receipt) {
     let Usage {
         input,
         output,
         basis,
     } = receipt.usage;
-    set(&mut headers, "aios-usage", basis.as_str());
-    set(&mut headers, "aios-input-tokens", &input.to_string());
-    set(&mut headers, "aios-output-tokens", &output.to_string());
+    headers.insert(USAGE, HeaderValue::from_static(basis.as_str()));
+    headers.insert(INPUT_TOKENS, HeaderValue::from(input));
+    headers.insert(OUTPUT_TOKENS, HeaderValue::from(output));
     if let Some(cost) = &receipt.cost {
-        set(&mut headers, "aios-cost", &cost.to_string());
+        set(headers, COST, &cost.to_string());
     }
-    headers
 }
 
 /// Sets a header whose value is known to be visible ASCII; anything else is left out.
