@@ -1,33 +1,45 @@
-//! The HTTP client of both roles. HTTP/1.1 only: a stock HTTP/2 client keeps one connection a host,
-//! whose 100 streams would be a hidden ceiling, and closing a connection cancels a call at once.
+//! The HTTP clients of both roles: a general one, and one for each address of a model's ingress. HTTP/1.1 only:
+//! a stock HTTP/2 client keeps one connection a host, whose 100 streams would be a hidden ceiling, and closing a
+//! connection cancels a call at once.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
 use aios_runtime::{chain, tls::ClientTls};
 use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http_body_util::BodyExt;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::{error::ApiError, lock::lock};
+use crate::{connections::Connections, error::ApiError, lock::lock};
 
 /// Connections unused for longer are closed, below the idle limits of common servers.
 const IDLE: Duration = Duration::from_secs(50);
+
+/// Files are looked at no more often: a look costs as much as the rest of choosing a connection.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A client whose TLS files rotate.
 pub struct Client {
     tls: Option<ClientTls>,
     connect_timeout: Duration,
+    began: Instant,
+    /// Milliseconds since then at which the files are looked at again.
+    next_look: AtomicU64,
     current: ArcSwap<Built>,
 }
 
 struct Built {
     config: Option<Arc<ClientConfig>>,
     http: reqwest::Client,
-    /// Clients with connections to one address each.
-    apart: Mutex<HashMap<String, reqwest::Client>>,
+    /// Connections to one address each.
+    apart: Mutex<HashMap<String, Arc<Connections>>>,
 }
 
 impl Client {
@@ -40,32 +52,33 @@ impl Client {
         Ok(Self {
             tls,
             connect_timeout,
+            began: Instant::now(),
+            next_look: AtomicU64::new(0),
             current: ArcSwap::from_pointee(built),
         })
     }
 
-    /// The client for the next call: a new one after the files changed.
+    /// The client for the next call: a new one at most a second after the files changed.
     pub fn get(&self) -> reqwest::Client {
         self.current().http.clone()
     }
 
-    /// The same, with connections that only calls to this address use.
-    pub fn at(&self, address: &str) -> reqwest::Client {
+    /// Connections that only calls to this address use. Without TLS files no https address is trusted.
+    ///
+    /// # Errors
+    /// `UpstreamUnreachable` of what is no address.
+    pub fn at(&self, address: &str) -> Result<Arc<Connections>, ApiError> {
         let current = self.current();
         let mut apart = lock(&current.apart);
-        if let Some(http) = apart.get(address) {
-            return http.clone();
+        if let Some(connections) = apart.get(address) {
+            return Ok(connections.clone());
         }
-        match Built::client(current.config.as_deref(), self.connect_timeout) {
-            Ok(http) => {
-                apart.insert(address.to_owned(), http.clone());
-                http
-            }
-            Err(error) => {
-                tracing::warn!(%error, "connections are shared with other addresses");
-                current.http.clone()
-            }
-        }
+        let config = current.config.as_deref();
+        let connections = Connections::new(address, config, self.connect_timeout)
+            .map_err(|error| ApiError::UpstreamUnreachable(chain(&error)))?;
+        let connections = Arc::new(connections);
+        apart.insert(address.to_owned(), connections.clone());
+        Ok(connections)
     }
 
     /// The next call to an address dials it anew. Behind a Service a connection leads to one pod for as
@@ -76,7 +89,7 @@ impl Client {
 
     fn current(&self) -> Arc<Built> {
         let current = self.current.load_full();
-        let Some(tls) = &self.tls else {
+        let Some(tls) = self.tls.as_ref().filter(|_| self.is_time_to_look()) else {
             return current;
         };
         let config = tls.config();
@@ -98,6 +111,20 @@ impl Client {
                 current
             }
         }
+    }
+}
+
+impl Client {
+    fn is_time_to_look(&self) -> bool {
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let now = millis(self.began.elapsed());
+        let due = self.next_look.load(Relaxed);
+        let next = now.saturating_add(millis(LOOK_EVERY));
+        now >= due
+            && self
+                .next_look
+                .compare_exchange(due, next, Relaxed, Relaxed)
+                .is_ok()
     }
 }
 
@@ -163,14 +190,25 @@ pub fn failed(error: reqwest::Error) -> ApiError {
 }
 
 /// The start of a body, as far as it arrives: for error bodies.
-pub async fn read_at_most(mut response: reqwest::Response, limit: usize) -> bytes::Bytes {
-    let mut body = bytes::BytesMut::new();
-    while let Ok(Some(part)) = response.chunk().await {
-        let room = limit.saturating_sub(body.len());
-        body.extend_from_slice(part.get(..room).unwrap_or(&part));
-        if body.len() >= limit {
+pub async fn read_at_most(response: reqwest::Response, limit: usize) -> Bytes {
+    start_of(reqwest::Body::from(response), limit).await
+}
+
+/// The same of any body.
+pub async fn start_of<B>(mut body: B, limit: usize) -> Bytes
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let mut start = bytes::BytesMut::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(part) = frame.into_data() else {
+            continue;
+        };
+        let room = limit.saturating_sub(start.len());
+        start.extend_from_slice(part.get(..room).unwrap_or(&part));
+        if start.len() >= limit {
             break;
         }
     }
-    body.freeze()
+    start.freeze()
 }

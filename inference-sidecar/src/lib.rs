@@ -5,6 +5,7 @@
 mod breaker;
 pub mod client;
 pub mod config;
+mod connections;
 pub mod cost;
 pub mod dialect;
 pub mod egress;

@@ -1,15 +1,17 @@
 //! One attempt: one request to one address of one model, bounded in time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use http_body_util::{BodyDataStream, BodyExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::Failure;
 use crate::{
     client,
+    connections::{self, Connections},
     dialect::{
         anthropic,
         openai::{self, Answer, Operation},
@@ -19,11 +21,11 @@ use crate::{
 };
 
 /// Headers of a caller that go on with the call: W3C trace context, and what Anthropic's callers ask for.
-const FORWARDED: [&str; 4] = [
-    "traceparent",
-    "tracestate",
-    "anthropic-version",
-    "anthropic-beta",
+const FORWARDED: [HeaderName; 4] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("anthropic-version"),
+    HeaderName::from_static("anthropic-beta"),
 ];
 /// Longest error body that is read.
 const MAX_ERROR: usize = 64 << 10;
@@ -31,8 +33,7 @@ const MAX_ERROR: usize = 64 << 10;
 /// What is sent.
 #[derive(Clone, Copy)]
 pub struct Attempt<'a> {
-    pub http: &'a reqwest::Client,
-    pub url: &'a str,
+    pub connections: &'a Arc<Connections>,
     pub operation: Operation,
     /// Whether the caller wants the usage chunk.
     pub usage_asked: bool,
@@ -69,14 +70,13 @@ impl Attempt<'_> {
     pub async fn whole(self) -> Result<Whole, Failure> {
         let deadline = Instant::now() + self.timeout;
         let response = within(deadline, self.timeout, self.send()).await?;
-        let headers = response.headers().clone();
+        let (head, body) = response.into_parts();
         let body = within(deadline, self.timeout, async {
-            response
-                .bytes()
-                .await
-                .map_err(|_| Failure::of(&ApiError::StreamCut))
+            let collected = body.collect().await;
+            collected.map_err(|_| Failure::of(&ApiError::StreamCut))
         })
-        .await?;
+        .await?
+        .to_bytes();
         let answer = match self.operation {
             Operation::Messages => anthropic::read(&body),
             Operation::Chat | Operation::Embeddings => openai::read(&body),
@@ -86,7 +86,7 @@ impl Attempt<'_> {
         Ok(Whole {
             body,
             answer,
-            headers,
+            headers: head.headers,
         })
     }
 
@@ -98,13 +98,13 @@ impl Attempt<'_> {
         let start = Instant::now();
         let first = self.first_token_timeout.min(self.timeout);
         within(start + first, first, async {
-            let response = self.send().await?;
-            let headers = response.headers().clone();
+            let (head, body) = self.send().await?.into_parts();
+            let headers = head.headers;
             if !is_event_stream(&headers) {
                 let error = "a stream was asked for and none came".to_owned();
                 return Err(Failure::of(&ApiError::UpstreamMalformed(error)));
             }
-            let bytes = response.bytes_stream();
+            let bytes = BodyDataStream::new(body);
             let mut source = Source::new(
                 bytes
                     .map(|part| part.map_err(|_| ApiError::StreamCut))
@@ -126,30 +126,20 @@ impl Attempt<'_> {
     }
 
     /// Sends, and gives answers with status 200 alone.
-    async fn send(self) -> Result<reqwest::Response, Failure> {
-        let mut request = self
-            .http
-            .post(self.url)
-            .header(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            )
-            .body(self.body.clone());
-        for name in FORWARDED {
-            if let Some(value) = self.caller.get(name) {
-                request = request.header(name, value.clone());
-            }
-        }
-        let response = request
-            .send()
-            .await
-            .map_err(|error| Failure::of(&client::failed(error)))?;
+    async fn send(self) -> Result<Response<connections::Body>, Failure> {
+        let forwarded = FORWARDED.into_iter().filter_map(|name| {
+            let value = self.caller.get(&name)?.clone();
+            Some((name, value))
+        });
+        let (path, body) = (self.operation.route(), self.body.clone());
+        let response = self.connections.post(path, forwarded.collect(), body);
+        let response = response.await.map_err(|error| Failure::of(&error))?;
         if response.status() == StatusCode::OK {
             return Ok(response);
         }
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = client::read_at_most(response, MAX_ERROR).await;
-        Err(Failure::from_answer(status, &headers, body))
+        let (head, body) = response.into_parts();
+        let body = client::start_of(body, MAX_ERROR).await;
+        Err(Failure::from_answer(head.status, &head.headers, body))
     }
 }
 

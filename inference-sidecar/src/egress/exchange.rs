@@ -274,9 +274,15 @@ impl Exchange<'_> {
         );
         meter.tally(calling.map(Calling::output_tokens));
         meter.judged_by(self.breakers.judge(endpoint, &model.labels));
+        let connections = match self.client.at(endpoint) {
+            Ok(connections) => connections,
+            Err(error) => {
+                meter.settle(error.outcome());
+                return Err(Failure::of(&error));
+            }
+        };
         let attempt = Attempt {
-            http: &self.client.at(endpoint),
-            url: &format!("{endpoint}/v1/{}", request.operation.path()),
+            connections: &connections,
             operation: request.operation,
             usage_asked: request.usage_asked,
             body,
