@@ -745,10 +745,25 @@ fn bad_weights_are_refused_with_field_and_remedy() {
         case(uri, json!("s3://bucket/a.gguf"), at, "no scheme", "hf://"),
         case(
             uri,
-            json!("hf://org/repo"),
+            json!("hf://org"),
             at,
             "no file of a repository",
             "hf://ORG/REPO/FILE",
+        ),
+        case(
+            uri,
+            json!("hf://org/repo"),
+            "spec.selfHosted.model.revision",
+            "whole repository",
+            "commit, 40 hex digits",
+        ),
+        case(
+            "/selfHosted/model",
+            json!({"uri": "hf://org/repo", "revision": "ab".repeat(20), "digest": digest,
+                "cache": {"size": "1Gi"}}),
+            at,
+            "one GGUF file",
+            "name one file",
         ),
         case(
             uri,

@@ -13,11 +13,12 @@ use crate::reference::SecretSource;
 pub struct Weights {
     /// Address of one file: `https://HOST/FILE`, `http://HOST/FILE`, `hf://ORG/REPO/FILE` (Hugging
     /// Face), `pvc://CLAIM/FILE` (on a volume of this namespace) or `oci://IMAGE:TAG/FILE` (in an image).
-    /// Engine VLLM loads a folder: `pvc://CLAIM/FOLDER` or `oci://IMAGE:TAG/FOLDER`. Engines Custom,
-    /// KServe and BentoML may load either.
+    /// Engine VLLM loads a folder: `hf://ORG/REPO` (a whole repository), `pvc://CLAIM/FOLDER` or
+    /// `oci://IMAGE:TAG/FOLDER`. Engines Custom, KServe and BentoML may load either.
     #[schemars(length(max = 2048))]
     pub uri: String,
-    /// Branch, tag or commit of an `hf://` repository; `main` when left out.
+    /// Branch, tag or commit of an `hf://` repository; `main` when left out. Of a whole repository it
+    /// is a commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub revision: Option<String>,
@@ -43,10 +44,11 @@ pub struct Adapter {
         length(min = 1, max = 40)
     )]
     pub name: String,
-    /// Address of one file, as `model.uri`.
+    /// Address of one file or folder, as `model.uri`.
     #[schemars(length(max = 2048))]
     pub uri: String,
-    /// Branch, tag or commit of an `hf://` repository; `main` when left out.
+    /// Branch, tag or commit of an `hf://` repository; `main` when left out. Of a whole repository it
+    /// is a commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub revision: Option<String>,
@@ -125,6 +127,10 @@ fn source_rules() -> Vec<Value> {
         json!({
             "rule": "!has(self.revision) || self.uri.startsWith('hf://')",
             "message": "leave revision out: only hf:// has revisions",
+        }),
+        json!({
+            "rule": "!self.uri.matches('^hf://[^/]+/[^/]+$') || (has(self.revision) && self.revision.matches('^[0-9a-f]{40}$'))",
+            "message": "hf://ORG/REPO is a whole repository: set revision to its commit, 40 hex digits; one file is hf://ORG/REPO/FILE",
         }),
         json!({
             "rule": "!has(self.credentials) || self.uri.startsWith('http') || self.uri.startsWith('hf://')",

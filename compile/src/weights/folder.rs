@@ -6,14 +6,18 @@ use crate::Diagnostic;
 /// Endings of files that stand in such a folder, or are no folder's.
 const FILES: [&str; 5] = ["gguf", "safetensors", "bin", "pt", "json"];
 
-/// Whether a source can be a folder: one that is mounted, and not named as a file is.
+/// Whether a source can be a folder: a repository, or one that is mounted and not named as a file is.
 pub fn loadable(path: &str, uri: &str, source: &Source) -> Option<Diagnostic> {
+    if matches!(source, Source::Snapshot { .. }) {
+        return None;
+    }
     if source.is_fetched() {
         return Some(Diagnostic::new(
             path,
             format!("engine VLLM loads a folder, and of `{uri}` one file would be fetched"),
-            "put the model's whole folder (config.json, tokenizer, *.safetensors) on a claim or in \
-             an image, and name it as in pvc://CLAIM/FOLDER or oci://IMAGE:TAG/FOLDER",
+            "name the whole repository, as in hf://ORG/REPO with its commit as revision, or a folder \
+             (config.json, tokenizer, *.safetensors) on a claim or in an image, as in \
+             pvc://CLAIM/FOLDER or oci://IMAGE:TAG/FOLDER",
         ));
     }
     let ending = source

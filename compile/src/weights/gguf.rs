@@ -1,5 +1,6 @@
 //! What the name of a GGUF file says of it.
 
+use super::Source;
 use crate::Diagnostic;
 
 /// Types of llama.cpp, and the mixes of them that files are named after.
@@ -51,9 +52,11 @@ const QUANTIZED: [&str; 44] = [
 ];
 const WHOLE: [&str; 3] = ["F32", "F16", "BF16"];
 
-/// Whether a file is one that llama.cpp loads by itself.
-pub fn loadable(path: &str, uri: &str, name: &str) -> Option<Diagnostic> {
-    let Some(stem) = stem(name) else {
+/// Whether a source is one file that llama.cpp loads by itself.
+pub fn loadable(path: &str, uri: &str, source: &Source) -> Option<Diagnostic> {
+    let name = source.file_name();
+    let is_folder = matches!(source, Source::Snapshot { .. });
+    let Some(stem) = stem(name).filter(|_| !is_folder) else {
         return Some(Diagnostic::new(
             path,
             format!("`{uri}` is not the address of one GGUF file"),
@@ -126,7 +129,7 @@ fn is_part(stem: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{loadable, quantized};
+    use super::{Source, loadable, quantized};
 
     #[test]
     fn known_quantizations_pass() {
@@ -158,14 +161,24 @@ mod tests {
 
     #[test]
     fn only_whole_gguf_files_load() {
-        assert_eq!(loadable("spec", "", "model-00001.gguf"), None);
+        let refused = |name: &str| {
+            let url = format!("https://models.example/{name}");
+            loadable("spec", &url.clone(), &Source::Http { url }).is_some()
+        };
+        assert!(!refused("model-00001.gguf"));
         for name in [
             "model.safetensors",
             "",
             ".gguf",
             "model-00001-of-00003.gguf",
         ] {
-            assert!(loadable("spec", name, name).is_some(), "{name}");
+            assert!(refused(name), "{name}");
         }
+        let folder = Source::Snapshot {
+            org: "org".into(),
+            repo: "model.gguf".into(),
+            commit: "0".repeat(40),
+        };
+        assert!(loadable("spec", "hf://org/model.gguf", &folder).is_some());
     }
 }

@@ -156,22 +156,12 @@ fn file(
     found: &mut Vec<Diagnostic>,
 ) -> Option<WeightsFile> {
     let uri = format!("{path}.uri");
-    let source = match Source::parse(&uri, written.uri) {
+    let source = match Source::parse(path, written.uri, written.revision) {
         Ok(source) => source,
         Err(diagnostic) => {
             found.push(diagnostic);
             return None;
         }
-    };
-    let source = match (written.revision, source) {
-        (None, source) => source,
-        (Some(revision), source) => match source.at(&format!("{path}.revision"), revision) {
-            Ok(source) => source,
-            Err(diagnostic) => {
-                found.push(diagnostic);
-                return None;
-            }
-        },
     };
     if written.credentials.is_some() && !source.is_fetched() {
         found.push(Diagnostic::new(
@@ -182,7 +172,7 @@ fn file(
         ));
     }
     found.extend(match written.format {
-        Format::Gguf => gguf::loadable(&uri, written.uri, source.file_name()),
+        Format::Gguf => gguf::loadable(&uri, written.uri, &source),
         Format::Folder { .. } => folder::loadable(&uri, written.uri, &source),
         Format::Any => None,
     });

@@ -18,6 +18,13 @@ pub enum Source {
         /// Path in the repository.
         file: String,
     },
+    /// A whole repository of the same, fetched into a folder, as in `hf://org/repo`.
+    Snapshot {
+        org: String,
+        repo: String,
+        /// 40 hex digits: a branch would move while its files are fetched.
+        commit: String,
+    },
     /// On a volume of the namespace, as in `pvc://claim/a.gguf`.
     Claim { name: String, path: String },
     /// In an image that is mounted, as in `oci://registry.example.com/models/a:1.0/a.gguf`.
@@ -25,26 +32,33 @@ pub enum Source {
 }
 
 impl Source {
-    /// Parses an address; `at` is where it stands in the spec.
+    /// Parses an address and its revision; `at` is where they stand in the spec.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn parse(at: &str, uri: &str) -> Result<Self, Diagnostic> {
-        let wrong =
-            |message: &str, remedy: &str| Diagnostic::new(at, format!("`{uri}` {message}"), remedy);
+    /// What is wrong with them.
+    pub fn parse(at: &str, uri: &str, revision: Option<&str>) -> Result<Self, Diagnostic> {
+        let wrong = |message: &str, remedy: &str| {
+            Diagnostic::new(format!("{at}.uri"), format!("`{uri}` {message}"), remedy)
+        };
         let (scheme, rest) = uri.split_once("://").unwrap_or_default();
+        if let (Some(revision), true) = (revision, scheme != "hf" && !scheme.is_empty()) {
+            let message = format!("`{revision}` is of no use: only hf:// has revisions");
+            let at = format!("{at}.revision");
+            return Err(Diagnostic::new(at, message, "leave it out"));
+        }
         match scheme {
             "http" | "https" => {
-                checks::authority(at, uri)?;
+                checks::authority(&format!("{at}.uri"), uri)?;
                 Ok(Self::Http {
                     url: uri.to_owned(),
                 })
             }
-            "hf" => hugging_face(rest).ok_or_else(|| {
-                wrong(
+            "hf" => hugging_face(at, rest, revision).unwrap_or_else(|| {
+                Err(wrong(
                     "names no file of a repository",
-                    "write hf://ORG/REPO/FILE, as in hf://org/repo/model-Q4_K_M.gguf",
-                )
+                    "write hf://ORG/REPO/FILE, as in hf://org/repo/model-Q4_K_M.gguf, or hf://ORG/REPO \
+                     for a whole folder",
+                ))
             }),
             "pvc" => claim(rest).ok_or_else(|| {
                 wrong(
@@ -67,34 +81,7 @@ impl Source {
         }
     }
 
-    /// The same file at another revision; `at` is where the revision stands in the spec.
-    pub(super) fn at(self, at: &str, revision: &str) -> Result<Self, Diagnostic> {
-        let Self::HuggingFace {
-            org, repo, file, ..
-        } = self
-        else {
-            return Err(Diagnostic::new(
-                at,
-                "only hf:// has revisions",
-                "leave it out",
-            ));
-        };
-        if path(revision).is_none() {
-            return Err(Diagnostic::new(
-                at,
-                format!("`{revision}` is no branch, tag or commit"),
-                "use only letters, digits and ._-/, as in main or a commit",
-            ));
-        }
-        Ok(Self::HuggingFace {
-            org,
-            repo,
-            file,
-            revision: revision.to_owned(),
-        })
-    }
-
-    /// Where the file is fetched; `None` for files that are mounted. `hub` is the address of Hugging
+    /// Where the file is fetched; `None` for folders, and for files that are mounted. `hub` is the address of Hugging
     /// Face or its mirror, without a trailing slash.
     pub fn url(&self, hub: &str) -> Option<String> {
         match self {
@@ -108,20 +95,21 @@ impl Source {
                 let revision = revision.replace('/', "%2F");
                 Some(format!("{hub}/{org}/{repo}/resolve/{revision}/{file}"))
             }
-            Self::Claim { .. } | Self::Image { .. } => None,
+            Self::Snapshot { .. } | Self::Claim { .. } | Self::Image { .. } => None,
         }
     }
 
     /// Whether the file is downloaded, not mounted.
     pub fn is_fetched(&self) -> bool {
-        matches!(self, Self::Http { .. } | Self::HuggingFace { .. })
+        !matches!(self, Self::Claim { .. } | Self::Image { .. })
     }
 
-    /// Last segment of the file's path.
+    /// Last segment of the file's path, or the repository's name.
     pub fn file_name(&self) -> &str {
         match self {
             Self::Http { url } => file_name(url),
             Self::HuggingFace { file, .. } => file_name(file),
+            Self::Snapshot { repo, .. } => repo,
             Self::Claim { path, .. } | Self::Image { path, .. } => file_name(path),
         }
     }
@@ -138,6 +126,7 @@ impl fmt::Display for Source {
                 revision,
                 file,
             } => write!(f, "hf://{org}/{repo}@{revision}/{file}"),
+            Self::Snapshot { org, repo, commit } => write!(f, "hf://{org}/{repo}@{commit}"),
             Self::Claim { name, path } => write!(f, "pvc://{name}/{path}"),
             Self::Image { reference, path } => write!(f, "oci://{reference}/{path}"),
         }
@@ -150,15 +139,50 @@ pub fn file_name(uri: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-fn hugging_face(rest: &str) -> Option<Source> {
+/// A file, or a whole repository where no file is named. `None` for what is neither.
+fn hugging_face(
+    at: &str,
+    rest: &str,
+    revision: Option<&str>,
+) -> Option<Result<Source, Diagnostic>> {
     let mut parts = rest.splitn(3, '/');
-    let (org, repo, file) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(Source::HuggingFace {
-        org: segment(org)?,
-        repo: segment(repo)?,
-        revision: "main".to_owned(),
-        file: path(file)?,
-    })
+    let (org, repo) = (segment(parts.next()?)?, segment(parts.next()?)?);
+    let file = match parts.next() {
+        Some(file) => Some(path(file)?),
+        None => None,
+    };
+    let at = format!("{at}.revision");
+    let source = match (file, revision) {
+        (None, Some(commit)) if is_commit(commit) => Ok(Source::Snapshot {
+            org,
+            repo,
+            commit: commit.to_owned(),
+        }),
+        (None, _) => Err(Diagnostic::new(
+            at,
+            format!("`hf://{org}/{repo}` is a whole repository, which is fetched at one commit"),
+            "set revision to the commit, 40 hex digits, as the repository's history shows it; for one \
+             file write hf://ORG/REPO/FILE",
+        )),
+        (Some(_), Some(revision)) if path(revision).is_none() => Err(Diagnostic::new(
+            at,
+            format!("`{revision}` is no branch, tag or commit"),
+            "use only letters, digits and ._-/, as in main or a commit",
+        )),
+        (Some(file), revision) => Ok(Source::HuggingFace {
+            org,
+            repo,
+            revision: revision.unwrap_or("main").to_owned(),
+            file,
+        }),
+    };
+    Some(source)
+}
+
+/// As Git writes a commit in full (SHA-1).
+fn is_commit(text: &str) -> bool {
+    let hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+    text.len() == 40 && text.bytes().all(hex)
 }
 
 fn claim(rest: &str) -> Option<Source> {
@@ -218,7 +242,7 @@ mod tests {
     use super::Source;
 
     fn parse(uri: &str) -> Option<Source> {
-        Source::parse("spec.uri", uri).ok()
+        Source::parse("spec", uri, None).ok()
     }
 
     #[test]
@@ -280,11 +304,27 @@ mod tests {
 
     #[test]
     fn a_revision_with_a_slash_stays_one_segment_of_the_hubs_address() {
-        let source = parse("hf://org/repo/a.gguf").unwrap();
-        let source = source.at("spec.revision", "refs/pr/1").unwrap();
+        let source = Source::parse("spec", "hf://org/repo/a.gguf", Some("refs/pr/1")).unwrap();
         assert_eq!(
             source.url("https://hub.example").as_deref(),
             Some("https://hub.example/org/repo/resolve/refs%2Fpr%2F1/a.gguf")
         );
+    }
+
+    #[test]
+    fn a_repository_without_a_file_is_a_folder_at_one_commit() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let source = Source::parse("spec", "hf://org/repo", Some(commit)).unwrap();
+        assert_eq!(source.to_string(), format!("hf://org/repo@{commit}"));
+        assert_eq!((source.file_name(), source.is_fetched()), ("repo", true));
+        for revision in [
+            None,
+            Some("main"),
+            Some(&commit[1..]),
+            Some(&*commit.to_uppercase()),
+        ] {
+            let found = Source::parse("spec", "hf://org/repo", revision).unwrap_err();
+            assert_eq!(found.path, "spec.revision");
+        }
     }
 }

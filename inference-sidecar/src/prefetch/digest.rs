@@ -27,6 +27,11 @@ impl Digest {
         Some(Self(bytes))
     }
 
+    /// 64 hex digits, as `sha256sum` prints them.
+    pub fn hex(&self) -> String {
+        hex::encode(self.0)
+    }
+
     /// Of what was hashed.
     pub fn of(hasher: Sha256) -> Self {
         Self(hasher.finalize().into())
@@ -35,7 +40,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", hex::encode(self.0))
+        write!(f, "sha256:{}", self.hex())
     }
 }
 

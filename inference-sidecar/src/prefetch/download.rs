@@ -4,7 +4,6 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     path::PathBuf,
-    time::Duration,
 };
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -15,6 +14,7 @@ use tokio::time::timeout;
 use super::{
     PrefetchError,
     digest::{self, Digest},
+    file::Patience,
     progress::{Doing, Meter, Teller},
 };
 use aios_runtime::chain;
@@ -29,9 +29,7 @@ pub struct Download {
     pub authorization: Option<HeaderValue>,
     /// Where bytes are kept until the file is whole.
     pub partial: PathBuf,
-    pub tries: u32,
-    pub backoff: Duration,
-    pub stall: Duration,
+    pub patience: Patience,
 }
 
 /// A whole file, not yet known to be the right one.
@@ -91,12 +89,11 @@ impl Download {
                     } else {
                         failed + 1
                     };
-                    if failed >= self.tries {
+                    if failed >= self.patience.tries {
                         return Err(unavailable(reason));
                     }
                     tracing::warn!(reason, have = progress.have, "trying again");
-                    let doublings = (failed - 1).min(5);
-                    tokio::time::sleep(self.backoff * 2_u32.pow(doublings)).await;
+                    tokio::time::sleep(self.patience.pause(failed)).await;
                 }
             }
         }
@@ -138,7 +135,7 @@ impl Download {
                 request = request.header(header::IF_RANGE, tag.clone());
             }
         }
-        let response = match timeout(self.stall, request.send()).await {
+        let response = match timeout(self.patience.stall, request.send()).await {
             Err(_) => return Ended::Broken("the server does not answer".to_owned()),
             Ok(Err(error)) => return Ended::Broken(chain(&error.without_url())),
             Ok(Ok(response)) => response,
@@ -171,7 +168,7 @@ impl Download {
 
     async fn receive(&self, mut response: Response, progress: &mut Progress) -> Ended {
         loop {
-            match timeout(self.stall, response.chunk()).await {
+            match timeout(self.patience.stall, response.chunk()).await {
                 Err(_) => return Ended::Broken("no byte came for too long".to_owned()),
                 Ok(Err(error)) => return Ended::Broken(chain(&error.without_url())),
                 Ok(Ok(Some(bytes))) => {
@@ -208,7 +205,7 @@ impl Progress {
 }
 
 /// Statuses that may be gone at the next try.
-fn is_passing(status: StatusCode) -> bool {
+pub(super) fn is_passing(status: StatusCode) -> bool {
     status.is_server_error()
         || matches!(
             status,
@@ -216,7 +213,7 @@ fn is_passing(status: StatusCode) -> bool {
         )
 }
 
-fn remedy(status: StatusCode) -> &'static str {
+pub(super) fn remedy(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             ": set credentials to a token that may read it"

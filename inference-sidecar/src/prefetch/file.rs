@@ -17,7 +17,9 @@ use super::{
     digest::{self, Digest},
     download::Download,
     folder::{self, Folder},
+    hub::{self, Snapshot},
     progress::{Doing, Teller},
+    snapshot::Bringing,
 };
 
 /// First bytes of a GGUF file.
@@ -28,13 +30,22 @@ const MAGIC: &[u8] = b"GGUF";
 pub struct Wanted {
     /// What people call it.
     pub name: String,
-    /// Where it is fetched; `None` for a file that is mounted and only checked.
-    pub uri: Option<Url>,
+    pub origin: Origin,
     pub digest: Digest,
     pub path: PathBuf,
-    /// Bearer token for `uri`.
+    /// Bearer token for the origin.
     pub token_file: Option<PathBuf>,
     pub format: Format,
+}
+
+/// Where a file comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is mounted, and only checked.
+    Mounted,
+    File(Url),
+    /// A folder in place of a file.
+    Snapshot(Snapshot),
 }
 
 /// What must stand there; one GGUF file when left out.
@@ -42,9 +53,8 @@ pub struct Wanted {
 pub enum Format {
     #[default]
     Gguf,
-    /// A mounted folder.
     Folder(Folder),
-    /// Any file, or any folder where it is mounted.
+    /// Any file, or any folder where it is mounted or a snapshot.
     Any,
 }
 
@@ -53,6 +63,7 @@ pub enum Format {
 struct Written {
     name: String,
     uri: Option<String>,
+    snapshot: Option<hub::Written>,
     digest: String,
     path: PathBuf,
     token_file: Option<PathBuf>,
@@ -61,10 +72,18 @@ struct Written {
 }
 
 /// How patiently files are fetched.
+#[derive(Clone, Copy, Debug)]
 pub struct Patience {
     pub tries: u32,
     pub backoff: Duration,
     pub stall: Duration,
+}
+
+impl Patience {
+    /// Before the try after so many failed ones.
+    pub fn pause(&self, failed: u32) -> Duration {
+        self.backoff * 2_u32.pow(failed.saturating_sub(1).min(5))
+    }
 }
 
 impl FromStr for Wanted {
@@ -78,13 +97,21 @@ impl FromStr for Wanted {
                 written.digest
             )
         })?;
-        let uri = written.uri.as_deref().map(address).transpose()?;
-        if uri.is_some() && matches!(written.format, Format::Folder(_)) {
-            return Err("a folder is mounted and has no uri".to_owned());
-        }
+        let origin = match (written.uri.as_deref(), written.snapshot) {
+            (None, None) => Origin::Mounted,
+            (Some(_), None) if matches!(written.format, Format::Folder(_)) => {
+                return Err("a folder is mounted or a snapshot and has no uri".to_owned());
+            }
+            (Some(uri), None) => Origin::File(address(uri)?),
+            (None, Some(_)) if written.format == Format::Gguf => {
+                return Err("a snapshot is a folder and no GGUF file".to_owned());
+            }
+            (None, Some(snapshot)) => Origin::Snapshot(Snapshot::new(snapshot)?),
+            (Some(_), Some(_)) => return Err("give uri or snapshot, not both".to_owned()),
+        };
         Ok(Self {
             name: written.name,
-            uri,
+            origin,
             digest,
             path: written.path,
             token_file: written.token_file,
@@ -104,9 +131,9 @@ impl Wanted {
         patience: &Patience,
         teller: &Teller,
     ) -> Result<(), PrefetchError> {
-        match &self.uri {
-            Some(uri) => self.fetch(uri, http, patience, teller).await?,
-            None => self.check(teller).await?,
+        match &self.origin {
+            Origin::Mounted => self.check(teller).await?,
+            Origin::File(_) | Origin::Snapshot(_) => self.fetch(http, patience, teller).await?,
         }
         self.check_format()?;
         tracing::info!(file = self.name, path = %self.path.display(), "the file is right");
@@ -141,7 +168,6 @@ impl Wanted {
 
     async fn fetch(
         &self,
-        uri: &Url,
         http: &reqwest::Client,
         patience: &Patience,
         teller: &Teller,
@@ -159,6 +185,30 @@ impl Wanted {
             ),
             None => {}
         }
+        match &self.origin {
+            Origin::Mounted => Ok(()),
+            Origin::File(uri) => self.download(uri, http, patience, teller).await,
+            Origin::Snapshot(snapshot) => {
+                let bringing = Bringing {
+                    wanted: self,
+                    snapshot,
+                    http,
+                    authorization: self.authorization()?,
+                    patience,
+                    teller,
+                };
+                bringing.run().await
+            }
+        }
+    }
+
+    async fn download(
+        &self,
+        uri: &Url,
+        http: &reqwest::Client,
+        patience: &Patience,
+        teller: &Teller,
+    ) -> Result<(), PrefetchError> {
         let partial = beside(&self.path, "partial");
         let download = Download {
             http: http.clone(),
@@ -166,9 +216,7 @@ impl Wanted {
             uri: uri.clone(),
             authorization: self.authorization()?,
             partial: partial.clone(),
-            tries: patience.tries,
-            backoff: patience.backoff,
-            stall: patience.stall,
+            patience: *patience,
         };
         let mut fetched = download.run(teller).await?;
         if fetched.digest != self.digest && fetched.resumed {
@@ -244,7 +292,7 @@ impl Wanted {
         Ok(Some(value))
     }
 
-    fn mismatch(&self, found: Digest) -> PrefetchError {
+    pub(super) fn mismatch(&self, found: Digest) -> PrefetchError {
         PrefetchError::Mismatch {
             file: self.name.clone(),
             found: found.to_string(),
@@ -252,7 +300,7 @@ impl Wanted {
         }
     }
 
-    fn volume(&self, error: io::Error) -> PrefetchError {
+    pub(super) fn volume(&self, error: io::Error) -> PrefetchError {
         PrefetchError::Volume {
             path: self.path.clone(),
             error,
@@ -260,7 +308,7 @@ impl Wanted {
     }
 }
 
-fn address(uri: &str) -> Result<Url, String> {
+pub(super) fn address(uri: &str) -> Result<Url, String> {
     let uri = Url::parse(uri).map_err(|error| format!("uri: {error}"))?;
     if !matches!(uri.scheme(), "http" | "https") {
         return Err("uri must start with http:// or https://".to_owned());
@@ -275,7 +323,7 @@ fn starts_with_magic(path: &Path) -> io::Result<bool> {
     Ok(start == MAGIC)
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".");
     name.push(ending);

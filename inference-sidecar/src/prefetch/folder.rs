@@ -1,4 +1,4 @@
-//! A mounted folder of weights, as Hugging Face's repositories hold them: proven by one digest over all
+//! A folder of weights, as Hugging Face's repositories hold them: proven by one digest over all
 //! its files, and asked how it is quantized.
 
 use std::{
@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Folders in folders; more is a link that leads back.
-const MAX_DEPTH: usize = 32;
+pub const MAX_DEPTH: usize = 32;
 
 /// What a folder must be besides its digest; a field of `--file`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -111,16 +111,35 @@ fn digest_now(path: &Path, mut meter: Meter) -> io::Result<Option<Digest>> {
     files.sort();
     let sizes = files.iter().map(|(_, path)| Ok(fs::metadata(path)?.len()));
     let total = sizes.sum::<io::Result<u64>>()?;
-    let (mut lines, mut done) = (Sha256::new(), 0);
+    let (mut digests, mut done) = (Vec::new(), 0);
     for (name, path) in &files {
         let mut file = Sha256::new();
         let length = add(&mut file, path, |length| {
             meter.at(done + length, Some(total));
         })?;
         done += length;
-        lines.update(format!("{}  {name}\n", hex::encode(file.finalize())));
+        digests.push((name.as_str(), Digest::of(file)));
     }
-    Ok(Some(Digest::of(lines)))
+    Ok(Some(digest_of(digests.into_iter())))
+}
+
+/// Digest of a folder of which each file's is known; in the order of the bytes of their paths.
+pub fn digest_of<'a>(files: impl Iterator<Item = (&'a str, Digest)>) -> Digest {
+    let mut lines = Sha256::new();
+    for (name, digest) in files {
+        lines.update(format!("{}  {name}\n", digest.hex()));
+    }
+    Digest::of(lines)
+}
+
+/// Paths of every file below a folder.
+///
+/// # Errors
+/// As of [`digest`].
+pub fn paths(folder: &Path) -> io::Result<Vec<String>> {
+    let mut files = Vec::new();
+    walk(folder, "", MAX_DEPTH, &mut files)?;
+    Ok(files.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Every file below, by its path from the root.

@@ -6,7 +6,9 @@ mod download;
 mod error;
 mod file;
 mod folder;
+mod hub;
 mod progress;
+mod snapshot;
 
 use std::{
     fs::OpenOptions,
@@ -21,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::PrefetchError;
 use file::Patience;
-pub use file::Wanted;
+pub use file::{Origin, Wanted};
 pub use progress::{Operator, Teller};
 
 use crate::client::build;
@@ -33,7 +35,8 @@ const REDIRECTS: usize = 10;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// A file, as JSON: `name`, `digest`, `path`, `uri` unless it is only checked, `tokenFile`, and
-    /// `format` where it is no GGUF file: `Any`, or `{"Folder": {"quantization": "AWQ"}}`.
+    /// `format` where it is no GGUF file: `Any`, or `{"Folder": {"quantization": "AWQ"}}`. A folder may
+    /// have in place of `uri` a `snapshot`: `{"hub": …, "repository": "ORG/REPO", "commit": …}`.
     #[arg(long = "file", required = true)]
     pub files: Vec<Wanted>,
     /// CA of the servers, where the system does not trust it.

@@ -39,6 +39,8 @@ pub struct Operator {
 pub struct Teller {
     weights: String,
     reports: watch::Sender<Report>,
+    /// Bytes before what is told of, and of all: where one thing is many files.
+    part: Option<(u64, u64)>,
 }
 
 /// Tells of one file.
@@ -70,6 +72,7 @@ impl Operator {
         Teller {
             weights: self.weights.clone(),
             reports,
+            part: None,
         }
     }
 
@@ -95,6 +98,14 @@ impl Operator {
 }
 
 impl Teller {
+    /// The same for one of many files: `before` bytes of `whole` were done before it.
+    pub fn part(&self, before: u64, whole: u64) -> Self {
+        Self {
+            part: Some((before, whole)),
+            ..self.clone()
+        }
+    }
+
     /// Begins to tell of a file.
     pub fn meter(&self, file: &str, doing: Doing) -> Meter {
         Meter {
@@ -114,6 +125,10 @@ impl Teller {
 impl Meter {
     /// `have` bytes of `total` are done.
     pub fn at(&mut self, have: u64, total: Option<u64>) {
+        let (have, total) = match self.teller.part {
+            Some((before, whole)) => (before.saturating_add(have), Some(whole)),
+            None => (have, total),
+        };
         let Some(total) = total.filter(|total| *total > 0) else {
             return;
         };
@@ -123,7 +138,6 @@ impl Meter {
         }
         self.told = Some(percent);
         let checking = self.doing == Doing::Checking;
-        tracing::info!(file = self.file, percent, total, checking, "progress");
         let weights = WeightsReport {
             weights: self.teller.weights.clone(),
             file: self.file.clone(),
@@ -131,9 +145,15 @@ impl Meter {
             bytes: total,
             checking,
         };
-        self.teller
-            .reports
-            .send_modify(|report| report.weights = Some(weights));
+        // The next of many files begins in the step in which the one before ended.
+        let is_new = self.teller.reports.send_if_modified(|report| {
+            let is_new = report.weights.as_ref() != Some(&weights);
+            report.weights = Some(weights);
+            is_new
+        });
+        if is_new {
+            tracing::info!(file = self.file, percent, total, checking, "progress");
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod fake;
 mod first_token;
 mod golden;
 mod held;
+mod hub;
 mod ingress;
 mod ingress_anthropic;
 mod ingress_text;

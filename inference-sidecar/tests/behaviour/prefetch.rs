@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use aios_inference_sidecar::prefetch::{Args, Operator, Wanted, run, run_with};
+use aios_inference_sidecar::prefetch::{Args, Operator, Origin, Wanted, run, run_with};
 use aios_simulator::{Listen, Served, files, start};
 use axum::{Router, body::Body, extract::State, response::Response};
 use bytes::Bytes;
@@ -114,6 +114,13 @@ impl World {
             .iter()
             .map(|headers| headers.get(name).map(text))
             .collect()
+    }
+
+    fn uri(&self) -> String {
+        match &self.args.files[0].origin {
+            Origin::File(uri) => uri.to_string(),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn to(&self) -> PathBuf {
@@ -247,7 +254,7 @@ async fn a_file_with_another_digest_is_refused_and_not_kept() {
     let mut world = world(&[]).await;
     world.args.files[0] = wanted(&json!({
         "name": "adapter style",
-        "uri": world.args.files[0].uri.as_ref().unwrap().as_str(),
+        "uri": world.uri(),
         "digest": aios_proto::canonical::digest(b"other"),
         "path": world.to(),
     }));
@@ -289,6 +296,18 @@ fn wrong_flags_are_named() {
         let error = wrong.to_string().parse::<Wanted>().unwrap_err();
         assert!(error.contains(field), "{error}");
     }
+    let mut folder = good;
+    folder["snapshot"] =
+        json!({"hub": "https://hub.example", "repository": "org/repo", "commit": "c0"});
+    let error = folder.to_string().parse::<Wanted>().unwrap_err();
+    assert!(error.contains("not both"), "{error}");
+    folder["uri"] = json!(null);
+    let error = folder.to_string().parse::<Wanted>().unwrap_err();
+    assert!(error.contains("no GGUF file"), "{error}");
+    folder["format"] = json!("Any");
+    assert!(folder.to_string().parse::<Wanted>().is_ok());
+    folder["snapshot"]["repository"] = json!("repo/../x");
+    assert!(folder.to_string().parse::<Wanted>().is_err());
 }
 
 /// The simulator's store of weights, with a folder that holds `a.gguf` and `b.gguf`.
@@ -490,14 +509,14 @@ async fn a_store_that_asks_for_a_token_gets_it_and_a_wrong_one_is_told_without_i
 #[tokio::test]
 async fn a_token_stays_with_its_host_when_the_store_sends_on() {
     let store = world(&[]).await;
-    let target = store.args.files[0].uri.clone().unwrap();
+    let target = store.uri();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = seen.clone();
     let hub = Router::new().fallback(move |headers: HeaderMap| {
         log.lock()
             .unwrap()
             .push(headers.get("authorization").cloned());
-        std::future::ready((StatusCode::FOUND, [("location", target.to_string())]))
+        std::future::ready((StatusCode::FOUND, [("location", target.clone())]))
     });
     let folder = tempfile::tempdir().unwrap();
     let uri = format!("{}/org/repo/resolve/main/a.gguf", serve(hub).await);

@@ -82,14 +82,14 @@ impl File {
     fn new(file: WeightsFile) -> Self {
         let path = match &file.source {
             Source::Http { .. } | Source::HuggingFace { .. } => {
-                let digest = file.digest.trim_start_matches("sha256:");
-                let digest: String = digest.chars().take(32).collect();
+                let digest = place(&file.digest);
                 match file.format {
                     // Some servers tell by a file's name what it is.
                     Format::Any => format!("{CACHE}/{digest}-{}", file.source.file_name()),
                     Format::Gguf | Format::Folder { .. } => format!("{CACHE}/{digest}.gguf"),
                 }
             }
+            Source::Snapshot { repo, .. } => format!("{CACHE}/{}-{repo}", place(&file.digest)),
             Source::Claim { name, path } => format!("{}/{path}", claim_folder(name)),
             Source::Image { reference, path } => format!("{}/{path}", image_folder(reference)),
         };
@@ -102,6 +102,12 @@ impl File {
             path,
         }
     }
+}
+
+/// What stands in the cache is named after its digest.
+fn place(digest: &str) -> String {
+    let digits = digest.trim_start_matches("sha256:");
+    digits.chars().take(32).collect()
 }
 
 pub fn claim_folder(claim: &str) -> String {

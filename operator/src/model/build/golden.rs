@@ -102,6 +102,21 @@ fn golden_vllm_that_sleeps_while_it_stands_by() {
 }
 
 #[test]
+fn golden_vllm_with_a_repository_of_the_hub() {
+    golden(
+        "vllm-hub",
+        &json!({"selfHosted": {
+            "engine": {"name": "VLLM"},
+            "model": {"uri": "hf://meta-llama/Llama-3.1-8B-Instruct", "digest": digest("ab"),
+                "revision": "0e9e39f249a16976918f6564b8830bc894c89659",
+                "credentials": {"secretKeyRef": {"name": "hub", "key": "token"}},
+                "cache": {"size": "40Gi", "accessMode": "ReadWriteMany"}},
+            "gpu": {"count": 1},
+        }}),
+    );
+}
+
+#[test]
 fn golden_custom_without_weights() {
     golden(
         "custom",

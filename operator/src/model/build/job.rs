@@ -1,7 +1,7 @@
 //! Fetches weights and adapters where they are not mounted, and proves their digests before an engine
 //! sees them.
 
-use aios_compile::Format;
+use aios_compile::{Format, Source};
 use k8s_openapi::{
     api::{
         batch::v1::{
@@ -119,8 +119,14 @@ fn wanted(settings: &Settings, index: usize, file: &File) -> String {
         Format::Folder { quantization } => Some(json!({"Folder": {"quantization": quantization}})),
         Format::Any => Some(json!("Any")),
     };
+    let snapshot = match &file.source {
+        Source::Snapshot { org, repo, commit } => Some(json!({"hub": settings.hub_uri,
+            "repository": format!("{org}/{repo}"), "commit": commit})),
+        _ => None,
+    };
     let optional = [
         ("format", format),
+        ("snapshot", snapshot),
         ("uri", file.source.url(&settings.hub_uri).map(Into::into)),
         (
             "tokenFile",

@@ -94,7 +94,9 @@ fn places(weights: &Weights) -> BTreeMap<String, Place<'_>> {
     weights
         .files()
         .map(|file| match &file.source {
-            Source::Http { .. } | Source::HuggingFace { .. } => ("weights".into(), Place::Cache),
+            Source::Http { .. } | Source::HuggingFace { .. } | Source::Snapshot { .. } => {
+                ("weights".into(), Place::Cache)
+            }
             Source::Claim { name, .. } => (format!("claim-{}", short(name)), Place::Claim(name)),
             Source::Image { reference, .. } => (
                 format!("image-{}", short(reference)),
