@@ -190,6 +190,13 @@ fn models(spec: &WritingPipelineSpec, found: &mut Vec<Diagnostic>) {
                 "add a route to a ModelDeployment",
             ));
         }
+        if let Some(cache) = step.cache.filter(|cache| !cache.is_bounded()) {
+            found.push(Diagnostic::new(
+                format!("spec.models.{name}.cache.ttl"),
+                format!("an answer cannot be kept for {}", cache.ttl),
+                "name a span of 1s to 1h",
+            ));
+        }
         for (index, route) in step.routes.iter().enumerate() {
             let path = format!("{path}[{index}].when");
             let when = route.when.as_deref();

@@ -421,6 +421,13 @@ fn bad_pipelines_are_refused_with_field_and_remedy() {
             "condition",
         ),
         case(
+            "/models/draft/cache",
+            json!({"ttl": "2h"}),
+            "spec.models.draft.cache.ttl",
+            "2h",
+            "1h",
+        ),
+        case(
             "/models/draft/routes",
             json!([]),
             "spec.models.draft.routes",

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Json,
+    Duration, Json,
     json::any_object,
     reference::{LocalRef, SecretSource, TextSource},
     status::{conditions_schema, never_observed},
@@ -287,6 +287,32 @@ pub struct Step {
     /// The routes; after the last comes the safe template.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub routes: Vec<Route>,
+    /// Answers that may be used again. Left out, every call asks a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<AnswerCache>,
+}
+
+/// Answers that may be used again, for the same question of the same pipeline to the same model. They are kept in the
+/// memory of the pod that asked; an equal call that is under way is joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AnswerCache {
+    /// How long an answer is kept, 1s to 1h.
+    pub ttl: Duration,
+    /// Which calls.
+    #[serde(default)]
+    pub calls: CachedCalls,
+}
+
+/// Calls that may be given an answer that is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CachedCalls {
+    /// Those that are to get the same answer again: with a `seed`, or temperature 0. Each document has seeds of its
+    /// own, so that a step that is repeated after a crash is not paid twice.
+    #[default]
+    Deterministic,
+    /// All: documents with the same prompt get the same words.
+    All,
 }
 
 /// A model to call.
@@ -421,6 +447,14 @@ pub struct AuditHead {
     pub tree_size: i64,
     /// RFC 6962 root, hex.
     pub root: String,
+}
+
+impl AnswerCache {
+    /// Whether `ttl` is within its bounds.
+    pub fn is_bounded(&self) -> bool {
+        let bounds = std::time::Duration::from_secs(1)..=std::time::Duration::from_hours(1);
+        bounds.contains(&self.ttl.get())
+    }
 }
 
 impl Default for Execution {

@@ -26,6 +26,14 @@ pub struct Receipt {
     pub cost: Option<Cost>,
 }
 
+/// Accounts for an answer while it is told.
+pub trait Account: Send + 'static {
+    /// Notes the state of a stream.
+    fn watch(&mut self, observer: &Observer);
+    /// The answer ended so.
+    fn settle(self, outcome: Outcome) -> Receipt;
+}
+
 /// One call under way.
 pub struct Meter {
     metrics: Arc<Metrics>,
@@ -85,19 +93,15 @@ impl Meter {
         self.text_bytes = text_bytes;
     }
 
-    /// Notes the state of a stream.
-    pub fn watch(&mut self, observer: &Observer) {
-        self.note(observer.usage, observer.text_bytes);
-        if self.first_token.is_none() && observer.text_bytes > 0 {
-            self.first_token = Some(Instant::now());
-            self.metrics
-                .first_token(self.side, &self.model.labels, self.started.elapsed());
-        }
-    }
-
-    /// Ends the call.
-    pub fn settle(mut self, outcome: Outcome) -> Receipt {
-        self.close(outcome)
+    /// What it came to so far.
+    pub fn receipt(&self) -> Receipt {
+        let usage = self.usage.unwrap_or(Usage {
+            input: self.prompt_tokens,
+            output: estimate(self.text_bytes),
+            basis: Basis::Estimated,
+        });
+        let cost = price(usage, self.model.pricing.as_ref());
+        Receipt { usage, cost }
     }
 
     fn close(&mut self, outcome: Outcome) -> Receipt {
@@ -105,16 +109,11 @@ impl Meter {
         if let Some(judge) = self.judge.take() {
             judge.end(outcome);
         }
-        let usage = self.usage.unwrap_or(Usage {
-            input: self.prompt_tokens,
-            output: estimate(self.text_bytes),
-            basis: Basis::Estimated,
-        });
         let (labels, took) = (&self.model.labels, self.started.elapsed());
         self.metrics
             .call_ended(self.side, self.operation, labels, outcome, took);
         // Money is counted once, where it is decided about.
-        let cost = price(usage, self.model.pricing.as_ref());
+        let Receipt { usage, cost } = self.receipt();
         if let Some(tally) = self.tally.as_ref().filter(|_| outcome.spends()) {
             tally.fetch_add(usage.output, Relaxed);
         }
@@ -129,6 +128,21 @@ impl Meter {
             }
         }
         Receipt { usage, cost }
+    }
+}
+
+impl Account for Meter {
+    fn watch(&mut self, observer: &Observer) {
+        self.note(observer.usage, observer.text_bytes);
+        if self.first_token.is_none() && observer.text_bytes > 0 {
+            self.first_token = Some(Instant::now());
+            self.metrics
+                .first_token(self.side, &self.model.labels, self.started.elapsed());
+        }
+    }
+
+    fn settle(mut self, outcome: Outcome) -> Receipt {
+        self.close(outcome)
     }
 }
 

@@ -19,6 +19,7 @@ use prometheus_client::{
 use crate::{
     cost::{Cost, Usage},
     dialect::openai::Operation,
+    egress::Origin,
     ingress::Measures,
     outcome::Outcome,
 };
@@ -107,6 +108,8 @@ pub struct Metrics {
     hold_duration: Histograms<HoldLabels>,
     breaker_opened: Family<ModelLabels, Counter<u64, AtomicU64>>,
     retries_denied: Family<ModelLabels, Counter<u64, AtomicU64>>,
+    cache_lookups: Family<CacheLabels, Counter<u64, AtomicU64>>,
+    cache_bytes: Gauge<i64, AtomicI64>,
     sequence: Gauge<i64, AtomicI64>,
     refused_items: Gauge<i64, AtomicI64>,
 }
@@ -146,6 +149,13 @@ struct HoldLabels {
     #[prometheus(flatten)]
     model: ModelLabels,
     end: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheLabels {
+    #[prometheus(flatten)]
+    model: ModelLabels,
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -199,6 +209,8 @@ impl Metrics {
             hold_duration: Family::new_with_constructor(|| Histogram::new(HOLDS)),
             breaker_opened: Family::default(),
             retries_denied: Family::default(),
+            cache_lookups: Family::default(),
+            cache_bytes: Gauge::default(),
             sequence: Gauge::default(),
             refused_items: Gauge::default(),
         };
@@ -363,6 +375,21 @@ impl Metrics {
         self.retries_denied.get_or_create(model).inc();
     }
 
+    /// A call that may be given another's answer was: by memory, by a call under way, or not.
+    pub fn cache_looked_up(&self, model: &ModelLabels, origin: Origin) {
+        let labels = CacheLabels {
+            model: model.clone(),
+            result: origin.as_str(),
+        };
+        self.cache_lookups.get_or_create(&labels).inc();
+    }
+
+    /// Answers that are kept, in bytes.
+    pub fn cached(&self, bytes: u64) {
+        self.cache_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
     /// A configuration came into force.
     pub fn config_in_force(&self, sequence: u64, refused: usize) {
         self.sequence
@@ -479,6 +506,16 @@ impl Metrics {
             "aios_sidecar_retries_denied",
             "Further tries that were not made because the model's budget for them was spent",
             self.retries_denied.clone(),
+        );
+        registry.register(
+            "aios_sidecar_cache_lookups",
+            "Calls that might have been given an answer that was there, by what they were given",
+            self.cache_lookups.clone(),
+        );
+        registry.register(
+            "aios_sidecar_cache_bytes",
+            "Answers that are kept",
+            self.cache_bytes.clone(),
         );
         registry.register(
             "aios_sidecar_config_sequence",

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::{
     dialect::openai::{Observer, Operation, Seen},
     error::ApiError,
-    meter::{Meter, Receipt},
+    meter::{Account, Receipt},
     outcome::Outcome,
     sse::{Event, Splitter},
     voice::Voice,
@@ -39,9 +39,9 @@ pub struct Source {
 }
 
 /// A stream on its way to the caller.
-pub struct Relay {
+pub struct Relay<A> {
     pub source: Source,
-    pub meter: Meter,
+    pub account: A,
     /// When the whole answer must have come, and the span that this is the end of.
     pub deadline: (Instant, Duration),
     /// Longest silence of the upstream.
@@ -55,8 +55,8 @@ pub struct Relay {
     pub guard: Option<Box<dyn Send + Sync>>,
 }
 
-enum State {
-    Open(Box<Relay>),
+enum State<A> {
+    Open(Box<Relay<A>>),
     /// The last event was sent; the upstream may end, then trailers follow.
     Ending(Box<Source>, Option<HeaderMap>),
     Closed,
@@ -107,6 +107,21 @@ impl Source {
         &self.observer
     }
 
+    /// All its bytes once more, from the first on.
+    pub fn into_bytes(mut self) -> Upstream {
+        let held = self.held.into_iter().map(|(event, _)| event.raw);
+        let ready = self.ready.into_iter().map(|event| event.raw);
+        let read: Vec<_> = held.chain(ready).chain([self.splitter.rest()]).collect();
+        let read = read.into_iter().filter(|bytes| !bytes.is_empty()).map(Ok);
+        let read = futures::stream::iter(read);
+        // One that ended is not to be asked again.
+        if self.ended {
+            read.boxed()
+        } else {
+            read.chain(self.upstream).boxed()
+        }
+    }
+
     async fn next(&mut self) -> Result<Option<(Event, Seen)>, ApiError> {
         match self.held.pop_front() {
             Some(held) => Ok(Some(held)),
@@ -144,7 +159,7 @@ impl Source {
 
 // === impl Relay ===
 
-impl Relay {
+impl<A: Account> Relay<A> {
     /// The body of the answer. Dropping it cancels the upstream.
     pub fn into_body(mut self) -> Body {
         self.source.gap = Some(self.gap);
@@ -156,7 +171,7 @@ impl Relay {
     }
 
     /// Ends a stream that broke.
-    fn fail(mut self, error: &ApiError) -> (Frame<Bytes>, State) {
+    fn fail(mut self, error: &ApiError) -> (Frame<Bytes>, State<A>) {
         let outcome = match error.outcome() {
             Outcome::Timeout => Outcome::Timeout,
             _ => Outcome::Cut,
@@ -166,8 +181,8 @@ impl Relay {
     }
 
     /// Ends the stream; `last` is what the caller still gets.
-    fn end(self, outcome: Outcome, last: Bytes) -> (Frame<Bytes>, State) {
-        let receipt = self.meter.settle(outcome);
+    fn end(self, outcome: Outcome, last: Bytes) -> (Frame<Bytes>, State<A>) {
+        let receipt = self.account.settle(outcome);
         let trailers = self.trailers.map(|write| write(&receipt));
         (
             Frame::data(last),
@@ -176,7 +191,7 @@ impl Relay {
     }
 }
 
-async fn step(state: State) -> Option<(Frame<Bytes>, State)> {
+async fn step<A: Account>(state: State<A>) -> Option<(Frame<Bytes>, State<A>)> {
     let mut relay = match state {
         State::Open(relay) => relay,
         State::Ending(mut source, trailers) => {
@@ -191,7 +206,7 @@ async fn step(state: State) -> Option<(Frame<Bytes>, State)> {
             Ok(read) => read,
             Err(_) => Err(ApiError::UpstreamTimeout(span)),
         };
-        relay.meter.watch(&relay.source.observer);
+        relay.account.watch(&relay.source.observer);
         let observer = &relay.source.observer;
         match read {
             Ok(Some((_, Seen::Usage))) if relay.strip_usage => {}

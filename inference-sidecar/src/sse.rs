@@ -69,6 +69,12 @@ impl Splitter {
         Some(Event::parse(&rest.freeze()))
     }
 
+    /// What belongs to no whole event yet.
+    pub fn rest(&mut self) -> Bytes {
+        self.line = 0;
+        self.buffer.split().freeze()
+    }
+
     fn next_line_feed(&self, from: usize) -> Option<usize> {
         let rest = self.buffer.get(from..)?;
         rest.iter()

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use crate::{
     client,
     connections::{self, Connections},
+    cost::Usage,
     dialect::{
         anthropic,
         openai::{self, Answer, Operation},
@@ -46,11 +47,13 @@ pub struct Attempt<'a> {
 }
 
 /// An answer that is whole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Whole {
     pub body: Bytes,
     pub answer: Answer,
     pub headers: HeaderMap,
+    /// What it came to for the call that asked for it, if that was another.
+    pub counted: Option<Usage>,
 }
 
 /// A stream that has its first token.
@@ -87,6 +90,7 @@ impl Attempt<'_> {
             body,
             answer,
             headers: head.headers,
+            counted: None,
         })
     }
 

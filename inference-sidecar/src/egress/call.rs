@@ -2,7 +2,10 @@
 
 use http::HeaderMap;
 
-use crate::{error::ApiError, snapshot::Labels};
+use crate::{
+    error::ApiError,
+    snapshot::{Labels, Pipeline, Routes},
+};
 
 /// How the model is found.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +66,14 @@ impl Step {
         match self {
             Self::Draft => "draft",
             Self::Final => "final",
+        }
+    }
+
+    /// Its models in a pipeline; none where the draft is final.
+    pub fn of(self, pipeline: &Pipeline) -> Option<&Routes> {
+        match self {
+            Self::Draft => Some(&pipeline.draft),
+            Self::Final => pipeline.finish.as_ref(),
         }
     }
 }

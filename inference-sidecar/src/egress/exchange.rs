@@ -11,9 +11,12 @@ use http::HeaderMap;
 use super::{
     asked::Asked,
     attempt::{Attempt, Started, Whole},
+    cache::{self, Cache, Origin},
+    call::Call,
     demand::{Calling, Demand},
     failure::{self, Failure, Next, Rejection},
     hold::{Holds, Pass, Place},
+    payer::Payer,
     retries::Retries,
     route::{Candidate, Plan},
 };
@@ -22,25 +25,33 @@ use crate::{
     client::Client,
     dialect::openai::{CapField, Operation, Request, Rewrite},
     error::{ApiError, Note},
-    meter::Meter,
+    meter::{Account, Meter},
     metrics::{Metrics, Side},
     outcome::Outcome,
 };
 
-/// A call and all that it needs.
-pub struct Exchange<'a> {
-    pub client: &'a Client,
-    pub metrics: &'a Arc<Metrics>,
-    pub holds: &'a Holds,
-    pub breakers: &'a Arc<Breakers>,
-    pub retries: &'a Retries,
-    pub demand: &'a Arc<Demand>,
-    /// For whom: calls of different owners wait in turns.
-    pub owner: &'a str,
-    pub asked: &'a Asked,
-    pub caller: &'a HeaderMap,
+/// A call, whoever answers it.
+pub struct Question {
+    pub call: Call,
+    pub asked: Asked,
+    pub caller: HeaderMap,
     /// Where the call stands among a hundred, of which the next revision takes some.
     pub stand: u32,
+    /// Whose answers it may be given; none asks a model.
+    pub sharing: Option<cache::Terms>,
+}
+
+/// A call and all that it needs. Borrows nothing: one that is shared outlives who began it.
+#[derive(Clone)]
+pub struct Exchange {
+    pub client: Arc<Client>,
+    pub metrics: Arc<Metrics>,
+    pub holds: Arc<Holds>,
+    pub breakers: Arc<Breakers>,
+    pub retries: Arc<Retries>,
+    pub demand: Arc<Demand>,
+    pub cache: Arc<Cache>,
+    pub question: Arc<Question>,
     /// Attempts so far.
     pub attempts: u32,
     /// Time spent waiting for others so far.
@@ -49,12 +60,19 @@ pub struct Exchange<'a> {
 
 /// An answer and who gave it.
 pub struct Answered {
-    pub reply: Reply,
+    pub given: Given,
     pub candidate: Candidate,
     /// How the model was asked.
     pub operation: Operation,
-    pub meter: Meter,
+}
+
+/// An answer, and who accounts for it.
+pub struct Given {
+    pub reply: Reply,
+    pub payer: Payer,
     pub under_way: UnderWay,
+    /// Where it is from; none where nothing is used again.
+    pub origin: Option<Origin>,
 }
 
 /// Kept until the answer is whole: the call is under way.
@@ -73,7 +91,7 @@ pub enum Unanswered {
     Rejected(Rejection),
 }
 
-impl Exchange<'_> {
+impl Exchange {
     /// Tries candidates in order.
     ///
     /// # Errors
@@ -96,18 +114,16 @@ impl Exchange<'_> {
             .map(|candidate| (candidate, nowhere_else));
         for (candidate, patient) in working.chain(failing) {
             match self
-                .candidate(&candidate, patient)
+                .answer(&candidate, patient)
                 .await
                 .map_err(Unanswered::Refused)?
             {
-                Ok((reply, meter, under_way)) => {
-                    let asked = self.asked.of(&candidate.model.dialect);
+                Ok(given) => {
+                    let asked = self.question.asked.of(&candidate.model.dialect);
                     return Ok(Answered {
                         operation: asked.map_or(Operation::Chat, |request| request.operation),
-                        reply,
+                        given,
                         candidate,
-                        meter,
-                        under_way,
                     });
                 }
                 Err(failure) => {
@@ -138,24 +154,25 @@ impl Exchange<'_> {
     /// Whether an address of the model is worth a try. Where calls are held, the queue sees to that.
     fn works(&self, candidate: &Candidate) -> bool {
         let model = &candidate.model;
-        let mut addresses = model.addresses(self.stand);
+        let mut addresses = model.addresses(self.question.stand);
         !model.hold_for.is_zero() || addresses.any(|address| self.breakers.is_preferred(address))
     }
 
     /// Tries one model until it answers, its tries are spent, or the call was held long enough.
-    async fn candidate(
+    pub async fn candidate(
         &mut self,
         candidate: &Candidate,
         patient: bool,
     ) -> Result<Result<(Reply, Meter, UnderWay), Failure>, ApiError> {
         let model = &candidate.model;
-        let request = match self.asked.of(&model.dialect) {
+        let question = self.question.clone();
+        let request = match question.asked.of(&model.dialect) {
             Ok(request) => request,
             Err(error) => return Ok(Err(Failure::untranslatable(&error))),
         };
         let calling = self.demand.calling(model);
         let size = request.body.len();
-        let mut place = self.holds.place(model, self.owner, size);
+        let mut place = self.holds.place(model, question.call.owner(), size);
         let mut tries = 1;
         let retries = if patient { model.retries } else { 0 };
         self.retries.called(&model.name);
@@ -224,19 +241,11 @@ impl Exchange<'_> {
         calling: Option<&Calling>,
     ) -> Result<Result<(Reply, Meter), Failure>, ApiError> {
         let model = &candidate.model;
-        let cap_field = match request.operation {
-            Operation::Chat => Some(model.cap_field),
-            Operation::Messages => Some(CapField::MaxTokens),
-            Operation::Embeddings => None,
-        };
-        let body = request.rewritten(&Rewrite {
-            model: &model.name,
-            cap: cap_field.map(|field| (field, candidate.cap)),
-            include_usage: request.operation == Operation::Chat,
-        })?;
+        let body = body(request, candidate)?;
         let mut last = None;
         let next = model.next.as_ref().map(|next| next.endpoint.as_str());
-        for endpoint in self.breakers.in_order(model.addresses(self.stand)) {
+        let addresses = model.addresses(self.question.stand);
+        for endpoint in self.breakers.in_order(addresses) {
             match self
                 .attempt(request, candidate, (endpoint, &body), calling)
                 .await
@@ -286,7 +295,7 @@ impl Exchange<'_> {
             operation: request.operation,
             usage_asked: request.usage_asked,
             body,
-            caller: self.caller,
+            caller: &self.question.caller,
             timeout: model.timeout,
             first_token_timeout: model.first_token_timeout,
         };
@@ -315,4 +324,22 @@ impl Exchange<'_> {
             }
         }
     }
+}
+
+/// What a model is sent.
+///
+/// # Errors
+/// As [`Request::rewritten`].
+pub fn body(request: &Request, candidate: &Candidate) -> Result<Bytes, ApiError> {
+    let model = &candidate.model;
+    let cap_field = match request.operation {
+        Operation::Chat => Some(model.cap_field),
+        Operation::Messages => Some(CapField::MaxTokens),
+        Operation::Embeddings => None,
+    };
+    request.rewritten(&Rewrite {
+        model: &model.name,
+        cap: cap_field.map(|field| (field, candidate.cap)),
+        include_usage: request.operation == Operation::Chat,
+    })
 }

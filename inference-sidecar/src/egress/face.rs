@@ -18,9 +18,10 @@ use sha2::{Digest, Sha256};
 
 use super::{
     asked::Asked,
+    cache::{self, Cache},
     call::Call,
     demand::Demand,
-    exchange::{Exchange, Unanswered},
+    exchange::{Exchange, Question, Unanswered},
     hold::{BOUNDS, Holds},
     reply::{reply, set},
     retries::Retries,
@@ -45,9 +46,10 @@ pub struct Egress {
     pub metrics: Arc<Metrics>,
     /// What the operator is to hear.
     pub(super) demand: Arc<Demand>,
-    holds: Holds,
+    holds: Arc<Holds>,
     breakers: Arc<Breakers>,
-    retries: Retries,
+    retries: Arc<Retries>,
+    cache: Arc<Cache>,
 }
 
 /// The routes of the face.
@@ -63,19 +65,19 @@ pub fn router(egress: Arc<Egress>) -> Router {
 }
 
 async fn chat(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
-    state.answer(Face::Chat, &headers, body).await
+    state.answer(Face::Chat, headers, body).await
 }
 
 async fn embeddings(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
-    state.answer(Face::Embeddings, &headers, body).await
+    state.answer(Face::Embeddings, headers, body).await
 }
 
 async fn messages(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
-    state.answer(Face::Messages, &headers, body).await
+    state.answer(Face::Messages, headers, body).await
 }
 
 async fn responses(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
-    state.answer(Face::Responses, &headers, body).await
+    state.answer(Face::Responses, headers, body).await
 }
 
 /// Counts by estimate, whatever the model: no model is asked.
@@ -104,16 +106,17 @@ impl Egress {
         let client = Arc::new(client);
         Self {
             live,
-            holds: Holds::new(client.clone(), metrics.clone(), BOUNDS),
+            holds: Arc::new(Holds::new(client.clone(), metrics.clone(), BOUNDS)),
             breakers: Breakers::new(metrics.clone()),
-            retries: Retries::default(),
+            retries: Arc::default(),
+            cache: Cache::new(metrics.clone()),
             client,
             metrics,
             demand: Arc::default(),
         }
     }
 
-    async fn answer(&self, face: Face, caller: &HeaderMap, body: Body) -> Response {
+    async fn answer(&self, face: Face, caller: HeaderMap, body: Body) -> Response {
         let answer = self.answer_or_refuse(face, caller, body).await;
         answer.unwrap_or_else(|error| face.refusal(error))
     }
@@ -121,7 +124,7 @@ impl Egress {
     async fn answer_or_refuse(
         &self,
         face: Face,
-        caller: &HeaderMap,
+        caller: HeaderMap,
         body: Body,
     ) -> Result<Response, ApiError> {
         let body = face::read(body).await?;
@@ -131,26 +134,31 @@ impl Egress {
             return Err(ApiError::NotConfigured);
         }
         let asked = Asked::read(face, body)?;
-        let call = Call::from_headers(caller)?;
+        let call = Call::from_headers(&caller)?;
         let plan = route::plan(&config, &call, asked.own())?;
-        let mut exchange = Exchange {
-            client: &self.client,
-            metrics: &self.metrics,
-            holds: &self.holds,
-            breakers: &self.breakers,
-            retries: &self.retries,
-            demand: &self.demand,
-            owner: call.owner(),
-            asked: &asked,
+        let question = Arc::new(Question {
+            sharing: cache::Terms::of(&config, &call, asked.own()),
+            stand: stand(&caller),
+            call,
+            asked,
             caller,
-            stand: stand(caller),
+        });
+        let mut exchange = Exchange {
+            client: self.client.clone(),
+            metrics: self.metrics.clone(),
+            holds: self.holds.clone(),
+            breakers: self.breakers.clone(),
+            retries: self.retries.clone(),
+            demand: self.demand.clone(),
+            cache: self.cache.clone(),
+            question: question.clone(),
             attempts: 0,
             waited: Duration::ZERO,
         };
         let answered = exchange.run(plan).await;
         let (attempts, waited) = (exchange.attempts, exchange.waited);
         let mut response = match answered {
-            Ok(answered) => reply(answered, &asked),
+            Ok(answered) => reply(answered, &question.asked),
             Err(Unanswered::Refused(error)) => face.refusal(error),
             Err(Unanswered::Rejected(rejection)) => rejection.into_answer(face),
         };

@@ -2,12 +2,14 @@
 
 mod asked;
 mod attempt;
+mod cache;
 mod call;
 mod demand;
 mod exchange;
 mod face;
 mod failure;
 mod hold;
+mod payer;
 mod reply;
 mod retries;
 mod route;
@@ -24,6 +26,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use cache::Origin;
 pub use face::{Egress, router};
 
 use crate::{

@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use super::{
     asked::Asked,
     attempt::{Started, Whole},
-    exchange::{Answered, Reply, UnderWay},
+    exchange::{Answered, Given, Reply, UnderWay},
+    payer::Payer,
     route::Candidate,
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
     },
     error::ApiError,
     face::{self, DIGEST, DROPPED, Face},
-    meter::{Meter, Receipt},
+    meter::{Account, Receipt},
     outcome::Outcome,
     relay::Relay,
     voice::Voice,
@@ -30,7 +31,7 @@ use crate::{
 /// Headers, or trailers of a stream, that say what a call came to.
 const RECEIPT: &str = "aios-usage, aios-input-tokens, aios-output-tokens, aios-cost";
 /// Headers of an upstream's answer that callers may need.
-const PASSED: [HeaderName; 4] = [
+pub const PASSED: [HeaderName; 4] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("request-id"),
     HeaderName::from_static(DROPPED),
@@ -42,27 +43,33 @@ const USAGE: HeaderName = HeaderName::from_static("aios-usage");
 const INPUT_TOKENS: HeaderName = HeaderName::from_static("aios-input-tokens");
 const OUTPUT_TOKENS: HeaderName = HeaderName::from_static("aios-output-tokens");
 const COST: HeaderName = HeaderName::from_static("aios-cost");
+const CACHE: HeaderName = HeaderName::from_static("aios-cache");
 
 /// The answer, or the beginning of its stream.
 pub fn reply(answered: Answered, asked: &Asked) -> Response {
     let Answered {
-        reply,
+        given,
         candidate,
         operation,
-        meter,
-        under_way,
     } = answered;
+    let Given {
+        reply,
+        payer,
+        under_way,
+        origin,
+    } = given;
     let (mut response, upstream) = match reply {
         Reply::Whole(whole) => {
-            let Whole { body, headers, .. } = whole;
-            (self::whole(body, operation, asked, meter), headers)
+            let mut whole = whole;
+            let headers = std::mem::take(&mut whole.headers);
+            (self::whole(whole, operation, asked, payer), headers)
         }
         Reply::Started(started) => {
             let mut started = *started;
             let headers = std::mem::take(&mut started.headers);
             let voice = voice(operation, asked);
             (
-                stream(started, voice, &candidate, (meter, under_way)),
+                stream(started, voice, &candidate, (payer, under_way)),
                 headers,
             )
         }
@@ -82,13 +89,17 @@ pub fn reply(answered: Answered, asked: &Asked) -> Response {
     if let Some(route) = candidate.route {
         headers.insert(ROUTE, HeaderValue::from(route));
     }
+    if let Some(origin) = origin {
+        set(headers, CACHE, origin.as_str());
+    }
     response
 }
 
-fn whole(body: Bytes, operation: Operation, asked: &Asked, meter: Meter) -> Response {
-    let receipt = meter.settle(Outcome::Ok);
-    let body = match translated(&body, operation, asked, receipt.usage) {
-        None => body,
+fn whole(whole: Whole, operation: Operation, asked: &Asked, payer: Payer) -> Response {
+    let receipt = payer.settle(Outcome::Ok);
+    let counted = whole.counted.unwrap_or(receipt.usage);
+    let body = match translated(&whole.body, operation, asked, counted) {
+        None => whole.body,
         Some(Ok(body)) => body,
         Some(Err(error)) => return asked.face.refusal(ApiError::UpstreamMalformed(error)),
     };
@@ -134,11 +145,11 @@ fn stream(
     started: Started,
     voice: Voice,
     candidate: &Candidate,
-    (meter, under_way): (Meter, UnderWay),
+    (payer, under_way): (Payer, UnderWay),
 ) -> Response {
     let relay = Relay {
         source: started.source,
-        meter,
+        account: payer,
         deadline: started.deadline,
         gap: candidate.model.token_gap_timeout,
         strip_usage: matches!(voice, Voice::Same(_)) && !started.usage_asked,

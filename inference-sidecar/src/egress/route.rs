@@ -118,16 +118,11 @@ fn routes<'a>(config: &'a Config, name: &str, step: Step) -> Result<&'a [Route],
         .pipelines
         .get(name)
         .ok_or_else(|| ApiError::PipelineUnknown(name.to_owned()))?;
-    match step {
-        Step::Draft => Ok(&pipeline.draft),
-        Step::Final => pipeline
-            .finish
-            .as_deref()
-            .ok_or_else(|| ApiError::StepUnknown {
-                pipeline: name.to_owned(),
-                step: step.as_str().to_owned(),
-            }),
-    }
+    let routes = step.of(pipeline).map(|routes| routes.list.as_slice());
+    routes.ok_or_else(|| ApiError::StepUnknown {
+        pipeline: name.to_owned(),
+        step: step.as_str().to_owned(),
+    })
 }
 
 fn applies(route: &Route, facts: &Facts<'_>) -> Result<(), (Outcome, String)> {

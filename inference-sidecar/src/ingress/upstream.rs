@@ -22,7 +22,7 @@ use crate::{
     },
     error::ApiError,
     face::{self, DROPPED, Face},
-    meter::Meter,
+    meter::{Account, Meter},
     outcome::Outcome,
     relay::{Relay, Source, Upstream},
     snapshot::Model,
@@ -149,7 +149,7 @@ impl Admitted<'_> {
     fn relayed(self, chunks: Upstream, deadline: (Instant, Duration)) -> Response {
         let relay = Relay {
             source: Source::new(chunks, self.request.operation),
-            meter: self.meter,
+            account: self.meter,
             deadline,
             gap: self.model.token_gap_timeout,
             voice: Voice::Same(match self.request.operation {

@@ -13,7 +13,7 @@ use aios_proto::{
 };
 
 pub use model::Model;
-pub use pipeline::{Facts, Labels, Pipeline, Route};
+pub use pipeline::{Facts, Labels, Pipeline, Route, Routes};
 
 /// Which items concern this process.
 #[derive(Clone, Debug, PartialEq, Eq)]

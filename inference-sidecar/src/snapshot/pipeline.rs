@@ -2,8 +2,8 @@
 
 use std::{cell::OnceCell, collections::BTreeMap};
 
-use aios_crds::writing_pipeline;
-use aios_proto::config::PipelineConfig;
+use aios_crds::writing_pipeline::{self, AnswerCache};
+use aios_proto::{canonical, config::PipelineConfig};
 use cel::{Context, Program, Value};
 
 /// Impersonal labels of a document: text, numbers, booleans.
@@ -13,9 +13,20 @@ pub type Labels = BTreeMap<String, serde_json::Value>;
 #[derive(Debug)]
 pub struct Pipeline {
     pub name: String,
-    pub draft: Vec<Route>,
+    pub draft: Routes,
     /// None when the draft is final.
-    pub finish: Option<Vec<Route>>,
+    pub finish: Option<Routes>,
+    /// Digest of what its documents are judged by.
+    pub policies: String,
+}
+
+/// The models of one step.
+#[derive(Debug)]
+pub struct Routes {
+    /// In the order in which they are tried.
+    pub list: Vec<Route>,
+    /// Which answers are used again.
+    pub cache: Option<AnswerCache>,
 }
 
 /// A model to call, where a condition holds.
@@ -32,6 +43,8 @@ impl Pipeline {
     /// # Errors
     /// Path of the condition and what is wrong with it.
     pub fn new(config: PipelineConfig) -> Result<Self, String> {
+        let policies = canonical::to_vec(&config.policies);
+        let policies = policies.map_err(|error| format!("policies: {error}"))?;
         let draft = routes("models.draft", config.models.draft)?;
         let finish = config
             .models
@@ -42,6 +55,7 @@ impl Pipeline {
             name: config.name,
             draft,
             finish,
+            policies: canonical::digest(&policies),
         })
     }
 }
@@ -107,11 +121,15 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn routes(path: &str, step: writing_pipeline::Step) -> Result<Vec<Route>, String> {
+fn routes(path: &str, step: writing_pipeline::Step) -> Result<Routes, String> {
     if step.routes.is_empty() {
         return Err(format!("{path}.routes: is empty"));
     }
-    step.routes
+    if step.cache.is_some_and(|cache| !cache.is_bounded()) {
+        return Err(format!("{path}.cache.ttl: must be 1s to 1h"));
+    }
+    let list: Result<_, String> = step
+        .routes
         .into_iter()
         .enumerate()
         .map(|(index, route)| {
@@ -125,7 +143,11 @@ fn routes(path: &str, step: writing_pipeline::Step) -> Result<Vec<Route>, String
                 when,
             })
         })
-        .collect()
+        .collect();
+    Ok(Routes {
+        list: list?,
+        cache: step.cache,
+    })
 }
 
 fn compile(source: &str) -> Result<Program, String> {

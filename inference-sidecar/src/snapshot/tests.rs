@@ -35,6 +35,12 @@ pub fn pipeline(name: &str, draft: &Value) -> Value {
     })
 }
 
+fn cached(ttl: &str) -> Value {
+    let mut body = pipeline("p", &json!([{"model": "m"}]));
+    body["models"]["draft"]["cache"] = json!({ "ttl": ttl });
+    body
+}
+
 fn snapshot(sequence: u64, items: Vec<Item>) -> Snapshot {
     Snapshot { sequence, items }
 }
@@ -75,6 +81,7 @@ fn good_items_come_into_force_and_missing_ones_leave() {
 #[case::variable(item(ItemKind::Pipeline, "p",
     &pipeline("p", &json!([{"model": "m", "when": "vars.x == 1"}]))), "use labels and language")]
 #[case::no_routes(item(ItemKind::Pipeline, "p", &pipeline("p", &json!([]))), "models.draft.routes")]
+#[case::ttl(item(ItemKind::Pipeline, "p", &cached("2h")), "models.draft.cache.ttl")]
 #[case::body(item(ItemKind::Pipeline, "p", &json!({"name": "p"})), "cannot be read")]
 #[case::name(item(ItemKind::Pipeline, "p", &pipeline("q", &json!([{"model": "m"}]))), "`q`")]
 #[case::format(Item { format: 99, ..good().remove(1) }, "format 99")]
@@ -87,7 +94,7 @@ fn a_bad_item_is_refused_with_the_reason_and_keeps_its_predecessor(
     let (next, acks) = applied(&config, &snapshot(2, vec![good().remove(0), bad]));
     assert!(acks[0].0);
     assert!(!acks[1].0 && acks[1].1.contains(reason), "{acks:?}");
-    assert_eq!(next.pipelines["p"].draft[0].model, "m");
+    assert_eq!(next.pipelines["p"].draft.list[0].model, "m");
     assert_eq!(next.to_snapshot().items.len(), 2);
 }
 

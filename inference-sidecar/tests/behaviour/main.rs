@@ -7,6 +7,7 @@
 
 mod asleep;
 mod bad_input;
+mod cached;
 mod certificates;
 mod control;
 mod egress_stream;

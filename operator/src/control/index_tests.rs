@@ -61,7 +61,10 @@ fn draft(name: &str, policies: &[&str]) -> Draft {
         context: Vec::new(),
         retrieval: None,
         models: Models {
-            draft: Step { routes: Vec::new() },
+            draft: Step {
+                routes: Vec::new(),
+                cache: None,
+            },
             finish: None,
         },
         policies: Vec::new(),

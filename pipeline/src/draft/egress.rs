@@ -157,6 +157,10 @@ fn usage(headers: &HeaderMap, started: Instant) -> Usage {
         attempts: number("aios-attempts")
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(1),
+        reused: matches!(
+            text_of(headers, "aios-cache").as_deref(),
+            Some("hit" | "shared")
+        ),
     }
 }
 
@@ -201,7 +205,21 @@ fn ascii(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{EgressError, ascii, refusal};
+    use std::time::Instant;
+
+    use http::HeaderMap;
+
+    use super::{EgressError, ascii, refusal, usage};
+
+    #[test]
+    fn the_record_says_whose_answer_it_was() {
+        let mut headers = HeaderMap::new();
+        for (cache, reused) in [("hit", true), ("shared", true), ("miss", false)] {
+            headers.insert("aios-cache", cache.parse().unwrap());
+            let record = serde_json::to_value(usage(&headers, Instant::now())).unwrap();
+            assert_eq!(record.get("reused").is_some(), reused, "{cache}");
+        }
+    }
 
     #[test]
     fn labels_of_any_script_fit_into_a_header() {

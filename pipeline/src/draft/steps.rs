@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use aios_crds::writing_pipeline::CachedCalls;
 use aios_policy::{Document, Evaluation, Inputs, PolicyStack};
 
 use super::{
@@ -87,7 +88,7 @@ impl Desk<'_> {
             Ok(prompt) => prompt,
             Err(error) => return Ok(failed(&error)),
         };
-        let seed = seed(self.state, slot, open);
+        let seed = self.seed(Step::Draft, slot, open);
         let messages = prompt::draft(prompt, open);
         match self.ask(slot, Step::Draft, messages, seed).await {
             Ok((answer, Some(text))) => Ok(Event::Drafted(Drafted {
@@ -115,7 +116,7 @@ impl Desk<'_> {
             Err(error) => return Ok(failed(&error)),
         };
         let messages = prompt::finish(prompt, draft.to_owned());
-        let seed = seed(self.state, slot, &OpenSlot::default());
+        let seed = self.seed(Step::Final, slot, &OpenSlot::default());
         let slot_name = slot.to_owned();
         match self.ask(slot, Step::Final, messages, seed).await {
             Ok((answer, text)) => Ok(Event::Finished {
@@ -163,6 +164,21 @@ impl Desk<'_> {
         let answer = self.egress.ask(ask).await?;
         let text = clean(&answer.text, config.max_sentences).ok();
         Ok((answer, text))
+    }
+
+    /// Of the document's own, unless documents with the same prompt are to get the same words.
+    fn seed(&self, step: Step, slot: &str, open: &OpenSlot) -> u64 {
+        let models = &self.pipeline.config.models;
+        let routes = match step {
+            Step::Final => models.finish.as_ref(),
+            _ => Some(&models.draft),
+        };
+        let cache = routes.and_then(|routes| routes.cache);
+        let document = match cache.map(|cache| cache.calls) {
+            Some(CachedCalls::All) => "",
+            Some(CachedCalls::Deterministic) | None => self.state.id.as_str(),
+        };
+        seed(document, slot, self.state.revisions, open.unusable)
     }
 
     fn safe(&self, slot: &str, reason: SafeReason) -> Event {
@@ -249,8 +265,8 @@ fn failed(error: &RenderError) -> Event {
 }
 
 /// The same for the same try of the same slot, so that a repeated call may be answered from a cache.
-fn seed(state: &State, slot: &str, open: &OpenSlot) -> u64 {
-    let text = format!("{}/{slot}/{}/{}", state.id, state.revisions, open.unusable);
+fn seed(document: &str, slot: &str, revisions: u32, unusable: u32) -> u64 {
+    let text = format!("{document}/{slot}/{revisions}/{unusable}");
     let digest = aios_audit::sha256(text.as_bytes());
     let [a, b, c, d, ..] = digest.0;
     u64::from(u32::from_be_bytes([a, b, c, d]) >> 1)

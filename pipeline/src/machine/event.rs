@@ -137,6 +137,9 @@ pub struct Usage {
     /// The upstream counted; otherwise the tokens are an estimate.
     pub exact: bool,
     pub attempts: u32,
+    /// The answer was not this call's own: it was kept, or shared with another that paid.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reused: bool,
 }
 
 impl Event {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aios_crds::{
-    writing_pipeline::{Route, Step},
+    writing_pipeline::{AnswerCache, CachedCalls, Route, Step},
     writing_run::RunInput,
 };
 use aios_proto::config::RunConfig;
@@ -57,6 +57,7 @@ async fn a_final_step_rewrites_the_draft() {
             model: "big".into(),
             when: None,
         }],
+        cache: None,
     });
     town.enforce(2, &[], vec![two]);
     town.model.say_once("A first try.");
@@ -77,6 +78,26 @@ async fn a_final_step_rewrites_the_draft() {
     );
     let stats = town.get("alice", "/v1/pipelines/mail/stats").await.1;
     assert_eq!(stats["steps"]["final"]["count"], 1);
+}
+
+#[tokio::test]
+async fn documents_ask_alike_only_where_they_are_to_share_words_and_each_is_judged() {
+    let town = Town::start(TownOptions::default()).await;
+    town.upload_customers().await;
+    let asked = async |key: &str| {
+        let id = town.created(key, json!({"customerId": 17})).await;
+        let document = town.wait_for(&id, "Published").await;
+        assert!(document["verdict"].is_object(), "{document}");
+        town.model.last_request()
+    };
+    assert_ne!(asked("k1").await["seed"], asked("k2").await["seed"]);
+    let mut sharing = pipeline(&town.receiver);
+    sharing.models.draft.cache = Some(AnswerCache {
+        ttl: "10m".parse().unwrap(),
+        calls: CachedCalls::All,
+    });
+    town.enforce(2, &[], vec![sharing]);
+    assert_eq!(asked("k3").await, asked("k4").await);
 }
 
 #[tokio::test]

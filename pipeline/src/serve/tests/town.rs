@@ -679,6 +679,7 @@ pub fn pipeline(receiver: &str) -> PipelineConfig {
                     model: "tiny".into(),
                     when: None,
                 }],
+                cache: None,
             },
             finish: None,
         },
