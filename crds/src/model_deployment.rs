@@ -428,6 +428,24 @@ pub struct Resilience {
     #[serde(default = "default_retries")]
     #[schemars(range(min = 0, max = 10))]
     pub retries: u32,
+    /// A second request for calls that are later than most; the first answer counts. Left out, none is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<Hedge>,
+}
+
+/// Which calls are sent a second time. What both requests cost is paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Hedge {
+    /// A call is late when so many percent of the recent ones had their first token, or without a stream their whole
+    /// answer, sooner.
+    #[serde(default = "default_hedge_percentile")]
+    #[schemars(range(min = 50, max = 99))]
+    pub after_percentile: u32,
+    /// Most of the calls that are sent a second time, in percent.
+    #[serde(default = "default_hedge_share")]
+    #[schemars(range(min = 1, max = 50))]
+    pub max_percent: u32,
 }
 
 /// Price of tokens.
@@ -615,7 +633,17 @@ impl Default for Resilience {
             first_token_timeout: default_first_token(),
             token_gap_timeout: default_token_gap(),
             retries: default_retries(),
+            hedge: None,
         }
+    }
+}
+
+// === impl Hedge ===
+
+impl Hedge {
+    /// Whether both numbers are within their bounds.
+    pub fn is_bounded(&self) -> bool {
+        (50..=99).contains(&self.after_percentile) && (1..=50).contains(&self.max_percent)
     }
 }
 
@@ -684,4 +712,12 @@ fn default_token_gap() -> Duration {
 
 fn default_retries() -> u32 {
     2
+}
+
+fn default_hedge_percentile() -> u32 {
+    95
+}
+
+fn default_hedge_share() -> u32 {
+    5
 }

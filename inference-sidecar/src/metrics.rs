@@ -77,6 +77,19 @@ pub enum HoldEnd {
     Cancelled,
 }
 
+/// How it went with a call that was late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeEnd {
+    /// The second request answered first.
+    Won,
+    /// The first request answered first.
+    Lost,
+    /// Neither answered.
+    Failed,
+    /// No second request was sent, for the share of calls was spent.
+    Denied,
+}
+
 /// Which end of a call is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -108,6 +121,7 @@ pub struct Metrics {
     hold_duration: Histograms<HoldLabels>,
     breaker_opened: Family<ModelLabels, Counter<u64, AtomicU64>>,
     retries_denied: Family<ModelLabels, Counter<u64, AtomicU64>>,
+    hedges: Family<HedgeLabels, Counter<u64, AtomicU64>>,
     cache_lookups: Family<CacheLabels, Counter<u64, AtomicU64>>,
     cache_bytes: Gauge<i64, AtomicI64>,
     sequence: Gauge<i64, AtomicI64>,
@@ -146,6 +160,13 @@ struct OwnLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HoldLabels {
+    #[prometheus(flatten)]
+    model: ModelLabels,
+    end: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HedgeLabels {
     #[prometheus(flatten)]
     model: ModelLabels,
     end: &'static str,
@@ -209,6 +230,7 @@ impl Metrics {
             hold_duration: Family::new_with_constructor(|| Histogram::new(HOLDS)),
             breaker_opened: Family::default(),
             retries_denied: Family::default(),
+            hedges: Family::default(),
             cache_lookups: Family::default(),
             cache_bytes: Gauge::default(),
             sequence: Gauge::default(),
@@ -375,6 +397,15 @@ impl Metrics {
         self.retries_denied.get_or_create(model).inc();
     }
 
+    /// A call was late.
+    pub fn hedged(&self, model: &ModelLabels, end: HedgeEnd) {
+        let labels = HedgeLabels {
+            model: model.clone(),
+            end: end.as_str(),
+        };
+        self.hedges.get_or_create(&labels).inc();
+    }
+
     /// A call that may be given another's answer was: by memory, by a call under way, or not.
     pub fn cache_looked_up(&self, model: &ModelLabels, origin: Origin) {
         let labels = CacheLabels {
@@ -508,6 +539,11 @@ impl Metrics {
             self.retries_denied.clone(),
         );
         registry.register(
+            "aios_sidecar_hedges",
+            "Calls that were later than most, by what came of a second request",
+            self.hedges.clone(),
+        );
+        registry.register(
             "aios_sidecar_cache_lookups",
             "Calls that might have been given an answer that was there, by what they were given",
             self.cache_lookups.clone(),
@@ -531,6 +567,17 @@ impl Metrics {
 }
 
 // === impl HoldEnd ===
+
+impl HedgeEnd {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Failed => "failed",
+            Self::Denied => "denied",
+        }
+    }
+}
 
 impl HoldEnd {
     fn as_str(self) -> &'static str {

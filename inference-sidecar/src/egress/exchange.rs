@@ -15,6 +15,7 @@ use super::{
     call::Call,
     demand::{Calling, Demand},
     failure::{self, Failure, Next, Rejection},
+    hedge::Hedges,
     hold::{Holds, Pass, Place},
     payer::Payer,
     retries::Retries,
@@ -49,6 +50,7 @@ pub struct Exchange {
     pub holds: Arc<Holds>,
     pub breakers: Arc<Breakers>,
     pub retries: Arc<Retries>,
+    pub hedges: Arc<Hedges>,
     pub demand: Arc<Demand>,
     pub cache: Arc<Cache>,
     pub question: Arc<Question>,
@@ -247,7 +249,7 @@ impl Exchange {
         let addresses = model.addresses(self.question.stand);
         for endpoint in self.breakers.in_order(addresses) {
             match self
-                .attempt(request, candidate, (endpoint, &body), calling)
+                .ask(request, candidate, (endpoint, &body), calling)
                 .await
             {
                 Err(failure) if failure.outcome == Outcome::Unreachable => {
@@ -265,15 +267,18 @@ impl Exchange {
         Ok(Err(last.unwrap_or_else(nowhere)))
     }
 
-    async fn attempt(
-        &mut self,
+    /// Sends one request.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn attempt(
+        &self,
         request: &Request,
         candidate: &Candidate,
         (endpoint, body): (&str, &Bytes),
         calling: Option<&Calling>,
     ) -> Result<(Reply, Meter), Failure> {
         let model = &candidate.model;
-        self.attempts += 1;
         let mut meter = Meter::start(
             self.metrics.clone(),
             Side::Client,
@@ -299,7 +304,6 @@ impl Exchange {
             timeout: model.timeout,
             first_token_timeout: model.first_token_timeout,
         };
-        let sent = Instant::now();
         let reply = if request.stream {
             attempt
                 .stream()
@@ -308,7 +312,6 @@ impl Exchange {
         } else {
             attempt.whole().await.map(Reply::Whole)
         };
-        self.waited += sent.elapsed();
         match reply {
             Ok(Reply::Whole(whole)) => {
                 meter.note(whole.answer.usage, whole.answer.text_bytes);

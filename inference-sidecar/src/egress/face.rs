@@ -22,6 +22,7 @@ use super::{
     call::Call,
     demand::Demand,
     exchange::{Exchange, Question, Unanswered},
+    hedge::Hedges,
     hold::{BOUNDS, Holds},
     reply::{reply, set},
     retries::Retries,
@@ -49,6 +50,7 @@ pub struct Egress {
     holds: Arc<Holds>,
     breakers: Arc<Breakers>,
     retries: Arc<Retries>,
+    hedges: Arc<Hedges>,
     cache: Arc<Cache>,
 }
 
@@ -109,6 +111,7 @@ impl Egress {
             holds: Arc::new(Holds::new(client.clone(), metrics.clone(), BOUNDS)),
             breakers: Breakers::new(metrics.clone()),
             retries: Arc::default(),
+            hedges: Arc::default(),
             cache: Cache::new(metrics.clone()),
             client,
             metrics,
@@ -149,6 +152,7 @@ impl Egress {
             holds: self.holds.clone(),
             breakers: self.breakers.clone(),
             retries: self.retries.clone(),
+            hedges: self.hedges.clone(),
             demand: self.demand.clone(),
             cache: self.cache.clone(),
             question: question.clone(),

@@ -8,6 +8,7 @@ mod demand;
 mod exchange;
 mod face;
 mod failure;
+mod hedge;
 mod hold;
 mod payer;
 mod reply;

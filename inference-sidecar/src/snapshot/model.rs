@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use aios_crds::model_deployment::Pricing;
+use aios_crds::model_deployment::{Hedge, Pricing};
 use aios_proto::config::{Dialect, ModelConfig, NextRevision};
 use reqwest::Url;
 
@@ -34,6 +34,8 @@ pub struct Model {
     /// Between two signs of life of a stream.
     pub token_gap_timeout: Duration,
     pub retries: u32,
+    /// Which calls are sent a second time; none are when left out.
+    pub hedge: Option<Hedge>,
     /// For how long a call may wait for a group that takes it; zero holds none.
     pub hold_for: Duration,
     /// Whether the operator asks for the demand.
@@ -76,6 +78,11 @@ impl Model {
         if spans.iter().any(|span| span.get().is_zero()) {
             return Err("resilience: no call can end within 0s".to_owned());
         }
+        if resilience.hedge.is_some_and(|hedge| !hedge.is_bounded()) {
+            return Err(
+                "resilience.hedge: afterPercentile must be 50 to 99, maxPercent 1 to 50".to_owned(),
+            );
+        }
         let labels = ModelLabels::new(&config.name, &config.model, &config.upstream.dialect);
         Ok(Self {
             cap_field: cap_field(&base_url),
@@ -94,6 +101,7 @@ impl Model {
             first_token_timeout: resilience.first_token_timeout.get(),
             token_gap_timeout: resilience.token_gap_timeout.get(),
             retries: resilience.retries,
+            hedge: resilience.hedge,
             hold_for: Duration::from_millis(config.hold_ms),
             demand: config.demand,
             pricing: config.pricing,

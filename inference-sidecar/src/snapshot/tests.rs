@@ -104,6 +104,8 @@ fn a_bad_item_is_refused_with_the_reason_and_keeps_its_predecessor(
 #[case::dialect("upstream", json!({"dialect": "Gemini", "baseUrl": "http://x"}), "Gemini")]
 #[case::limits("limits", json!({"contextTokens": 1, "maxOutputTokens": 0, "maxInFlight": 1}), "limits")]
 #[case::timeout("resilience", json!({"timeout": "0s", "firstTokenTimeout": "1s", "retries": 1}), "resilience")]
+#[case::hedge("resilience", json!({"timeout": "5s", "firstTokenTimeout": "2s", "retries": 1,
+    "hedge": {"afterPercentile": 100}}), "resilience.hedge")]
 #[case::price("pricing", json!({"inputPerMillion": "-1", "outputPerMillion": "0", "currency": "EUR"}), "decimal")]
 fn a_bad_model_is_refused_by_field(
     #[case] field: &str,

@@ -16,6 +16,7 @@ mod faces;
 mod fake;
 mod first_token;
 mod golden;
+mod hedged;
 mod held;
 mod hub;
 mod ingress;

@@ -1,0 +1,138 @@
+//! Sends a call a second time when its first token is later than most calls' were: the first answer wins,
+//! the other is cancelled and counted by estimate. Nothing was told of either until then.
+
+mod pace;
+mod sketch;
+
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use tokio::time::{Instant, sleep};
+
+use self::pace::Pace;
+use super::{
+    demand::Calling,
+    exchange::{Exchange, Reply},
+    failure::Failure,
+    route::Candidate,
+};
+use crate::{
+    dialect::openai::Request, lock::lock, meter::Meter, metrics::HedgeEnd, snapshot::Model,
+};
+
+/// How fast the models were, and how many of their calls were sent twice.
+#[derive(Default)]
+pub struct Hedges(Mutex<HashMap<String, Arc<Mutex<Pace>>>>);
+
+type Ended = Result<(Reply, Meter), Failure>;
+
+impl Hedges {
+    fn pace(&self, model: &Model) -> Arc<Mutex<Pace>> {
+        let mut paces = lock(&self.0);
+        if let Some(pace) = paces.get(&model.name) {
+            return pace.clone();
+        }
+        paces.entry(model.name.clone()).or_default().clone()
+    }
+}
+
+impl Exchange {
+    /// Asks one address, once or twice.
+    ///
+    /// # Errors
+    /// Why the first request failed, if the second did not help.
+    pub async fn ask(
+        &mut self,
+        request: &Request,
+        candidate: &Candidate,
+        at: (&str, &Bytes),
+        calling: Option<&Calling>,
+    ) -> Ended {
+        self.attempts += 1;
+        let sent = Instant::now();
+        let ended = if candidate.model.hedge.is_some() {
+            // A call that is never sent twice does not carry the state of two.
+            let (ended, twice) = Box::pin(self.hedged(request, candidate, at, calling)).await;
+            self.attempts += u32::from(twice);
+            ended
+        } else {
+            self.attempt(request, candidate, at, calling).await
+        };
+        self.waited += sent.elapsed();
+        ended
+    }
+
+    /// The first answer, and whether two requests were sent for it.
+    async fn hedged(
+        &self,
+        request: &Request,
+        candidate: &Candidate,
+        at: (&str, &Bytes),
+        calling: Option<&Calling>,
+    ) -> (Ended, bool) {
+        let model = &candidate.model;
+        let pace = self.hedges.pace(model);
+        let took = |ended: &Ended, since: Instant| {
+            if ended.is_ok() {
+                lock(&pace).took(request.stream, since.elapsed(), Instant::now());
+            }
+        };
+        let began = Instant::now();
+        let mut first = pin!(self.attempt(request, candidate, at, calling));
+        let patience = model
+            .hedge
+            .and_then(|hedge| lock(&pace).called(hedge, request.stream, began));
+        let slow = async {
+            match patience {
+                Some(patience) => sleep(patience).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = &mut first => {
+                took(&ended, began);
+                return (ended, false);
+            }
+            () = slow => {}
+        }
+        if !lock(&pace).take() {
+            self.metrics.hedged(&model.labels, HedgeEnd::Denied);
+            let ended = first.await;
+            took(&ended, began);
+            return (ended, false);
+        }
+        tracing::debug!(model = model.name, "sent twice");
+        let again = Instant::now();
+        let second = pin!(self.attempt(request, candidate, at, calling));
+        let (ended, end) = match select(first, second).await {
+            Either::Left((Err(failure), second)) => match second.await {
+                Ok(given) => (Ok(given), HedgeEnd::Won),
+                Err(_) => (Err(failure), HedgeEnd::Failed),
+            },
+            Either::Left((ended, _)) => (ended, HedgeEnd::Lost),
+            Either::Right((Ok(given), _)) => (Ok(given), HedgeEnd::Won),
+            Either::Right((Err(_), first)) => {
+                let ended = first.await;
+                let end = if ended.is_ok() {
+                    HedgeEnd::Lost
+                } else {
+                    HedgeEnd::Failed
+                };
+                (ended, end)
+            }
+        };
+        if end == HedgeEnd::Won {
+            took(&ended, again);
+        }
+        // The slow one took at least so long: without it, what is slow would seem to grow rare.
+        took(&ended, began);
+        self.metrics.hedged(&model.labels, end);
+        (ended, true)
+    }
+}
