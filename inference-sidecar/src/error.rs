@@ -57,8 +57,8 @@ pub enum ApiError {
     )]
     StepUnknown { pipeline: String, step: String },
     #[error(
-        "no such address: use POST /v1/chat/completions, /v1/responses, /v1/messages or /v1/embeddings, or GET \
-         /v1/models"
+        "no such address: use POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings or \
+         /v1/moderations, or GET /v1/models"
     )]
     PathUnknown,
     #[error("this address does not take that method: use POST for calls and GET for /v1/models")]

@@ -30,6 +30,7 @@ pub const MAX_BODY: usize = 10 << 20;
 pub enum Face {
     Chat,
     Embeddings,
+    Moderations,
     /// Anthropic's Messages API.
     Messages,
     /// OpenAI's Responses API.
@@ -57,7 +58,7 @@ impl Face {
     pub fn event(self, error: &ApiError) -> Bytes {
         match self {
             Self::Messages => inbound::error_event(error.status(), &error.body()),
-            Self::Chat | Self::Embeddings | Self::Responses => error.event(),
+            Self::Chat | Self::Embeddings | Self::Moderations | Self::Responses => error.event(),
         }
     }
 
@@ -65,7 +66,9 @@ impl Face {
     pub fn last_event(self) -> Bytes {
         Bytes::from_static(match self {
             Self::Messages => b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
-            Self::Chat | Self::Embeddings | Self::Responses => b"data: [DONE]\n\n",
+            Self::Chat | Self::Embeddings | Self::Moderations | Self::Responses => {
+                b"data: [DONE]\n\n"
+            }
         })
     }
 }

@@ -41,6 +41,11 @@ impl Asked {
                 Vec::new(),
                 None,
             ),
+            Face::Moderations => (
+                Request::parse(Operation::Moderations, body)?,
+                Vec::new(),
+                None,
+            ),
             Face::Messages => (Request::parse(Operation::Messages, body)?, Vec::new(), None),
             Face::Responses => {
                 let (chat, envelope) = responses::to_chat(&body)?;

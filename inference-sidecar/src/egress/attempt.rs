@@ -82,7 +82,7 @@ impl Attempt<'_> {
         .to_bytes();
         let answer = match self.operation {
             Operation::Messages => anthropic::read(&body),
-            Operation::Chat | Operation::Embeddings => openai::read(&body),
+            Operation::Chat | Operation::Embeddings | Operation::Moderations => openai::read(&body),
         };
         let malformed = |error| Failure::of(&ApiError::UpstreamMalformed(error));
         let answer = answer.map_err(malformed)?;

@@ -338,7 +338,7 @@ pub fn body(request: &Request, candidate: &Candidate) -> Result<Bytes, ApiError>
     let cap_field = match request.operation {
         Operation::Chat => Some(model.cap_field),
         Operation::Messages => Some(CapField::MaxTokens),
-        Operation::Embeddings => None,
+        Operation::Embeddings | Operation::Moderations => None,
     };
     request.rewritten(&Rewrite {
         model: &model.name,

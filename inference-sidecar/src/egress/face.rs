@@ -59,6 +59,7 @@ pub fn router(egress: Arc<Egress>) -> Router {
     let router = Router::new()
         .route("/v1/chat/completions", post(chat))
         .route("/v1/embeddings", post(embeddings))
+        .route("/v1/moderations", post(moderations))
         .route("/v1/messages", post(messages))
         .route("/v1/messages/count_tokens", post(count_tokens))
         .route("/v1/responses", post(responses))
@@ -72,6 +73,10 @@ async fn chat(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Resp
 
 async fn embeddings(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
     state.answer(Face::Embeddings, headers, body).await
+}
+
+async fn moderations(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
+    state.answer(Face::Moderations, headers, body).await
 }
 
 async fn messages(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {

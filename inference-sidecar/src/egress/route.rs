@@ -138,7 +138,7 @@ fn cap(model: &Model, request: &Request) -> Result<u64, ApiError> {
     let room = model.context_tokens.saturating_sub(request.prompt_tokens);
     let asked = match request.operation {
         Operation::Chat | Operation::Messages => request.max_output.unwrap_or(1),
-        Operation::Embeddings => 0,
+        Operation::Embeddings | Operation::Moderations => 0,
     };
     if asked > room || request.prompt_tokens > model.context_tokens {
         return Err(ApiError::ContextExceeded {

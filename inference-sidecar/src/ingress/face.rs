@@ -48,6 +48,7 @@ pub fn router(ingress: Arc<Ingress>) -> Router {
     let router = Router::new()
         .route("/v1/chat/completions", post(chat))
         .route("/v1/embeddings", post(embeddings))
+        .route("/v1/moderations", post(moderations))
         .route("/v1/messages", post(messages))
         .route("/v1/models", get(models));
     face::with_fallbacks(router)
@@ -76,6 +77,11 @@ async fn chat(state: State<Arc<Ingress>>, headers: HeaderMap, body: Body) -> Res
 
 async fn embeddings(state: State<Arc<Ingress>>, headers: HeaderMap, body: Body) -> Response {
     let answer = state.answer(Operation::Embeddings, &headers, body).await;
+    answer.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn moderations(state: State<Arc<Ingress>>, headers: HeaderMap, body: Body) -> Response {
+    let answer = state.answer(Operation::Moderations, &headers, body).await;
     answer.unwrap_or_else(IntoResponse::into_response)
 }
 

@@ -154,7 +154,7 @@ impl Admitted<'_> {
             gap: self.model.token_gap_timeout,
             voice: Voice::Same(match self.request.operation {
                 Operation::Messages => Face::Messages,
-                Operation::Chat | Operation::Embeddings => Face::Chat,
+                Operation::Chat | Operation::Embeddings | Operation::Moderations => Face::Chat,
             }),
             strip_usage: false,
             trailers: None,
@@ -189,7 +189,9 @@ impl Admitted<'_> {
             };
             let answer = match self.request.operation {
                 Operation::Messages => anthropic::read(&body),
-                Operation::Chat | Operation::Embeddings => openai::read(&body),
+                Operation::Chat | Operation::Embeddings | Operation::Moderations => {
+                    openai::read(&body)
+                }
             };
             Ok((body, answer.map_err(ApiError::UpstreamMalformed)?))
         })
@@ -275,8 +277,8 @@ fn outgoing(model: &Model, request: &Request, caller: &HeaderMap) -> Result<Outg
             let remedy = "it speaks another dialect: send chat completions";
             Err(ApiError::unsupported("model", remedy))
         }
-        (Dialect::Anthropic, Operation::Embeddings) => {
-            let remedy = "Anthropic has no embeddings: use a model of the OpenAI dialect";
+        (Dialect::Anthropic, Operation::Embeddings | Operation::Moderations) => {
+            let remedy = "Anthropic has no such call: use a model of the OpenAI dialect";
             Err(ApiError::unsupported("model", remedy))
         }
         (_, operation) => Ok(Outgoing {

@@ -20,6 +20,7 @@ use crate::world::{World, chat, header, model, nowhere};
 #[case::step("POST", "/v1/chat/completions", "CHAT", &[("aios-pipeline", "p"), ("aios-step", "x")], 400, "invalid_header", "aios-step")]
 #[case::no_final("POST", "/v1/chat/completions", "CHAT", &[("aios-pipeline", "p"), ("aios-step", "final")], 404, "step_not_found", "")]
 #[case::labels("POST", "/v1/chat/completions", "CHAT", &[("aios-pipeline", "p"), ("aios-labels", "x")], 400, "invalid_header", "aios-labels")]
+#[case::moderations("POST", "/v1/moderations", r#"{"model":"m"}"#, &[], 400, "invalid_field", "input")]
 #[case::embeddings("POST", "/v1/embeddings", r#"{"model":"m"}"#, &[], 400, "invalid_field", "input")]
 #[tokio::test]
 async fn a_bad_call_is_refused_by_name(

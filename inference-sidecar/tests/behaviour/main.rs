@@ -22,6 +22,7 @@ mod hub;
 mod ingress;
 mod ingress_anthropic;
 mod ingress_text;
+mod moderated;
 mod next_revision;
 mod prefetch;
 mod processes;

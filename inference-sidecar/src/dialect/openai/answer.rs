@@ -19,19 +19,20 @@ pub struct Answer {
 struct Touched {
     choices: Option<Vec<Counted<Choice>>>,
     data: Option<Vec<serde::de::IgnoredAny>>,
+    results: Option<Vec<serde::de::IgnoredAny>>,
     usage: Option<Value>,
 }
 
-/// Reads a chat completion or a list of embeddings.
+/// Reads a chat completion, a list of embeddings or one of judgements.
 ///
 /// # Errors
-/// What is wrong, when it is neither.
+/// What is wrong, when it is none of them.
 pub fn read(body: &[u8]) -> Result<Answer, String> {
     let touched: Touched = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let choices = match (touched.choices, touched.data) {
-        (Some(choices), _) => choices,
-        (None, Some(_)) => Vec::new(),
-        (None, None) => return Err("neither `choices` nor `data`".to_owned()),
+    let choices = match (touched.choices, touched.data, touched.results) {
+        (Some(choices), ..) => choices,
+        (None, None, None) => return Err("no `choices`, `data` or `results`".to_owned()),
+        (None, ..) => Vec::new(),
     };
     let text_bytes = choices.iter().map(|choice| choice.0.bytes).sum();
     Ok(Answer {

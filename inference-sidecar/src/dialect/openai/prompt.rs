@@ -76,12 +76,13 @@ fn block_bytes(content: &Value) -> u64 {
     }
 }
 
-/// Tokens of an embeddings `input`: texts are estimated, lists of token ids are counted.
+/// Tokens of an `input`: texts are estimated, also in typed parts, lists of token ids are counted.
 pub fn of_input(input: &Value) -> u64 {
     match input {
         Value::String(text) => estimate(text.len() as u64),
         Value::Number(_) => 1,
         Value::Array(items) => items.iter().map(of_input).sum(),
+        Value::Object(part) => part.get("text").map_or(0, of_input),
         _ => 0,
     }
 }

@@ -15,6 +15,7 @@ use crate::{dialect::Chat, error::ApiError};
 pub enum Operation {
     Chat,
     Embeddings,
+    Moderations,
     /// A chat in Anthropic's dialect.
     Messages,
 }
@@ -82,12 +83,13 @@ impl Operation {
         match self {
             Self::Chat | Self::Messages => "chat",
             Self::Embeddings => "embeddings",
+            Self::Moderations => "moderations",
         }
     }
 
     /// Whether text is written, whose length is capped.
     pub fn writes(self) -> bool {
-        self != Self::Embeddings
+        matches!(self, Self::Chat | Self::Messages)
     }
 
     /// Path of an ingress.
@@ -95,6 +97,7 @@ impl Operation {
         match self {
             Self::Chat => "/v1/chat/completions",
             Self::Embeddings => "/v1/embeddings",
+            Self::Moderations => "/v1/moderations",
             Self::Messages => "/v1/messages",
         }
     }
@@ -104,6 +107,7 @@ impl Operation {
         match self {
             Self::Chat => "chat/completions",
             Self::Embeddings => "embeddings",
+            Self::Moderations => "moderations",
             Self::Messages => "messages",
         }
     }
@@ -138,7 +142,7 @@ impl Request {
                 let messages = messages(touched.messages.take())?;
                 Ok(prompt::of_messages(&messages, system, tools))
             }),
-            Operation::Embeddings => {
+            Operation::Embeddings | Operation::Moderations => {
                 Self::read(operation, body, |touched: &mut Touched<IgnoredAny>| {
                     Ok(prompt::of_input(&input(touched.input.take())?))
                 })

@@ -92,7 +92,7 @@ fn is_deterministic(request: &Request) -> bool {
         temperature: Option<Value>,
         seed: Option<Value>,
     }
-    if request.operation == Operation::Embeddings {
+    if !request.operation.writes() {
         return true;
     }
     let sampling = serde_json::from_slice::<Sampling>(&request.body);
