@@ -16,12 +16,26 @@ macro_rules! closed_set {
                 match self { $(Self::$variant => stringify!($variant),)+ }
             }
 
+            /// The word in a condition, if it is one of these.
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == word)
+            }
+
             /// What it says, in one sentence.
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
         }
     };
+}
+
+closed_set! {
+    /// Truth of a condition.
+    State {
+        True: "It holds.",
+        False: "It does not hold.",
+        Unknown: "Whether it holds is not known yet.",
+    }
 }
 
 closed_set! {

@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod cold_start;
+mod condition_list;
 pub mod conditions;
 pub mod decimal;
 pub mod duration;
@@ -24,6 +25,7 @@ pub mod writing_run;
 #[cfg(feature = "kube")]
 pub mod yaml;
 
+pub use condition_list::Conditions;
 pub use conditions::{ConditionType, Reason};
 pub use decimal::Decimal;
 pub use duration::Duration;

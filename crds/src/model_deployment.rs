@@ -1,11 +1,11 @@
 //! `ModelDeployment`: a model that steps can call, hosted elsewhere or served here.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Decimal, Duration,
+    Conditions, Decimal, Duration,
     cold_start::{ColdStart, Slo},
     reference::SecretSource,
     rollout::{Rollout, RolloutStatus},
@@ -471,7 +471,7 @@ pub struct ModelDeploymentStatus {
     /// See docs/conditions.md.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]
-    pub conditions: Vec<Condition>,
+    pub conditions: Conditions,
     /// Model as callers see it: the provider's name, or the weights' file name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -653,7 +653,7 @@ impl Default for ModelDeploymentStatus {
     fn default() -> Self {
         Self {
             observed_generation: never_observed(),
-            conditions: Vec::new(),
+            conditions: Conditions::default(),
             model: None,
             replicas: 0,
             desired_replicas: None,

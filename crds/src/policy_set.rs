@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Duration,
+    Conditions, Duration,
     check::{
         Citations, Disclosure, Facts, Injection, Language, Length, Links, Pattern, Pii, Require,
         Schema, Secrets, Style, Terms,
@@ -289,7 +288,7 @@ pub struct PolicySetStatus {
     /// See docs/conditions.md.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]
-    pub conditions: Vec<Condition>,
+    pub conditions: Conditions,
     /// Digest of the compiled policy, `sha256:` and 64 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
@@ -339,7 +338,7 @@ impl Default for PolicySetStatus {
     fn default() -> Self {
         Self {
             observed_generation: never_observed(),
-            conditions: Vec::new(),
+            conditions: Conditions::default(),
             digest: None,
             engine: None,
             rules: 0,

@@ -1,11 +1,10 @@
 //! `WritingPipeline`: how documents of one sort are made, checked, reviewed and published.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Duration, Json,
+    Conditions, Duration, Json,
     json::any_object,
     reference::{LocalRef, SecretSource, TextSource},
     status::{conditions_schema, never_observed},
@@ -402,7 +401,7 @@ pub struct WritingPipelineStatus {
     /// See docs/conditions.md.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]
-    pub conditions: Vec<Condition>,
+    pub conditions: Conditions,
     /// Digest of the configuration that data planes are to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_digest: Option<String>,
@@ -472,7 +471,7 @@ impl Default for WritingPipelineStatus {
     fn default() -> Self {
         Self {
             observed_generation: never_observed(),
-            conditions: Vec::new(),
+            conditions: Conditions::default(),
             config_digest: None,
             endpoint: None,
             documents: DocumentCounts::default(),

@@ -1,10 +1,11 @@
 //! `WritingRun`: one batch of documents of a pipeline.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    Conditions,
     reference::LocalRef,
     status::{conditions_schema, never_observed},
 };
@@ -124,7 +125,7 @@ pub struct WritingRunStatus {
     /// See docs/conditions.md.
     #[serde(default)]
     #[schemars(schema_with = "conditions_schema")]
-    pub conditions: Vec<Condition>,
+    pub conditions: Conditions,
     /// Items by where they stand.
     #[serde(default)]
     pub items: ItemCounts,
@@ -173,7 +174,7 @@ impl Default for WritingRunStatus {
     fn default() -> Self {
         Self {
             observed_generation: never_observed(),
-            conditions: Vec::new(),
+            conditions: Conditions::default(),
             items: ItemCounts::default(),
             start_time: None,
             completion_time: None,

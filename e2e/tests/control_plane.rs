@@ -14,7 +14,7 @@ mod scene;
 
 use std::time::{Duration, Instant};
 
-use aios_crds::{ModelDeployment, PolicySet, WritingPipeline, WritingRun};
+use aios_crds::{Conditions, ModelDeployment, PolicySet, WritingPipeline, WritingRun};
 use aios_e2e::testing::aios::SYSTEM;
 use aios_e2e::testing::{AuditLog, Mark, Request, install};
 use aios_e2e::{Cluster, TestNamespace, eventually};
@@ -257,6 +257,6 @@ async fn a_broken_edit_of_a_policy_keeps_the_last_good_one_in_force() {
     .unwrap();
 }
 
-fn condition(conditions: &[Condition], kind: &str) -> Option<Condition> {
-    conditions.iter().find(|one| one.type_ == kind).cloned()
+fn condition(conditions: &Conditions, kind: &str) -> Option<Condition> {
+    conditions.iter().find(|one| one.type_ == kind)
 }

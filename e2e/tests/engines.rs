@@ -98,7 +98,10 @@ async fn ready(scene: &Scene, model: &str) {
     eventually(&format!("{model} is Ready"), DEADLINE, async || {
         let status = models.get(model).await?.status.unwrap_or_default();
         let ready = status.conditions.iter().find(|one| one.type_ == "Ready");
-        ensure!(ready.is_some_and(|one| one.status == "True"), "{ready:?}");
+        ensure!(
+            ready.as_ref().is_some_and(|one| one.status == "True"),
+            "{ready:?}"
+        );
         Ok(Some(()))
     })
     .await
@@ -247,7 +250,7 @@ async fn shards(namespace: &TestNamespace, wanted: &str, says: &str) -> String {
             found.status == wanted && found.message.contains(says),
             "{found:?}"
         );
-        Ok(Some(found.message.clone()))
+        Ok(Some(found.message))
     })
     .await
     .unwrap()

@@ -132,7 +132,7 @@ impl Stage {
 
 fn condition(model: &ModelDeployment, kind: &str) -> Option<Condition> {
     let conditions = &model.status.as_ref()?.conditions;
-    conditions.iter().find(|one| one.type_ == kind).cloned()
+    conditions.iter().find(|one| one.type_ == kind)
 }
 
 #[tokio::test]

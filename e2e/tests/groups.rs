@@ -64,7 +64,9 @@ async fn ready(scene: &Scene) -> ModelDeploymentStatus {
         let status = found.status.unwrap_or_default();
         let ready = status.conditions.iter().find(|one| one.type_ == "Ready");
         ensure!(
-            ready.is_some_and(|one| one.status == "True" && one.observed_generation == generation),
+            ready
+                .as_ref()
+                .is_some_and(|one| one.status == "True" && one.observed_generation == generation),
             "{ready:?}"
         );
         Ok(Some(status))

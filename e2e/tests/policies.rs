@@ -10,7 +10,7 @@
 #[path = "support/scene.rs"]
 mod scene;
 
-use aios_crds::{PolicySet, PolicySetStatus, WritingPipeline};
+use aios_crds::{Conditions, PolicySet, PolicySetStatus, WritingPipeline};
 use aios_e2e::eventually;
 use aios_e2e::testing::aios::SYSTEM;
 use aios_e2e::testing::{cut_off, rejoin};
@@ -28,8 +28,9 @@ const GATEWAY: (&str, &str) = ("aios-gateway-0", "gateway");
 async fn change(scene: &Scene, spec: Value) -> Option<i64> {
     let policies = scene.namespace.api::<PolicySet>();
     let patch = Patch::Merge(json!({"spec": spec}));
-    let changed = policies.patch(POLICY, &PatchParams::default(), &patch);
-    changed.await.unwrap().metadata.generation
+    let params = PatchParams::default();
+    let changed = policies.patch(POLICY, &params, &patch).await.unwrap();
+    changed.metadata.generation
 }
 
 async fn status(scene: &Scene) -> Result<PolicySetStatus> {
@@ -49,8 +50,8 @@ async fn says(scene: &Scene, generation: Option<i64>, kind: &str, wanted: &str) 
     said.await.unwrap()
 }
 
-fn condition(conditions: &[Condition], kind: &str) -> Option<Condition> {
-    conditions.iter().find(|one| one.type_ == kind).cloned()
+fn condition(conditions: &Conditions, kind: &str) -> Option<Condition> {
+    conditions.iter().find(|one| one.type_ == kind)
 }
 
 /// The quickstart's rules, and one more that blocks a word.

@@ -200,6 +200,11 @@ fn refused_at_apply() -> Vec<Bad> {
             "leave revision out",
         ),
         (
+            weights_with("uri", &json!("hf://org/repo")),
+            "spec.selfHosted.model",
+            "set revision to its commit",
+        ),
+        (
             weights_with("cache", &Value::Null),
             "spec.selfHosted.model",
             "set cache, the volume that keeps the fetched file",

@@ -220,7 +220,7 @@ async fn a_worse_revision_never_takes_a_call_and_the_input_that_fell_is_named() 
         let status = status(&scene).await?;
         let mut conditions = status.conditions.iter();
         let found = conditions.find(|one| one.type_ == "RolloutHealthy");
-        let found = found.context("no condition")?.clone();
+        let found = found.context("no condition")?;
         ensure!(found.reason == "EvaluationFell", "{found:?}");
         Ok(Some(found))
     })

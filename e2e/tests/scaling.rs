@@ -11,14 +11,14 @@
 mod scene;
 
 use aios_crds::{
-    ModelDeployment, ModelDeploymentStatus, WritingPipeline, model_deployment::ScalingReason,
+    Conditions, ModelDeployment, ModelDeploymentStatus, WritingPipeline,
+    model_deployment::ScalingReason,
 };
 use aios_e2e::testing::real_model::{DIGEST, WEIGHTS, model, written_by};
 use aios_e2e::testing::{install, metrics_server};
 use aios_e2e::{Cluster, TestNamespace, eventually};
 use anyhow::ensure;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ListParams;
 use scene::{DEADLINE, PIPELINE, Scene};
 
@@ -188,7 +188,7 @@ async fn a_horizontal_pod_autoscaler_scales_a_model_by_what_its_pods_use() {
     }
 }
 
-fn is(conditions: &[Condition], kind: &str, status: &str) -> bool {
+fn is(conditions: &Conditions, kind: &str, status: &str) -> bool {
     conditions
         .iter()
         .any(|one| one.type_ == kind && one.status == status)

@@ -10,7 +10,7 @@
 #[path = "support/scene.rs"]
 mod scene;
 
-use aios_crds::ModelDeployment;
+use aios_crds::{Conditions, ModelDeployment};
 use aios_e2e::testing::real_model::{DIGEST, WEIGHTS, model, written_by};
 use aios_e2e::testing::{await_condition, install};
 use aios_e2e::{Cluster, TestNamespace, eventually};
@@ -226,13 +226,13 @@ async fn await_reason(
         let mut conditions = status.conditions.iter();
         let found = conditions.find(|one| one.type_ == kind && one.reason == reason);
         ensure!(found.is_some(), "{status:?}");
-        Ok(found.cloned())
+        Ok(found)
     })
     .await
     .unwrap()
 }
 
-fn is(conditions: &[Condition], kind: &str, status: &str) -> bool {
+fn is(conditions: &Conditions, kind: &str, status: &str) -> bool {
     conditions
         .iter()
         .any(|one| one.type_ == kind && one.status == status)

@@ -255,7 +255,7 @@ async fn of_two_selectors_that_overlap_the_second_operator_refuses_and_says_whos
         eventually(&format!("it says {reason}"), DEADLINE, async || {
             let status = policies.get("late").await?.status.unwrap_or_default();
             let ready = status.conditions.iter().find(|one| one.type_ == "Ready");
-            Ok(ready.filter(|one| one.reason == reason).cloned())
+            Ok(ready.filter(|one| one.reason == reason))
         })
         .await
         .unwrap()

@@ -1,29 +1,13 @@
 //! From facts about an object to its conditions: one summary for all kinds, as kstatus reads it.
 
-use aios_crds::{ConditionType, Reason, WritingRun};
+use aios_crds::{ConditionType, Conditions, Reason, WritingRun};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+pub use aios_crds::conditions::State;
+
 /// Longest message of a condition, in bytes.
 const MESSAGE_LIMIT: usize = 1024;
-
-/// Truth of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    True,
-    False,
-    Unknown,
-}
-
-impl State {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
-    }
-}
 
 /// One condition before it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,12 +121,12 @@ pub fn summarize(mut facts: Vec<Fact>) -> Vec<Fact> {
 }
 
 /// What was known before.
-pub fn known(previous: &[Condition]) -> Vec<Fact> {
+pub fn known(previous: &Conditions) -> Vec<Fact> {
     previous.iter().filter_map(parse).collect()
 }
 
 /// What was known before, with one fact changed: for passes that failed before they saw the rest.
-pub fn with_failure(previous: &[Condition], failure: Fact) -> Vec<Fact> {
+pub fn with_failure(previous: &Conditions, failure: Fact) -> Vec<Fact> {
     let mut facts = known(previous);
     match facts.iter_mut().find(|fact| fact.kind == failure.kind) {
         Some(fact) => *fact = failure,
@@ -152,42 +136,32 @@ pub fn with_failure(previous: &[Condition], failure: Fact) -> Vec<Fact> {
 }
 
 /// A condition as a fact; the summary is not one.
-fn parse(condition: &Condition) -> Option<Fact> {
+fn parse(condition: Condition) -> Option<Fact> {
     use ConditionType::{Ready, Reconciling, Stalled};
-    let kind = *ConditionType::ALL
-        .iter()
-        .find(|kind| kind.as_str() == condition.type_)?;
-    let state = match condition.status.as_str() {
-        "True" => State::True,
-        "False" => State::False,
-        _ => State::Unknown,
-    };
-    let reason = *Reason::ALL
-        .iter()
-        .find(|reason| reason.as_str() == condition.reason)?;
-    let message = condition.message.clone();
+    let kind = ConditionType::parse(&condition.type_)?;
+    let reason = Reason::parse(&condition.reason)?;
     (!matches!(kind, Ready | Reconciling | Stalled)).then_some(Fact {
         kind,
-        state,
+        state: State::parse(&condition.status).unwrap_or(State::Unknown),
         reason,
-        message,
+        message: condition.message,
     })
 }
 
 /// Writes facts as conditions. The time of a transition is kept while the status stays the same.
 pub fn write(
     facts: Vec<Fact>,
-    previous: &[Condition],
+    previous: &Conditions,
     generation: i64,
     now: Timestamp,
-) -> Vec<Condition> {
+) -> Conditions {
     facts
         .into_iter()
         .map(|fact| {
             let kept = previous
-                .iter()
-                .find(|c| c.type_ == fact.kind.as_str() && c.status == fact.state.as_str())
-                .map(|c| c.last_transition_time.clone());
+                .get(fact.kind)
+                .filter(|known| known.status == fact.state.as_str())
+                .map(|known| known.last_transition_time);
             Condition {
                 type_: fact.kind.as_str().into(),
                 status: fact.state.as_str().into(),
@@ -200,29 +174,20 @@ pub fn write(
         .collect()
 }
 
-/// Whether `kind` is True and about this generation: stale facts are not facts.
-pub fn is_true(conditions: &[Condition], kind: ConditionType, generation: Option<i64>) -> bool {
-    conditions.iter().any(|c| {
-        c.type_ == kind.as_str()
-            && c.status == "True"
-            && (generation.is_none() || c.observed_generation == generation)
-    })
+/// See [`Conditions::is_true`].
+pub fn is_true(conditions: &Conditions, kind: ConditionType, generation: Option<i64>) -> bool {
+    conditions.is_true(kind, generation)
 }
 
 /// Whether a run has ended, however it did.
 pub fn is_finished(run: &WritingRun) -> bool {
     let status = run.status.as_ref();
-    let conditions = status.map(|status| status.conditions.as_slice());
-    is_true(
-        conditions.unwrap_or_default(),
-        ConditionType::Finished,
-        None,
-    )
+    status.is_some_and(|status| is_true(&status.conditions, ConditionType::Finished, None))
 }
 
 /// The condition of a type.
-pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
-    conditions.iter().find(|c| c.type_ == kind.as_str())
+pub fn find(conditions: &Conditions, kind: ConditionType) -> Option<Condition> {
+    conditions.get(kind)
 }
 
 /// API times have whole seconds: anything finer would differ from what the server returns.
@@ -246,7 +211,7 @@ fn bounded(mut message: String) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{Fact, find, is_true, summarize, with_failure, write};
-    use aios_crds::{ConditionType, Reason};
+    use aios_crds::{ConditionType, Conditions, Reason};
     use jiff::Timestamp;
 
     fn at(second: i64) -> Timestamp {
@@ -263,7 +228,12 @@ mod tests {
 
     #[test]
     fn work_under_way_is_unknown_and_reconciling() {
-        let written = write(summarize(vec![progressing()]), &[], 3, at(1));
+        let written = write(
+            summarize(vec![progressing()]),
+            &Conditions::default(),
+            3,
+            at(1),
+        );
         assert_eq!(
             find(&written, ConditionType::Ready).unwrap().status,
             "Unknown"
@@ -279,7 +249,12 @@ mod tests {
             Reason::InvalidSpec,
             "rules[0].regex: …",
         );
-        let written = write(summarize(vec![progressing(), bad]), &[], 1, at(1));
+        let written = write(
+            summarize(vec![progressing(), bad]),
+            &Conditions::default(),
+            1,
+            at(1),
+        );
         assert_eq!(
             find(&written, ConditionType::Ready).unwrap().status,
             "False"
@@ -292,7 +267,12 @@ mod tests {
     fn advice_is_told_and_decides_nothing() {
         let good = Fact::yes(ConditionType::ShardsReady, Reason::Ready, "");
         let late = Fact::no(ConditionType::SLOMet, Reason::ObjectiveMissed, "took 4m");
-        let written = write(summarize(vec![late, good]), &[], 1, at(1));
+        let written = write(
+            summarize(vec![late, good]),
+            &Conditions::default(),
+            1,
+            at(1),
+        );
         assert!(is_true(&written, ConditionType::Ready, Some(1)));
         assert_eq!(
             find(&written, ConditionType::SLOMet).unwrap().status,
@@ -304,7 +284,7 @@ mod tests {
     #[test]
     fn a_failure_that_is_tried_again_reconciles() {
         let bad = Fact::no(ConditionType::Serving, Reason::ApiError, "later");
-        let written = write(summarize(vec![bad]), &[], 1, at(1));
+        let written = write(summarize(vec![bad]), &Conditions::default(), 1, at(1));
         assert!(is_true(&written, ConditionType::Reconciling, Some(1)));
         assert!(find(&written, ConditionType::Stalled).is_none());
     }
@@ -312,7 +292,7 @@ mod tests {
     #[test]
     fn the_transition_time_moves_only_with_the_status() {
         let good = || summarize(vec![Fact::yes(ConditionType::Compiled, Reason::Ready, "")]);
-        let first = write(good(), &[], 1, at(1));
+        let first = write(good(), &Conditions::default(), 1, at(1));
         let second = write(good(), &first, 2, at(9));
         let ready = find(&second, ConditionType::Ready).unwrap();
         assert_eq!(ready.last_transition_time.0, at(1));
@@ -332,7 +312,7 @@ mod tests {
         let known = Fact::yes(ConditionType::WeightsReady, Reason::Ready, "there");
         let before = write(
             summarize(vec![known.clone(), progressing_endpoint()]),
-            &[],
+            &Conditions::default(),
             1,
             at(1),
         );
@@ -354,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_stale_condition_is_not_believed() {
-        let written = write(summarize(Vec::new()), &[], 1, at(1));
+        let written = write(summarize(Vec::new()), &Conditions::default(), 1, at(1));
         assert!(!is_true(&written, ConditionType::Ready, Some(2)));
     }
 
@@ -365,7 +345,7 @@ mod tests {
             Reason::Progressing,
             "é".repeat(2000),
         );
-        let written = write(vec![long], &[], 1, at(1));
+        let written = write(vec![long], &Conditions::default(), 1, at(1));
         assert!(written.iter().all(|c| c.message.len() <= 1024));
     }
 }

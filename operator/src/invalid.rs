@@ -1,8 +1,8 @@
 //! Objects that cannot be read at all, as when a newer CRD than this operator's is installed.
 
-use aios_crds::{ConditionType, GROUP, Reason, VERSION};
+use aios_crds::{ConditionType, Conditions, GROUP, Reason, VERSION};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -92,7 +92,7 @@ fn observed(object: &DynamicObject) -> Option<i64> {
     object.data.pointer("/status/observedGeneration")?.as_i64()
 }
 
-fn conditions(object: &DynamicObject) -> Vec<Condition> {
+fn conditions(object: &DynamicObject) -> Conditions {
     object
         .data
         .pointer("/status/conditions")

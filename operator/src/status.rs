@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aios_crds::{ConditionType, Reason};
-use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
+use aios_crds::{ConditionType, Conditions, Reason};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -32,7 +32,7 @@ const OLD: Duration = Duration::from_mins(2);
 
 /// The parts of a status that all kinds have.
 pub trait Status: Clone + PartialEq + Serialize {
-    fn conditions(&self) -> &[Condition];
+    fn conditions(&self) -> &Conditions;
     /// The same status with its numbers at rest, to tell whether anything else changed.
     fn without_numbers(&self) -> Self;
     /// Whether no number will move by itself.
@@ -168,8 +168,8 @@ impl StatusWriter {
     }
 
     /// Best effort: a lost event loses nothing that the status does not say.
-    async fn tell<K: Stated>(&self, object: &K, before: Option<&[Condition]>, after: &[Condition]) {
-        let Some(event) = transition(before.unwrap_or_default(), after) else {
+    async fn tell<K: Stated>(&self, object: &K, before: Option<&Conditions>, after: &Conditions) {
+        let Some(event) = transition(before, after) else {
             return;
         };
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
@@ -179,9 +179,9 @@ impl StatusWriter {
 }
 
 /// The event of a change of Ready, if it changed. That a new object is under way is none.
-fn transition(before: &[Condition], after: &[Condition]) -> Option<Event> {
+fn transition(before: Option<&Conditions>, after: &Conditions) -> Option<Event> {
     let ready = find(after, ConditionType::Ready)?;
-    let told = match find(before, ConditionType::Ready) {
+    let told = match before.and_then(|before| find(before, ConditionType::Ready)) {
         Some(was) => was.status == ready.status && was.reason == ready.reason,
         None => ready.status == "Unknown",
     };
@@ -195,8 +195,8 @@ fn transition(before: &[Condition], after: &[Condition]) -> Option<Event> {
     };
     Some(Event {
         type_,
-        reason: ready.reason.clone(),
-        note: Some(ready.message.clone()),
+        reason: ready.reason,
+        note: Some(ready.message),
         action: "Reconcile".into(),
         secondary: None,
     })

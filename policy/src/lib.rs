@@ -27,8 +27,8 @@ pub use inputs::Inputs;
 pub use scan::{Finished, Pushed, StreamScanner};
 pub use trial::{Difference, PolicyTests, Trial};
 pub use verdict::{
-    Check, DryRun, Finding, InputSpan, PolicyRef, RuleError, RuleErrorReason, Scanned, Span, Verdict,
-    VerdictAction,
+    Check, DryRun, Finding, InputSpan, PolicyRef, RuleError, RuleErrorReason, Scanned, Span,
+    Verdict, VerdictAction,
 };
 
 /// Behaviour of what surrounds the checks: actions, redaction, the reading of HTML. It changes when any

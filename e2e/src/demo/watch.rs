@@ -97,10 +97,8 @@ enum End {
 
 fn end(status: &WritingRunStatus, items: &ItemCounts, all: i64) -> End {
     let condition = |name: &str| {
-        status
-            .conditions
-            .iter()
-            .find(|one| one.type_ == name && one.status == "True")
+        let mut conditions = status.conditions.iter();
+        conditions.find(|one| one.type_ == name && one.status == "True")
     };
     if let Some(stalled) = condition("Stalled") {
         return End::Stalled(format!("{}: {}", stalled.reason, stalled.message));

@@ -165,7 +165,7 @@ impl Scene {
         let done = eventually("the run is finished", DEADLINE, async || {
             let status = runs.get(run).await?.status.unwrap_or_default();
             let finished = status.conditions.iter().find(|one| one.type_ == "Finished");
-            let is_finished = finished.is_some_and(|one| one.status == "True");
+            let is_finished = finished.as_ref().is_some_and(|one| one.status == "True");
             ensure!(is_finished, "{:?}: {finished:?}", status.items);
             Ok(Some(status.items))
         });
@@ -465,7 +465,7 @@ async fn await_ready(namespace: &TestNamespace) -> Result<()> {
         let status = pipelines.get(PIPELINE).await?.status.unwrap_or_default();
         let ready = status.conditions.iter().find(|one| one.type_ == "Ready");
         ensure!(
-            ready.is_some_and(|ready| ready.status == "True"),
+            ready.as_ref().is_some_and(|ready| ready.status == "True"),
             "{ready:?}"
         );
         Ok(Some(()))

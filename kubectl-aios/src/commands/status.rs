@@ -1,9 +1,12 @@
 //! Every object in one table, and the messages of those that are not well.
 
-use aios_crds::{ClusterPolicySet, ModelDeployment, PolicySet, WritingPipeline, WritingRun};
+use aios_crds::{
+    ClusterPolicySet, ConditionType, Conditions, ModelDeployment, PolicySet, WritingPipeline,
+    WritingRun,
+};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::Condition};
+use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt, api::ListParams};
 use serde::de::DeserializeOwned;
 
@@ -142,22 +145,24 @@ fn rules(rules: i32, enforced_by: Option<String>) -> String {
     format!("{rules} rules{enforced}")
 }
 
-fn row<K: Resource<DynamicType = ()>>(object: &K, conditions: &[Condition], counts: String) -> Row {
-    let ready = conditions
-        .iter()
-        .find(|condition| condition.type_ == "Ready");
+fn row<K: Resource<DynamicType = ()>>(object: &K, conditions: &Conditions, counts: String) -> Row {
+    let ready = conditions.get(ConditionType::Ready);
     let seconds = object
         .meta()
         .creation_timestamp
         .as_ref()
         .map(|created| Timestamp::now().as_second() - created.0.as_second());
+    let (ready, reason, message) = match ready {
+        Some(ready) => (ready.status, ready.reason, ready.message),
+        None => ("Unknown".into(), "NotObserved".into(), String::new()),
+    };
     Row {
         kind: kind::<K>(),
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
-        ready: ready.map_or("Unknown".into(), |c| c.status.clone()),
-        reason: ready.map_or("NotObserved".into(), |c| c.reason.clone()),
-        message: ready.map(|c| c.message.clone()).unwrap_or_default(),
+        ready,
+        reason,
+        message,
         counts,
         age: seconds.map_or("-".into(), text::age),
     }

@@ -37,14 +37,13 @@ pub async fn until_finished(runs: &Api<WritingRun>, name: &str, limit: Duration)
         };
         failures = 0;
         let status = run.status.unwrap_or_default();
-        let condition =
-            |kind: ConditionType| status.conditions.iter().find(|c| c.type_ == kind.as_str());
+        let conditions = &status.conditions;
         shown.update(
             &status.items,
-            condition(ConditionType::Ready),
+            conditions.get(ConditionType::Ready).as_ref(),
             started.elapsed(),
         );
-        if condition(ConditionType::Finished).is_some_and(is_true) {
+        if conditions.is_true(ConditionType::Finished, None) {
             shown.end();
             let items = &status.items;
             println!(
@@ -55,17 +54,18 @@ pub async fn until_finished(runs: &Api<WritingRun>, name: &str, limit: Duration)
                 items.waiting,
                 started.elapsed().as_secs_f64()
             );
-            let succeeded = condition(ConditionType::Succeeded);
-            if let Some(failed) = succeeded.filter(|c| !is_true(c)) {
+            let failed = conditions
+                .get(ConditionType::Succeeded)
+                .filter(|succeeded| succeeded.status != "True");
+            if let Some(failed) = &failed {
                 eprintln!("the run did not succeed: {}", said(failed));
             }
-            return Ok(succeeded.is_none_or(is_true));
+            return Ok(failed.is_none());
         }
-        if condition(ConditionType::Stalled).is_some_and(is_true) {
+        if conditions.is_true(ConditionType::Stalled, None) {
             shown.end();
-            let reason = condition(ConditionType::Stalled)
-                .map(said)
-                .unwrap_or_default();
+            let stalled = conditions.get(ConditionType::Stalled);
+            let reason = stalled.as_ref().map(said).unwrap_or_default();
             bail!("WritingRun {name} is stalled: {reason}");
         }
         if started.elapsed() > limit {
@@ -81,10 +81,6 @@ pub async fn until_finished(runs: &Api<WritingRun>, name: &str, limit: Duration)
 /// Items that need nothing more from the run.
 fn settled(items: &ItemCounts) -> i64 {
     items.published + items.refused + items.waiting
-}
-
-fn is_true(condition: &Condition) -> bool {
-    condition.status == "True"
 }
 
 fn said(condition: &Condition) -> String {

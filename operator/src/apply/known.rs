@@ -30,11 +30,17 @@ struct Inner {
     lists: u32,
     /// By kind.
     entries: HashMap<Cow<'static, str>, Objects>,
-    writing: HashMap<Place, Vec<Waiting>>,
+    /// Few at a time: each event is held against all of them, without a key of its own.
+    writing: Vec<UnderWay>,
 }
 
 /// Kind, namespace and name.
 type Place = (Cow<'static, str>, String, String);
+
+struct UnderWay {
+    place: Place,
+    waiting: Vec<Waiting>,
+}
 
 /// A version that a watch showed during a write, and whom to tell if it is somebody else's.
 struct Waiting {
@@ -92,17 +98,15 @@ impl Known {
         };
         let mut inner = self.lock();
         let shown = Entry::new(version, &meta, inner.lists);
-        if !inner.writing.is_empty() {
-            let place = (kind.clone(), namespace.to_owned(), name.to_owned());
-            if let Some(waiting) = inner.writing.get_mut(&place) {
-                let list = shown.list;
-                let news = Box::new(move || news(&meta));
-                waiting.push(Waiting { shown, news });
-                if let Some(entry) = inner.entry_mut(&place.0, &place.1, &place.2) {
-                    entry.list = list;
-                }
-                return;
+        if let Some(at) = inner.under_way(&kind, namespace, name) {
+            if let Some(entry) = inner.entry_mut(&kind, namespace, name) {
+                entry.list = shown.list;
             }
+            if let Some(write) = inner.writing.get_mut(at) {
+                let news = Box::new(move || news(&meta));
+                write.waiting.push(Waiting { shown, news });
+            }
+            return;
         }
         let is_news = inner.is_news(kind, (namespace, name), shown);
         drop(inner);
@@ -125,8 +129,15 @@ impl Known {
 
     /// A write begins: what watches show of the object meanwhile may be its doing.
     pub fn writing(&self, kind: Cow<'static, str>, namespace: &str, name: &str) -> Writing {
+        let mut inner = self.lock();
+        let known = inner.under_way(&kind, namespace, name).is_some();
         let place = (kind, namespace.to_owned(), name.to_owned());
-        self.lock().writing.entry(place.clone()).or_default();
+        if !known {
+            inner.writing.push(UnderWay {
+                place: place.clone(),
+                waiting: Vec::new(),
+            });
+        }
         Writing {
             known: self.clone(),
             place,
@@ -253,6 +264,13 @@ impl Inner {
         }
     }
 
+    /// Where in `writing` the write of an object is.
+    fn under_way(&self, kind: &str, namespace: &str, name: &str) -> Option<usize> {
+        self.writing
+            .iter()
+            .position(|write| write.is_of(kind, namespace, name))
+    }
+
     /// Notes what a watch showed.
     fn is_news(&mut self, kind: Cow<'static, str>, at: (&str, &str), shown: Entry) -> bool {
         match self.entry_mut(&kind, at.0, at.1) {
@@ -269,6 +287,13 @@ impl Inner {
                 true
             }
         }
+    }
+}
+
+impl UnderWay {
+    fn is_of(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        let (of, within, called) = &self.place;
+        called == name && within == namespace && of == kind
     }
 }
 
@@ -318,9 +343,10 @@ impl Entry {
 impl Drop for Writing {
     fn drop(&mut self) {
         let mut inner = self.known.lock();
-        let waiting = inner.writing.remove(&self.place).unwrap_or_default();
         let (mut told, (kind, namespace, name)) = (Vec::new(), &self.place);
-        for Waiting { shown, news } in waiting {
+        let ended = inner.under_way(kind, namespace, name);
+        let ended = ended.map(|at| inner.writing.swap_remove(at).waiting);
+        for Waiting { shown, news } in ended.into_iter().flatten() {
             if inner.is_news(kind.clone(), (namespace, name), shown) {
                 told.push(news);
             }

@@ -1,6 +1,9 @@
 //! What is to be in force, by namespace. Plain calls in, facts out: no clock, no I/O, no Kubernetes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use aios_proto::control::{Item, Snapshot};
 
@@ -9,7 +12,7 @@ use crate::control::{Draft, Key, Kind, Seat, tenant::Tenant};
 /// A compiled ClusterPolicySet and the namespaces that must obey it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mandatory {
-    pub item: Item,
+    pub item: Arc<Item>,
     /// Labels that a namespace must carry; empty selects all.
     pub selector: BTreeMap<String, String>,
 }
@@ -93,7 +96,7 @@ impl Index {
             Kind::Run => &mut tenant.runs,
             Kind::ClusterPolicy | Kind::Pipeline => return Vec::new(),
         };
-        items.insert(name, item);
+        items.insert(name, Arc::new(item));
         self.compose(namespace)
     }
 
@@ -310,7 +313,7 @@ impl Index {
             .offered
             .iter()
             .filter(|(key, _)| seat.reads(key))
-            .map(|(_, item)| item.clone());
+            .map(|(_, item)| Item::clone(item));
         Some(Snapshot {
             sequence: tenant.sequence.max(1),
             items: items.collect(),
@@ -329,8 +332,13 @@ impl Index {
     /// What is offered under a name.
     pub fn offered(&self, namespace: &str, key: &Key) -> Option<&Item> {
         match key.kind {
-            Kind::ClusterPolicy => self.mandatory.get(&key.name).map(|policy| &policy.item),
-            _ => self.tenants.get(namespace)?.offered.get(key),
+            Kind::ClusterPolicy => self.mandatory.get(&key.name).map(|policy| &*policy.item),
+            _ => self
+                .tenants
+                .get(namespace)?
+                .offered
+                .get(key)
+                .map(|item| &**item),
         }
     }
 
@@ -375,10 +383,11 @@ impl Index {
             .mandatory
             .values()
             .filter(|policy| tenant.is_some_and(|tenant| policy.selects(&tenant.labels)))
-            .map(|policy| Ok(policy.item.clone()));
+            .map(|policy| Ok(Item::clone(&policy.item)));
         let own = named.iter().map(|name| {
             let item = tenant.and_then(|tenant| tenant.policies.get(*name));
-            item.cloned().ok_or_else(|| (*name).to_owned())
+            item.map(|item| Item::clone(item))
+                .ok_or_else(|| (*name).to_owned())
         });
         mandatory.chain(own).collect()
     }

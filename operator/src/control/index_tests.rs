@@ -37,7 +37,7 @@ fn policy(name: &str, body: &str) -> Item {
 fn mandatory(name: &str, selector: &[(&str, &str)]) -> Mandatory {
     let item = pack(ItemKind::ClusterPolicy, owner(name), &"body").unwrap();
     Mandatory {
-        item,
+        item: item.into(),
         selector: labels(selector),
     }
 }

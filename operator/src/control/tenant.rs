@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -50,14 +51,14 @@ impl Draft {
     }
 
     /// With its pins; `last` is what was offered of it.
-    fn packed(&mut self, pins: Vec<PolicyPin>, last: Option<&Item>) -> Option<Item> {
+    fn packed(&mut self, pins: Vec<PolicyPin>, last: Option<&Arc<Item>>) -> Option<Arc<Item>> {
         let json = self.config.as_deref();
         let json = json.or_else(|| last.map(|last| last.body.as_ref()))?;
         let mut config: PipelineConfig = serde_json::from_slice(json).ok()?;
         config.policies = pins;
         let item = pack(ItemKind::Pipeline, self.owner.clone(), &config).ok()?;
         self.config = None;
-        Some(item)
+        Some(Arc::new(item))
     }
 }
 
@@ -89,16 +90,16 @@ impl Pod {
 #[derive(Debug, Default)]
 pub(super) struct Tenant {
     pub labels: BTreeMap<String, String>,
-    pub policies: BTreeMap<String, Item>,
+    pub policies: BTreeMap<String, Arc<Item>>,
     /// Policies that were deleted while a pipeline still pins them: in force until it no longer does.
     pub retired: BTreeSet<String>,
-    pub models: BTreeMap<String, Item>,
+    pub models: BTreeMap<String, Arc<Item>>,
     pub drafts: BTreeMap<String, Draft>,
     /// With which pins the offered pipelines were packed, of drafts that are still the same.
     pub pins: BTreeMap<String, Vec<PolicyPin>>,
-    pub runs: BTreeMap<String, Item>,
-    /// What data planes are offered.
-    pub offered: BTreeMap<Key, Item>,
+    pub runs: BTreeMap<String, Arc<Item>>,
+    /// What data planes are offered: what was compiled, not copies of it.
+    pub offered: BTreeMap<Key, Arc<Item>>,
     pub sequence: u64,
     pub pods: BTreeMap<String, Pod>,
     pub acks: BTreeMap<(String, Seat), BTreeMap<Key, ItemAck>>,
@@ -193,7 +194,7 @@ fn pin(scope: PolicyScope, item: &Item) -> PolicyPin {
 }
 
 /// A new generation with the same body is no change for a data plane.
-fn differences(before: &BTreeMap<Key, Item>, after: &BTreeMap<Key, Item>) -> Vec<Key> {
+fn differences(before: &BTreeMap<Key, Arc<Item>>, after: &BTreeMap<Key, Arc<Item>>) -> Vec<Key> {
     let same = |key: &Key| match (before.get(key), after.get(key)) {
         (Some(left), Some(right)) => {
             left.digest == right.digest && left.owner_uid == right.owner_uid

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use aios_compile::Diagnostic;
-use aios_crds::{ConditionType, ModelDeployment, ModelDeploymentStatus, Reason};
+use aios_crds::{ConditionType, Conditions, ModelDeployment, ModelDeploymentStatus, Reason};
 use jiff::Timestamp;
-use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::Condition};
+use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::{
     conditions::{Fact, summarize, with_failure, write},
@@ -368,7 +368,7 @@ fn endpoint(desired: i32, applied: &Applied, follows: bool) -> Fact {
 }
 
 impl Status for ModelDeploymentStatus {
-    fn conditions(&self) -> &[Condition] {
+    fn conditions(&self) -> &Conditions {
         &self.conditions
     }
 

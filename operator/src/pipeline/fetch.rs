@@ -67,12 +67,10 @@ pub fn observe(
             None => absent.push(model),
             Some(guarded) => {
                 let ready = valid(&guarded).is_some_and(|model| {
-                    let conditions = model
-                        .status
-                        .as_ref()
-                        .map(|s| s.conditions.as_slice())
-                        .unwrap_or_default();
-                    is_true(conditions, ConditionType::Ready, model.metadata.generation)
+                    model.status.as_ref().is_some_and(|status| {
+                        let generation = model.metadata.generation;
+                        is_true(&status.conditions, ConditionType::Ready, generation)
+                    })
                 });
                 if !ready {
                     unready.push(model);

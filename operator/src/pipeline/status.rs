@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use aios_crds::{
-    ConditionType, Reason, WritingPipeline, WritingPipelineStatus,
+    ConditionType, Conditions, Reason, WritingPipeline, WritingPipelineStatus,
     writing_pipeline::{AuditHead, DocumentCounts},
 };
 use aios_proto::control::PipelineReport;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 use crate::{
@@ -289,21 +288,21 @@ fn missing(kind: ConditionType, message: String, arriving: Option<Duration>) -> 
 }
 
 impl Status for WritingPipelineStatus {
-    fn conditions(&self) -> &[Condition] {
+    fn conditions(&self) -> &Conditions {
         &self.conditions
     }
 
     fn without_numbers(&self) -> Self {
-        let mut conditions = self.conditions.clone();
-        for condition in &mut conditions {
+        let conditions = self.conditions.iter().map(|mut condition| {
             if condition.type_ == ConditionType::PoliciesEnforced.as_str() {
                 condition.message.clear();
             }
-        }
+            condition
+        });
         Self {
             documents: DocumentCounts::default(),
             audit: None,
-            conditions,
+            conditions: conditions.collect(),
             ..self.clone()
         }
     }

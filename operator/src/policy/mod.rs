@@ -132,7 +132,7 @@ fn item<K: Policy>(
 fn offer<K: Policy>(policy: &K, namespace: &str, item: Item, context: &Context) {
     context.hub.change(|index| match policy.selector() {
         Some(selector) => index.apply_mandatory(crate::control::Mandatory {
-            item,
+            item: item.into(),
             selector: selector.clone(),
         }),
         None => index.apply(namespace, K::KIND, item),

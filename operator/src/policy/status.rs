@@ -1,6 +1,6 @@
 //! A policy's status. Pure.
 
-use aios_crds::{ConditionType, OperatorSeen, PolicySetStatus, Reason};
+use aios_crds::{ConditionType, Conditions, OperatorSeen, PolicySetStatus, Reason};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -145,7 +145,7 @@ pub fn enforcement(kind: ConditionType, found: &Enforcement, nobody: &str) -> Fa
 }
 
 impl Status for PolicySetStatus {
-    fn conditions(&self) -> &[Condition] {
+    fn conditions(&self) -> &Conditions {
         &self.conditions
     }
 
@@ -171,8 +171,7 @@ impl Status for PolicySetStatus {
 }
 
 /// A condition whose message only counts data planes.
-fn without_count(condition: &Condition) -> Condition {
-    let mut condition = condition.clone();
+fn without_count(mut condition: Condition) -> Condition {
     if condition.type_ == ConditionType::Enforced.as_str() && condition.status == "True" {
         condition.message.clear();
     }

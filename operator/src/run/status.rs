@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use aios_crds::{
-    ConditionType, Reason, WritingRun, WritingRunStatus,
+    ConditionType, Conditions, Reason, WritingRun, WritingRunStatus,
     writing_run::{ItemCounts, Outcome},
 };
 use aios_proto::control::RunReport;
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::batch::v1::Job,
-    apimachinery::pkg::apis::meta::v1::{Condition, Time},
-};
+use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::Time};
 
 use crate::{
     conditions::{
@@ -112,7 +109,7 @@ pub fn status(
     after
 }
 
-fn outcome(conditions: &[Condition]) -> Option<Outcome> {
+fn outcome(conditions: &Conditions) -> Option<Outcome> {
     let finished = is_true(conditions, ConditionType::Finished, None);
     let succeeded = find(conditions, ConditionType::Succeeded)?;
     match (finished, succeeded.status.as_str()) {
@@ -323,21 +320,21 @@ fn kept(before: &WritingRunStatus) -> Fact {
 }
 
 impl Status for WritingRunStatus {
-    fn conditions(&self) -> &[Condition] {
+    fn conditions(&self) -> &Conditions {
         &self.conditions
     }
 
     /// Messages count items: they move with the numbers.
     fn without_numbers(&self) -> Self {
-        let mut conditions = self.conditions.clone();
-        for condition in &mut conditions {
+        let conditions = self.conditions.iter().map(|mut condition| {
             if condition.status != "False" {
                 condition.message.clear();
             }
-        }
+            condition
+        });
         Self {
             items: ItemCounts::default(),
-            conditions,
+            conditions: conditions.collect(),
             ..self.clone()
         }
     }

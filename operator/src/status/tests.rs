@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use aios_crds::{
-    ConditionType, ModelDeploymentStatus, PolicySet, PolicySetStatus, Reason,
+    ConditionType, Conditions, ModelDeploymentStatus, PolicySet, PolicySetStatus, Reason,
     WritingPipelineStatus, WritingRunStatus,
 };
 use http::Method;
@@ -43,7 +43,12 @@ fn status(digest: &str) -> PolicySetStatus {
     )];
     PolicySetStatus {
         observed_generation: 1,
-        conditions: write(summarize(facts), &[], 1, Timestamp::UNIX_EPOCH),
+        conditions: write(
+            summarize(facts),
+            &Conditions::default(),
+            1,
+            Timestamp::UNIX_EPOCH,
+        ),
         digest: Some(digest.into()),
         ..PolicySetStatus::default()
     }

@@ -172,6 +172,8 @@ pub fn prune_kind(meta: &mut ObjectMeta) {
     if let Some(annotations) = &mut meta.annotations {
         annotations.remove(LAST_APPLIED);
     }
+    // An empty map keeps the room of eleven entries.
+    meta.annotations = meta.annotations.take().filter(|kept| !kept.is_empty());
 }
 
 /// Of a data plane's pod: labels say whose it is.
