@@ -112,7 +112,7 @@ fn triggers_are_told_of_while_there_are_some() {
     };
     let first = seen(&with(State::True));
     assert_eq!(says(&first, ConditionType::TriggersReady), "True/Ready");
-    assert_eq!(first.triggers, [daily.clone()]);
+    assert_eq!(first.triggers, std::slice::from_ref(&daily));
     let failed = seen(&with(State::False));
     assert_eq!(says(&failed, ConditionType::Ready), "False/Ready");
     let mut known = pipeline("mail", true, "Retain");
