@@ -194,7 +194,7 @@ async fn runs(scene: &Scene, trigger: &str) -> Result<BTreeSet<String>> {
 async fn another_run(scene: &Scene, besides: &BTreeSet<String>) -> String {
     let found = eventually("the trigger makes a run", MINUTES, async || {
         let runs = runs(scene, "mornings").await?;
-        Ok(runs.difference(besides).next_back().cloned())
+        Ok(runs.difference(besides).last().cloned())
     });
     found.await.unwrap()
 }
