@@ -23,6 +23,8 @@ const ANSWER: usize = 40;
 const STREAM: usize = 128;
 const GAP_MS: &str = "2";
 const LARGE: usize = 120_000;
+/// Names that entrants ask the model by.
+const MODELS: [&str; 3] = ["writer", "writer-v1", "translator"];
 /// A gateway that settles: threads, pools, first health checks.
 const REST: Duration = Duration::from_secs(1);
 const P99_US: f64 = 10_000.0;
@@ -50,6 +52,10 @@ impl Rig {
             command.args(["--listen", &format!("127.0.0.1:{port}")]);
             command.args(["--first-token-ms", gap, "--token-ms", gap]);
             command.args(["--keep-calls", "8", "--context-tokens", "1000000"]);
+            // Some entrants ask which models there are, and serve no other.
+            for model in MODELS {
+                command.args(["--model", model]);
+            }
             command.args(["--say", "word ".repeat(tokens).trim_end()]);
             Running::start(command, &folder.path().join(name), port).await
         };
@@ -174,7 +180,7 @@ async fn search(load: &Load) -> Result<f64> {
 
 /// A load on a gateway that has answered.
 async fn ready(gateway: &Gateway, prompt: usize, stream: bool) -> Result<Load> {
-    const TRIES: usize = 240;
+    const TRIES: usize = 80;
     let load = load(&Through(gateway), prompt, stream);
     let mut last = None;
     for _ in 0..TRIES {
