@@ -6,6 +6,7 @@ use aios_crds::{WritingPipelineSpec, writing_pipeline::Step};
 use aios_proto::config::{
     PipelineConfig, PolicyPin, PolicyScope, PublisherConfig, RetrievalConfig, SourceConfig,
 };
+use jiff::tz::TimeZone;
 
 use crate::{
     Diagnostic, checks, content, expression,
@@ -46,6 +47,7 @@ pub fn pipeline(
     context(spec, &declared, &mut found);
     let retrieval = retrieval(spec, resolved, &declared, &mut found);
     models(spec, &mut found);
+    found.extend(budget(spec));
     policies(spec, &pins, &mut found);
     found.extend(trigger::triggers(spec).err().unwrap_or_default());
     let publish = publish(spec, &mut found);
@@ -67,6 +69,7 @@ pub fn pipeline(
         policies: pins,
         publish,
         execution: spec.execution.clone(),
+        budget: spec.budget.clone(),
     })
 }
 
@@ -203,6 +206,17 @@ fn models(spec: &WritingPipelineSpec, found: &mut Vec<Diagnostic>) {
             found.extend(when.and_then(|when| expression::condition(&path, when, &labels)));
         }
     }
+}
+
+fn budget(spec: &WritingPipelineSpec) -> Option<Diagnostic> {
+    let zone = spec.budget.as_ref()?.time_zone.as_deref()?;
+    TimeZone::get(zone).err().map(|_| {
+        Diagnostic::new(
+            "spec.budget.timeZone",
+            format!("there is no time zone `{zone}`"),
+            "name one of the IANA database, as in Europe/Berlin, or leave it out for UTC",
+        )
+    })
 }
 
 fn policies(spec: &WritingPipelineSpec, pins: &[PolicyPin], found: &mut Vec<Diagnostic>) {

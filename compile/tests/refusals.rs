@@ -435,6 +435,13 @@ fn bad_pipelines_are_refused_with_field_and_remedy() {
             "ModelDeployment",
         ),
         case(
+            "/budget",
+            json!({"amount": "5", "currency": "EUR", "timeZone": "Europe/Nowhere"}),
+            "spec.budget.timeZone",
+            "Europe/Nowhere",
+            "IANA",
+        ),
+        case(
             "/policyRefs/0/name",
             json!("gone"),
             "spec.policyRefs[0].name",

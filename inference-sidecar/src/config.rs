@@ -40,6 +40,40 @@ pub struct Source {
     pub cache_file: Option<PathBuf>,
 }
 
+impl Source {
+    /// How to attach to the operator; none without one. `certificates` are those that the process shows
+    /// to others.
+    ///
+    /// # Errors
+    /// When TLS files cannot be used.
+    pub fn attachment(
+        &self,
+        scope: &Scope,
+        certificates: Vec<PathBuf>,
+    ) -> anyhow::Result<Option<AttachConfig>> {
+        let Some(operator_uri) = self.operator_uri.clone() else {
+            return Ok(None);
+        };
+        let ca = self.ca_file.as_deref();
+        let tls = ca
+            .map(|ca| ClientTls::new(Some(ca), None))
+            .transpose()
+            .context("--ca-file")?;
+        let (role, model) = match scope {
+            Scope::Egress => (Role::Egress, String::new()),
+            Scope::Ingress { model, .. } => (Role::Ingress, model.clone()),
+        };
+        Ok(Some(AttachConfig {
+            operator_uri,
+            tls,
+            token_file: self.control_token_file.clone(),
+            certificates,
+            role,
+            model,
+        }))
+    }
+}
+
 /// The configuration in force.
 #[derive(Clone)]
 pub struct Live(Arc<Inner>);
@@ -64,6 +98,11 @@ impl Live {
             cache_file,
             metrics,
         }))
+    }
+
+    /// What the process enforces.
+    pub fn scope(&self) -> &Scope {
+        &self.0.scope
     }
 
     /// What is in force now. Hold it for one call: a swap does not disturb it.
@@ -137,41 +176,22 @@ impl Enforce for Live {
 }
 
 /// Reads the files, then follows the operator until shutdown, and sends it the reports.
-/// `certificates` are those that the process shows to others.
 ///
 /// # Errors
-/// When the operator's address or TLS files cannot be used at all.
+/// When the operator's address cannot be used at all.
 pub async fn follow(
     live: Live,
-    (source, certificates): (Source, Vec<PathBuf>),
+    (source, attachment): (Source, Option<AttachConfig>),
     reports: watch::Receiver<Report>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     live.bootstrap([source.cache_file.as_deref(), source.config_file.as_deref()]);
-    let Some(operator_uri) = source.operator_uri else {
+    let Some(attachment) = attachment else {
         tracing::info!("no operator: the files are all there is");
         shutdown.cancelled().await;
         return Ok(());
     };
-    let tls = source
-        .ca_file
-        .as_deref()
-        .map(|ca| ClientTls::new(Some(ca), None))
-        .transpose()
-        .context("--ca-file")?;
-    let (role, model) = match &live.0.scope {
-        Scope::Egress => (Role::Egress, String::new()),
-        Scope::Ingress { model, .. } => (Role::Ingress, model.clone()),
-    };
-    let config = AttachConfig {
-        operator_uri,
-        tls,
-        token_file: source.control_token_file,
-        certificates,
-        role,
-        model,
-    };
-    attach(config, Arc::new(live), reports, shutdown)
+    attach(attachment, Arc::new(live), reports, shutdown)
         .await
         .context("--operator-uri")
 }

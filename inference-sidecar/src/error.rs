@@ -115,6 +115,28 @@ pub enum ApiError {
     UpstreamContextExceeded(String),
     #[error("the provider's account has no credit left: check its billing")]
     QuotaExhausted,
+    #[error(
+        "the budget of pipeline `{pipeline}`, {budget}, has no room left for this call, which may cost up \
+         to {most}: raise spec.budget.amount, lower max_tokens, or wait for the next period"
+    )]
+    BudgetExhausted {
+        pipeline: String,
+        budget: String,
+        most: String,
+    },
+    #[error(
+        "pipeline `{pipeline}` has a budget and model `{model}` has no price in {currency}: set \
+         spec.pricing of the ModelDeployment, with 0 where calls cost nothing"
+    )]
+    Unpriced {
+        model: String,
+        pipeline: String,
+        currency: String,
+    },
+    #[error(
+        "nobody grants more of the budget of pipeline `{0}` while the operator is away: try again shortly"
+    )]
+    BudgetUnreachable(String),
     #[error("the answer ended before it was whole: use none of it")]
     StreamCut,
 }
@@ -217,7 +239,7 @@ impl ApiError {
             Self::Overloaded { .. } | Self::NotConfigured | Self::HoldExpired { .. } => {
                 Some(Duration::from_secs(1))
             }
-            Self::HoldFull { .. } => Some(Duration::from_secs(5)),
+            Self::HoldFull { .. } | Self::BudgetUnreachable(_) => Some(Duration::from_secs(5)),
             _ => None,
         }
     }
@@ -251,6 +273,18 @@ impl ApiError {
                 code: "insufficient_quota",
                 retry: false,
             },
+            Self::BudgetExhausted { .. } => Class {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                kind: "insufficient_quota",
+                code: "budget_exhausted",
+                retry: false,
+            },
+            Self::Unpriced { .. } => {
+                failure(StatusCode::SERVICE_UNAVAILABLE, "model_unpriced", false)
+            }
+            Self::BudgetUnreachable(_) => {
+                failure(StatusCode::SERVICE_UNAVAILABLE, "budget_unreachable", true)
+            }
             Self::ModelUnknown(_) => mistake(StatusCode::NOT_FOUND, "model_not_found"),
             Self::PipelineUnknown(_) => mistake(StatusCode::NOT_FOUND, "pipeline_not_found"),
             Self::StepUnknown { .. } => mistake(StatusCode::NOT_FOUND, "step_not_found"),

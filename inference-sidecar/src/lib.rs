@@ -15,6 +15,7 @@ pub mod ingress;
 mod lock;
 pub mod meter;
 pub mod metrics;
+pub mod money;
 pub mod outcome;
 pub mod prefetch;
 pub mod process;

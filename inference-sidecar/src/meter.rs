@@ -14,6 +14,7 @@ use crate::{
     cost::{Basis, Cost, Usage, estimate, price},
     dialect::openai::{Observer, Operation},
     metrics::{Metrics, Side},
+    money::Reserved,
     outcome::Outcome,
     snapshot::Model,
 };
@@ -49,6 +50,7 @@ pub struct Meter {
     /// Where the answer's tokens are counted, too.
     tally: Option<Arc<AtomicU64>>,
     judge: Option<Judge>,
+    reserved: Option<Reserved>,
     settled: bool,
 }
 
@@ -73,6 +75,7 @@ impl Meter {
             text_bytes: 0,
             tally: None,
             judge: None,
+            reserved: None,
             settled: false,
         }
     }
@@ -85,6 +88,11 @@ impl Meter {
     /// Tells the breaker of the address how the call ended.
     pub fn judged_by(&mut self, judge: Judge) {
         self.judge = Some(judge);
+    }
+
+    /// Takes what the call comes to from what was put aside for it.
+    pub fn paid_from(&mut self, reserved: Option<Reserved>) {
+        self.reserved = reserved;
     }
 
     /// Notes what is known so far.
@@ -127,7 +135,11 @@ impl Meter {
                 self.metrics.per_token(labels, mean);
             }
         }
-        Receipt { usage, cost }
+        let receipt = Receipt { usage, cost };
+        if let Some(reserved) = self.reserved.take() {
+            reserved.settle(&receipt, outcome, self.text_bytes);
+        }
+        receipt
     }
 }
 

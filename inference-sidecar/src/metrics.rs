@@ -17,7 +17,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    cost::{Cost, Usage},
+    cost::{Basis, Cost, Usage},
     dialect::openai::Operation,
     egress::Origin,
     ingress::Measures,
@@ -90,6 +90,17 @@ pub enum HedgeEnd {
     Denied,
 }
 
+/// Why a budget does not pay for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBudget {
+    /// It has no room for what the call may cost.
+    Exhausted,
+    /// The model has no price in the budget's currency.
+    Unpriced,
+    /// Nobody grants more of it while the operator is away.
+    Unreachable,
+}
+
 /// Which end of a call is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -124,6 +135,9 @@ pub struct Metrics {
     hedges: Family<HedgeLabels, Counter<u64, AtomicU64>>,
     cache_lookups: Family<CacheLabels, Counter<u64, AtomicU64>>,
     cache_bytes: Gauge<i64, AtomicI64>,
+    budget_spent: Family<SpentLabels, Counter<u64, AtomicU64>>,
+    budget_leased: Family<LeaseLabels, Gauge<i64, AtomicI64>>,
+    budget_refused: Family<NoBudgetLabels, Counter<u64, AtomicU64>>,
     sequence: Gauge<i64, AtomicI64>,
     refused_items: Gauge<i64, AtomicI64>,
 }
@@ -187,6 +201,25 @@ struct CostLabels {
     usage: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SpentLabels {
+    aios_pipeline: String,
+    currency: String,
+    usage: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LeaseLabels {
+    aios_pipeline: String,
+    currency: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NoBudgetLabels {
+    aios_pipeline: String,
+    reason: &'static str,
+}
+
 // === impl ModelLabels ===
 
 impl ModelLabels {
@@ -233,6 +266,9 @@ impl Metrics {
             hedges: Family::default(),
             cache_lookups: Family::default(),
             cache_bytes: Gauge::default(),
+            budget_spent: Family::default(),
+            budget_leased: Family::default(),
+            budget_refused: Family::default(),
             sequence: Gauge::default(),
             refused_items: Gauge::default(),
         };
@@ -421,6 +457,35 @@ impl Metrics {
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
+    /// A pipeline's budget was charged, in millionths.
+    pub fn budget_spent(&self, pipeline: &str, currency: &str, basis: Basis, millionths: u64) {
+        let labels = SpentLabels {
+            aios_pipeline: pipeline.to_owned(),
+            currency: currency.to_owned(),
+            usage: basis.as_str(),
+        };
+        self.budget_spent.get_or_create(&labels).inc_by(millionths);
+    }
+
+    /// What this process holds of a pipeline's budget, in millionths.
+    pub fn budget_leased(&self, pipeline: &str, currency: &str, millionths: u64) {
+        let labels = LeaseLabels {
+            aios_pipeline: pipeline.to_owned(),
+            currency: currency.to_owned(),
+        };
+        let millionths = i64::try_from(millionths).unwrap_or(i64::MAX);
+        self.budget_leased.get_or_create(&labels).set(millionths);
+    }
+
+    /// A pipeline's budget does not pay for a call.
+    pub fn budget_refused(&self, pipeline: &str, why: NoBudget) {
+        let labels = NoBudgetLabels {
+            aios_pipeline: pipeline.to_owned(),
+            reason: why.as_str(),
+        };
+        self.budget_refused.get_or_create(&labels).inc();
+    }
+
     /// A configuration came into force.
     pub fn config_in_force(&self, sequence: u64, refused: usize) {
         self.sequence
@@ -554,6 +619,21 @@ impl Metrics {
             self.cache_bytes.clone(),
         );
         registry.register(
+            "aios_sidecar_budget_spent",
+            "What calls took from the pipeline's budget, in millionths of the currency",
+            self.budget_spent.clone(),
+        );
+        registry.register(
+            "aios_sidecar_budget_leased",
+            "What this process holds of the pipeline's budget, spent or not, in millionths of the currency",
+            self.budget_leased.clone(),
+        );
+        registry.register(
+            "aios_sidecar_budget_refused",
+            "Attempts that the pipeline's budget did not pay for",
+            self.budget_refused.clone(),
+        );
+        registry.register(
             "aios_sidecar_config_sequence",
             "Sequence of the snapshot in force",
             self.sequence.clone(),
@@ -586,6 +666,18 @@ impl HoldEnd {
             Self::Expired => "expired",
             Self::Full => "full",
             Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+// === impl NoBudget ===
+
+impl NoBudget {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::Unpriced => "unpriced",
+            Self::Unreachable => "unreachable",
         }
     }
 }

@@ -18,6 +18,7 @@ use aios_inference_sidecar::{
     config::Live,
     egress::{self, Egress},
     metrics::Metrics,
+    money::Lessor,
     snapshot::Scope,
 };
 use aios_proto::{
@@ -149,7 +150,7 @@ fn egress(everything: &Value) -> Egress {
     let acks = live.apply(&Snapshot { sequence: 1, items });
     assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
     let client = Client::new(None, Duration::from_secs(2)).unwrap();
-    Egress::new(live, client, metrics)
+    Egress::new(live, client, metrics, Lessor::own())
 }
 
 fn request(everything: &Value, extra: &Value) -> Vec<u8> {

@@ -76,7 +76,7 @@ const fn needs_a_person(reason: Reason) -> bool {
 /// Whether a condition tells of the service that is given, which no spec can promise: it moves with
 /// traffic, and tools that wait for Ready are not to wait for it.
 const fn is_advice(kind: ConditionType) -> bool {
-    matches!(kind, ConditionType::SLOMet)
+    matches!(kind, ConditionType::SLOMet | ConditionType::BudgetAvailable)
 }
 
 /// Adds `Ready`, and `Reconciling` or `Stalled`, to the facts: False if one failed, Unknown while

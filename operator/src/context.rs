@@ -11,7 +11,7 @@ use kube::runtime::controller::Action;
 use crate::{
     apply::Applier,
     ca::Current,
-    control::{Hub, Witness},
+    control::{Budgets, Hub, Witness},
     metrics::Metrics,
     pool::{Buffers, GpuClasses, Karpenter},
     settings::Settings,
@@ -34,6 +34,7 @@ pub struct Context {
     pub statuses: StatusWriter,
     pub hub: Arc<Hub>,
     pub witness: Arc<Witness>,
+    pub budgets: Arc<Budgets>,
     pub authority: Current,
     pub triggers: Triggers,
     pub stores: Stores,

@@ -220,6 +220,12 @@ pub fn witness(namespace: &str) -> String {
     format!("aios-witness-{namespace}")
 }
 
+/// ConfigMap of the operator's namespace that keeps what is granted of a pipeline's budget. No name of a
+/// namespace holds a dot, so no two pipelines share one.
+pub fn budget(namespace: &str, pipeline: &str) -> String {
+    format!("aios-budget.{namespace}.{pipeline}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{

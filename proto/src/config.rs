@@ -9,7 +9,7 @@ use aios_crds::{
     reference::SecretSource,
     text_engine::CallSetting,
     writing_pipeline::{
-        ContentKind, ContextSource, Execution, Label, Models, RetrievalQuery, Slot, Writer,
+        Budget, ContentKind, ContextSource, Execution, Label, Models, RetrievalQuery, Slot, Writer,
     },
     writing_run::RunInput,
 };
@@ -71,6 +71,8 @@ pub struct PipelineConfig {
     pub policies: Vec<PolicyPin>,
     pub publish: Vec<PublisherConfig>,
     pub execution: Execution,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
 /// A skeleton whose templates are text.

@@ -5,8 +5,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use aios_proto::{
     config::FORMAT,
     control::{
-        Ack, Hello, ItemAck, Report, ReviewTokenRequest, ReviewTokenResponse, Role, Snapshot, Up,
-        WitnessRequest, WitnessResponse, control_client::ControlClient, down, up,
+        Ack, Hello, ItemAck, LeaseRequest, LeaseResponse, Report, ReviewTokenRequest,
+        ReviewTokenResponse, Role, Snapshot, Up, WitnessRequest, WitnessResponse,
+        control_client::ControlClient, down, up,
     },
 };
 use futures::StreamExt;
@@ -199,6 +200,15 @@ impl Operator {
     pub async fn witness(&self, message: WitnessRequest) -> Result<WitnessResponse, Status> {
         let request = authorized(message, self.token_file.as_ref())?;
         Ok(self.client.clone().witness(request).await?.into_inner())
+    }
+
+    /// Asks for a part of a budget.
+    ///
+    /// # Errors
+    /// When the operator cannot be reached or refuses this data plane. What it did is then unknown.
+    pub async fn lease(&self, message: LeaseRequest) -> Result<LeaseResponse, Status> {
+        let request = authorized(message, self.token_file.as_ref())?;
+        Ok(self.client.clone().lease(request).await?.into_inner())
     }
 }
 

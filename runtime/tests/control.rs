@@ -8,8 +8,8 @@ use std::{
 };
 
 use aios_proto::control::{
-    Down, Item, ItemAck, PipelineReport, Report, ReviewTokenRequest, ReviewTokenResponse, Role,
-    Snapshot, Up, WitnessRequest, WitnessResponse,
+    Down, Item, ItemAck, LeaseRequest, LeaseResponse, PipelineReport, Report, ReviewTokenRequest,
+    ReviewTokenResponse, Role, Snapshot, Up, WitnessRequest, WitnessResponse,
     control_server::{Control, ControlServer},
     down, up,
 };
@@ -85,6 +85,10 @@ impl Control for FakeOperator {
         &self,
         _: Request<WitnessRequest>,
     ) -> Result<Response<WitnessResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn lease(&self, _: Request<LeaseRequest>) -> Result<Response<LeaseResponse>, Status> {
         Err(Status::unimplemented("not asked here"))
     }
 }

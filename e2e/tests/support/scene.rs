@@ -277,6 +277,14 @@ impl Scene {
             .with_context(|| format!("{of} is not counted"))
     }
 
+    /// Answer tokens that the model simulator gave in its last thousand calls.
+    pub async fn model_tokens(&self) -> Result<u64> {
+        let log = self.model.get("simulator/calls?last=1000").await?;
+        let calls = log["calls"].as_array().context("no calls")?;
+        let tokens = calls.iter().map(|call| call["sentTokens"].as_u64());
+        tokens.sum::<Option<u64>>().context("a call without tokens")
+    }
+
     /// The bundle verifies offline, also against a head that the operator witnessed.
     pub async fn audited(&self) -> Report {
         let witnessed = self.witnessed().await;

@@ -28,7 +28,9 @@ use crate::{
     error::{ApiError, Note},
     meter::{Account, Meter},
     metrics::{Metrics, Side},
+    money::{Money, Reserved, Sent},
     outcome::Outcome,
+    snapshot::Pipeline,
 };
 
 /// A call, whoever answers it.
@@ -53,6 +55,9 @@ pub struct Exchange {
     pub hedges: Arc<Hedges>,
     pub demand: Arc<Demand>,
     pub cache: Arc<Cache>,
+    pub money: Arc<Money>,
+    /// The pipeline whose budget pays, if one does.
+    pub budgeted: Option<Arc<Pipeline>>,
     pub question: Arc<Question>,
     /// Attempts so far.
     pub attempts: u32,
@@ -267,6 +272,26 @@ impl Exchange {
         Ok(Err(last.unwrap_or_else(nowhere)))
     }
 
+    /// Puts aside what an attempt may cost. Where the budget has no room for it, another route may be
+    /// cheaper.
+    async fn reserve(
+        &self,
+        request: &Request,
+        candidate: &Candidate,
+        body: &Bytes,
+    ) -> Result<Option<Reserved>, Failure> {
+        let Some(budgeted) = &self.budgeted else {
+            return Ok(None);
+        };
+        let sent = Sent {
+            request,
+            body,
+            cap: candidate.cap,
+        };
+        let reserved = self.money.reserve(budgeted, &candidate.model, &sent).await;
+        reserved.map_err(Failure::held)
+    }
+
     /// Sends one request.
     ///
     /// # Errors
@@ -279,6 +304,7 @@ impl Exchange {
         calling: Option<&Calling>,
     ) -> Result<(Reply, Meter), Failure> {
         let model = &candidate.model;
+        let reserved = self.reserve(request, candidate, body).await?;
         let mut meter = Meter::start(
             self.metrics.clone(),
             Side::Client,
@@ -287,6 +313,7 @@ impl Exchange {
             request.prompt_tokens,
         );
         meter.tally(calling.map(Calling::output_tokens));
+        meter.paid_from(reserved);
         meter.judged_by(self.breakers.judge(endpoint, &model.labels));
         let connections = match self.client.at(endpoint) {
             Ok(connections) => connections,

@@ -36,6 +36,7 @@ use crate::{
     error::ApiError,
     face::{self, Face},
     metrics::{Metrics, Side},
+    money::{Lessor, Money},
 };
 
 const ATTEMPTS: HeaderName = HeaderName::from_static("aios-attempts");
@@ -47,6 +48,7 @@ pub struct Egress {
     pub metrics: Arc<Metrics>,
     /// What the operator is to hear.
     pub(super) demand: Arc<Demand>,
+    pub(super) money: Arc<Money>,
     holds: Arc<Holds>,
     breakers: Arc<Breakers>,
     retries: Arc<Retries>,
@@ -109,7 +111,8 @@ async fn models(State(egress): State<Arc<Egress>>, headers: HeaderMap) -> Respon
 }
 
 impl Egress {
-    pub fn new(live: Live, client: Client, metrics: Arc<Metrics>) -> Self {
+    /// Budgets are granted by `lessor`.
+    pub fn new(live: Live, client: Client, metrics: Arc<Metrics>, lessor: Lessor) -> Self {
         let client = Arc::new(client);
         Self {
             live,
@@ -118,6 +121,7 @@ impl Egress {
             retries: Arc::default(),
             hedges: Arc::default(),
             cache: Cache::new(metrics.clone()),
+            money: Arc::new(Money::new(lessor, metrics.clone(), process())),
             client,
             metrics,
             demand: Arc::default(),
@@ -144,6 +148,10 @@ impl Egress {
         let asked = Asked::read(face, body)?;
         let call = Call::from_headers(&caller)?;
         let plan = route::plan(&config, &call, asked.own())?;
+        let pipeline = config.pipelines.get(call.owner());
+        let budgeted = pipeline
+            .filter(|pipeline| pipeline.budget.is_some())
+            .cloned();
         let question = Arc::new(Question {
             sharing: cache::Terms::of(&config, &call, asked.own()),
             stand: stand(&caller),
@@ -160,6 +168,8 @@ impl Egress {
             hedges: self.hedges.clone(),
             demand: self.demand.clone(),
             cache: self.cache.clone(),
+            money: self.money.clone(),
+            budgeted,
             question: question.clone(),
             attempts: 0,
             waited: Duration::ZERO,
@@ -177,6 +187,11 @@ impl Egress {
             .own_time(Side::Client, started.elapsed().saturating_sub(waited));
         Ok(response)
     }
+}
+
+/// A name that no other process has.
+fn process() -> String {
+    hex::encode(rand::random::<[u8; 8]>())
 }
 
 /// Where a call stands among a hundred: those of one document stand together, wherever they come from, so

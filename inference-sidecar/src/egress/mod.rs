@@ -20,6 +20,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use aios_proto::control::Report;
 use aios_runtime::{
     admin::{Admin, Health},
+    control::{AttachConfig, Operator},
     tls::ClientTls,
 };
 use anyhow::Context;
@@ -34,9 +35,13 @@ use crate::{
     client::Client,
     config::{self, Live},
     metrics::Metrics,
+    money::{self, Lessor},
     process,
     snapshot::Scope,
 };
+
+/// How long the operator may take to take back what is left of budgets, at the end.
+const GIVING_BACK: Duration = Duration::from_secs(2);
 
 /// Flags of `inference-sidecar egress`.
 #[derive(Clone, Debug, clap::Args)]
@@ -82,7 +87,11 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         registry: Arc::new(registry),
     };
     let health = admin.health.clone();
-    let egress = Egress::new(live.clone(), client, metrics);
+    let certificates = args.client_cert_file.into_iter().collect();
+    let attachment = args.source.attachment(live.scope(), certificates)?;
+    let egress = Egress::new(live.clone(), client, metrics, lessor(attachment.as_ref())?);
+    let money = egress.money.clone();
+    let tending = money::tend(money.clone(), shutdown.clone());
     let (reports, reading) = watch::channel(Report::default());
     let tell = demand::tell(egress.demand.clone(), reports, shutdown.clone());
     let app = router(Arc::new(egress));
@@ -94,15 +103,23 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         drain: Duration::from_millis(args.drain_ms),
     };
     let ready = readiness(live.clone(), health, shutdown.clone());
-    let certificates = args.client_cert_file.into_iter().collect();
-    let source = (args.source, certificates);
-    let follow = config::follow(live, source, reading, shutdown.clone());
+    let follow = config::follow(live, (args.source, attachment), reading, shutdown.clone());
     let tell = async {
-        tell.await;
+        tokio::join!(tell, tending);
         Ok(())
     };
     tokio::try_join!(process.serve(app, shutdown), follow, ready, tell)?;
+    money::close(&money, GIVING_BACK).await;
     Ok(())
+}
+
+/// Without an operator, nobody else spends of the budgets.
+fn lessor(attachment: Option<&AttachConfig>) -> anyhow::Result<Lessor> {
+    let Some(attachment) = attachment else {
+        return Ok(Lessor::own());
+    };
+    let operator = Operator::new(attachment).context("--operator-uri")?;
+    Ok(Lessor::Operator(Box::new(operator)))
 }
 
 /// Ready once a snapshot is in force.

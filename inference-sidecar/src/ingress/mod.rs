@@ -200,8 +200,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         );
         anyhow::Ok(())
     };
-    let source = (args.source, vec![args.tls_cert_file]);
-    let follow = config::follow(live, source, reading, shutdown.clone());
+    let certificates = vec![args.tls_cert_file];
+    let attachment = args.source.attachment(live.scope(), certificates)?;
+    let follow = config::follow(live, (args.source, attachment), reading, shutdown.clone());
     tokio::try_join!(process.serve(app, shutdown.clone()), follow, watch)?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, collections::BTreeMap};
 
-use aios_crds::writing_pipeline::{self, AnswerCache};
+use aios_crds::writing_pipeline::{self, AnswerCache, Budget};
 use aios_proto::{canonical, config::PipelineConfig};
 use cel::{Context, Program, Value};
 
@@ -18,6 +18,8 @@ pub struct Pipeline {
     pub finish: Option<Routes>,
     /// Digest of what its documents are judged by.
     pub policies: String,
+    /// Most that its calls may cost.
+    pub budget: Option<Budget>,
 }
 
 /// The models of one step.
@@ -56,6 +58,7 @@ impl Pipeline {
             draft,
             finish,
             policies: canonical::digest(&policies),
+            budget: config.budget,
         })
     }
 }

@@ -8,8 +8,8 @@ use aios_inference_sidecar::{
     snapshot::Scope,
 };
 use aios_proto::control::{
-    Ack, Down, Report, ReviewTokenRequest, ReviewTokenResponse, Role, Snapshot, Up, WitnessRequest,
-    WitnessResponse,
+    Ack, Down, LeaseRequest, LeaseResponse, Report, ReviewTokenRequest, ReviewTokenResponse, Role,
+    Snapshot, Up, WitnessRequest, WitnessResponse,
     control_server::{Control, ControlServer},
     down, up,
 };
@@ -69,6 +69,10 @@ impl Control for Operator {
     ) -> Result<Response<WitnessResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
+
+    async fn lease(&self, _: Request<LeaseRequest>) -> Result<Response<LeaseResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
 }
 
 async fn next_ack(heard: &mut mpsc::Receiver<up::Message>) -> Ack {
@@ -107,9 +111,10 @@ async fn snapshots_are_enforced_acknowledged_and_kept_for_the_next_start() {
     let shutdown = CancellationToken::new();
     let (_reporting, reports) = watch::channel(Report::default());
     let first = live();
+    let attachment = source.attachment(first.scope(), Vec::new()).unwrap();
     let following = tokio::spawn(follow(
         first.clone(),
-        (source.clone(), Vec::new()),
+        (source.clone(), attachment),
         reports,
         shutdown.clone(),
     ));

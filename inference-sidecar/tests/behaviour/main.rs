@@ -7,6 +7,7 @@
 
 mod asleep;
 mod bad_input;
+mod budget;
 mod cached;
 mod certificates;
 mod control;

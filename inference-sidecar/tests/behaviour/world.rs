@@ -7,6 +7,7 @@ use aios_inference_sidecar::{
     config::Live,
     egress::{self, Egress},
     metrics::Metrics,
+    money::Lessor,
     snapshot::Scope,
 };
 use aios_proto::{
@@ -37,12 +38,17 @@ impl World {
     }
 
     pub async fn unconfigured() -> Self {
+        Self::leased(Lessor::own()).await
+    }
+
+    /// Without configuration; budgets are granted by `lessor`.
+    pub async fn leased(lessor: Lessor) -> Self {
         init();
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::new(&mut registry));
         let live = Live::new(Scope::Egress, None, metrics.clone());
         let client = Client::new(None, Duration::from_secs(2)).unwrap();
-        let egress = Egress::new(live.clone(), client, metrics);
+        let egress = Egress::new(live.clone(), client, metrics, lessor);
         let base = serve(egress::router(Arc::new(egress))).await;
         Self {
             base,

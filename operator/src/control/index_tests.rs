@@ -70,6 +70,7 @@ fn draft(name: &str, policies: &[&str]) -> Draft {
         policies: Vec::new(),
         publish: Vec::new(),
         execution: Execution::default(),
+        budget: None,
     };
     let policies = policies.iter().map(|p| (*p).to_owned()).collect();
     Draft::new(owner(name), &config, policies).unwrap()

@@ -2,6 +2,7 @@
 //! force (pure), the hub that wakes streams and reconcilers, and the gRPC service itself.
 
 mod auth;
+mod budgets;
 mod enforcement;
 mod expiry;
 mod heard;
@@ -14,6 +15,7 @@ mod tenant;
 mod witness;
 
 pub use auth::{AUDIENCE, Authenticator};
+pub use budgets::Budgets;
 pub use enforcement::{Audience, Enforcement};
 pub use hub::Hub;
 pub use index::{Broken, Index, Mandatory};

@@ -2,15 +2,17 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use aios_crds::writing_pipeline::Budget;
 use aios_proto::{
-    config::FORMAT,
+    config::{FORMAT, unpack},
     control::{
-        self as proto, Down, ReviewTokenRequest, ReviewTokenResponse, Snapshot, Up, WitnessRequest,
-        WitnessResponse, control_server::Control, down, up,
+        self as proto, Down, LeaseRequest, LeaseResponse, ReviewTokenRequest, ReviewTokenResponse,
+        Snapshot, Up, WitnessRequest, WitnessResponse, control_server::Control, down, up,
     },
 };
 use futures::Stream;
 use jiff::Timestamp;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
@@ -19,7 +21,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::{
     ca::{KeyId, Papers},
-    control::{Authenticator, Hub, Kind, Seat, Witness, auth::Caller, hub::Line},
+    control::{Authenticator, Budgets, Hub, Key, Kind, Seat, Witness, auth::Caller, hub::Line},
     metrics::Metrics,
     share::Share,
 };
@@ -38,6 +40,7 @@ pub struct ControlService {
     pub hub: Arc<Hub>,
     pub authenticator: Arc<Authenticator>,
     pub witness: Arc<Witness>,
+    pub budgets: Arc<Budgets>,
     pub share: Share,
     pub metrics: Metrics,
     pub shutdown: CancellationToken,
@@ -109,6 +112,28 @@ impl Control for ControlService {
             .await?;
         Ok(Response::new(answer))
     }
+
+    async fn lease(
+        &self,
+        request: Request<LeaseRequest>,
+    ) -> Result<Response<LeaseResponse>, Status> {
+        let caller = self.authenticator.caller(request.metadata()).await?;
+        if !caller.may_sit(&Seat::Egress) {
+            return Err(Status::permission_denied("only egresses may ask this"));
+        }
+        self.serves(&caller)?;
+        let request = request.get_ref();
+        let budget = self.budget(&caller.namespace, &request.pipeline)?;
+        let holder = (caller.namespace.as_str(), caller.pod_uid.as_str());
+        let answer = self.budgets.lease(holder, &budget, request).await?;
+        Ok(Response::new(answer))
+    }
+}
+
+/// Of a pipeline's configuration, what leases are about.
+#[derive(Deserialize)]
+struct Budgeted {
+    budget: Option<Budget>,
 }
 
 impl ControlService {
@@ -176,6 +201,21 @@ impl ControlService {
                 },
             }
         }
+    }
+
+    /// The budget of a pipeline as it is offered.
+    fn budget(&self, namespace: &str, pipeline: &str) -> Result<Budget, Status> {
+        let key = Key::new(Kind::Pipeline, pipeline);
+        let item = self
+            .hub
+            .read(|index| index.offered(namespace, &key).cloned());
+        let budgeted: Option<Budgeted> = item.and_then(|item| unpack(&item).ok());
+        budgeted
+            .and_then(|budgeted| budgeted.budget)
+            .ok_or_else(|| {
+                let message = format!("pipeline `{pipeline}` has no budget in force");
+                Status::failed_precondition(message)
+            })
     }
 
     /// How long the caller's next token lasts. While the API server cannot say whose it is, the one

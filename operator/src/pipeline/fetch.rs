@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aios_budget::Book;
 use aios_compile::{Resolved, references};
 use aios_crds::{ConditionType, WritingPipeline};
 use jiff::Timestamp;
@@ -12,7 +13,8 @@ use crate::{
     conditions::{find, is_true},
     context::Context,
     control::{Audience, Key, Kind},
-    error::Result,
+    error::{Error, Result, Verb},
+    names,
     pipeline::{
         status::{Compiled, Observed, PolicyState},
         validate::{Flaw, arriving},
@@ -24,6 +26,8 @@ pub struct Found {
     pub resolved: Resolved,
     /// PolicySets and ConfigMaps that do not exist.
     pub missing: Vec<String>,
+    /// Of the pipeline's budget, if it has one.
+    pub book: Option<Book>,
 }
 
 pub async fn fetch(
@@ -45,7 +49,24 @@ pub async fn fetch(
             None => missing.push(format!("ConfigMap `{name}`")),
         }
     }
+    let name = pipeline.name_any();
+    let book = match &pipeline.spec.budget {
+        None => None,
+        Some(_) => Some(
+            context
+                .budgets
+                .book(namespace, &name)
+                .await
+                .map_err(|source| Error::Api {
+                    verb: Verb::Get,
+                    kind: "ConfigMap".into(),
+                    name: names::budget(namespace, &name),
+                    source: Box::new(source),
+                })?,
+        ),
+    };
     Ok(Found {
+        book,
         resolved: Resolved { config_maps },
         missing,
     })
@@ -56,12 +77,13 @@ pub fn observe(
     pipeline: &WritingPipeline,
     namespace: &str,
     context: &Context,
-    flaw: Option<Flaw>,
+    (book, flaw): (Option<Book>, Option<Flaw>),
 ) -> Observed {
     let name = pipeline.name_any();
     let key = Key::new(Kind::Pipeline, &name);
     let now = Timestamp::now();
-    let (mut absent, mut unready) = (Vec::new(), Vec::new());
+    let (mut absent, mut unready, mut unpriced) = (Vec::new(), Vec::new(), Vec::new());
+    let currency = pipeline.spec.budget.as_ref().map(|budget| &budget.currency);
     for model in references::of_pipeline(&pipeline.spec).models {
         match context.stores.model(namespace, &model) {
             None => absent.push(model),
@@ -72,6 +94,10 @@ pub fn observe(
                         is_true(&status.conditions, ConditionType::Ready, generation)
                     })
                 });
+                let pricing = valid(&guarded).and_then(|model| model.spec.pricing.as_ref());
+                if currency.is_some() && currency != pricing.map(|pricing| &pricing.currency) {
+                    unpriced.push(model.clone());
+                }
                 if !ready {
                     unready.push(model);
                 }
@@ -83,6 +109,8 @@ pub fn observe(
         arriving: arriving(pipeline, now),
         absent_models: absent,
         unready_models: unready,
+        unpriced_models: unpriced,
+        book,
         policies: index
             .policies_of(namespace, &name)
             .into_iter()

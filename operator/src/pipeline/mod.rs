@@ -67,7 +67,8 @@ pub async fn reconcile(
         Some(error) => Err(error),
         None => Ok(next_look([
             due,
-            observed.and_then(|observed| observed.look_again()),
+            observed.as_ref().and_then(Observed::look_again),
+            observed.and_then(|observed| status::turns(pipeline, &observed, now)),
         ])),
     }
 }
@@ -107,7 +108,12 @@ async fn pass(
         }
     };
     (
-        Some(fetch::observe(pipeline, namespace, context, flaw)),
+        Some(fetch::observe(
+            pipeline,
+            namespace,
+            context,
+            (found.book, flaw),
+        )),
         None,
     )
 }

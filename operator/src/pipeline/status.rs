@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aios_budget::Book;
 use aios_crds::{
     ConditionType, Conditions, Reason, WritingPipeline, WritingPipelineStatus,
     writing_pipeline::{AuditHead, DocumentCounts},
@@ -22,6 +23,10 @@ use crate::{
     tenant::Gateway,
 };
 
+mod budget;
+
+pub use budget::turns;
+
 /// What a pass saw.
 pub struct Observed {
     /// Why there is no new configuration.
@@ -30,6 +35,10 @@ pub struct Observed {
     pub arriving: Option<Duration>,
     pub absent_models: Vec<String>,
     pub unready_models: Vec<String>,
+    /// Without a price in the budget's currency.
+    pub unpriced_models: Vec<String>,
+    /// Of the pipeline's budget, if it has one.
+    pub book: Option<Book>,
     pub policies: Vec<PolicyState>,
     /// Digest of the configuration that is offered.
     pub digest: Option<String>,
@@ -92,7 +101,7 @@ pub fn status(
     let before = pipeline.status.clone().unwrap_or_default();
     let generation = pipeline.metadata.generation.unwrap_or_default();
     let facts = match (observed, error) {
-        (Some(observed), None) => facts(pipeline, observed),
+        (Some(observed), None) => facts(pipeline, observed, now),
         (_, error) => {
             let message = error.map(ToString::to_string).unwrap_or_default();
             let failure = Fact::no(ConditionType::Serving, Reason::ApiError, message);
@@ -114,6 +123,7 @@ pub fn status(
         let started = observed.started.as_ref();
         after.triggers = started.map_or_else(Vec::new, |started| started.statuses.clone());
         numbers(observed, &mut after);
+        after.budget = budget::spent(pipeline, observed.book.as_ref(), now);
     }
     after
 }
@@ -136,7 +146,7 @@ fn numbers(observed: &Observed, status: &mut WritingPipelineStatus) {
     }
 }
 
-fn facts(pipeline: &WritingPipeline, observed: &Observed) -> Vec<Fact> {
+fn facts(pipeline: &WritingPipeline, observed: &Observed, now: Timestamp) -> Vec<Fact> {
     let mut facts = vec![models(observed), policies(observed)];
     if pipeline.spec.retrieval.is_some() {
         facts.push(retrieval(observed));
@@ -144,6 +154,7 @@ fn facts(pipeline: &WritingPipeline, observed: &Observed) -> Vec<Fact> {
     facts.push(serving(observed));
     facts.extend(observed.started.iter().map(|started| started.fact.clone()));
     facts.push(audit(observed));
+    facts.extend(budget::fact(pipeline, observed, now));
     facts
 }
 
@@ -302,6 +313,7 @@ impl Status for WritingPipelineStatus {
         Self {
             documents: DocumentCounts::default(),
             audit: None,
+            budget: None,
             conditions: conditions.collect(),
             ..self.clone()
         }

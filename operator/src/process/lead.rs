@@ -22,7 +22,7 @@ use crate::{
     apply::{Applier, Known},
     ca::{self, Current},
     context::{Backoff, Context},
-    control::{Authenticator, ControlService, Hub, Index, Witness},
+    control::{Authenticator, Budgets, ControlService, Hub, Index, Witness},
     leader,
     metrics::Metrics,
     model,
@@ -74,6 +74,8 @@ pub async fn lead(
     let hub = Arc::new(Hub::new(Index::new(start), triggers.clone()));
     let witness =
         Arc::new(Witness::load(client.clone(), &settings.namespace, triggers.clone()).await?);
+    let budgets = Budgets::new(client.clone(), &settings.namespace, triggers.clone());
+    let budgets = Arc::new(budgets);
 
     let known = Known::default();
     let mut feeds = Feeds::default();
@@ -106,6 +108,7 @@ pub async fn lead(
         applier,
         hub: hub.clone(),
         witness: witness.clone(),
+        budgets: budgets.clone(),
         authority: authority.clone(),
         triggers,
         stores,
@@ -129,6 +132,7 @@ pub async fn lead(
         share,
         authenticator: Arc::new(Authenticator::new(client.clone())),
         witness,
+        budgets,
         metrics,
         shutdown: shutdown.clone(),
     };

@@ -53,7 +53,6 @@ impl Exchange {
         at: (&str, &Bytes),
         calling: Option<&Calling>,
     ) -> Ended {
-        self.attempts += 1;
         let sent = Instant::now();
         let ended = if candidate.model.hedge.is_some() {
             // A call that is never sent twice does not carry the state of two.
@@ -64,6 +63,8 @@ impl Exchange {
             self.attempt(request, candidate, at, calling).await
         };
         self.waited += sent.elapsed();
+        // What no budget pays for was never sent.
+        self.attempts += u32::from(!matches!(&ended, Err(failure) if failure.held.is_some()));
         ended
     }
 

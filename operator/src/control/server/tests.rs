@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod leases;
 mod renewal;
 
 use std::{
@@ -29,7 +30,7 @@ use tonic::service::Routes;
 
 use super::ControlService;
 use crate::{
-    control::{Audience, Authenticator, Hub, Index, Key, Kind, Pod, Witness},
+    control::{Audience, Authenticator, Budgets, Hub, Index, Key, Kind, Pod, Witness},
     metrics::Metrics,
     names::Component,
     share::{Arrived, Choice, NamespaceSelector, Share},
@@ -37,11 +38,19 @@ use crate::{
     triggers::{Queue, Triggers},
 };
 
-/// A fake API server: it knows one token per service account and no ConfigMaps.
+/// A fake API server: it knows one token per service account, and no ConfigMap but what it is sent.
 fn api_server() -> Client {
     let server = Server::start(|request, sent| {
         if request.path().ends_with("/tokenreviews") {
             return (201, reviews::review(sent));
+        }
+        if request.method() == http::Method::POST {
+            return (201, sent.clone());
+        }
+        if request.path().contains("/configmaps/") {
+            let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+                "code": 404, "reason": "NotFound", "message": "not found"});
+            return (404, status);
         }
         let none =
             json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {}, "items": []});
@@ -71,6 +80,7 @@ async fn serve_share(share: Share) -> Served {
     let mut index = Index::new(100);
     index.listed();
     let hub = Arc::new(Hub::new(index, triggers.clone()));
+    let budgets = Budgets::new(client.clone(), "aios-system", triggers.clone());
     let witness = Witness::load(client.clone(), "aios-system", triggers)
         .await
         .unwrap();
@@ -79,6 +89,7 @@ async fn serve_share(share: Share) -> Served {
         hub: hub.clone(),
         authenticator: Arc::new(Authenticator::new(client)),
         witness: Arc::new(witness),
+        budgets: Arc::new(budgets),
         share,
         metrics: Metrics::new(&mut Registry::default()),
         shutdown: shutdown.clone(),

@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use aios_audit::{Checkpoint, sha256};
+use aios_budget::{Ask, Book, Period};
 use aios_compile::Diagnostic;
-use aios_crds::{ConditionType, Reason, WritingPipelineStatus, trigger::TriggerStatus};
+use aios_crds::{
+    ConditionType, Reason, WritingPipelineStatus,
+    trigger::TriggerStatus,
+    writing_pipeline::{Budget, BudgetPeriod},
+};
 use aios_proto::control::PipelineReport;
 use jiff::Timestamp;
 
@@ -32,6 +37,8 @@ fn observed() -> Observed {
         arriving: None,
         absent_models: Vec::new(),
         unready_models: Vec::new(),
+        unpriced_models: Vec::new(),
+        book: None,
         policies: vec![PolicyState {
             name: "tone".into(),
             compiled: Compiled::Yes,
@@ -272,4 +279,94 @@ fn counts_are_numbers_and_stay_while_the_gateway_is_silent() {
     known.status = Some(first.clone());
     let later = status(&known, Some(&observed()), None, Timestamp::now());
     assert_eq!(later, first);
+}
+
+fn with_budget(observed: &Observed) -> WritingPipelineStatus {
+    let mut budgeted = pipeline("mail", false, "Retain");
+    budgeted.spec.budget = Some(Budget {
+        amount: "2".parse().unwrap(),
+        currency: "EUR".into(),
+        period: BudgetPeriod::Day,
+        time_zone: None,
+    });
+    status(&budgeted, Some(observed), None, Timestamp::UNIX_EPOCH)
+}
+
+fn asks(needs: u64) -> Observed {
+    let period = Period {
+        name: "1970-01-01".into(),
+        ends_ms: 86_400_000,
+    };
+    let ask = Ask {
+        holder: "a".into(),
+        sequence: 1,
+        period: String::new(),
+        spent: 0,
+        keeps: 0,
+        needs,
+        wishes: needs,
+        closes: false,
+    };
+    let answer = Book::default().ask(2_000_000, &period, &ask, 0);
+    Observed {
+        book: Some(answer.unwrap().0),
+        ..observed()
+    }
+}
+
+#[test]
+fn a_budget_says_what_is_gone_and_whether_it_pays_and_ready_does_not_wait_for_it() {
+    let paying = with_budget(&asks(1_500_000));
+    assert_eq!(
+        says(&paying, ConditionType::BudgetAvailable),
+        "True/WithinBudget"
+    );
+    let spent = paying.budget.unwrap();
+    assert_eq!(
+        (
+            spent.period.as_str(),
+            spent.committed.to_string(),
+            spent.spent.to_string()
+        ),
+        ("1970-01-01", "1.5".to_owned(), "0".to_owned())
+    );
+
+    let short = with_budget(&asks(3_000_000));
+    assert_eq!(
+        says(&short, ConditionType::BudgetAvailable),
+        "False/BudgetExhausted"
+    );
+    assert_eq!(says(&short, ConditionType::Ready), "True/Ready");
+
+    let unpriced = with_budget(&Observed {
+        unpriced_models: vec!["small".into()],
+        ..asks(1)
+    });
+    assert_eq!(
+        says(&unpriced, ConditionType::BudgetAvailable),
+        "False/ModelsUnpriced"
+    );
+    let condition = find(&unpriced.conditions, ConditionType::BudgetAvailable).unwrap();
+    assert!(condition.message.contains("small"), "{}", condition.message);
+
+    let without = seen(&observed());
+    assert!(find(&without.conditions, ConditionType::BudgetAvailable).is_none());
+}
+
+#[test]
+fn a_spent_budget_pays_again_once_its_period_turned() {
+    let mut budgeted = pipeline("mail", false, "Retain");
+    budgeted.spec.budget = Some(Budget {
+        amount: "2".parse().unwrap(),
+        currency: "EUR".into(),
+        period: BudgetPeriod::Day,
+        time_zone: None,
+    });
+    let tomorrow = Timestamp::from_second(86_400).unwrap();
+    let status = status(&budgeted, Some(&asks(3_000_000)), None, tomorrow);
+    assert_eq!(
+        says(&status, ConditionType::BudgetAvailable),
+        "True/WithinBudget"
+    );
+    assert_eq!(status.budget.unwrap().period, "1970-01-02");
 }

@@ -24,7 +24,7 @@ use tonic::service::Routes;
 use super::Rotation;
 use crate::{
     ca::{self, Authority, Current, Expected, Stage},
-    control::{Authenticator, ControlService, Hub, Index, Witness},
+    control::{Authenticator, Budgets, ControlService, Hub, Index, Witness},
     metrics::Metrics,
     process::serving,
     settings::Settings,
@@ -79,11 +79,13 @@ impl Leader {
         let hub = Arc::new(Hub::new(index, triggers.clone()));
         let metrics = Metrics::new(&mut Registry::default());
         let ends = CancellationToken::new();
+        let budgets = Budgets::new(client.clone(), NAMESPACE, triggers.clone());
         let witness = Witness::load(client.clone(), NAMESPACE, triggers).await;
         let service = ControlService {
             hub: hub.clone(),
             authenticator: Arc::new(Authenticator::new(client.clone())),
             witness: Arc::new(witness.unwrap()),
+            budgets: Arc::new(budgets),
             share: share(),
             metrics: metrics.clone(),
             shutdown: ends.clone(),

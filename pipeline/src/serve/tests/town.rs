@@ -701,5 +701,6 @@ pub fn pipeline(receiver: &str) -> PipelineConfig {
             revisions: 2,
             queue_name: None,
         },
+        budget: None,
     }
 }

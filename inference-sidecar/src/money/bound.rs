@@ -1,0 +1,141 @@
+//! The most that an attempt can take. Pure.
+
+use aios_crds::model_deployment::Pricing;
+
+use crate::{
+    cost::{Basis, Usage, price},
+    dialect::openai::Request,
+    snapshot::Model,
+};
+
+/// What servers add to a prompt where it declares tools, and around it.
+const ADDED: u64 = 1024;
+/// Parts of prompts whose tokens no length bounds, as they stand in JSON.
+const MEDIA: [&[u8]; 6] = [
+    b"\"image",
+    b"\"input_image",
+    b"\"input_audio",
+    b"\"file",
+    b"\"input_file",
+    b"\"document",
+];
+
+/// A request as it is sent.
+pub struct Sent<'a> {
+    pub request: &'a Request,
+    pub body: &'a [u8],
+    /// Cap of the answer where the caller names none.
+    pub cap: u64,
+}
+
+/// The most that it can take.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Most {
+    pub input: u64,
+    pub millionths: u64,
+    pub pricing: Pricing,
+}
+
+impl Sent<'_> {
+    /// Bounds tokens and money. A token is a byte of the prompt at least, and no prompt is longer than
+    /// the model's context.
+    pub fn most(&self, model: &Model, pricing: &Pricing) -> Most {
+        let bytes = u64::try_from(self.body.len()).unwrap_or(u64::MAX);
+        let context = model.context_tokens;
+        let input = if holds_media(self.body) {
+            context
+        } else {
+            bytes.saturating_add(ADDED).min(context)
+        };
+        let output = if self.request.operation.writes() {
+            let cap = self.request.max_output.unwrap_or(self.cap);
+            cap.saturating_mul(self.request.choices)
+        } else {
+            0
+        };
+        Most {
+            input,
+            millionths: millionths(input, output, pricing),
+            pricing: pricing.clone(),
+        }
+    }
+}
+
+/// Price of tokens, rounded up.
+pub fn millionths(input: u64, output: u64, pricing: &Pricing) -> u64 {
+    let usage = Usage {
+        input,
+        output,
+        basis: Basis::Estimated,
+    };
+    price(usage, Some(pricing)).map_or(u64::MAX, |cost| cost.millionths)
+}
+
+/// A text that quotes such a part counts as one, too: that puts aside too much and never too little.
+fn holds_media(body: &[u8]) -> bool {
+    let quotes = body.iter().enumerate().filter(|(_, byte)| **byte == b'"');
+    quotes
+        .filter_map(|(at, _)| body.get(at..))
+        .any(|rest| MEDIA.iter().any(|media| rest.starts_with(media)))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::Sent;
+    use crate::{
+        dialect::openai::{Operation, Request},
+        snapshot::{Model, tests},
+    };
+
+    pub fn model() -> Model {
+        let mut model = tests::model("m");
+        model["pricing"] =
+            json!({"inputPerMillion": "1", "outputPerMillion": "1000", "currency": "USD"});
+        Model::new(serde_json::from_value(model).unwrap()).unwrap()
+    }
+
+    /// In millionths: one for a prompt token, a thousand for one of the answer.
+    fn most(body: &Value) -> u64 {
+        let body = body.to_string();
+        let request = Request::parse(Operation::Chat, body.clone().into()).unwrap();
+        let sent = Sent {
+            request: &request,
+            body: body.as_bytes(),
+            cap: 10,
+        };
+        let model = model();
+        let pricing = model.pricing.clone().unwrap();
+        sent.most(&model, &pricing).millionths
+    }
+
+    fn chat(extra: &Value) -> Value {
+        let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        for (field, value) in extra.as_object().unwrap() {
+            body[field] = value.clone();
+        }
+        body
+    }
+
+    #[test]
+    fn the_bound_is_every_byte_of_the_prompt_and_the_whole_cap_for_each_choice() {
+        let plain = chat(&json!({}));
+        let bytes = plain.to_string().len() as u64;
+        assert_eq!(most(&plain), bytes + 1024 + 10_000);
+        let own = chat(&json!({"max_tokens": 3}));
+        assert_eq!(most(&own) - own.to_string().len() as u64, 1024 + 3_000);
+        let many = chat(&json!({"max_tokens": 3, "n": 4}));
+        assert_eq!(most(&many) - many.to_string().len() as u64, 1024 + 12_000);
+    }
+
+    #[test]
+    fn no_prompt_is_longer_than_the_context_and_media_may_fill_it() {
+        let context = model().context_tokens;
+        let long = chat(&json!({"user": "x".repeat(100_000)}));
+        assert_eq!(most(&long), context + 10_000);
+        let image = json!([{"type": "image_url", "image_url": {"url": "https://example.com/a"}}]);
+        let image = chat(&json!({"messages": [{"role": "user", "content": image}]}));
+        assert_eq!(most(&image), context + 10_000);
+    }
+}

@@ -1,0 +1,161 @@
+//! The purse of one pipeline, shared by its calls.
+
+use std::sync::{Arc, Mutex};
+
+use aios_budget::{Ask, Grant, Hold, Purse, Refusal, Short};
+use aios_crds::writing_pipeline::Budget;
+
+use super::{bound::Most, charge::charge};
+use crate::{lock::lock, meter::Receipt, metrics::Metrics, outcome::Outcome};
+
+/// How long a refusal counts for calls that cost as much, so that a spent budget is not asked for at
+/// every call. Others may give back meanwhile.
+const REFUSED_MS: u64 = 5_000;
+
+/// How long nobody is asked after nobody answered, so that calls do not wait for each other's question.
+const AWAY_MS: u64 = 1_000;
+
+/// Purse, and questions that nobody has answered yet.
+pub struct Wallet {
+    pub name: String,
+    /// Held while a question is on its way.
+    pub asking: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+    metrics: Arc<Metrics>,
+}
+
+struct State {
+    purse: Purse,
+    budget: Budget,
+    /// Leases that are given back and not yet taken.
+    closing: Vec<Ask>,
+    refused: Option<(Short, u64)>,
+    away: Option<u64>,
+}
+
+/// Money put aside for one attempt; dropped, the attempt never began.
+pub struct Reserved {
+    wallet: Arc<Wallet>,
+    most: Most,
+    hold: Option<Hold>,
+}
+
+impl Wallet {
+    pub fn new(name: &str, budget: Budget, process: String, metrics: Arc<Metrics>) -> Self {
+        Self {
+            name: name.to_owned(),
+            asking: tokio::sync::Mutex::default(),
+            state: Mutex::new(State {
+                purse: Purse::new(process),
+                budget,
+                closing: Vec::new(),
+                refused: None,
+                away: None,
+            }),
+            metrics,
+        }
+    }
+
+    /// What the budget says now.
+    pub fn is_for(&self, budget: &Budget) {
+        let mut state = lock(&self.state);
+        if state.budget != *budget {
+            state.budget = budget.clone();
+            state.refused = None;
+        }
+    }
+
+    pub fn budget(&self) -> Budget {
+        lock(&self.state).budget.clone()
+    }
+
+    pub fn reserve(&self, most: &Most, now: u64) -> Result<Hold, Short> {
+        lock(&self.state).purse.reserve(most.millionths, now)
+    }
+
+    pub fn ask(&self, short: Short, amount: u64, now: u64) -> Ask {
+        lock(&self.state).purse.ask(short, amount, now)
+    }
+
+    pub fn take(&self, ask: &Ask, answer: Result<Grant, Refusal>, asked: u64) {
+        let mut state = lock(&self.state);
+        if ask.closes {
+            state.closing.retain(|closing| closing != ask);
+        }
+        state.purse.take(ask, answer, asked);
+    }
+
+    /// A question was answered with too little.
+    pub fn refused(&self, short: Short, now: u64) {
+        lock(&self.state).refused = Some((short, now));
+    }
+
+    pub fn refused_lately(&self, short: Short, now: u64) -> bool {
+        let refused = lock(&self.state).refused;
+        refused.is_some_and(|(before, at)| {
+            short.by >= before.by && now.saturating_sub(at) < REFUSED_MS
+        })
+    }
+
+    /// Nobody answered a question.
+    pub fn away(&self, now: u64) {
+        lock(&self.state).away = Some(now);
+    }
+
+    pub fn away_lately(&self, now: u64) -> bool {
+        let away = lock(&self.state).away;
+        away.is_some_and(|at| now.saturating_sub(at) < AWAY_MS)
+    }
+
+    pub fn report(&self) -> Option<Ask> {
+        lock(&self.state).purse.report()
+    }
+
+    /// What is given back and nobody has taken yet. The lease, too, unless a call is under way or was
+    /// since.
+    pub fn closing(&self, since: u64) -> Vec<Ask> {
+        let mut state = lock(&self.state);
+        if let Some(last) = state.purse.close(since) {
+            state.closing.push(last);
+        }
+        state.closing.clone()
+    }
+}
+
+impl Reserved {
+    pub fn new(wallet: Arc<Wallet>, most: Most, hold: Hold) -> Self {
+        Self {
+            wallet,
+            most,
+            hold: Some(hold),
+        }
+    }
+
+    /// Takes what the attempt came to.
+    pub fn settle(mut self, receipt: &Receipt, outcome: Outcome, text_bytes: u64) {
+        let cost = charge(receipt, outcome, text_bytes, &self.most);
+        if cost > self.most.millionths {
+            tracing::warn!(
+                pipeline = self.wallet.name,
+                cost,
+                most = self.most.millionths,
+                "a call cost more than it could: the model's server takes more tokens than it is told"
+            );
+        }
+        let (metrics, currency) = (&self.wallet.metrics, &self.most.pricing.currency);
+        metrics.budget_spent(&self.wallet.name, currency, receipt.usage.basis, cost);
+        self.end(cost);
+    }
+
+    fn end(&mut self, cost: u64) {
+        if let Some(hold) = self.hold.take() {
+            lock(&self.wallet.state).purse.settle(hold, cost);
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.end(0);
+    }
+}

@@ -1,0 +1,354 @@
+//! Calls of a pipeline with a budget.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use aios_budget::{Ask, Book, Period};
+use aios_inference_sidecar::money::Lessor;
+use aios_proto::control::{
+    Down, ItemKind, LeaseRequest, LeaseResponse, ReviewTokenRequest, ReviewTokenResponse, Role,
+    Snapshot, Up, WitnessRequest, WitnessResponse,
+    control_server::{Control, ControlServer},
+};
+use aios_runtime::control::{AttachConfig, Operator};
+use futures::{Stream, StreamExt, future::join_all};
+use serde_json::{Value, json};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::{
+    fake::{Answer, End, Fake, completion, role, stream, token, until},
+    world::{World, chat, header, init, item, model, pipeline, serve, with},
+};
+
+/// A thousand millionths for each token of an answer, of which there are 64 at most.
+fn priced(name: &str, fake: &Fake) -> Value {
+    let pricing = json!({"inputPerMillion": "0", "outputPerMillion": "1000", "currency": "EUR"});
+    with(model(name, &fake.address), "pricing", pricing)
+}
+
+fn budgeted(models: Vec<Value>, amount: &str) -> Snapshot {
+    let routes: Value = models
+        .iter()
+        .map(|model| json!({"model": model["name"]}))
+        .collect();
+    let mut pipeline = pipeline(routes);
+    pipeline["budget"] = json!({"amount": amount, "currency": "EUR", "period": "Month"});
+    let mut items: Vec<_> = models
+        .iter()
+        .map(|model| item(ItemKind::Model, model["name"].as_str().unwrap(), model))
+        .collect();
+    items.push(item(ItemKind::Pipeline, "p", &pipeline));
+    Snapshot { sequence: 1, items }
+}
+
+async fn world(models: Vec<Value>, amount: &str, lessor: Lessor) -> World {
+    let world = World::leased(lessor).await;
+    let acks = world.live.apply(&budgeted(models, amount));
+    assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
+    world
+}
+
+async fn called(world: &World, extra: Value) -> reqwest::Response {
+    world.call(&chat(extra)).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_call_that_no_longer_fits_is_refused_and_a_smaller_one_is_not() {
+    let fake = Fake::start(vec![completion("Hello.", Some((10, 40)))]).await;
+    let world = world(vec![priced("m", &fake)], "0.1", Lessor::own()).await;
+    let first = called(&world, json!({})).await;
+    assert_eq!(
+        (first.status(), header(&first, "aios-cost")),
+        (200.try_into().unwrap(), "0.04 EUR")
+    );
+
+    let refused = called(&world, json!({})).await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(header(&refused, "x-should-retry"), "false");
+    let body: Value = refused.json().await.unwrap();
+    assert_eq!(body["error"]["code"], "budget_exhausted");
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("0.1 EUR a month") && message.contains("0.064 EUR"),
+        "{message}"
+    );
+    assert!(message.contains("spec.budget.amount"), "{message}");
+    assert_eq!(fake.calls(), 1);
+
+    let smaller = called(&world, json!({"max_tokens": 20})).await;
+    assert_eq!(smaller.status(), 200);
+    assert!(world.metric(&["aios_sidecar_budget_spent_total", "\"exact\"} 80000"]));
+    assert!(world.metric(&["aios_sidecar_budget_refused_total", "\"exhausted\"} 1"]));
+}
+
+#[tokio::test]
+async fn a_refusal_speaks_the_callers_dialect() {
+    let fake = Fake::start(vec![completion("Hello.", Some((10, 40)))]).await;
+    let world = world(vec![priced("m", &fake)], "0.01", Lessor::own()).await;
+    let body = json!({"model": "auto", "max_tokens": 64,
+        "messages": [{"role": "user", "content": "hi"}]});
+    let request = world.http.post(format!("{}/v1/messages", world.base));
+    let request = request.header("aios-pipeline", "p").body(body.to_string());
+    let refused = request.send().await.unwrap();
+    assert_eq!(refused.status(), 429);
+    assert_eq!(header(&refused, "x-should-retry"), "false");
+    let body: Value = refused.json().await.unwrap();
+    assert_eq!(body["type"], "error");
+    assert!(
+        body["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("budget")
+    );
+    assert_eq!(fake.calls(), 0);
+}
+
+#[tokio::test]
+async fn calls_at_the_same_time_spend_all_of_the_budget_and_no_more() {
+    let fake = Fake::start(vec![completion("Hello.", Some((10, 64)))]).await;
+    let world = world(vec![priced("m", &fake)], "1", Lessor::own()).await;
+    let calls = (0..40).map(|_| called(&world, json!({})));
+    let answers = join_all(calls).await;
+    let answered = answers
+        .iter()
+        .filter(|answer| answer.status() == 200)
+        .count();
+    assert_eq!((answered, fake.calls()), (15, 15));
+    let refused = answers
+        .iter()
+        .filter(|answer| answer.status() == 429)
+        .count();
+    assert_eq!(refused, 25);
+}
+
+#[tokio::test]
+async fn what_cannot_be_priced_is_refused_by_name_unless_another_route_can() {
+    let (free, fake) = (
+        Fake::start(vec![completion("Hello.", Some((1, 1)))]).await,
+        Fake::start(vec![completion("Hello.", Some((1, 1)))]).await,
+    );
+    let unpriced = with(model("free", &free.address), "pricing", Value::Null);
+    let alone = world(vec![unpriced.clone()], "1", Lessor::own()).await;
+    let refused = called(&alone, json!({})).await;
+    assert_eq!(
+        (refused.status(), header(&refused, "x-should-retry")),
+        (503.try_into().unwrap(), "false")
+    );
+    let body: Value = refused.json().await.unwrap();
+    assert_eq!(body["error"]["code"], "model_unpriced");
+    assert!(
+        body["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("`free` has no price in EUR")
+    );
+
+    // A price in dollars says nothing of euros.
+    let dollars = model("dollars", &free.address);
+    let both = world(
+        vec![unpriced, dollars, priced("m", &fake)],
+        "1",
+        Lessor::own(),
+    )
+    .await;
+    let answer = called(&both, json!({})).await;
+    assert_eq!(header(&answer, "aios-model"), "m");
+    assert_eq!(free.calls(), 0);
+    assert!(both.metric(&["aios_sidecar_budget_refused_total", "\"unpriced\"} 2"]));
+}
+
+#[tokio::test]
+async fn a_stream_is_charged_as_a_plain_call() {
+    let fake = Fake::start(vec![stream(&["Hel", "lo"])]).await;
+    let world = world(vec![priced("m", &fake)], "1", Lessor::own()).await;
+    let response = called(&world, json!({"stream": true})).await;
+    response.text().await.unwrap();
+    assert!(world.metric(&["aios_sidecar_budget_spent_total", "\"exact\"} 3000"]));
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_charged_for_what_was_seen_and_marked() {
+    let cancelled = Answer::Stream(vec![role(), token("Hello")], End::Hang);
+    let fake = Fake::start(vec![cancelled]).await;
+    let world = world(vec![priced("m", &fake)], "1", Lessor::own()).await;
+    let mut chunks = called(&world, json!({"stream": true})).await.bytes_stream();
+    chunks.next().await.unwrap().unwrap();
+    drop(chunks);
+    until("the charge", || {
+        world.metric(&["aios_sidecar_budget_spent_total", "\"estimated\"} 5000"])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_saw_is_charged_for_all_that_it_may_have_been() {
+    let fake = Fake::start(vec![Answer::Hang]).await;
+    let slow = with(priced("m", &fake), "resilience.timeout", json!("200ms"));
+    let world = world(vec![slow], "1", Lessor::own()).await;
+    assert_eq!(called(&world, json!({})).await.status(), 503);
+    assert!(world.metric(&["aios_sidecar_budget_spent_total", "\"estimated\"} 64000"]));
+}
+
+#[tokio::test]
+async fn an_attempt_that_failed_costs_nothing() {
+    let (busy, fake) = (
+        Fake::start(vec![crate::fake::error(429, "")]).await,
+        Fake::start(vec![completion("Hello.", Some((10, 40)))]).await,
+    );
+    let models = vec![priced("busy", &busy), priced("m", &fake)];
+    let world = world(models, "0.07", Lessor::own()).await;
+    assert_eq!(header(&called(&world, json!({})).await, "aios-model"), "m");
+    assert!(world.metric(&["aios_sidecar_budget_spent_total", "\"exact\"} 40000"]));
+}
+
+/// Keeps one book, and may be away.
+struct Keeper {
+    limit: u64,
+    book: Mutex<Book>,
+    away: Arc<AtomicBool>,
+}
+
+#[async_trait::async_trait]
+impl Control for Keeper {
+    type AttachStream = Pin<Box<dyn Stream<Item = Result<Down, Status>> + Send>>;
+
+    async fn attach(
+        &self,
+        _: Request<Streaming<Up>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn review_token(
+        &self,
+        _: Request<ReviewTokenRequest>,
+    ) -> Result<Response<ReviewTokenResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn witness(
+        &self,
+        _: Request<WitnessRequest>,
+    ) -> Result<Response<WitnessResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn lease(
+        &self,
+        request: Request<LeaseRequest>,
+    ) -> Result<Response<LeaseResponse>, Status> {
+        if self.away.load(SeqCst) {
+            return Err(Status::unavailable("away"));
+        }
+        let asked = request.into_inner();
+        let ask = Ask {
+            holder: asked.holder,
+            sequence: asked.sequence,
+            period: asked.period,
+            spent: asked.spent,
+            keeps: asked.keeps,
+            needs: asked.needs,
+            wishes: asked.wishes,
+            closes: asked.closes,
+        };
+        let period = Period {
+            name: "2026-11".into(),
+            ends_ms: i64::MAX,
+        };
+        let mut book = self.book.lock().unwrap();
+        let (after, grant) = book.ask(self.limit, &period, &ask, 0).unwrap();
+        *book = after;
+        Ok(Response::new(LeaseResponse {
+            period: grant.period,
+            ends_in_ms: grant.ends_in_ms,
+            granted: grant.granted,
+            refusal: 0,
+        }))
+    }
+}
+
+/// Its address, and whether it is away.
+async fn keeper(limit: u64) -> (String, Arc<AtomicBool>) {
+    init();
+    let away = Arc::new(AtomicBool::new(false));
+    let keeper = Keeper {
+        limit,
+        book: Mutex::default(),
+        away: away.clone(),
+    };
+    let routes = tonic::service::Routes::new(ControlServer::new(keeper))
+        .prepare()
+        .into_axum_router();
+    (serve(routes).await, away)
+}
+
+fn of(keeper: &str) -> Lessor {
+    let config = AttachConfig {
+        operator_uri: keeper.to_owned(),
+        tls: None,
+        token_file: None,
+        certificates: Vec::new(),
+        role: Role::Egress,
+        model: String::new(),
+    };
+    Lessor::Operator(Box::new(Operator::new(&config).unwrap()))
+}
+
+#[tokio::test]
+async fn sidecars_share_a_budget_by_leases() {
+    let fake = Fake::start(vec![completion("Hello.", Some((10, 64)))]).await;
+    let (keeper, _) = keeper(1_000_000).await;
+    let models = || vec![priced("m", &fake)];
+    let (one, two) = (
+        world(models(), "1", of(&keeper)).await,
+        world(models(), "1", of(&keeper)).await,
+    );
+    let mut answered = 0;
+    for _ in 0..20 {
+        let both = [called(&one, json!({})), called(&two, json!({}))];
+        let answers = join_all(both).await;
+        answered += answers
+            .iter()
+            .filter(|answer| answer.status() == 200)
+            .count();
+    }
+    assert_eq!(answered, fake.calls());
+    // Each may sit on less than a call's worth.
+    assert!((13..=15).contains(&answered), "{answered}");
+}
+
+#[tokio::test]
+async fn while_the_operator_is_away_a_lease_is_used_up_and_no_more() {
+    let fake = Fake::start(vec![completion("Hello.", Some((10, 64)))]).await;
+    let (keeper, away) = keeper(1_000_000).await;
+    let world = world(vec![priced("m", &fake)], "1", of(&keeper)).await;
+    // A quarter of the budget: three calls.
+    assert_eq!(called(&world, json!({})).await.status(), 200);
+    away.store(true, SeqCst);
+    for _ in 0..2 {
+        assert_eq!(called(&world, json!({})).await.status(), 200);
+    }
+    let refused = called(&world, json!({})).await;
+    assert_eq!(
+        (refused.status(), header(&refused, "x-should-retry")),
+        (503.try_into().unwrap(), "true")
+    );
+    let body: Value = refused.json().await.unwrap();
+    assert_eq!(body["error"]["code"], "budget_unreachable");
+    assert_eq!(fake.calls(), 3);
+    away.store(false, SeqCst);
+    let back = async {
+        while called(&world, json!({})).await.status() != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(2), back)
+        .await
+        .unwrap();
+}
