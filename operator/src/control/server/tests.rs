@@ -20,7 +20,7 @@ use aios_runtime::control::{AttachConfig, Enforce, Operator, attach};
 use jiff::Timestamp;
 use kube::Client;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     sync::{mpsc::UnboundedReceiver, watch},
@@ -40,17 +40,25 @@ use crate::{
 
 /// A fake API server: it knows one token per service account, and no ConfigMap but what it is sent.
 fn api_server() -> Client {
-    let server = Server::start(|request, sent| {
+    let stored = Mutex::new(None::<Value>);
+    let server = Server::start(move |request, sent| {
         if request.path().ends_with("/tokenreviews") {
             return (201, reviews::review(sent));
         }
-        if request.method() == http::Method::POST {
-            return (201, sent.clone());
-        }
         if request.path().contains("/configmaps/") {
-            let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
-                "code": 404, "reason": "NotFound", "message": "not found"});
-            return (404, status);
+            let stored = stored.lock().unwrap();
+            return stored.clone().map_or_else(
+                || {
+                    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+                        "code": 404, "reason": "NotFound", "message": "not found"});
+                    (404, status)
+                },
+                |object| (200, object),
+            );
+        }
+        if request.method() == http::Method::POST {
+            *stored.lock().unwrap() = Some(sent.clone());
+            return (201, sent.clone());
         }
         let none =
             json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {}, "items": []});
