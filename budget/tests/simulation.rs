@@ -11,7 +11,7 @@ const LIMIT: u64 = 1_000;
 const PERIOD_MS: i64 = 10_000_000;
 
 /// What happens to one of the processes, or to the book.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Event {
     Call {
         process: usize,
@@ -81,10 +81,13 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// What was put aside for it, of how much, and of which period.
+type Call = (Hold, u64, String);
+
 struct World {
     /// What is written down: all that a keeper that starts anew knows.
     book: Book,
-    processes: Vec<(Purse, Vec<(Hold, u64, String)>)>,
+    processes: Vec<(Purse, Vec<Call>)>,
     born: usize,
     delayed: Vec<Ask>,
     now: i64,

@@ -1,6 +1,7 @@
 //! What objects cost in memory, by the growth of this process: it is a program of its own with one test, and
 //! counts what the allocator rounds up and keeps beside.
 #![cfg(all(feature = "kube", target_os = "linux"))]
+#![allow(clippy::unwrap_used)]
 
 use std::{fs, hint::black_box, sync::Arc};
 

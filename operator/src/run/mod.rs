@@ -38,7 +38,7 @@ pub async fn reconcile(object: Arc<Guarded<WritingRun>>, context: Arc<Context>) 
         Err(unreadable) => return invalid::tell(&context, Kind::Run, unreadable).await,
     };
     let namespace = run.namespace().unwrap_or_default();
-    let (observed, error) = pass(run, &namespace, &context).await;
+    let (observed, error) = Box::pin(pass(run, &namespace, &context)).await;
     let now = Timestamp::now();
     let status = status::status(run, observed.as_ref(), error.as_ref(), now);
     let api = Api::namespaced(context.applier.client(), &namespace);
