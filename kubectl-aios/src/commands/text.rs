@@ -14,12 +14,11 @@ pub fn age(seconds: i64) -> String {
 
 /// `policy/rule (action): message`, and where.
 pub fn finding(finding: &Finding) -> String {
-    let places: Vec<_> = finding
-        .spans
-        .iter()
-        .take(5)
-        .map(|span| format!("{} {}..{}", span.part, span.start, span.end))
-        .collect();
+    let spans = finding.spans.iter();
+    let spans = spans.map(|span| format!("{} {}..{}", span.part, span.start, span.end));
+    let inputs = finding.inputs.iter();
+    let inputs = inputs.map(|span| format!("{} {}..{}", span.input, span.start, span.end));
+    let places: Vec<_> = spans.chain(inputs).take(5).collect();
     let Finding {
         policy,
         rule,

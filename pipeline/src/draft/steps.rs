@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use aios_crds::writing_pipeline::CachedCalls;
-use aios_policy::{Document, Evaluation, Inputs, PolicyStack};
+use aios_policy::{Document, Evaluation, Inputs, PolicyStack, VerdictAction};
 
 use super::{
     egress::{Answer, Ask, Egress, EgressError},
@@ -84,6 +84,9 @@ pub struct Desk<'a> {
 
 impl Desk<'_> {
     async fn draft(&self, slot: &str, open: &OpenSlot) -> Result<Event, StepError> {
+        if self.is_suspect() {
+            return Ok(self.safe(slot, SafeReason::SuspectInput));
+        }
         let prompt = match self.prompt(slot) {
             Ok(prompt) => prompt,
             Err(error) => return Ok(failed(&error)),
@@ -111,6 +114,13 @@ impl Desk<'_> {
     }
 
     async fn finish(&self, slot: &str, draft: &str) -> Result<Event, StepError> {
+        if self.is_suspect() {
+            return Ok(Event::Finished {
+                slot: slot.to_owned(),
+                text: None,
+                usage: Usage::default(),
+            });
+        }
         let prompt = match self.prompt(slot) {
             Ok(prompt) => prompt,
             Err(error) => return Ok(failed(&error)),
@@ -181,6 +191,13 @@ impl Desk<'_> {
         seed(document, slot, self.state.revisions, open.unusable)
     }
 
+    /// Whether policy keeps these inputs from a model; the check of the document says why.
+    fn is_suspect(&self) -> bool {
+        with_inputs(self.material, self.skeleton, |inputs| {
+            self.pipeline.policies.screen(inputs) >= VerdictAction::Review
+        })
+    }
+
     fn safe(&self, slot: &str, reason: SafeReason) -> Event {
         let text =
             self.skeleton
@@ -197,16 +214,10 @@ impl Desk<'_> {
     }
 
     fn prompt(&self, slot: &str) -> Result<String, RenderError> {
-        let passages: Vec<&str> = self
-            .material
-            .passages
-            .iter()
-            .map(|passage| passage.text.as_str())
-            .collect();
         let variables = &self.material.variables;
         self.skeleton
             .templates
-            .text(Template::Prompt(slot), variables, &passages)
+            .text(Template::Prompt(slot), variables, &passages(self.material))
     }
 }
 
@@ -235,11 +246,23 @@ pub fn judge(
     skeleton: &Skeleton,
     document: &Document,
 ) -> Evaluation {
-    let passages: Vec<&str> = material
-        .passages
-        .iter()
-        .map(|passage| passage.text.as_str())
-        .collect();
+    with_inputs(material, skeleton, |inputs| {
+        policies.evaluate(document, inputs)
+    })
+}
+
+fn passages(material: &Material) -> Vec<&str> {
+    let passages = material.passages.iter();
+    passages.map(|passage| passage.text.as_str()).collect()
+}
+
+/// What policies see beside a text.
+fn with_inputs<T>(
+    material: &Material,
+    skeleton: &Skeleton,
+    look: impl FnOnce(&Inputs<'_>) -> T,
+) -> T {
+    let passages = passages(material);
     let template: Vec<&str> = skeleton
         .config
         .parts
@@ -247,14 +270,13 @@ pub fn judge(
         .map(|part| part.template.as_str())
         .chain(skeleton.config.slots.iter().map(|slot| slot.safe.as_str()))
         .collect();
-    let inputs = Inputs {
+    look(&Inputs {
         variables: &material.variables,
         labels: &material.labels,
         language: &material.language,
         passages: &passages,
         template: &template,
-    };
-    policies.evaluate(document, &inputs)
+    })
 }
 
 fn failed(error: &RenderError) -> Event {

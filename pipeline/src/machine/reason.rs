@@ -67,6 +67,8 @@ pub enum SafeReason {
     Unusable,
     /// Policy refused every version the model wrote.
     RevisionsExhausted,
+    /// Policy found inputs that speak to the model: none is asked with them.
+    SuspectInput,
 }
 
 /// Who wrote the words of a document.
@@ -121,7 +123,8 @@ names!(RefuseReason: InvalidVariables => "InvalidVariables",
 names!(ParkReason: Unproven => "Unproven", Mismatch => "Mismatch",
     TargetRefused => "TargetRefused");
 names!(SafeReason: SafeWriter => "SafeWriter", RoutesExhausted => "RoutesExhausted",
-    Unusable => "Unusable", RevisionsExhausted => "RevisionsExhausted");
+    Unusable => "Unusable", RevisionsExhausted => "RevisionsExhausted",
+    SuspectInput => "SuspectInput");
 names!(Origin: Model => "Model", Edited => "Edited", Template => "Template");
 names!(Step: Retrieve => "retrieve", Draft => "draft", Final => "final", Check => "check",
     Review => "review", Publish => "publish");

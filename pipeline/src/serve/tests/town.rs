@@ -590,6 +590,10 @@ fn policy(options: &TownOptions) -> PolicyConfig {
             ),
             terms("no-doubt", "maybe", Action::Review, "Say it or leave it"),
             terms("no-phone", "555", Action::Redact, "No numbers to call"),
+            serde_json::from_value(
+                json!({"name": "no-orders", "action": "Review", "injection": {}}),
+            )
+            .unwrap(),
         ],
         review: Review {
             when: if options.always_review {
