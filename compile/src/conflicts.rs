@@ -267,7 +267,7 @@ impl fmt::Display for Conflict {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::conflicts;
-    use crate::{Policy, policy};
+    use crate::{Policy, Resolved, policy};
     use aios_crds::PolicySetSpec;
     use aios_proto::config::PolicyScope;
     use serde_json::{Value, json};
@@ -275,7 +275,7 @@ mod tests {
     fn of(scope: PolicyScope, name: &str, rules: &Value, dry_run: bool) -> Policy {
         let spec = json!({"rules": rules, "dryRun": dry_run});
         let spec: PolicySetSpec = serde_json::from_value(spec).unwrap();
-        policy(name, scope, &spec).unwrap()
+        policy(name, scope, &spec, &Resolved::default()).unwrap()
     }
 
     fn told(platform: &Value, own: &Value, dry_run: bool) -> Vec<String> {

@@ -26,7 +26,6 @@ mod weights;
 pub use aios_policy::Trial;
 pub use conflicts::{Conflict, RuleRef, conflicts};
 pub use diagnostic::{Diagnostic, Place};
-pub use lists::lists;
 pub use model::{
     ENGINE_PORT, INGRESS_PORT, MAX_MODEL_NAME, engine_health, model, model_name, model_service,
     next_endpoint, next_service, standby_service,

@@ -16,7 +16,10 @@ const LONGEST: usize = 256;
 ///
 /// # Errors
 /// Every list that is not there or is none, in the order of the spec.
-pub fn lists(rules: &[Rule], resolved: &Resolved) -> Result<Vec<Rule>, Vec<Diagnostic>> {
+pub(crate) fn written_out(
+    rules: &[Rule],
+    resolved: &Resolved,
+) -> Result<Vec<Rule>, Vec<Diagnostic>> {
     let mut found = Vec::new();
     let mut rules = rules.to_vec();
     for (index, rule) in rules.iter_mut().enumerate() {

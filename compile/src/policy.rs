@@ -10,7 +10,7 @@ use aios_crds::{
 use aios_policy::{CompiledPolicy, PolicyTests};
 use aios_proto::config::{PolicyConfig, PolicyScope};
 
-use crate::{Diagnostic, Place, checks};
+use crate::{Diagnostic, Place, Resolved, checks, lists::written_out};
 
 /// Longest name of a policy, as for every object.
 const MAX_NAME: usize = 63;
@@ -32,7 +32,7 @@ pub struct Policy {
     pub tests: PolicyTests,
 }
 
-/// Compiles a policy.
+/// Compiles a policy. `resolved` holds the ConfigMaps that its lists stand in.
 ///
 /// # Errors
 /// Every mistake found, in the order of the spec.
@@ -40,22 +40,23 @@ pub fn policy<'a>(
     name: &str,
     scope: PolicyScope,
     source: impl Into<PolicySource<'a>>,
+    resolved: &Resolved,
 ) -> Result<Policy, Vec<Diagnostic>> {
     let source = source.into();
+    let rules = written_out(source.rules, resolved)?;
     let mut found: Vec<_> = checks::object_name("policy", name, MAX_NAME)
         .into_iter()
         .collect();
-    let compiled =
-        CompiledPolicy::compile(name, source.rules, source.review).and_then(|compiled| {
-            let tests = PolicyTests::compile(source.tests, &compiled)?;
-            Ok((compiled, tests))
-        });
+    let compiled = CompiledPolicy::compile(name, &rules, source.review).and_then(|compiled| {
+        let tests = PolicyTests::compile(source.tests, &compiled)?;
+        Ok((compiled, tests))
+    });
     match compiled {
         Ok((compiled, tests)) if found.is_empty() => Ok(Policy {
             config: PolicyConfig {
                 name: name.to_owned(),
                 scope,
-                rules: source.rules.to_vec(),
+                rules,
                 review: source.review.clone(),
                 dry_run: source.dry_run,
             },

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use aios_compile::{Diagnostic, Resolved};
-use aios_crds::{ModelDeploymentSpec, text_engine::CallSetting};
+use aios_compile::{Diagnostic, Policy, Resolved};
+use aios_crds::{ModelDeploymentSpec, PolicySetSpec, policy_set::Rule, text_engine::CallSetting};
 use aios_proto::config::{Dialect, PolicyPin, PolicyScope, TextShape};
 use serde_json::{Value, json};
 
@@ -1319,18 +1319,14 @@ fn bad_runs_are_refused_with_field_and_remedy() {
     }
 }
 
+fn policy(rules: Value, resolved: &Resolved) -> Result<Policy, Vec<Diagnostic>> {
+    let spec: PolicySetSpec = serde_json::from_value(json!({"rules": rules})).unwrap();
+    aios_compile::policy("bank", PolicyScope::Namespace, &spec, resolved)
+}
+
 #[test]
 fn bad_policies_are_refused_with_field_and_remedy() {
-    let policy = |rules: Value| {
-        let rules: Vec<aios_crds::policy_set::Rule> = serde_json::from_value(rules).unwrap();
-        let source = aios_compile::PolicySource {
-            rules: &rules,
-            review: &aios_crds::policy_set::Review::default(),
-            dry_run: false,
-            tests: &[],
-        };
-        aios_compile::policy("bank", PolicyScope::Namespace, source)
-    };
+    let policy = |rules: Value| policy(rules, &Resolved::default());
     let rule = |check: Value| {
         let mut rule = json!({"name": "a", "action": "Block"});
         rule.as_object_mut()
@@ -1383,13 +1379,12 @@ fn bad_policies_are_refused_with_field_and_remedy() {
 
 #[test]
 fn lists_of_words_are_read_from_config_maps() {
-    let rules = |key: &str| -> Vec<aios_crds::policy_set::Rule> {
-        serde_json::from_value(json!([
+    let rules = |key: &str| {
+        json!([
             {"name": "a", "action": "Block", "terms": {"list": ["Acme"]}},
             {"name": "b", "action": "Block", "terms": {"match": "Prefix", "listRef":
                 {"configMapKeyRef": {"name": "words", "key": key}}}},
-        ]))
-        .unwrap()
+        ])
     };
     let long = "x".repeat(257);
     let many: Vec<_> = (0..10_001).map(|n| format!("word {n}")).collect();
@@ -1408,8 +1403,9 @@ fn lists_of_words_are_read_from_config_maps() {
         config_maps: BTreeMap::from([("words".to_owned(), BTreeMap::from(texts))]),
     };
 
-    let resolve = |key: &str| aios_compile::lists(&rules(key), &resolved);
-    let terms = resolve("good").unwrap().remove(1).terms.unwrap();
+    let resolve = |key: &str| policy(rules(key), &resolved);
+    let mut written_out = resolve("good").unwrap().config.rules;
+    let terms = written_out.remove(1).terms.unwrap();
     assert_eq!(terms.list, ["#1 bank", "Nordbank"]);
     assert_eq!(terms.list_ref, None);
     let path = "spec.rules[1].terms.listRef.configMapKeyRef";
@@ -1423,10 +1419,11 @@ fn lists_of_words_are_read_from_config_maps() {
         assert_eq!(found[0].path, format!("{path}.key"));
         assert!(found[0].message.contains(says), "{found:?}");
     }
-    let found = aios_compile::lists(&rules("good"), &Resolved::default()).unwrap_err();
+    let found = policy(rules("good"), &Resolved::default()).unwrap_err();
     assert_eq!(found[0].path, format!("{path}.name"));
     assert!(found[0].remedy.contains("create it"), "{found:?}");
 
-    let named = aios_compile::references::of_rules(&rules("good"));
+    let rules: Vec<Rule> = serde_json::from_value(rules("good")).unwrap();
+    let named = aios_compile::references::of_rules(&rules);
     assert_eq!(named.config_maps, ["words".to_owned()].into());
 }

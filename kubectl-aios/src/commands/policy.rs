@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aios_compile::{Conflict, Policy, conflicts};
+use aios_compile::{Conflict, Policy, Resolved, conflicts};
 use aios_crds::{ClusterPolicySetSpec, PolicySetSpec};
 use aios_policy::{Document, Inputs, Part, PartKind, PolicyStack};
 use aios_proto::config::PolicyScope;
@@ -170,12 +170,17 @@ pub(super) fn policies(files: &[PathBuf]) -> Result<Vec<Policy>> {
         let lines: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
         bail!("the files have mistakes:\n{}", lines.join("\n"));
     }
-    let mut policies = Vec::new();
+    let mut objects: Vec<Value> = Vec::new();
     for source in &sources {
         let documents: Vec<Value> = serde_saphyr::from_multiple(&source.text)?;
-        for value in documents {
-            policies.extend(policy(&value)?);
-        }
+        objects.extend(documents);
+    }
+    let resolved = Resolved {
+        config_maps: objects.iter().filter_map(config_map).collect(),
+    };
+    let mut policies = Vec::new();
+    for object in &objects {
+        policies.extend(policy(object, &resolved)?);
     }
     if policies.is_empty() {
         bail!("no PolicySet or ClusterPolicySet in the files: name one with -f");
@@ -185,21 +190,17 @@ pub(super) fn policies(files: &[PathBuf]) -> Result<Vec<Policy>> {
 }
 
 /// `None` for an object of another kind.
-fn policy(object: &Value) -> Result<Option<Policy>> {
-    let text = |pointer: &str| {
-        let found = object.pointer(pointer).and_then(Value::as_str);
-        found.unwrap_or_default()
-    };
-    let name = text("/metadata/name");
+fn policy(object: &Value, resolved: &Resolved) -> Result<Option<Policy>> {
+    let name = text_at(object, "/metadata/name");
     let spec = object.get("spec").cloned().unwrap_or_default();
-    let compiled = match text("/kind") {
+    let compiled = match text_at(object, "/kind") {
         "PolicySet" => {
             let spec: PolicySetSpec = serde_json::from_value(spec)?;
-            aios_compile::policy(name, PolicyScope::Namespace, &spec)
+            aios_compile::policy(name, PolicyScope::Namespace, &spec, resolved)
         }
         "ClusterPolicySet" => {
             let spec: ClusterPolicySetSpec = serde_json::from_value(spec)?;
-            aios_compile::policy(name, PolicyScope::Cluster, &spec)
+            aios_compile::policy(name, PolicyScope::Cluster, &spec, resolved)
         }
         _ => return Ok(None),
     };
@@ -207,6 +208,23 @@ fn policy(object: &Value) -> Result<Option<Policy>> {
         let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{name}: {}", lines.join("; "))
     })
+}
+
+fn text_at<'v>(value: &'v Value, pointer: &str) -> &'v str {
+    let found = value.pointer(pointer).and_then(Value::as_str);
+    found.unwrap_or_default()
+}
+
+/// Name and texts of a ConfigMap.
+fn config_map(value: &Value) -> Option<(String, BTreeMap<String, String>)> {
+    if text_at(value, "/kind") != "ConfigMap" {
+        return None;
+    }
+    let data = value.get("data").and_then(Value::as_object)?;
+    let texts = data
+        .iter()
+        .filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned())));
+    Some((text_at(value, "/metadata/name").to_owned(), texts.collect()))
 }
 
 /// JSON with parts, or a text or HTML file as the only part.

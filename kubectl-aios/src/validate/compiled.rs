@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aios_compile::{Diagnostic, References, Resolved, references};
+use aios_compile::{Diagnostic, PolicySource, References, Resolved, references};
 use aios_crds::{
     ClusterPolicySetSpec, ModelDeploymentSpec, PolicySetSpec, WritingPipelineSpec, WritingRunSpec,
     rollout::EvaluationInput,
@@ -33,11 +33,10 @@ pub(super) fn check(manifests: &[Manifest], options: &Options, report: &mut Repo
         let Some(kind) = manifest.kind else { continue };
         let (found, named) = match kind {
             Kind::ModelDeployment => world.model(manifest, report),
-            Kind::PolicySet => (policy::<PolicySetSpec>(manifest), References::default()),
-            Kind::ClusterPolicySet => (
-                policy::<ClusterPolicySetSpec>(manifest),
-                References::default(),
-            ),
+            Kind::PolicySet => world.policy::<PolicySetSpec>(manifest, PolicyScope::Namespace),
+            Kind::ClusterPolicySet => {
+                world.policy::<ClusterPolicySetSpec>(manifest, PolicyScope::Cluster)
+            }
             Kind::WritingPipeline => world.pipeline(manifest, report),
             Kind::WritingRun => world.run(manifest, report),
         };
@@ -81,25 +80,45 @@ impl World<'_> {
         let compiled =
             aios_compile::pipeline(&manifest.name, &spec, &self.resolved(manifest), pins);
         let mut found: Vec<_> = compiled.err().unwrap_or_default();
-        if self.options.partial {
-            let elsewhere = |name: &String| self.get("ConfigMap", manifest, name).is_none();
-            let absent: Vec<_> = named
-                .config_maps
-                .iter()
-                .filter(|name| elsewhere(name))
-                .collect();
-            found.retain(|d| {
-                !absent
-                    .iter()
-                    .any(|name| d.message.starts_with(&format!("ConfigMap `{name}` does")))
-            });
-        }
+        self.forgive(manifest, &named, &mut found);
         for (path, model) in models(&spec) {
             if !self.exists(report, "ModelDeployment", manifest, model) {
                 found.push(absent(path, "ModelDeployment", model));
             }
         }
         (found, named)
+    }
+
+    fn policy<S>(&self, manifest: &Manifest, scope: PolicyScope) -> Found
+    where
+        S: DeserializeOwned,
+        for<'s> PolicySource<'s>: From<&'s S>,
+    {
+        let spec: S = match spec(manifest) {
+            Ok(spec) => spec,
+            Err(found) => return (vec![found], References::default()),
+        };
+        let source = PolicySource::from(&spec);
+        let named = references::of_rules(source.rules);
+        let resolved = self.resolved(manifest);
+        let compiled = aios_compile::policy(&manifest.name, scope, source, &resolved);
+        let mut found = compiled.err().unwrap_or_default();
+        self.forgive(manifest, &named, &mut found);
+        (found, named)
+    }
+
+    /// Drops what is said of ConfigMaps that the cluster may have.
+    fn forgive(&self, manifest: &Manifest, named: &References, found: &mut Vec<Diagnostic>) {
+        if !self.options.partial {
+            return;
+        }
+        let elsewhere = |name: &&String| self.get("ConfigMap", manifest, name).is_none();
+        let absent: Vec<_> = named.config_maps.iter().filter(elsewhere).collect();
+        found.retain(|d| {
+            !absent
+                .iter()
+                .any(|name| d.message.starts_with(&format!("ConfigMap `{name}` does")))
+        });
     }
 
     fn model(&self, manifest: &Manifest, report: &Report) -> Found {
@@ -189,37 +208,6 @@ impl World<'_> {
                 .map(|((_, _, name), m)| (name.clone(), texts(m)))
                 .collect(),
         }
-    }
-}
-
-/// Rules and review, wherever they stand.
-trait Policy: DeserializeOwned {
-    const SCOPE: PolicyScope;
-    fn compile(&self, name: &str) -> Vec<Diagnostic>;
-}
-
-impl Policy for PolicySetSpec {
-    const SCOPE: PolicyScope = PolicyScope::Namespace;
-    fn compile(&self, name: &str) -> Vec<Diagnostic> {
-        aios_compile::policy(name, Self::SCOPE, self)
-            .err()
-            .unwrap_or_default()
-    }
-}
-
-impl Policy for ClusterPolicySetSpec {
-    const SCOPE: PolicyScope = PolicyScope::Cluster;
-    fn compile(&self, name: &str) -> Vec<Diagnostic> {
-        aios_compile::policy(name, Self::SCOPE, self)
-            .err()
-            .unwrap_or_default()
-    }
-}
-
-fn policy<P: Policy>(manifest: &Manifest) -> Vec<Diagnostic> {
-    match spec::<P>(manifest) {
-        Ok(spec) => spec.compile(&manifest.name),
-        Err(found) => vec![found],
     }
 }
 

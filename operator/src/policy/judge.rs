@@ -79,7 +79,7 @@ fn told(failed: &[&Trial], total: usize) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{Unfit, tried};
-    use aios_compile::{Policy, policy};
+    use aios_compile::{Policy, Resolved, policy};
     use aios_crds::PolicySetSpec;
     use aios_proto::config::PolicyScope;
     use serde_json::{Value, json};
@@ -90,7 +90,7 @@ mod tests {
             "tests": tests,
         }))
         .unwrap();
-        policy("tone", PolicyScope::Namespace, &spec).unwrap()
+        policy("tone", PolicyScope::Namespace, &spec, &Resolved::default()).unwrap()
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, fmt::Debug};
 
-use aios_compile::{Diagnostic, PolicySource};
+use aios_compile::PolicySource;
 use aios_crds::{ClusterPolicySet, PolicySet, PolicySetStatus};
 use aios_proto::config::PolicyScope;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
 use crate::{control::Kind, status::Stated};
@@ -15,8 +15,7 @@ pub trait Policy:
     Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
 {
     const KIND: Kind;
-
-    fn compile(&self) -> Result<aios_compile::Policy, Vec<Diagnostic>>;
+    const SCOPE: PolicyScope;
 
     fn source(&self) -> PolicySource<'_>;
 
@@ -28,11 +27,7 @@ pub trait Policy:
 
 impl Policy for PolicySet {
     const KIND: Kind = Kind::Policy;
-
-    fn compile(&self) -> Result<aios_compile::Policy, Vec<Diagnostic>> {
-        let scope = PolicyScope::Namespace;
-        aios_compile::policy(&self.name_any(), scope, &self.spec)
-    }
+    const SCOPE: PolicyScope = PolicyScope::Namespace;
 
     fn source(&self) -> PolicySource<'_> {
         (&self.spec).into()
@@ -49,11 +44,7 @@ impl Policy for PolicySet {
 
 impl Policy for ClusterPolicySet {
     const KIND: Kind = Kind::ClusterPolicy;
-
-    fn compile(&self) -> Result<aios_compile::Policy, Vec<Diagnostic>> {
-        let scope = PolicyScope::Cluster;
-        aios_compile::policy(&self.name_any(), scope, &self.spec)
-    }
+    const SCOPE: PolicyScope = PolicyScope::Cluster;
 
     fn source(&self) -> PolicySource<'_> {
         (&self.spec).into()

@@ -1,9 +1,10 @@
 //! A PolicySet or ClusterPolicySet becomes a compiled policy with a digest, offered once it passes its
-//! own tests and enforced once data planes echo it. It has no children: the rooms are validate (judge),
-//! offer, status.
+//! own tests and enforced once data planes echo it. It has no children: the rooms are lists, validate
+//! (judge), offer, status.
 
 mod judge;
 mod kinds;
+mod lists;
 mod operators;
 mod status;
 
@@ -14,6 +15,7 @@ pub use status::enforcement;
 
 use std::sync::Arc;
 
+use aios_compile::Resolved;
 use aios_crds::PolicySetStatus;
 use aios_proto::{
     config::{Owner, pack},
@@ -60,7 +62,7 @@ where
         uid,
         generation,
     };
-    let judged = match item(policy, &namespace, &key, &owner, &context)? {
+    let judged = match item(policy, &namespace, &key, &owner, &context).await? {
         Ok(item) => {
             let fit = Fit::of(&item, policy.source());
             offer(policy, &namespace, item, &context);
@@ -99,7 +101,7 @@ where
 
 /// The policy for data planes, if it is fit. Every acknowledgement of a pod brings another look, so
 /// what was found fit at this generation is not judged again.
-fn item<K: Policy>(
+async fn item<K: Policy>(
     policy: &K,
     namespace: &str,
     key: &Key,
@@ -111,13 +113,16 @@ fn item<K: Policy>(
         let known = index.offered(namespace, key);
         known.filter(is_same).cloned()
     });
-    if let Some(item) = known {
+    let source = policy.source();
+    let lists = lists::found(source.rules, namespace, &context.applier).await?;
+    // A list changes without the policy's generation.
+    if let Some(item) = known.filter(|_| lists == Resolved::default()) {
         return Ok(Ok(item));
     }
-    let compiled = match policy.compile() {
+    let compiled = match aios_compile::policy(&owner.name, K::SCOPE, source, &lists) {
         Ok(compiled) => compiled,
         Err(found) => {
-            let has_tests = !policy.source().tests.is_empty();
+            let has_tests = !source.tests.is_empty();
             return Ok(Err(Unfit::Mistakes { found, has_tests }));
         }
     };

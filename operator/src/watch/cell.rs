@@ -38,7 +38,9 @@ use crate::{
         follow::Following,
         metadata::{Noted, Shown, note},
         of_child,
-        referrers::{awaiting, everything_of, models_that, pipelines_that, runs_of, warmed_by},
+        referrers::{
+            awaiting, everything_of, models_that, pipelines_that, policies_that, runs_of, warmed_by,
+        },
         relations::of_pod,
         valid,
     },
@@ -77,7 +79,7 @@ pub fn cell(
         hub,
         known,
         triggers,
-        lost: everything_of(triggers, &models, &pipelines, &runs),
+        lost: everything_of(triggers, (&models, &policies), &pipelines, &runs),
     };
 
     let (queues, referrers) = (triggers.clone(), pipelines.clone());
@@ -159,7 +161,7 @@ pub fn cell(
 
     start.children(feeds);
     start.secrets(feeds, models.clone(), postgres.map(str::to_owned));
-    start.config_maps(feeds, pipelines.clone(), models.clone());
+    start.config_maps(feeds, (&pipelines, &models, &policies));
     start.pods(feeds);
     CellStores {
         scope: scope.clone(),
@@ -288,20 +290,29 @@ impl Start<'_> {
         self.note::<Secret>(feeds, watcher::Config::default(), to, |_| ());
     }
 
-    /// ConfigMaps of ours, among them the namespaces' claims, and those that pipelines and models refer to.
+    /// ConfigMaps of ours, among them the namespaces' claims, and those that pipelines, models and policies
+    /// refer to.
     fn config_maps(
         &self,
         feeds: &mut Feeds,
-        pipelines: Store<Guarded<WritingPipeline>>,
-        models: Store<Guarded<ModelDeployment>>,
+        (pipelines, models, policies): (
+            &Store<Guarded<WritingPipeline>>,
+            &Store<Guarded<ModelDeployment>>,
+            &Store<Guarded<PolicySet>>,
+        ),
     ) {
         let queues = self.triggers.clone();
+        let (pipelines, models) = (pipelines.clone(), models.clone());
+        let policies = policies.clone();
         let mut to = self.noted(move |meta| {
             if to_owner(&queues, meta) {
                 return;
             }
             let (namespace, name) = place(meta);
             let names = |spec: &references::References| spec.config_maps.contains(name);
+            policies_that(&policies, namespace, names, |name| {
+                queues.policy(namespace, name);
+            });
             pipelines_that(&pipelines, namespace, names, |name| {
                 queues.pipeline(namespace, name);
             });

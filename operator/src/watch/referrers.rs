@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use aios_compile::references;
-use aios_crds::{ModelDeployment, WritingPipeline, WritingRun};
+use aios_crds::{ModelDeployment, PolicySet, WritingPipeline, WritingRun};
 use kube::{
     Resource, ResourceExt,
     runtime::reflector::{ObjectRef, Store},
@@ -19,12 +19,13 @@ use crate::{
 /// Puts a namespace's objects into their queues, for a change that does not say whom it concerns.
 pub fn everything_of(
     triggers: &Triggers,
-    models: &Store<Guarded<ModelDeployment>>,
+    (models, policies): (&Store<Guarded<ModelDeployment>>, &Store<Guarded<PolicySet>>),
     pipelines: &Store<Guarded<WritingPipeline>>,
     runs: &Store<Guarded<WritingRun>>,
 ) -> Arc<dyn Fn(&str) + Send + Sync> {
     let queues = triggers.clone();
-    let (models, pipelines, runs) = (models.clone(), pipelines.clone(), runs.clone());
+    let (models, policies) = (models.clone(), policies.clone());
+    let (pipelines, runs) = (pipelines.clone(), runs.clone());
     Arc::new(move |namespace| {
         queues.tenant(namespace);
         queue_those(
@@ -33,6 +34,14 @@ pub fn everything_of(
             |_| true,
             |name| queues.model(namespace, name),
         );
+        let lists = |policy: &PolicySet| {
+            !references::of_rules(&policy.spec.rules)
+                .config_maps
+                .is_empty()
+        };
+        queue_those(&policies, namespace, lists, |name| {
+            queues.policy(namespace, name);
+        });
         queue_those(
             &pipelines,
             namespace,
@@ -66,6 +75,16 @@ pub fn models_that(
 ) {
     let refers = |object: &ModelDeployment| refer(&references::of_model(&object.spec));
     queue_those(models, namespace, refers, queue);
+}
+
+pub fn policies_that(
+    policies: &Store<Guarded<PolicySet>>,
+    namespace: &str,
+    refer: impl Fn(&references::References) -> bool,
+    queue: impl FnMut(&str),
+) {
+    let refers = |object: &PolicySet| refer(&references::of_rules(&object.spec.rules));
+    queue_those(policies, namespace, refers, queue);
 }
 
 pub fn runs_of(

@@ -48,9 +48,9 @@ impl Setting {
         for (name, spec) in specs::<ModelDeploymentSpec>(&objects, "ModelDeployment") {
             aios_compile::model(&name, "bank", &spec).unwrap();
         }
-        let compiled = aios_compile::policy(&policy, PolicyScope::Namespace, &spec)
-            .unwrap()
-            .compiled;
+        let no_lists = Resolved::default();
+        let compiled = aios_compile::policy(&policy, PolicyScope::Namespace, &spec, &no_lists);
+        let compiled = compiled.unwrap().compiled;
         let [(name, spec)] = specs::<WritingPipelineSpec>(&objects, "WritingPipeline")
             .try_into()
             .unwrap();
