@@ -4,6 +4,7 @@
 mod failover;
 mod measure;
 mod operator;
+mod policy;
 mod report;
 mod sidecar;
 
@@ -20,6 +21,8 @@ enum Bench {
     Failover(failover::Options),
     /// What a call through the sidecar costs, beside a bare proxy and other gateways
     Sidecar(sidecar::Options),
+    /// The policy engine beside bare matchers and beside guardrail products
+    Policy(policy::Options),
 }
 
 #[tokio::main]
@@ -28,6 +31,7 @@ async fn main() -> ExitCode {
         Bench::Operator(options) => Box::pin(operator::run(options)).await,
         Bench::Failover(options) => Box::pin(failover::run(options)).await,
         Bench::Sidecar(options) => Box::pin(sidecar::run(options)).await,
+        Bench::Policy(options) => policy::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

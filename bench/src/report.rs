@@ -37,6 +37,8 @@ pub enum Bound {
     Above(f64),
     /// Ours is at most this.
     AtMost(f64),
+    /// Ours is at least this.
+    AtLeast(f64),
     /// Shown beside each other, nothing asked.
     Shown,
 }
@@ -55,6 +57,7 @@ impl Target {
                 Some(ours > times * peer_value),
             ),
             Bound::AtMost(most) => (format!("at most {most}"), Some(ours <= most)),
+            Bound::AtLeast(least) => (format!("at least {least}"), Some(ours >= least)),
             Bound::Shown => ("shown".to_owned(), None),
         };
         Self {

@@ -1,0 +1,73 @@
+//! The engine under the profile, ready to judge.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aios_crds::policy_set::{Review, Rule};
+use aios_policy::{
+    CompiledPolicy, Document, Inputs, Part, PartName, PolicyStack, Verdict, VerdictAction,
+};
+use aios_policy_testset::profile::{self, Email};
+use anyhow::{Result, bail, ensure};
+use serde_json::Value;
+
+pub struct Judge {
+    stack: PolicyStack,
+    variables: Value,
+    labels: BTreeMap<String, String>,
+}
+
+impl Judge {
+    pub fn new(terms: usize) -> Result<Self> {
+        Ok(Self {
+            stack: PolicyStack::new(vec![Arc::new(compile(&profile::rules(terms)?)?)]),
+            variables: profile::variables(),
+            labels: profile::labels(),
+        })
+    }
+
+    pub fn verdict(&self, document: &Document, email: Email) -> Verdict {
+        let inputs = Inputs {
+            variables: &self.variables,
+            labels: &self.labels,
+            language: email.language,
+            passages: &[],
+            template: &[],
+        };
+        self.stack.evaluate(document, &inputs).verdict
+    }
+
+    /// Fails where the profile does not let its own e-mail pass.
+    pub fn check(&self, document: &Document, email: Email) -> Result<()> {
+        let verdict = self.verdict(document, email);
+        ensure!(
+            verdict.action == VerdictAction::Pass,
+            "the profile's {} e-mail is not clean: {verdict:?}",
+            email.name
+        );
+        Ok(())
+    }
+}
+
+/// Rules of the profile.
+pub fn compile(rules: &[Rule]) -> Result<CompiledPolicy> {
+    match CompiledPolicy::compile("profile", rules, &Review::default()) {
+        Ok(policy) => Ok(policy),
+        Err(mistakes) => bail!("the profile does not compile: {mistakes:?}"),
+    }
+}
+
+/// Subject and text as a document.
+pub fn document(email: Email, text: &str) -> Result<Document> {
+    let part = |name: &str, text: &str| -> Result<Part> {
+        let name: PartName = name.parse()?;
+        Ok(Part {
+            kind: name.kind(),
+            name,
+            text: text.to_owned(),
+        })
+    };
+    Ok(Document::new(vec![
+        part("subject", email.subject)?,
+        part("text", text)?,
+    ])?)
+}
