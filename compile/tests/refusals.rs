@@ -1319,14 +1319,14 @@ fn bad_runs_are_refused_with_field_and_remedy() {
     }
 }
 
-fn policy(rules: Value, resolved: &Resolved) -> Result<Policy, Vec<Diagnostic>> {
+fn policy(rules: &Value, resolved: &Resolved) -> Result<Policy, Vec<Diagnostic>> {
     let spec: PolicySetSpec = serde_json::from_value(json!({"rules": rules})).unwrap();
     aios_compile::policy("bank", PolicyScope::Namespace, &spec, resolved)
 }
 
 #[test]
 fn bad_policies_are_refused_with_field_and_remedy() {
-    let policy = |rules: Value| policy(rules, &Resolved::default());
+    let policy = |rules: Value| policy(&rules, &Resolved::default());
     let rule = |check: Value| {
         let mut rule = json!({"name": "a", "action": "Block"});
         rule.as_object_mut()
@@ -1403,7 +1403,7 @@ fn lists_of_words_are_read_from_config_maps() {
         config_maps: BTreeMap::from([("words".to_owned(), BTreeMap::from(texts))]),
     };
 
-    let resolve = |key: &str| policy(rules(key), &resolved);
+    let resolve = |key: &str| policy(&rules(key), &resolved);
     let mut written_out = resolve("good").unwrap().config.rules;
     let terms = written_out.remove(1).terms.unwrap();
     assert_eq!(terms.list, ["#1 bank", "Nordbank"]);
@@ -1419,7 +1419,7 @@ fn lists_of_words_are_read_from_config_maps() {
         assert_eq!(found[0].path, format!("{path}.key"));
         assert!(found[0].message.contains(says), "{found:?}");
     }
-    let found = policy(rules("good"), &Resolved::default()).unwrap_err();
+    let found = policy(&rules("good"), &Resolved::default()).unwrap_err();
     assert_eq!(found[0].path, format!("{path}.name"));
     assert!(found[0].remedy.contains("create it"), "{found:?}");
 

@@ -161,7 +161,7 @@ pub fn cell(
 
     start.children(feeds);
     start.secrets(feeds, models.clone(), postgres.map(str::to_owned));
-    start.config_maps(feeds, (&pipelines, &models, &policies));
+    start.config_maps(feeds, &pipelines, &models, &policies);
     start.pods(feeds);
     CellStores {
         scope: scope.clone(),
@@ -295,11 +295,9 @@ impl Start<'_> {
     fn config_maps(
         &self,
         feeds: &mut Feeds,
-        (pipelines, models, policies): (
-            &Store<Guarded<WritingPipeline>>,
-            &Store<Guarded<ModelDeployment>>,
-            &Store<Guarded<PolicySet>>,
-        ),
+        pipelines: &Store<Guarded<WritingPipeline>>,
+        models: &Store<Guarded<ModelDeployment>>,
+        policies: &Store<Guarded<PolicySet>>,
     ) {
         let queues = self.triggers.clone();
         let (pipelines, models) = (pipelines.clone(), models.clone());
