@@ -43,8 +43,8 @@ const LETTER: &str =
     "Dear reader, saving well is easier than it seems: a little each month is enough.";
 
 /// Allocations of a call. Raise one only with a reason that callers profit from.
-const OFF: f64 = 59.0;
-const ON: f64 = 134.0;
+const OFF: f64 = 61.0;
+const ON: f64 = 136.0;
 /// Allocations of one token of a stream, with everything on.
 const TOKEN: f64 = 3.0;
 
