@@ -55,7 +55,7 @@ fn every_object_has_conditions(state: &State) -> Result<()> {
         let conditions = state[&format!("{kind}/{name}")].as_array();
         ensure!(
             conditions.is_some_and(|all| all.len() > 2),
-            "{kind} {name} has no conditions"
+            "{kind} {name} has only {conditions:?}"
         );
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! Writes statuses: only when something changed, coarse where numbers move, with an event at each
 //! change of Ready.
 
+mod undeclared;
+
 use std::{
     collections::HashMap,
     fmt::Debug,
@@ -17,6 +19,8 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+
+use undeclared::take_out;
 
 use crate::{
     coarse::{Decision, Moment, decide},
@@ -134,22 +138,27 @@ impl StatusWriter {
         status: &K::Status,
     ) -> Result<Option<Print>> {
         let name = object.name_any();
-        let patch: Value = json!({
+        let mut patch: Value = json!({
             "apiVersion": K::api_version(&()),
             "kind": K::kind(&()),
             "metadata": {"name": name, "uid": object.uid()},
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let patched = api
-            .patch_status(&name, &params, &Patch::Apply(&patch))
-            .await;
-        self.metrics.requested(Verb::Status, patched.is_ok());
-        match patched {
-            Ok(object) => object.status().map(print).transpose(),
-            // Deleted meanwhile.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
-            Err(error) => Err(Error::api(Verb::Status, &K::kind(&()), &name, error)),
+        loop {
+            let patched = api
+                .patch_status(&name, &params, &Patch::Apply(&patch))
+                .await;
+            self.metrics.requested(Verb::Status, patched.is_ok());
+            return match patched {
+                Ok(object) => object.status().map(print).transpose(),
+                // Deleted meanwhile.
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
+                Err(kube::Error::Api(refusal)) if take_out(&mut patch, &refusal.message) => {
+                    continue;
+                }
+                Err(error) => Err(Error::api(Verb::Status, &K::kind(&()), &name, error)),
+            };
         }
     }
 
