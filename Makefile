@@ -30,12 +30,12 @@ unit: setup ## Run the tests that need no cluster
 	$(CARGO) test --workspace --exclude aios-e2e
 
 BENCH ?= operator
+MEASURED_operator = -p aios-operator
 MEASURED_sidecar = -p aios-inference-sidecar -p aios-simulator
-MEASURED = $(or $(MEASURED_$(BENCH)),-p aios-operator)
 
 .PHONY: bench
-bench: setup ## Measure beside named peers: BENCH=operator, failover or sidecar; FULL=1 for the full sizes
-	$(CARGO) build --release $(MEASURED) -p aios-bench
+bench: setup ## Measure beside named peers: BENCH=operator, failover, sidecar or policy; FULL=1 for the full sizes
+	$(CARGO) build --release $(MEASURED_$(BENCH)) -p aios-bench
 	./target/release/bench $(BENCH) $(if $(FULL),--full)
 
 .PHONY: lint

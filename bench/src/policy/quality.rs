@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use aios_crds::policy_set::Review;
-use aios_policy::{CompiledPolicy, Document, Inputs, Part, PartName};
+use aios_policy::{CompiledPolicy, Document, Inputs, Part, PartName, PolicyStack, VerdictAction};
 use aios_policy_testset::{
     business::{self, Case, Fault},
     score::{Score, Share},
@@ -128,5 +128,14 @@ fn fired(policy: &Arc<CompiledPolicy>, case: &Case) -> Result<Vec<String>> {
         .findings
         .into_iter()
         .filter(|finding| !finding.after_redaction);
-    Ok(rules.map(|finding| finding.rule).collect())
+    let mut rules: Vec<_> = rules.map(|finding| finding.rule).collect();
+    // What speaks to a model reaches it with what a letter is written from.
+    let retrieved = Inputs {
+        passages: &[&case.text],
+        ..inputs
+    };
+    if PolicyStack::new(vec![policy.clone()]).screen(&retrieved) != VerdictAction::Pass {
+        rules.push(Fault::Injection.name().to_owned());
+    }
+    Ok(rules)
 }
