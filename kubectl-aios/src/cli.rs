@@ -79,8 +79,11 @@ Examples:
   kubectl aios validate --partial pipeline.yaml      its models and policies are in the cluster")]
 pub struct Validate {
     /// Files, folders of manifests, or - for standard input.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "filenames")]
     pub files: Vec<PathBuf>,
+    /// The same, as kubectl takes them.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub filenames: Vec<PathBuf>,
     /// Take objects that the files do not hold to exist.
     #[arg(long)]
     pub partial: bool,

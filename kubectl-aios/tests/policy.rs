@@ -1,4 +1,4 @@
-//! `policy test` as a process.
+//! Commands that need no cluster, as processes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::process::Command;
@@ -150,4 +150,19 @@ fn rules_that_do_not_go_together_are_explained_with_the_platforms_first() {
         &"conflict: bank/notice demands a wording that platform/no-promises answers with Block: no text \
           satisfies both"
     );
+}
+
+#[test]
+fn files_are_validated_as_kubectl_takes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.yaml");
+    let policy = "apiVersion: aios.dev/v1alpha1\nkind: PolicySet\nmetadata: {name: bank}\nspec:\n  \
+        rules:\n    - {name: no-competitors, action: Review, terms: {list: [Acme]}}\n";
+    std::fs::write(&path, policy).unwrap();
+    let validated = |flag: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-aios"));
+        let ended = command.arg("validate").args(flag).arg(&path).output();
+        ended.unwrap().status.success()
+    };
+    assert!(validated(&[]) && validated(&["-f"]) && validated(&["--filename"]));
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 pub fn run(arguments: &Validate, global: &Global) -> Result<bool> {
-    let sources = collect(&arguments.files)?;
+    let sources = collect(&[&arguments.files[..], &arguments.filenames].concat())?;
     let defaults = Options::default();
     let options = Options {
         namespace: global.namespace.clone().unwrap_or(defaults.namespace),
