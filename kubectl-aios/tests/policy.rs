@@ -3,13 +3,14 @@
 
 use std::process::Command;
 
+const POLICY: &str = "apiVersion: aios.dev/v1alpha1\nkind: PolicySet\nmetadata: {name: bank}\nspec:\n  \
+    rules:\n    - {name: no-competitors, action: Review, terms: {list: [Acme]}}\n";
+
 #[test]
 fn a_text_is_judged_by_the_policies_of_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let policy = "apiVersion: aios.dev/v1alpha1\nkind: PolicySet\nmetadata: {name: bank}\nspec:\n  \
-        rules:\n    - {name: no-competitors, action: Review, terms: {list: [Acme]}}\n";
-    std::fs::write(path("policy.yaml"), policy).unwrap();
+    std::fs::write(path("policy.yaml"), POLICY).unwrap();
     std::fs::write(path("bad.txt"), "Unlike Acme, we care.").unwrap();
     std::fs::write(path("good.txt"), "We care.").unwrap();
     let judge = |document: &str| {
@@ -156,9 +157,7 @@ fn rules_that_do_not_go_together_are_explained_with_the_platforms_first() {
 fn files_are_validated_as_kubectl_takes_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("policy.yaml");
-    let policy = "apiVersion: aios.dev/v1alpha1\nkind: PolicySet\nmetadata: {name: bank}\nspec:\n  \
-        rules:\n    - {name: no-competitors, action: Review, terms: {list: [Acme]}}\n";
-    std::fs::write(&path, policy).unwrap();
+    std::fs::write(&path, POLICY).unwrap();
     let validated = |flag: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-aios"));
         let ended = command.arg("validate").args(flag).arg(&path).output();

@@ -19,7 +19,7 @@ pub struct Judge {
 impl Judge {
     pub fn new(terms: usize) -> Result<Self> {
         Ok(Self {
-            stack: PolicyStack::new(vec![Arc::new(compile(&profile::rules(terms)?)?)]),
+            stack: PolicyStack::new(vec![Arc::new(compile("profile", &profile::rules(terms)?)?)]),
             variables: profile::variables(),
             labels: profile::labels(),
         })
@@ -49,15 +49,15 @@ impl Judge {
 }
 
 /// Rules of the profile.
-pub fn compile(rules: &[Rule]) -> Result<CompiledPolicy> {
-    match CompiledPolicy::compile("profile", rules, &Review::default()) {
+pub fn compile(name: &str, rules: &[Rule]) -> Result<CompiledPolicy> {
+    match CompiledPolicy::compile(name, rules, &Review::default()) {
         Ok(policy) => Ok(policy),
-        Err(mistakes) => bail!("the profile does not compile: {mistakes:?}"),
+        Err(mistakes) => bail!("the rules of {name} do not compile: {mistakes:?}"),
     }
 }
 
 /// Subject and text as a document.
-pub fn document(email: Email, text: &str) -> Result<Document> {
+pub fn document(subject: &str, text: &str) -> Result<Document> {
     let part = |name: &str, text: &str| -> Result<Part> {
         let name: PartName = name.parse()?;
         Ok(Part {
@@ -67,7 +67,7 @@ pub fn document(email: Email, text: &str) -> Result<Document> {
         })
     };
     Ok(Document::new(vec![
-        part("subject", email.subject)?,
+        part("subject", subject)?,
         part("text", text)?,
     ])?)
 }

@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aios_crds::policy_set::Review;
-use aios_policy::{CompiledPolicy, Document, Inputs, Part, PartName, PolicyStack, VerdictAction};
+use aios_policy::{CompiledPolicy, Inputs, PolicyStack, VerdictAction};
 use aios_policy_testset::{
     business::{self, Case, Fault},
     score::{Score, Share},
 };
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::Serialize;
 
+use super::contender::{compile, document};
 use crate::report::{Bound, Target};
 
 /// Asked for where a rule is exact: wording that must occur, and data with a checksum.
@@ -64,11 +64,7 @@ impl Quality {
 
 /// Every fault that a rule looks for.
 pub fn measure() -> Result<Vec<Quality>> {
-    let policy = match CompiledPolicy::compile("business", &business::rules()?, &Review::default())
-    {
-        Ok(policy) => Arc::new(policy),
-        Err(mistakes) => bail!("the rules of the test set do not compile: {mistakes:?}"),
-    };
+    let policy = Arc::new(compile("business", &business::rules()?)?);
     let mut measured = Vec::new();
     for held_out in [false, true] {
         let mut scores: BTreeMap<Fault, Score> = BTreeMap::new();
@@ -106,15 +102,7 @@ pub fn measure() -> Result<Vec<Quality>> {
 
 /// Names of the rules that a text breaks.
 fn fired(policy: &Arc<CompiledPolicy>, case: &Case) -> Result<Vec<String>> {
-    let part = |name: &str, text: &str| -> Result<Part> {
-        let name: PartName = name.parse()?;
-        Ok(Part {
-            kind: name.kind(),
-            name,
-            text: text.to_owned(),
-        })
-    };
-    let parts = vec![part("subject", &case.subject)?, part("text", &case.text)?];
+    let document = document(&case.subject, &case.text)?;
     let labels = BTreeMap::new();
     let inputs = Inputs {
         variables: &case.variables,
@@ -123,7 +111,7 @@ fn fired(policy: &Arc<CompiledPolicy>, case: &Case) -> Result<Vec<String>> {
         passages: &[],
         template: &[],
     };
-    let verdict = policy.evaluate(&Document::new(parts)?, &inputs).verdict;
+    let verdict = policy.evaluate(&document, &inputs).verdict;
     let rules = verdict
         .findings
         .into_iter()

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use aios_crds::policy_set::Review;
-use aios_policy::{CompiledPolicy, Inputs, PolicyStack, StreamScanner};
+use aios_policy::{Inputs, PolicyStack, StreamScanner};
 use aios_policy_testset::profile;
 use anyhow::{Result, bail};
+
+use super::contender::compile;
 
 /// Rules of the profile that let a text flow.
 const FLOWING: [&str; 3] = ["competitors", "personal-data", "secrets"];
@@ -18,10 +19,8 @@ impl Stream {
     pub fn new() -> Result<Self> {
         let mut rules = profile::rules(profile::TERMS)?;
         rules.retain(|rule| FLOWING.contains(&rule.name.as_str()));
-        match CompiledPolicy::compile("flowing", &rules, &Review::default()) {
-            Ok(policy) => Ok(Self(PolicyStack::new(vec![Arc::new(policy)]))),
-            Err(mistakes) => bail!("the profile does not compile: {mistakes:?}"),
-        }
+        let policy = Arc::new(compile("flowing", &rules)?);
+        Ok(Self(PolicyStack::new(vec![policy])))
     }
 
     /// Nanoseconds a byte, over so many bytes of prose; the judging at the end is left out.
