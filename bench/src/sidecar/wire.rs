@@ -99,7 +99,7 @@ impl Connection {
         let mut first_token = None;
         loop {
             let body = self.read.get(body_at..).unwrap_or_default();
-            if request.is_stream && first_token.is_none() && find(body, TOKEN).is_some() {
+            if request.is_stream && first_token.is_none() && tokens(body) > 0 {
                 first_token = Some(Instant::now());
             }
             if head.length.is_reached(body) {
@@ -119,7 +119,7 @@ impl Connection {
         ensure!(is_whole, "a stream without its end");
         Ok(Answer {
             first_token,
-            tokens: count(body, TOKEN),
+            tokens: tokens(body),
             is_open: !head.closes,
         })
     }
@@ -186,9 +186,10 @@ fn rfind(text: &[u8], wanted: &[u8]) -> Option<usize> {
     Some(from + at)
 }
 
-fn count(text: &[u8], wanted: &[u8]) -> usize {
-    text.windows(wanted.len())
-        .filter(|at| *at == wanted)
+/// Tokens that have come: a first event that only names the role has an empty content, which says nothing.
+fn tokens(text: &[u8]) -> usize {
+    text.windows(TOKEN.len() + 1)
+        .filter(|at| at.starts_with(TOKEN) && !at.ends_with(b"\""))
         .count()
 }
 
@@ -229,7 +230,8 @@ mod tests {
     #[tokio::test]
     async fn a_stream_ends_behind_its_trailers_and_counts_tokens() {
         const PIECES: &[&str] = &[
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1a\r\ndata: {\"content\":\"a\"}\n\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n19\r\ndata: {\"content\":\"\"}\n\n\r\n",
+            "1a\r\ndata: {\"content\":\"a\"}\n\n\r\n",
             "28\r\ndata: {\"content\":\"b\"}\n\ndata: [DONE]\n\n\r\n",
             "0\r\naios-usage: exact\r\n",
             "\r\n",
