@@ -60,11 +60,7 @@ pub fn policy<'a>(
                 review: source.review.clone(),
                 dry_run: source.dry_run,
             },
-            compiled: Arc::new(if source.dry_run {
-                compiled.into_dry_run()
-            } else {
-                compiled
-            }),
+            compiled: Arc::new(compiled.into_dry_run_if(source.dry_run)),
             tests,
         }),
         compiled => {

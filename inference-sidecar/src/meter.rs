@@ -121,13 +121,14 @@ impl Meter {
         self.metrics
             .call_ended(self.side, self.operation, labels, outcome, took);
         // Money is counted once, where it is decided about.
-        let Receipt { usage, cost } = self.receipt();
+        let receipt = self.receipt();
+        let usage = receipt.usage;
         if let Some(tally) = self.tally.as_ref().filter(|_| outcome.spends()) {
             tally.fetch_add(usage.output, Relaxed);
         }
         if self.side == Side::Client && outcome.spends() {
             self.metrics
-                .spent(self.operation, labels, usage, cost.as_ref());
+                .spent(self.operation, labels, usage, receipt.cost.as_ref());
         }
         if let (Side::Server, Outcome::Ok, Some(first)) = (self.side, outcome, self.first_token) {
             let further = u32::try_from(usage.output.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -135,7 +136,6 @@ impl Meter {
                 self.metrics.per_token(labels, mean);
             }
         }
-        let receipt = Receipt { usage, cost };
         if let Some(reserved) = self.reserved.take() {
             reserved.settle(&receipt, outcome, self.text_bytes);
         }

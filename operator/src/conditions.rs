@@ -174,20 +174,10 @@ pub fn write(
         .collect()
 }
 
-/// See [`Conditions::is_true`].
-pub fn is_true(conditions: &Conditions, kind: ConditionType, generation: Option<i64>) -> bool {
-    conditions.is_true(kind, generation)
-}
-
 /// Whether a run has ended, however it did.
 pub fn is_finished(run: &WritingRun) -> bool {
     let status = run.status.as_ref();
-    status.is_some_and(|status| is_true(&status.conditions, ConditionType::Finished, None))
-}
-
-/// The condition of a type.
-pub fn find(conditions: &Conditions, kind: ConditionType) -> Option<Condition> {
-    conditions.get(kind)
+    status.is_some_and(|status| status.conditions.is_true(ConditionType::Finished, None))
 }
 
 /// API times have whole seconds: anything finer would differ from what the server returns.
@@ -210,7 +200,7 @@ fn bounded(mut message: String) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{Fact, find, is_true, summarize, with_failure, write};
+    use super::{Fact, summarize, with_failure, write};
     use aios_crds::{ConditionType, Conditions, Reason};
     use jiff::Timestamp;
 
@@ -234,12 +224,9 @@ mod tests {
             3,
             at(1),
         );
-        assert_eq!(
-            find(&written, ConditionType::Ready).unwrap().status,
-            "Unknown"
-        );
-        assert!(is_true(&written, ConditionType::Reconciling, Some(3)));
-        assert!(find(&written, ConditionType::Stalled).is_none());
+        assert_eq!(written.get(ConditionType::Ready).unwrap().status, "Unknown");
+        assert!(written.is_true(ConditionType::Reconciling, Some(3)));
+        assert!(written.get(ConditionType::Stalled).is_none());
     }
 
     #[test]
@@ -255,12 +242,9 @@ mod tests {
             1,
             at(1),
         );
-        assert_eq!(
-            find(&written, ConditionType::Ready).unwrap().status,
-            "False"
-        );
-        assert!(is_true(&written, ConditionType::Stalled, Some(1)));
-        assert!(find(&written, ConditionType::Reconciling).is_none());
+        assert_eq!(written.get(ConditionType::Ready).unwrap().status, "False");
+        assert!(written.is_true(ConditionType::Stalled, Some(1)));
+        assert!(written.get(ConditionType::Reconciling).is_none());
     }
 
     #[test]
@@ -273,20 +257,17 @@ mod tests {
             1,
             at(1),
         );
-        assert!(is_true(&written, ConditionType::Ready, Some(1)));
-        assert_eq!(
-            find(&written, ConditionType::SLOMet).unwrap().status,
-            "False"
-        );
-        assert!(find(&written, ConditionType::Reconciling).is_none());
+        assert!(written.is_true(ConditionType::Ready, Some(1)));
+        assert_eq!(written.get(ConditionType::SLOMet).unwrap().status, "False");
+        assert!(written.get(ConditionType::Reconciling).is_none());
     }
 
     #[test]
     fn a_failure_that_is_tried_again_reconciles() {
         let bad = Fact::no(ConditionType::Serving, Reason::ApiError, "later");
         let written = write(summarize(vec![bad]), &Conditions::default(), 1, at(1));
-        assert!(is_true(&written, ConditionType::Reconciling, Some(1)));
-        assert!(find(&written, ConditionType::Stalled).is_none());
+        assert!(written.is_true(ConditionType::Reconciling, Some(1)));
+        assert!(written.get(ConditionType::Stalled).is_none());
     }
 
     #[test]
@@ -294,12 +275,13 @@ mod tests {
         let good = || summarize(vec![Fact::yes(ConditionType::Compiled, Reason::Ready, "")]);
         let first = write(good(), &Conditions::default(), 1, at(1));
         let second = write(good(), &first, 2, at(9));
-        let ready = find(&second, ConditionType::Ready).unwrap();
+        let ready = second.get(ConditionType::Ready).unwrap();
         assert_eq!(ready.last_transition_time.0, at(1));
         assert_eq!(ready.observed_generation, Some(2));
         let third = write(summarize(vec![progressing()]), &second, 2, at(10));
         assert_eq!(
-            find(&third, ConditionType::Ready)
+            third
+                .get(ConditionType::Ready)
                 .unwrap()
                 .last_transition_time
                 .0,
@@ -335,7 +317,7 @@ mod tests {
     #[test]
     fn a_stale_condition_is_not_believed() {
         let written = write(summarize(Vec::new()), &Conditions::default(), 1, at(1));
-        assert!(!is_true(&written, ConditionType::Ready, Some(2)));
+        assert!(!written.is_true(ConditionType::Ready, Some(2)));
     }
 
     #[test]

@@ -24,7 +24,6 @@ use undeclared::take_out;
 
 use crate::{
     coarse::{Decision, Moment, decide},
-    conditions::find,
     error::{Error, Result, Verb},
     metrics::Metrics,
     names::FIELD_MANAGER,
@@ -189,8 +188,8 @@ impl StatusWriter {
 
 /// The event of a change of Ready, if it changed. That a new object is under way is none.
 fn transition(before: Option<&Conditions>, after: &Conditions) -> Option<Event> {
-    let ready = find(after, ConditionType::Ready)?;
-    let told = match before.and_then(|before| find(before, ConditionType::Ready)) {
+    let ready = after.get(ConditionType::Ready)?;
+    let told = match before.and_then(|before| before.get(ConditionType::Ready)) {
         Some(was) => was.status == ready.status && was.reason == ready.reason,
         None => ready.status == "Unknown",
     };

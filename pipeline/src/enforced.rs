@@ -190,11 +190,7 @@ impl Build<'_> {
                 let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
                 lines.join("; ")
             })?;
-        let compiled = if config.dry_run {
-            compiled.into_dry_run()
-        } else {
-            compiled
-        };
+        let compiled = compiled.into_dry_run_if(config.dry_run);
         self.parts
             .policies
             .insert(key, (item.digest.clone(), Arc::new(compiled)));

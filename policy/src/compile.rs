@@ -103,10 +103,11 @@ impl CompiledPolicy {
         })
     }
 
-    /// The same rules, which only report what they would do; under a digest of its own.
+    /// The same rules, which only report what they would do where that is asked for; under a digest of its
+    /// own.
     #[must_use]
-    pub fn into_dry_run(self) -> Self {
-        if self.dry_run {
+    pub fn into_dry_run_if(self, dry_run: bool) -> Self {
+        if !dry_run || self.dry_run {
             return self;
         }
         Self {

@@ -17,7 +17,7 @@ fn blocking(word: &str) -> Value {
 fn dry(name: &str, rules: &Value) -> Arc<CompiledPolicy> {
     let spec: PolicySetSpec = serde_json::from_value(json!({"rules": rules})).unwrap();
     let compiled = CompiledPolicy::compile(name, &spec.rules, &spec.review).unwrap();
-    Arc::new(compiled.into_dry_run())
+    Arc::new(compiled.into_dry_run_if(true))
 }
 
 fn judged(stack: &[Arc<CompiledPolicy>], text: &str) -> Evaluation {
@@ -53,7 +53,7 @@ fn a_policy_in_dry_run_neither_redacts_nor_asks_a_person() {
     let spec = json!({"rules": blocking("x"), "review": {"when": "Always", "due": "1h"}});
     let spec: PolicySetSpec = serde_json::from_value(spec).unwrap();
     let always = CompiledPolicy::compile("a", &spec.rules, &spec.review).unwrap();
-    let verdict = judged(&[Arc::new(always.into_dry_run())], "fine").verdict;
+    let verdict = judged(&[Arc::new(always.into_dry_run_if(true))], "fine").verdict;
     assert_eq!(
         (verdict.action, verdict.review_due),
         (VerdictAction::Pass, None)

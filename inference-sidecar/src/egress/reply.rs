@@ -59,8 +59,7 @@ pub fn reply(answered: Answered, asked: &Asked) -> Response {
         origin,
     } = given;
     let (mut response, upstream) = match reply {
-        Reply::Whole(whole) => {
-            let mut whole = whole;
+        Reply::Whole(mut whole) => {
             let headers = std::mem::take(&mut whole.headers);
             (self::whole(whole, operation, asked, payer), headers)
         }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::text;
 use crate::{
     cli::{PolicyExplain, PolicyTest},
-    validate::{Options, collect, validate},
+    validate::{Options, collect, texts, validate},
 };
 
 /// Runs the policies' own tests, or judges a document by all of them.
@@ -220,11 +220,7 @@ fn config_map(value: &Value) -> Option<(String, BTreeMap<String, String>)> {
     if text_at(value, "/kind") != "ConfigMap" {
         return None;
     }
-    let data = value.get("data").and_then(Value::as_object)?;
-    let texts = data
-        .iter()
-        .filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned())));
-    Some((text_at(value, "/metadata/name").to_owned(), texts.collect()))
+    Some((text_at(value, "/metadata/name").to_owned(), texts(value)))
 }
 
 /// JSON with parts, or a text or HTML file as the only part.

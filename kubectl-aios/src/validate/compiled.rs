@@ -193,22 +193,20 @@ impl World<'_> {
         let maps = self.known.iter().filter(|((kind, namespace, _), _)| {
             kind == "ConfigMap" && *namespace == beside.namespace
         });
-        let texts = |manifest: &Manifest| {
-            let data = manifest
-                .value
-                .get("data")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten();
-            data.filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned())))
-                .collect()
-        };
         Resolved {
             config_maps: maps
-                .map(|((_, _, name), m)| (name.clone(), texts(m)))
+                .map(|((_, _, name), m)| (name.clone(), texts(&m.value)))
                 .collect(),
         }
     }
+}
+
+/// Texts of a ConfigMap, by key.
+pub fn texts(config_map: &Value) -> BTreeMap<String, String> {
+    let data = config_map.get("data").and_then(Value::as_object);
+    let data = data.into_iter().flatten();
+    data.filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned())))
+        .collect()
 }
 
 /// The structure was checked by the schema, so what is left is rare: numbers out of a type's range.

@@ -7,6 +7,7 @@ mod path;
 mod sources;
 mod structure;
 
+pub use compiled::texts;
 pub use finding::{Finding, Report};
 pub use sources::{Source, SourceError, collect};
 

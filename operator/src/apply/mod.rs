@@ -11,9 +11,12 @@ pub use foreign::Foreign;
 pub use known::{Known, version};
 pub use sweep::sweep_model;
 
-use std::fmt::Debug;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
@@ -78,6 +81,21 @@ impl Applier {
     pub async fn get<K: Child>(&self, namespace: &str, name: &str) -> Result<Option<K>> {
         let found = self.api::<K>(namespace).get_opt(name).await;
         self.done::<K, _>(Verb::Get, name, found)
+    }
+
+    /// Texts of those ConfigMaps that exist, by name.
+    pub async fn config_maps(
+        &self,
+        namespace: &str,
+        names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
+        let mut found = BTreeMap::new();
+        for name in names {
+            if let Some(map) = self.get::<ConfigMap>(namespace, name).await? {
+                found.insert(name.clone(), map.data.unwrap_or_default());
+            }
+        }
+        Ok(found)
     }
 
     /// Whether neither a watch nor a write of ours has shown such an object of ours.

@@ -1,16 +1,12 @@
 //! The only reads: ConfigMaps from the server, everything else from watches, index and board.
 
-use std::collections::BTreeMap;
-
 use aios_budget::Book;
 use aios_compile::{Resolved, references};
 use aios_crds::{ConditionType, WritingPipeline};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
 use crate::{
-    conditions::{find, is_true},
     context::Context,
     control::{Audience, Key, Kind},
     error::{Error, Result, Verb},
@@ -42,13 +38,10 @@ pub async fn fetch(
             missing.push(format!("PolicySet `{name}`"));
         }
     }
-    let mut config_maps = BTreeMap::new();
-    for name in refers.config_maps {
-        match context.applier.get::<ConfigMap>(namespace, &name).await? {
-            Some(map) => drop(config_maps.insert(name, map.data.unwrap_or_default())),
-            None => missing.push(format!("ConfigMap `{name}`")),
-        }
-    }
+    let names = &refers.config_maps;
+    let config_maps = context.applier.config_maps(namespace, names).await?;
+    let absent = names.iter().filter(|name| !config_maps.contains_key(*name));
+    missing.extend(absent.map(|name| format!("ConfigMap `{name}`")));
     let name = pipeline.name_any();
     let book = match &pipeline.spec.budget {
         None => None,
@@ -91,7 +84,7 @@ pub fn observe(
                 let ready = valid(&guarded).is_some_and(|model| {
                     model.status.as_ref().is_some_and(|status| {
                         let generation = model.metadata.generation;
-                        is_true(&status.conditions, ConditionType::Ready, generation)
+                        status.conditions.is_true(ConditionType::Ready, generation)
                     })
                 });
                 let pricing = valid(&guarded).and_then(|model| model.spec.pricing.as_ref());
@@ -147,7 +140,7 @@ fn failed(namespace: &str, policy: &Key, context: &Context) -> bool {
     };
     let status = valid(&guarded).and_then(|policy| policy.status.as_ref());
     let is_false = |kind| {
-        let found = status.and_then(|status| find(&status.conditions, kind));
+        let found = status.and_then(|status| status.conditions.get(kind));
         found.is_some_and(|condition| condition.status == "False")
     };
     is_false(ConditionType::Compiled) || is_false(ConditionType::TestsPassed)

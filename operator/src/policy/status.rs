@@ -183,7 +183,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::status;
     use crate::{
-        conditions::find,
         control::Enforcement,
         policy::{
             Observed,
@@ -231,7 +230,7 @@ mod tests {
     }
 
     fn reason(status: &PolicySetStatus, kind: ConditionType) -> String {
-        let condition = find(&status.conditions, kind).unwrap();
+        let condition = status.conditions.get(kind).unwrap();
         format!("{}/{}", condition.status, condition.reason)
     }
 
@@ -261,7 +260,9 @@ mod tests {
             "Unknown/AwaitingDataPlane"
         );
         assert!(
-            find(&status.conditions, ConditionType::Enforced)
+            status
+                .conditions
+                .get(ConditionType::Enforced)
                 .unwrap()
                 .message
                 .contains("w-1")
@@ -280,7 +281,9 @@ mod tests {
             "True/LastKnownGood"
         );
         assert_eq!(status.digest.as_deref(), Some("sha256:0"));
-        let message = &find(&status.conditions, ConditionType::Compiled)
+        let message = &status
+            .conditions
+            .get(ConditionType::Compiled)
             .unwrap()
             .message;
         assert!(message.contains("spec.rules[0].pattern.regex"));
@@ -325,7 +328,9 @@ mod tests {
         );
         assert_eq!(reason(&status, ConditionType::Enforced), "True/Ready");
         assert_eq!(status.digest.as_deref(), Some("sha256:0"));
-        let message = &find(&status.conditions, ConditionType::TestsPassed)
+        let message = &status
+            .conditions
+            .get(ConditionType::TestsPassed)
             .unwrap()
             .message;
         assert!(message.contains("acme: expected Block, got Pass"));
@@ -346,7 +351,9 @@ mod tests {
         let mut observed = good(Enforcement::default());
         let told = |observed: &Observed| {
             let status = seen(observed);
-            find(&status.conditions, ConditionType::TestsPassed)
+            status
+                .conditions
+                .get(ConditionType::TestsPassed)
                 .map(|one| format!("{}/{}", one.status, one.message))
         };
         assert_eq!(told(&observed), None);
@@ -364,7 +371,7 @@ mod tests {
         let mut observed = good(Enforcement::default());
         observed.judged.as_mut().unwrap().dry_run = true;
         let status = seen(&observed);
-        let told = find(&status.conditions, ConditionType::Compiled).unwrap();
+        let told = status.conditions.get(ConditionType::Compiled).unwrap();
         assert_eq!(told.message, "2 rules, which only report (spec.dryRun)");
     }
 }

@@ -21,7 +21,6 @@ use jiff::Timestamp;
 use kube::{Api, ResourceExt, runtime::controller::Action};
 
 use crate::{
-    conditions::find,
     context::{Context, next_look},
     control::{Broken, Key, Kind},
     error::{Error, Result},
@@ -123,7 +122,7 @@ async fn bring(
 /// those that sleep wake ahead of the first call.
 fn tell_models(run: &WritingRun, status: &WritingRunStatus, namespace: &str, context: &Context) {
     let awaits = |status: &WritingRunStatus| {
-        let drafted = find(&status.conditions, ConditionType::Drafted);
+        let drafted = status.conditions.get(ConditionType::Drafted);
         let held = drafted.is_some_and(|drafted| drafted.reason == Reason::Suspended.as_str());
         status.items.accepted > status.items.drafted && !held
     };

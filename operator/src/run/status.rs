@@ -11,9 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::Time};
 
 use crate::{
-    conditions::{
-        Fact, State, find, is_true, known, summarize, whole_seconds, with_failure, write,
-    },
+    conditions::{Fact, State, known, summarize, whole_seconds, with_failure, write},
     diagnostics::text,
     error::Error,
     run::{apply::ended, deadline::is_missed, fetch::Found, queue, validate::Flaw},
@@ -86,7 +84,7 @@ pub fn status(
         }
     };
     let conditions = write(named(summarize(facts)), &before.conditions, generation, now);
-    let finished = is_true(&conditions, ConditionType::Finished, None);
+    let finished = conditions.is_true(ConditionType::Finished, None);
     let mut after = WritingRunStatus {
         observed_generation: generation,
         conditions,
@@ -110,8 +108,8 @@ pub fn status(
 }
 
 fn outcome(conditions: &Conditions) -> Option<Outcome> {
-    let finished = is_true(conditions, ConditionType::Finished, None);
-    let succeeded = find(conditions, ConditionType::Succeeded)?;
+    let finished = conditions.is_true(ConditionType::Finished, None);
+    let succeeded = conditions.get(ConditionType::Succeeded)?;
     match (finished, succeeded.status.as_str()) {
         (true, "True") => Some(Outcome::Succeeded),
         (true, "False") => Some(Outcome::Failed),
@@ -156,7 +154,7 @@ fn facts(
         return missed(hindrance(run, observed), observed.is_queued);
     }
     // A run that ended stays ended, also when a person sends an item back.
-    let ended_before = is_true(&before.conditions, Finished, None);
+    let ended_before = before.conditions.is_true(Finished, None);
     if !ended_before && let Some(hindrance) = hindrance(run, observed) {
         let admitted = Fact::pending(Admitted, hindrance.reason, hindrance.message.clone());
         let admitted = observed.is_queued.then_some(admitted);
@@ -307,7 +305,7 @@ pub fn accepted(run: &WritingRun, report: &RunReport) -> bool {
 
 /// The Drafted fact as it was.
 fn kept(before: &WritingRunStatus) -> Fact {
-    let drafted = is_true(&before.conditions, ConditionType::Drafted, None);
+    let drafted = before.conditions.is_true(ConditionType::Drafted, None);
     if drafted {
         let message = "every item is past its draft";
         return Fact::yes(ConditionType::Drafted, Reason::Completed, message);

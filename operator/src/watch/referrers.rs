@@ -34,12 +34,8 @@ pub fn everything_of(
             |_| true,
             |name| queues.model(namespace, name),
         );
-        let lists = |policy: &PolicySet| {
-            !references::of_rules(&policy.spec.rules)
-                .config_maps
-                .is_empty()
-        };
-        queue_those(&policies, namespace, lists, |name| {
+        let lists = |spec: &references::References| !spec.config_maps.is_empty();
+        policies_that(&policies, namespace, lists, |name| {
             queues.policy(namespace, name);
         });
         queue_those(

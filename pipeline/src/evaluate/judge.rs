@@ -38,14 +38,7 @@ impl Judge {
         let policies: Vec<PolicyConfig> = serde_json::from_str(policies)?;
         let compiled = policies.into_iter().map(|policy| {
             CompiledPolicy::compile(&policy.name, &policy.rules, &policy.review)
-                .map(|compiled| {
-                    let compiled = if policy.dry_run {
-                        compiled.into_dry_run()
-                    } else {
-                        compiled
-                    };
-                    Arc::new(compiled)
-                })
+                .map(|compiled| Arc::new(compiled.into_dry_run_if(policy.dry_run)))
                 .map_err(|_| JudgeError::Compile(policy.name))
         });
         Ok(Self {

@@ -73,18 +73,16 @@ impl Exchange {
                 return Ok(Ok(sharing.kept(kept, candidate)));
             }
             Found::Streaming(broadcast) => {
-                let given = sharing.joined(broadcast, false);
-                if given.is_none() {
+                let Some(given) = sharing.joined(broadcast, false) else {
                     return self.own(candidate, patient, Some(Origin::Model)).await;
-                }
+                };
                 self.metrics.cache_looked_up(labels, Origin::Shared);
-                return given.map(Ok).ok_or(ApiError::StreamCut);
+                return Ok(Ok(given));
             }
             Found::Nothing => return self.own(candidate, patient, Some(Origin::Model)).await,
             Found::Starting(flight, began) => (flight, began),
         };
-        let origin = if began { Origin::Model } else { Origin::Shared };
-        self.metrics.cache_looked_up(labels, origin);
+        self.metrics.cache_looked_up(labels, origin(began));
         let since = Instant::now();
         let landing = flight.await;
         self.waited += since.elapsed();

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Applied, Observed, Standing, status};
 use crate::{
-    conditions::{Fact, find},
+    conditions::Fact,
     control::Enforcement,
     model::{fetch::Credentials, prefetch::Fetched, scale::Scaled},
     testing::{hosted, self_hosted},
@@ -55,7 +55,7 @@ fn own(applied: Applied) -> ModelDeploymentStatus {
 }
 
 fn says(status: &ModelDeploymentStatus, kind: ConditionType) -> String {
-    let condition = find(&status.conditions, kind).unwrap();
+    let condition = status.conditions.get(kind).unwrap();
     format!("{}/{}", condition.status, condition.reason)
 }
 
@@ -162,12 +162,14 @@ fn a_missing_key_names_secret_key_and_remedy() {
         says(&status, ConditionType::CredentialsReady),
         "False/CredentialsMissing"
     );
-    let message = &find(&status.conditions, ConditionType::CredentialsReady)
+    let message = &status
+        .conditions
+        .get(ConditionType::CredentialsReady)
         .unwrap()
         .message;
     assert!(message.contains("provider") && message.contains("token"));
-    assert!(find(&status.conditions, ConditionType::WeightsReady).is_none());
-    assert!(find(&status.conditions, ConditionType::ShardsReady).is_none());
+    assert!(status.conditions.get(ConditionType::WeightsReady).is_none());
+    assert!(status.conditions.get(ConditionType::ShardsReady).is_none());
 }
 
 #[test]
@@ -198,7 +200,7 @@ fn standby_is_told_only_where_it_is_configured() {
         },
         ..applied()
     });
-    assert!(find(&status.conditions, ConditionType::StandbyWarm).is_none());
+    assert!(status.conditions.get(ConditionType::StandbyWarm).is_none());
     assert_eq!(says(&status, ConditionType::Ready), "True/Ready");
 }
 
@@ -317,7 +319,7 @@ fn a_model_is_not_ready_before_its_nodes_and_says_why() {
         "False/NodesUnavailable"
     );
     // A node may become free by itself.
-    assert!(find(&status.conditions, ConditionType::Stalled).is_none());
+    assert!(status.conditions.get(ConditionType::Stalled).is_none());
 }
 
 #[test]

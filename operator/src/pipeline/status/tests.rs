@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::{Compiled, Observed, PolicyState, status};
 use crate::{
-    conditions::{Fact, State, find},
+    conditions::{Fact, State},
     control::{Enforcement, Head},
     pipeline::{start::Started, validate::Flaw},
     status::Status,
@@ -69,7 +69,7 @@ fn seen(observed: &Observed) -> WritingPipelineStatus {
 }
 
 fn says(status: &WritingPipelineStatus, kind: ConditionType) -> String {
-    let condition = find(&status.conditions, kind).unwrap();
+    let condition = status.conditions.get(kind).unwrap();
     format!("{}/{}", condition.status, condition.reason)
 }
 
@@ -89,7 +89,12 @@ fn a_pipeline_is_ready_once_the_gateway_runs_its_configuration() {
 fn without_retrieval_there_is_no_word_of_it() {
     let plain = pipeline("mail", false, "Retain");
     let status = status(&plain, Some(&observed()), None, Timestamp::UNIX_EPOCH);
-    assert!(find(&status.conditions, ConditionType::RetrievalReady).is_none());
+    assert!(
+        status
+            .conditions
+            .get(ConditionType::RetrievalReady)
+            .is_none()
+    );
 }
 
 #[test]
@@ -126,7 +131,7 @@ fn triggers_are_told_of_while_there_are_some() {
     known.status = Some(first);
     let later = status(&known, Some(&observed()), None, Timestamp::UNIX_EPOCH);
     assert!(later.triggers.is_empty(), "they were taken out of the spec");
-    assert!(find(&later.conditions, ConditionType::TriggersReady).is_none());
+    assert!(later.conditions.get(ConditionType::TriggersReady).is_none());
 }
 
 #[test]
@@ -227,7 +232,9 @@ fn models_and_policies_that_are_not_ready_are_named() {
         says(&status, ConditionType::PoliciesEnforced),
         "Unknown/PoliciesNotEnforced"
     );
-    let message = &find(&status.conditions, ConditionType::PoliciesEnforced)
+    let message = &status
+        .conditions
+        .get(ConditionType::PoliciesEnforced)
         .unwrap()
         .message;
     assert!(message.contains("tone") && message.contains('w'));
@@ -346,11 +353,19 @@ fn a_budget_says_what_is_gone_and_whether_it_pays_and_ready_does_not_wait_for_it
         says(&unpriced, ConditionType::BudgetAvailable),
         "False/ModelsUnpriced"
     );
-    let condition = find(&unpriced.conditions, ConditionType::BudgetAvailable).unwrap();
+    let condition = unpriced
+        .conditions
+        .get(ConditionType::BudgetAvailable)
+        .unwrap();
     assert!(condition.message.contains("small"), "{}", condition.message);
 
     let without = seen(&observed());
-    assert!(find(&without.conditions, ConditionType::BudgetAvailable).is_none());
+    assert!(
+        without
+            .conditions
+            .get(ConditionType::BudgetAvailable)
+            .is_none()
+    );
 }
 
 #[test]

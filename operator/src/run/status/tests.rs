@@ -9,11 +9,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
 use super::{Observed, status};
-use crate::{
-    conditions::{Fact, find},
-    run::validate::Flaw,
-    testing,
-};
+use crate::{conditions::Fact, run::validate::Flaw, testing};
 
 fn report(published: i64, refused: i64, waiting: i64) -> RunReport {
     let drafted = published + refused + waiting;
@@ -61,7 +57,7 @@ fn queued(report: RunReport, job: Option<Job>, admitted: Option<Fact>) -> Writin
 }
 
 fn says(status: &WritingRunStatus, kind: ConditionType) -> String {
-    let condition = find(&status.conditions, kind).unwrap();
+    let condition = status.conditions.get(kind).unwrap();
     format!("{}/{}", condition.status, condition.reason)
 }
 
@@ -223,7 +219,7 @@ fn a_run_in_a_queue_says_why_it_waits() {
     ] {
         assert_eq!(says(&status, kind), "Unknown/Queued");
     }
-    let ready = find(&status.conditions, ConditionType::Ready).unwrap();
+    let ready = status.conditions.get(ConditionType::Ready).unwrap();
     assert_eq!(ready.message, "LocalQueue `a`: full");
 }
 
@@ -261,7 +257,7 @@ fn a_run_that_ended_needs_no_admission() {
 #[test]
 fn only_runs_in_a_queue_speak_of_admission() {
     let status = seen(&testing::run(false), Some(report(3, 1, 0)), None);
-    assert!(find(&status.conditions, ConditionType::Admitted).is_none());
+    assert!(status.conditions.get(ConditionType::Admitted).is_none());
 }
 
 /// A run due at second 100.
@@ -308,7 +304,7 @@ fn a_run_that_lost_items_to_its_deadline_finished_without_success() {
         says(&after, ConditionType::Stalled),
         format!("True/{exceeded}")
     );
-    let finished = find(&after.conditions, ConditionType::Finished).unwrap();
+    let finished = after.conditions.get(ConditionType::Finished).unwrap();
     assert!(
         finished.message.contains("3 were not begun"),
         "{finished:?}"
