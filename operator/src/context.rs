@@ -14,6 +14,7 @@ use crate::{
     control::{Budgets, Hub, Witness},
     metrics::Metrics,
     pool::{Buffers, GpuClasses, Karpenter},
+    rounds::ROUND,
     settings::Settings,
     share::Share,
     status::StatusWriter,
@@ -21,9 +22,6 @@ use crate::{
     triggers::Triggers,
     watch::Stores,
 };
-
-/// Watches miss nothing, but a bug might: every object is looked at again this often, reading only.
-const RESYNC: Duration = Duration::from_hours(1);
 
 pub struct Context {
     pub settings: Settings,
@@ -45,15 +43,12 @@ pub struct Context {
     pub backoff: Backoff,
 }
 
-/// The next look at an object: when something falls due, else at the slow resync.
+/// The next look at an object: when something falls due before its next round.
 pub fn next_look(due: impl IntoIterator<Item = Option<Duration>>) -> Action {
-    let due = due
-        .into_iter()
-        .flatten()
-        .min()
-        .unwrap_or(RESYNC)
-        .min(RESYNC);
-    Action::requeue(due.max(Duration::from_millis(50)))
+    match due.into_iter().flatten().min() {
+        Some(due) if due < ROUND => Action::requeue(due.max(Duration::from_millis(50))),
+        _ => Action::await_change(),
+    }
 }
 
 /// Failures in a row, by object.

@@ -20,6 +20,7 @@ mod pods;
 mod policy;
 mod pool;
 mod process;
+mod rounds;
 mod run;
 mod runner;
 mod settings;

@@ -4,7 +4,6 @@
 use std::{
     collections::HashMap,
     fmt::Debug,
-    hash::Hash,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,13 +17,13 @@ use kube::{
     },
 };
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::time::{DelayQueue, delay_queue};
 
 use crate::{
     context::Context,
     control::Kind,
     error::{Error, Result},
+    rounds::{ROUND, rounds},
     share::{self, Held},
     triggers::Requests,
 };
@@ -105,13 +104,13 @@ pub async fn run<K, F, Fut>(
     requests: Requests<K>,
     reconcile: F,
 ) where
-    K: Resource + Clone + Debug + Send + Sync + 'static,
-    K::DynamicType: Debug + Eq + Hash + Clone + Default + Unpin + Send + Sync,
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     F: Fn(Arc<K>, Arc<Context>) -> Fut,
     Fut: Future<Output = Result<Action>> + Send + 'static,
 {
-    let queue =
-        UnboundedReceiverStream::new(requests).map(Ok::<ObjectRef<K>, std::convert::Infallible>);
+    // Namespaces are few, and their passes read: each has a timer of its own.
+    let round = (K::kind(&()) != "Namespace").then_some(ROUND);
+    let queue = rounds(requests, store.clone(), round).map(Ok::<_, std::convert::Infallible>);
     let config = controller::Config::default()
         .debounce(Duration::from_millis(5))
         .concurrency(context.settings.concurrency);

@@ -10,13 +10,27 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::names::LABEL_MODEL;
 
+mod added;
+
+pub use added::Added;
+
+const SECRET: &str = "Secret";
+
 /// By namespace and name.
 type Objects = HashMap<Box<str>, HashMap<Box<str>, Entry>>;
+
+/// How long a certificate is good, and for what.
+#[derive(Clone, Copy)]
+struct Good {
+    purpose: u64,
+    until: Timestamp,
+}
 
 /// Shared by the watches, which tell, and by the applier, which asks.
 #[derive(Clone, Default)]
@@ -76,8 +90,9 @@ struct Entry {
 struct Verified {
     /// Of the desired object's digest.
     desired: u64,
-    /// JSON of what callers read of the server's answer; see [`overlay`].
-    overlay: Box<str>,
+    added: Added,
+    /// Of a Secret with a certificate.
+    good: Option<Good>,
 }
 
 impl Known {
@@ -206,7 +221,8 @@ impl Known {
         let mut entry = Entry::new(version, meta, inner.lists);
         entry.verified = Some(Box::new(Verified {
             desired: hash(digest),
-            overlay: overlay(live).to_string().into(),
+            added: Added::of(live),
+            good: None,
         }));
         inner.put(kind, (namespace, name), entry);
     }
@@ -218,21 +234,36 @@ impl Known {
         entry.is_some_and(|entry| entry.verified.is_some())
     }
 
-    /// What callers read of the object, if it still is as this digest desires.
+    /// What the server added to the object, if it still is as this digest desires, and its version.
     pub fn unchanged(
         &self,
         kind: &str,
         namespace: &str,
         name: &str,
         digest: &str,
-    ) -> Option<Value> {
+    ) -> Option<(Added, u64)> {
         let inner = self.lock();
         let entry = inner.entry(kind, namespace, name)?;
         let verified = entry.verified.as_ref()?;
-        if verified.desired != hash(digest) {
-            return None;
+        (verified.desired == hash(digest)).then(|| (verified.added.clone(), entry.version))
+    }
+
+    /// The certificate that was found or made last in this Secret serves a purpose until some time.
+    pub fn good(&self, namespace: &str, name: &str, purpose: &str, until: Timestamp) {
+        let mut inner = self.lock();
+        let entry = inner.entry_mut(SECRET, namespace, name);
+        if let Some(verified) = entry.and_then(|entry| entry.verified.as_mut()) {
+            let purpose = hash(purpose);
+            verified.good = Some(Good { purpose, until });
         }
-        serde_json::from_str(&verified.overlay).ok()
+    }
+
+    /// Until when the certificate in this Secret serves the purpose, if nobody changed it since it was read.
+    pub fn good_until(&self, namespace: &str, name: &str, purpose: &str) -> Option<Timestamp> {
+        let inner = self.lock();
+        let verified = inner.entry(SECRET, namespace, name)?.verified.as_ref()?;
+        let good = verified.good.filter(|good| good.purpose == hash(purpose))?;
+        Some(good.until)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -372,40 +403,6 @@ fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
-}
-
-/// What the server adds and callers read: identity, replicas and status. Defaults are left out.
-fn overlay(live: &Value) -> Value {
-    let mut metadata = Map::new();
-    for key in ["uid", "resourceVersion", "generation", "creationTimestamp"] {
-        if let Some(value) = live.pointer("/metadata").and_then(|meta| meta.get(key)) {
-            metadata.insert(key.into(), value.clone());
-        }
-    }
-    let mut kept = json!({"metadata": metadata});
-    if let Some(replicas) = live.pointer("/spec/replicas") {
-        kept["spec"] = json!({"replicas": replicas});
-    }
-    if let Some(status) = live.get("status") {
-        kept["status"] = status.clone();
-    }
-    kept
-}
-
-/// Lays what the server added over what was desired.
-pub fn overlaid(mut desired: Value, overlay: Value) -> Value {
-    fn lay(under: &mut Value, over: Value) {
-        match (under, over) {
-            (Value::Object(under), Value::Object(over)) => {
-                for (key, value) in over {
-                    lay(under.entry(key).or_insert(Value::Null), value);
-                }
-            }
-            (under, over) => *under = over,
-        }
-    }
-    lay(&mut desired, overlay);
-    desired
 }
 
 #[cfg(test)]

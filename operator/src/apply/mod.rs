@@ -103,6 +103,11 @@ impl Applier {
         self.known.is_absent(&K::kind(&()), namespace, name)
     }
 
+    /// What is known of children without asking.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
     /// The object, if it exists and carries our labels: one that neither a watch nor a write of
     /// ours has shown is not asked for.
     pub async fn get_own<K: Child>(&self, namespace: &str, name: &str) -> Result<Option<K>> {
@@ -286,10 +291,10 @@ impl Applier {
         let known = self
             .known
             .unchanged(&K::kind(&()), namespace, name, &wanted.digest);
-        let Some(overlay) = known else {
+        let Some((added, version)) = known else {
             return Ok(None);
         };
-        let object = known::overlaid(wanted.object.take(), overlay);
+        let object = added.over(wanted.object.take(), version);
         Ok(Some(serde_json::from_value(object)?))
     }
 

@@ -39,7 +39,9 @@ pub async fn apply(
 ) -> Result<Applied> {
     let (applier, namespace) = (&context.applier, model.namespace.as_str());
     applier.apply(namespace, &desired.account).await?;
-    applier.apply(namespace, &desired.certificate).await?;
+    if let Some(certificate) = &desired.certificate {
+        applier.apply(namespace, certificate).await?;
+    }
     for service in &desired.services {
         applier.apply(namespace, service).await?;
     }

@@ -1,16 +1,72 @@
-//! The certificate of a model that cannot be brought to its spec: its pods go on with what was good
-//! before, and without a good certificate they would not.
+//! The certificate of a model. It is read only when it is not known to be good: values of Secrets are in
+//! no cache. A model that cannot be brought to its spec keeps it, for its pods go on with what was good
+//! before.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use crate::{
-    ca::{Authority, CaError, Need, Subject, need, seen},
+    ca::{Authority, CaError, Issued, Need, Subject, need, seen},
     context::Context,
     error::Result,
+    model::{build::certificate, validate::Model},
     names,
-    tenant::tls_secret,
+    tenant::{paper as kept_or_issued, tls_secret},
 };
+
+/// The certificate of a model that is brought to its spec.
+pub struct Paper {
+    /// `None` while the stored one is known to be good.
+    pub issued: Option<Issued>,
+    /// When to look again.
+    pub left: Duration,
+    /// What the certificate is good for.
+    purpose: String,
+}
+
+/// As it is stored if it is good, else a fresh one.
+pub async fn paper(model: &Model, context: &Context) -> Result<Paper> {
+    let (namespace, name) = (model.namespace.as_str(), names::model_tls(&model.name));
+    let (authority, subject, now) = (context.authority.get(), model.server(), Timestamp::now());
+    let purpose = purpose(&authority, &subject, model);
+    let known = context.applier.known();
+    let until = known.good_until(namespace, &name, &purpose);
+    let left = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+    if let Some(left) = left.filter(|left| !left.is_zero()) {
+        return Ok(Paper {
+            issued: None,
+            left,
+            purpose,
+        });
+    }
+    let stored = context.applier.get_own(namespace, &name).await?;
+    let (issued, left) = kept_or_issued(&authority, &subject, stored.as_ref(), now)?;
+    Ok(Paper {
+        issued: Some(issued),
+        left,
+        purpose,
+    })
+}
+
+/// The certificate was found or written as it is to be.
+pub fn note(model: &Model, paper: &Paper, context: &Context) {
+    if paper.issued.is_some() {
+        let name = names::model_tls(&model.name);
+        let until = Timestamp::now() + paper.left;
+        let known = context.applier.known();
+        known.good(&model.namespace, &name, &paper.purpose, until);
+    }
+}
+
+/// All that a Secret with a certificate is made from.
+fn purpose(authority: &Authority, subject: &Subject, model: &Model) -> String {
+    let metadata = certificate::metadata(model);
+    let names = subject.names().join(" ");
+    let (signer, trusted) = (authority.certificate(), authority.bundle());
+    format!("{names}\n{metadata:?}\n{signer}\n{trusted}")
+}
 
 /// Issues it again if it is due or of another CA. Without a certificate there are no pods.
 pub async fn renew(namespace: &str, model: &str, context: &Context) -> Result<()> {

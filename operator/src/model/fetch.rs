@@ -28,7 +28,6 @@ use crate::{
 pub struct Found {
     /// Whether the keys of provider or sources are there; `None` when the model needs none.
     pub credentials: Option<Credentials>,
-    pub certificate: Option<Secret>,
     /// How far the weights are; `None` for models that need none.
     pub weights: Option<Fetched>,
     /// The Job that fetches them.
@@ -69,10 +68,6 @@ pub struct Before<'a> {
 
 pub async fn fetch(model: &Model, before: Before<'_>, context: &Context) -> Result<Found> {
     let (namespace, at) = (model.namespace.as_str(), Timestamp::now());
-    let certificate = context
-        .applier
-        .get_own::<Secret>(namespace, &names::model_tls(&model.name))
-        .await?;
     let (mut credentials, mut weights, mut prefetch) = (None, None, None);
     let (mut groups, mut sets, mut rollout) = (Vec::new(), Vec::new(), None);
     let mut started = None;
@@ -123,7 +118,6 @@ pub async fn fetch(model: &Model, before: Before<'_>, context: &Context) -> Resu
     let kserve = kserve::is_concerned(context, model).await?;
     Ok(Found {
         credentials,
-        certificate,
         weights,
         prefetch,
         groups,

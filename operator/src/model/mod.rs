@@ -154,16 +154,11 @@ async fn bring(
         None => None,
     };
     let found = fetch::fetch(valid, before, context).await?;
-    let subject = valid.server();
-    let (certificate, renewal) = crate::tenant::paper(
-        &context.authority.get(),
-        &subject,
-        found.certificate.as_ref(),
-        Timestamp::now(),
-    )?;
-    let desired = build::build(&context.settings, valid, &found, &certificate);
+    let paper = certify::paper(valid, context).await?;
+    let desired = build::build(&context.settings, valid, &found, paper.issued.as_ref());
     let mut applied = Box::pin(apply::apply(context, valid, &found, desired)).await?;
-    applied.renewal = Some(renewal);
+    applied.renewal = Some(paper.left);
+    certify::note(valid, &paper, context);
     if let (Some(rollout), Backend::Own(own)) = (&found.rollout, &valid.backend) {
         applied.rolled = rollout::decide(own, rollout, &found.groups, found.at);
     }

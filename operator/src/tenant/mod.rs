@@ -25,10 +25,7 @@ use self::{
     stagger::{Images, Live},
 };
 use crate::{
-    context::{Context, next_look},
-    error::Result,
-    settings::Settings,
-    triggers::NamespaceMeta,
+    context::Context, error::Result, rounds::ROUND, settings::Settings, triggers::NamespaceMeta,
 };
 
 /// Brings a namespace's shared objects to what its pipelines and models need.
@@ -95,7 +92,8 @@ async fn bring(namespace: &str, context: &Context) -> Result<(Gateway, Action)> 
     let desired = build::build((settings, &context.share), &tenant, &papers, &found);
     let gateway = apply::apply(context, &tenant, desired).await?;
     let ask_again = kept.is_some().then_some(stagger::ASK_AGAIN);
-    Ok((gateway, next_look([papers.look_again, ask_again])))
+    let due = [papers.look_again, ask_again].into_iter().flatten().min();
+    Ok((gateway, Action::requeue(due.unwrap_or(ROUND).min(ROUND))))
 }
 
 /// Settings with the images that the gateway has, while too many others restart.

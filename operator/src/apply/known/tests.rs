@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use super::{Known, LABEL_MODEL, overlaid};
+use super::{Known, LABEL_MODEL, SECRET};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 use std::sync::{
@@ -147,11 +147,26 @@ fn a_models_objects_are_found_by_their_label() {
 fn callers_find_identity_replicas_and_status() {
     let known = Known::default();
     known.verified(KIND.into(), &meta(5), "sha256:a", &live(5));
-    let overlay = known.unchanged(KIND, "team", "writer", "sha256:a").unwrap();
+    let (added, version) = known.unchanged(KIND, "team", "writer", "sha256:a").unwrap();
     let desired = json!({"metadata": {"name": "writer"}, "spec": {"paused": false}});
     assert_eq!(
-        overlaid(desired, overlay),
+        added.over(desired, version),
         json!({"metadata": {"name": "writer", "uid": "u", "resourceVersion": "5"},
             "spec": {"paused": false, "replicas": 2}, "status": {"readyReplicas": 1}})
     );
+}
+
+#[test]
+fn a_certificate_is_good_for_its_purpose_until_somebody_changes_its_secret() {
+    let known = Known::default();
+    let until = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    known.good("team", "writer", "writer.team.svc", until);
+    let good = |purpose: &str| known.good_until("team", "writer", purpose);
+    assert_eq!(good("writer.team.svc"), None, "nobody read it");
+    known.verified(SECRET.into(), &meta(5), "sha256:a", &live(5));
+    known.good("team", "writer", "writer.team.svc", until);
+    assert_eq!(good("writer.team.svc"), Some(until));
+    assert_eq!(good("reader.team.svc"), None);
+    known.seen(SECRET.into(), meta(6), |_| ());
+    assert_eq!(good("writer.team.svc"), None);
 }

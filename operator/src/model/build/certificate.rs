@@ -1,6 +1,6 @@
 //! The serving certificate of a model's ingresses.
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use crate::{
     ca::Issued,
@@ -10,8 +10,9 @@ use crate::{
 };
 
 pub fn secret(model: &Model, issued: &Issued) -> Secret {
-    tls_secret(
-        meta(model, names::model_tls(&model.name), Component::Ingress),
-        issued,
-    )
+    tls_secret(metadata(model), issued)
+}
+
+pub fn metadata(model: &Model) -> ObjectMeta {
+    meta(model, names::model_tls(&model.name), Component::Ingress)
 }

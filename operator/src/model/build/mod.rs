@@ -1,7 +1,7 @@
 //! Desired objects of a model. Pure: one file per kind of child.
 
 mod account;
-mod certificate;
+pub mod certificate;
 mod copy;
 mod deployment;
 mod engines;
@@ -45,7 +45,8 @@ const DRAIN_SECONDS: i64 = 60;
 
 pub struct Desired {
     pub account: ServiceAccount,
-    pub certificate: Secret,
+    /// `None` while the one that is stored is good.
+    pub certificate: Option<Secret>,
     pub services: Vec<Service>,
     pub network: Option<NetworkPolicy>,
     pub claim: Option<PersistentVolumeClaim>,
@@ -73,10 +74,15 @@ pub struct DesiredGroup {
     pub kept: bool,
 }
 
-pub fn build(settings: &Settings, model: &Model, found: &Found, certificate: &Issued) -> Desired {
+pub fn build(
+    settings: &Settings,
+    model: &Model,
+    found: &Found,
+    certificate: Option<&Issued>,
+) -> Desired {
     let mut desired = Desired {
         account: account::account(model),
-        certificate: certificate::secret(model, certificate),
+        certificate: certificate.map(|issued| certificate::secret(model, issued)),
         services: Vec::new(),
         network: None,
         claim: None,

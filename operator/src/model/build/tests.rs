@@ -18,7 +18,6 @@ use crate::{
 pub fn found(weights: Option<Fetched>, credentials: Option<Credentials>) -> Found {
     Found {
         credentials,
-        certificate: None,
         weights,
         prefetch: None,
         groups: Vec::new(),
@@ -40,7 +39,7 @@ pub fn built(model: &aios_crds::ModelDeployment, found: &Found) -> Desired {
         certificate: "c".into(),
         key: "k".into(),
     };
-    build(&settings(), &validate(model).unwrap(), found, &issued)
+    build(&settings(), &validate(model).unwrap(), found, Some(&issued))
 }
 
 fn json_of<T: serde::Serialize>(value: &T) -> Value {
@@ -234,7 +233,7 @@ fn every_child_is_owned_by_its_model() {
     let desired = built(&self_hosted(1), &found(Some(Fetched::Ready), None));
     for child in [
         json_of(&desired.account),
-        json_of(&desired.certificate),
+        json_of(desired.certificate.as_ref().unwrap()),
         json_of(&desired.services[0]),
         json_of(&desired.claim),
         json_of(&desired.prefetch),
@@ -261,10 +260,7 @@ fn another_source_or_digest_is_another_job_and_another_file() {
             &settings(),
             model,
             &found(Some(Fetched::Missing), None),
-            &Issued {
-                certificate: String::new(),
-                key: String::new(),
-            },
+            None,
         );
         desired.prefetch.unwrap().metadata.name.unwrap()
     };
@@ -473,7 +469,7 @@ fn every_pod_of_a_model_goes_to_the_nodes_of_its_class() {
         key: "k".into(),
     };
     let ready = found(Some(Fetched::Ready), None);
-    let desired = build(&settings(), &valid, &ready, &issued);
+    let desired = build(&settings(), &valid, &ready, Some(&issued));
     for workload in [
         leader(&desired, 0),
         leader(&desired, 2),
