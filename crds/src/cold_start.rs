@@ -12,7 +12,7 @@ use crate::Duration;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Slo {
     /// Longest time in which a group is to be up from nothing, with nodes, images, weights, engine and
-    /// first token, 1s to 24h. Condition `SLOMet` compares it with the last cold start.
+    /// first token, 1s to 24h. Condition `SLOMet` compares it with the latest cold start.
     pub cold_start: Duration,
 }
 

@@ -485,9 +485,10 @@ pub struct ModelDeploymentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
     pub scaling_history: Vec<ScalingEvent>,
-    /// The last time that a group came up from nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cold_start: Option<ColdStart>,
+    /// The last five times that a group came up from nothing, the latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "atomic"))]
+    pub cold_starts: Vec<ColdStart>,
     /// Groups that answer and take traffic.
     #[serde(default)]
     pub ready_replicas: i32,
@@ -658,7 +659,7 @@ impl Default for ModelDeploymentStatus {
             replicas: 0,
             desired_replicas: None,
             scaling_history: Vec::new(),
-            cold_start: None,
+            cold_starts: Vec::new(),
             ready_replicas: 0,
             standby_ready: 0,
             summary: None,

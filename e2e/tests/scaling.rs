@@ -94,7 +94,9 @@ async fn a_model_that_nobody_calls_sleeps_and_a_run_wakes_it() {
     let slept = (ScalingReason::Idle, 1, 0);
     let woken = (ScalingReason::CallsHeld, 0, 1);
     assert_eq!(told, [slept, woken, slept], "{again:?}");
-    let start = again.cold_start.unwrap();
+    let [start, _first] = again.cold_starts.as_slice() else {
+        panic!("{again:?}");
+    };
     assert!(start.engine.is_some(), "{start:?}");
     assert_eq!(start.weights, None, "the weights were on their volume");
     keeps_its_schedule(namespace).await;

@@ -100,7 +100,7 @@ async fn tells_its_cold_start(namespace: &TestNamespace) {
     let models = namespace.api::<ModelDeployment>();
     let start = eventually("the cold start is told", DEADLINE, async || {
         let status = models.get("smollm").await?.status.unwrap_or_default();
-        let start = status.cold_start.clone();
+        let start = status.cold_starts.first().cloned();
         Ok(start.filter(|start| start.first_token.is_some()))
     })
     .await
@@ -121,7 +121,7 @@ async fn tells_its_cold_start(namespace: &TestNamespace) {
         .await
         .unwrap();
         assert!(is(&status.conditions, "Ready", "True"), "{status:?}");
-        assert_eq!(status.cold_start.as_ref(), Some(&start), "written once");
+        assert_eq!(status.cold_starts.first(), Some(&start), "written once");
     }
 }
 

@@ -1,5 +1,6 @@
 //! When numbers in a status are written: at most once a minute while they move, and soon after
-//! they came to rest, so that the last number always is the right one.
+//! they came to rest, so that the last number always is the right one; later where very many
+//! objects ask at once.
 
 use std::time::Duration;
 

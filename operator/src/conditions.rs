@@ -125,14 +125,22 @@ pub fn known(previous: &Conditions) -> Vec<Fact> {
     previous.iter().filter_map(parse).collect()
 }
 
-/// What was known before, with one fact changed: for passes that failed before they saw the rest.
-pub fn with_failure(previous: &Conditions, failure: Fact) -> Vec<Fact> {
-    let mut facts = known(previous);
-    match facts.iter_mut().find(|fact| fact.kind == failure.kind) {
-        Some(fact) => *fact = failure,
-        None => facts.push(failure),
-    }
-    facts
+/// What was known before of the conditions that apply, with one fact changed: for passes that failed before
+/// they saw the rest. What nobody has seen yet is Unknown.
+pub fn with_failure(
+    previous: &Conditions,
+    applicable: impl IntoIterator<Item = ConditionType>,
+    failure: &Fact,
+) -> Vec<Fact> {
+    let unseen = |kind| Fact::pending(kind, Reason::Progressing, "not looked at yet");
+    let of = |kind| {
+        if kind == failure.kind {
+            return failure.clone();
+        }
+        let known = previous.get(kind).and_then(parse);
+        known.unwrap_or_else(|| unseen(kind))
+    };
+    applicable.into_iter().map(of).collect()
 }
 
 /// A condition as a fact; the summary is not one.
@@ -200,7 +208,7 @@ fn bounded(mut message: String) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{Fact, summarize, with_failure, write};
+    use super::{Fact, State, summarize, with_failure, write};
     use aios_crds::{ConditionType, Conditions, Reason};
     use jiff::Timestamp;
 
@@ -290,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_what_was_known_of_the_rest() {
+    fn a_failure_leaves_what_was_known_of_the_rest_and_tells_what_was_not_seen() {
         let known = Fact::yes(ConditionType::WeightsReady, Reason::Ready, "there");
         let before = write(
             summarize(vec![known.clone(), progressing_endpoint()]),
@@ -303,7 +311,15 @@ mod tests {
             Reason::ApiError,
             "forbidden",
         );
-        assert_eq!(with_failure(&before, failure.clone()), [known, failure]);
+        let kinds = [
+            ConditionType::WeightsReady,
+            ConditionType::StandbyWarm,
+            ConditionType::EndpointReachable,
+        ];
+        let [weights, standby, endpoint] =
+            with_failure(&before, kinds, &failure).try_into().unwrap();
+        assert_eq!((weights, endpoint), (known, failure));
+        assert_eq!(standby.state, State::Unknown);
     }
 
     fn progressing_endpoint() -> Fact {

@@ -1,6 +1,7 @@
 //! Writes statuses: only when something changed, coarse where numbers move, with an event at each
 //! change of Ready.
 
+mod budget;
 mod undeclared;
 
 use std::{
@@ -20,6 +21,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use budget::Budget;
 use undeclared::take_out;
 
 use crate::{
@@ -77,6 +79,7 @@ pub struct StatusWriter {
     metrics: Metrics,
     recorder: Recorder,
     ledger: Ledger,
+    budget: Mutex<Budget>,
 }
 
 impl StatusWriter {
@@ -85,6 +88,7 @@ impl StatusWriter {
             metrics,
             recorder,
             ledger: Ledger::default(),
+            budget: Mutex::default(),
         }
     }
 
@@ -118,6 +122,9 @@ impl StatusWriter {
             Decision::Nothing => Ok(None),
             Decision::Wait(left) => Ok(Some(left)),
             Decision::Write => {
+                if !facts_changed && let Err(left) = self.take() {
+                    return Ok(Some(left));
+                }
                 let made = self.patch(api, object, status).await?;
                 self.ledger.wrote(&uid, (wanted, version), made);
                 status.count(before, &self.metrics);
@@ -126,6 +133,12 @@ impl StatusWriter {
                 Ok(None)
             }
         }
+    }
+
+    /// A write of numbers from what all objects have together.
+    fn take(&self) -> std::result::Result<(), Duration> {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.take(Instant::now())
     }
 
     /// Returns what the server made of it. The uid is a precondition: the status of a deleted object

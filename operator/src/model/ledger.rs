@@ -1,7 +1,7 @@
 //! The cold-start ledger: how long a group took from nothing to its first token, and for what. From times
 //! that the kubelet, the scheduler and the Job's controller wrote, all in whole seconds. Pure.
 
-use std::{fmt, time::Duration};
+use std::{fmt, iter::once, time::Duration};
 
 use aios_crds::{ConditionType, Reason, cold_start::ColdStart};
 use jiff::Timestamp;
@@ -18,6 +18,8 @@ use crate::{conditions::Fact, model::groups::Group, names::ENGINE};
 
 /// A group that waited for its weights is made in the pass that sees them.
 const AT_ONCE: Duration = Duration::from_mins(1);
+/// Starts that a status keeps: as many as its definition takes.
+const KEPT: usize = 5;
 
 /// What is known of starts.
 pub struct Facts<'a> {
@@ -26,7 +28,7 @@ pub struct Facts<'a> {
     pub pods: &'a [Pod],
     /// What fetched the weights that it runs.
     pub prefetch: Option<&'a Job>,
-    /// The start that is written already.
+    /// The latest start that is written already.
     pub last: Option<&'a ColdStart>,
 }
 
@@ -52,48 +54,60 @@ pub fn newest(facts: &Facts, first_token: impl Fn(&str) -> Option<Duration>) -> 
     entries.max_by_key(|entry| entry.made)
 }
 
-/// What a status is to tell. A start is written once: another follows only if it began after the last one
+/// What a status is to tell, the latest first. A start is written once: another follows only if it began after the last one
 /// had ended, and what came late is added to the same.
-pub fn kept(before: Option<&ColdStart>, newest: Option<Entry>) -> Option<ColdStart> {
-    let (before, newest) = match (before, newest) {
-        (Some(before), Some(newest)) => (before, newest),
-        (before, newest) => {
-            return newest
-                .map(|newest| newest.start)
-                .or_else(|| before.cloned());
-        }
+pub fn kept(before: &[ColdStart], newest: Option<Entry>) -> Vec<ColdStart> {
+    let Some(newest) = newest else {
+        return before.to_vec();
     };
-    let ended = before.started_at.0 + before.total.get();
-    if newest.made > ended {
-        return Some(newest.start);
+    let ended = before
+        .first()
+        .map(|last| last.started_at.0 + last.total.get());
+    if ended.is_none_or(|ended| newest.made > ended) {
+        let earlier = before.iter().take(KEPT - 1).cloned();
+        return once(newest.start).chain(earlier).collect();
     }
-    let mut same = before.clone();
-    if same.first_token.is_none() && same.group == newest.start.group {
-        same.first_token = newest.start.first_token;
-        let rest = |engine: aios_crds::Duration| {
-            let first = same.first_token.map(aios_crds::Duration::get);
-            coarse(engine.get().saturating_sub(first.unwrap_or_default()))
-        };
-        same.engine = same.engine.map(rest);
+    let mut starts = before.to_vec();
+    if let Some(last) = starts.first_mut() {
+        complete(last, &newest.start);
     }
-    Some(same)
+    starts
 }
 
-/// The condition `SLOMet`.
-pub fn objective(limit: aios_crds::Duration, last: Option<&ColdStart>) -> Fact {
+/// Adds what is known of the same start now.
+fn complete(start: &mut ColdStart, now: &ColdStart) {
+    if start.first_token.is_some() || start.group != now.group {
+        return;
+    }
+    start.first_token = now.first_token;
+    let first = now.first_token.map(aios_crds::Duration::get);
+    let rest = |engine: aios_crds::Duration| {
+        coarse(engine.get().saturating_sub(first.unwrap_or_default()))
+    };
+    start.engine = start.engine.map(rest);
+}
+
+/// The condition `SLOMet`: of the latest start, with a word of those before it.
+pub fn objective(limit: aios_crds::Duration, starts: &[ColdStart]) -> Fact {
     let kind = ConditionType::SLOMet;
-    let Some(last) = last else {
+    let Some(last) = starts.first() else {
         let message = "no group has come up from nothing yet";
         return Fact::pending(kind, Reason::NotMeasured, message);
     };
     let took = format!("the cold start of {} took {}", last.group, last.total);
+    let met = starts.iter().filter(|start| start.total <= limit).count();
+    let of_all = match starts.len() {
+        1 => String::new(),
+        all => format!("; {met} of the last {all} were within"),
+    };
     if last.total <= limit {
-        let message = format!("{took}, within {limit}");
+        let message = format!("{took}, within {limit}{of_all}");
         return Fact::yes(kind, Reason::WithinObjective, message);
     }
     let slowest = parts(last).into_iter().max_by_key(|(_, span)| *span);
     let of_which = slowest.map(|(part, span)| format!(": {part} {span}"));
-    let message = format!("{took}, over {limit}{}", of_which.unwrap_or_default());
+    let of_which = of_which.unwrap_or_default();
+    let message = format!("{took}, over {limit}{of_which}{of_all}");
     Fact::no(kind, Reason::ObjectiveMissed, message)
 }
 

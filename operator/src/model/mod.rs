@@ -138,7 +138,7 @@ fn before<'a>(model: &'a ModelDeployment, wanted: Option<&'a str>) -> fetch::Bef
     let status = model.status.as_ref();
     fetch::Before {
         wanted,
-        start: status.and_then(|status| status.cold_start.as_ref()),
+        start: status.and_then(|status| status.cold_starts.first()),
         rollout: status.and_then(|status| status.rollout.as_ref()),
     }
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use aios_compile::Diagnostic;
-use aios_crds::{ConditionType, Conditions, ModelDeployment, ModelDeploymentStatus, Reason};
+use aios_compile::references;
+use aios_crds::{
+    ConditionType, Conditions, ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus, Reason,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 
@@ -166,25 +169,23 @@ pub fn status(
 ) -> ModelDeploymentStatus {
     let before = model.status.clone().unwrap_or_default();
     let generation = model.metadata.generation.unwrap_or_default();
-    let failure = |reason, message| {
-        let fact = Fact::no(ConditionType::EndpointReachable, reason, message);
-        with_failure(&before.conditions, fact)
-    };
-    let cold_start = match observed {
+    let failed = |fact: Fact| with_failure(&before.conditions, applicable(&model.spec), &fact);
+    let failure =
+        |reason, message| failed(Fact::no(ConditionType::EndpointReachable, reason, message));
+    let cold_starts = match observed {
         Observed::Applied(applied) if applied.engine => {
-            ledger::kept(before.cold_start.as_ref(), applied.started.clone())
+            ledger::kept(&before.cold_starts, applied.started.clone())
         }
-        Observed::Applied(_) => None,
-        _ => before.cold_start.clone(),
+        Observed::Applied(_) => Vec::new(),
+        _ => before.cold_starts.clone(),
     };
     let slo = model.spec.slo.as_ref();
-    let objective = slo.map(|slo| ledger::objective(slo.cold_start, cold_start.as_ref()));
+    let objective = slo.map(|slo| ledger::objective(slo.cold_start, &cold_starts));
     let facts = match (observed, error) {
         (_, Some(error)) => failure(error.reason(), error.to_string()),
         (Observed::NoGpuClass(message), _) => {
             let kind = ConditionType::NodePoolReady;
-            let fact = Fact::no(kind, Reason::GpuClassUnknown, message.as_str());
-            with_failure(&before.conditions, fact)
+            failed(Fact::no(kind, Reason::GpuClassUnknown, message.as_str()))
         }
         (Observed::Invalid(diagnostics), _) => failure(Reason::InvalidSpec, text(diagnostics)),
         (Observed::Unknown, _) => failure(Reason::Progressing, String::new()),
@@ -198,13 +199,44 @@ pub fn status(
         observed_generation: generation,
         conditions: write(summarize(facts), &before.conditions, generation, now),
         model: Some(aios_compile::model_name(&model.spec).to_owned()),
-        cold_start,
+        cold_starts,
         ..before
     };
     if let Observed::Applied(applied) = observed {
         numbers(model, applied, &mut after);
     }
     after
+}
+
+/// Conditions that a model has, whatever a pass saw; in the order of its facts.
+fn applicable(spec: &ModelDeploymentSpec) -> impl Iterator<Item = ConditionType> {
+    let own = spec.self_hosted.as_ref();
+    let gpu = own.and_then(|own| own.gpu.as_ref());
+    let has_weights = own.is_some_and(|own| own.model.is_some());
+    let all = [
+        (
+            ConditionType::CredentialsReady,
+            !references::of_model(spec).secrets.is_empty(),
+        ),
+        (
+            ConditionType::NodePoolReady,
+            gpu.is_some_and(|gpu| gpu.class.is_some()),
+        ),
+        (ConditionType::WeightsReady, has_weights),
+        (ConditionType::ShardsReady, own.is_some()),
+        (
+            ConditionType::StandbyWarm,
+            own.is_some_and(|own| own.warm.standby > 0),
+        ),
+        (ConditionType::EndpointReachable, true),
+        (
+            ConditionType::RolloutHealthy,
+            own.is_some_and(|own| own.rollout.is_some()),
+        ),
+        (ConditionType::SLOMet, spec.slo.is_some()),
+    ];
+    let applies = all.into_iter().filter(|(_, applies)| *applies);
+    applies.map(|(kind, _)| kind)
 }
 
 fn numbers(model: &ModelDeployment, applied: &Applied, status: &mut ModelDeploymentStatus) {
@@ -382,8 +414,8 @@ impl Status for ModelDeploymentStatus {
     }
 
     fn count(&self, before: Option<&Self>, metrics: &Metrics) {
-        let known = before.and_then(|before| before.cold_start.as_ref());
-        let Some(start) = &self.cold_start else {
+        let known = before.and_then(|before| before.cold_starts.first());
+        let Some(start) = self.cold_starts.first() else {
             return;
         };
         // A first token that was told late is counted for itself.

@@ -105,7 +105,7 @@ pub fn status(
         (_, error) => {
             let message = error.map(ToString::to_string).unwrap_or_default();
             let failure = Fact::no(ConditionType::Serving, Reason::ApiError, message);
-            with_failure(&before.conditions, failure)
+            with_failure(&before.conditions, applicable(pipeline), &failure)
         }
     };
     let conditions = write(summarize(facts), &before.conditions, generation, now);
@@ -126,6 +126,22 @@ pub fn status(
         after.budget = budget::spent(pipeline, observed.book.as_ref(), now);
     }
     after
+}
+
+/// Conditions that a pipeline has, whatever a pass saw; in the order of its facts.
+fn applicable(pipeline: &WritingPipeline) -> impl Iterator<Item = ConditionType> {
+    let spec = &pipeline.spec;
+    let all = [
+        (ConditionType::ModelsReady, true),
+        (ConditionType::PoliciesEnforced, true),
+        (ConditionType::RetrievalReady, spec.retrieval.is_some()),
+        (ConditionType::Serving, true),
+        (ConditionType::TriggersReady, !spec.triggers.is_empty()),
+        (ConditionType::AuditVerified, true),
+        (ConditionType::BudgetAvailable, spec.budget.is_some()),
+    ];
+    let applies = all.into_iter().filter(|(_, applies)| *applies);
+    applies.map(|(kind, _)| kind)
 }
 
 /// Numbers of a gateway that has not spoken yet stay as they were.

@@ -80,7 +80,8 @@ pub fn status(
         (_, error) => {
             let message = error.map(ToString::to_string).unwrap_or_default();
             let failure = Fact::no(ConditionType::Drafted, Reason::ApiError, message);
-            with_failure(&before.conditions, failure)
+            let is_queued = observed.is_some_and(|observed| observed.is_queued);
+            with_failure(&before.conditions, applicable(&before, is_queued), &failure)
         }
     };
     let conditions = write(named(summarize(facts)), &before.conditions, generation, now);
@@ -105,6 +106,17 @@ pub fn status(
     }
     after.outcome = outcome(&after.conditions);
     after
+}
+
+/// Conditions that a run has, whatever a pass saw; in the order of its facts.
+fn applicable(
+    before: &WritingRunStatus,
+    is_queued: bool,
+) -> impl Iterator<Item = ConditionType> + use<> {
+    use ConditionType::{Admitted, Drafted, Finished, Succeeded};
+    let is_queued = is_queued || before.conditions.get(Admitted).is_some();
+    let admitted = is_queued.then_some(Admitted);
+    admitted.into_iter().chain([Drafted, Finished, Succeeded])
 }
 
 fn outcome(conditions: &Conditions) -> Option<Outcome> {
@@ -167,7 +179,8 @@ fn facts(
         return if ended_before {
             known(&before.conditions)
         } else {
-            with_failure(&before.conditions, kept(before))
+            let kinds = applicable(before, observed.is_queued);
+            with_failure(&before.conditions, kinds, &kept(before))
         };
     };
     let open = open_items(report);

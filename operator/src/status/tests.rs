@@ -1,8 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
+use std::time::{Duration, Instant};
+
 use aios_crds::{
     ConditionType, Conditions, ModelDeploymentStatus, PolicySet, PolicySetStatus, Reason,
-    WritingPipelineStatus, WritingRunStatus,
+    WritingPipelineStatus, WritingRun, WritingRunStatus,
+    writing_run::{ItemCounts, Outcome},
 };
 use http::Method;
 use jiff::Timestamp;
@@ -14,7 +17,7 @@ use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Ledger, Print, StatusWriter};
+use super::{Budget, Ledger, Print, StatusWriter};
 use crate::{
     conditions::{Fact, summarize, write},
     metrics::Metrics,
@@ -141,4 +144,51 @@ fn a_status_is_not_written_twice_from_one_version() {
     assert!(ledger.is_sent("u", 1, "7"));
     assert!(!ledger.is_sent("u", 1, "8"));
     assert!(!ledger.is_sent("u", 2, "7"));
+}
+
+#[tokio::test]
+async fn numbers_of_very_many_objects_wait_their_turn_and_facts_do_not() {
+    let spec = json!({"pipelineRef": {"name": "mail"}, "input": {"pointers": [{"id": 1}]}});
+    let stored = spec.clone();
+    let server = Server::start(move |request, sent| {
+        let mut answer = sent.clone();
+        if request.path().ends_with("/status") {
+            answer["spec"] = stored.clone();
+        }
+        (200, answer)
+    });
+    let (writer, api) = (
+        writer(&server),
+        Api::<WritingRun>::namespaced(server.client.clone(), "team"),
+    );
+    let of = |accepted: i64| WritingRunStatus {
+        observed_generation: 1,
+        items: ItemCounts {
+            accepted,
+            ..ItemCounts::default()
+        },
+        ..WritingRunStatus::default()
+    };
+    let run = |name: usize| -> WritingRun {
+        serde_json::from_value(json!({
+            "apiVersion": "aios.dev/v1alpha1", "kind": "WritingRun",
+            "metadata": {"name": format!("run-{name}"), "namespace": "team", "uid": format!("u{name}"),
+                "resourceVersion": "1"},
+            "spec": spec,
+            "status": of(1),
+        }))
+        .unwrap()
+    };
+    // Others have used up what all may write in the next hour.
+    let later = Instant::now() + Duration::from_hours(1);
+    *writer.budget.lock().unwrap() = Budget::spent_until(later);
+    let put_off = writer.write(&api, &run(1), &of(2)).await.unwrap();
+    assert!(put_off.is_some());
+    assert_eq!(writes(&server), 0);
+    let finished = WritingRunStatus {
+        outcome: Some(Outcome::Succeeded),
+        ..of(2)
+    };
+    let written = writer.write(&api, &run(1), &finished).await.unwrap();
+    assert_eq!((written, writes(&server)), (None, 1));
 }

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::Duration;
 
@@ -144,8 +144,9 @@ fn weights_count_for_the_first_start_that_waited_for_them_alone() {
     let first = start(&[pod(1, [155, 156, 160, 170])], Some(&job), None);
     assert!(first.weights.is_some());
     let soon = [pod(1, [180, 181, 183, 190])];
-    let woken = kept(Some(&first), after(Some(&first), &soon, Some(&job), None));
-    assert_eq!(told(&woken.unwrap()), ["1s", "2s", "-", "7s", "-", "10s"]);
+    let newest = after(Some(&first), &soon, Some(&job), None);
+    let starts = kept(&[first], newest);
+    assert_eq!(told(&starts[0]), ["1s", "2s", "-", "7s", "-", "10s"]);
 }
 
 #[test]
@@ -179,26 +180,34 @@ fn only_a_group_that_is_up_has_started_and_the_newest_counts() {
 #[test]
 fn a_start_is_written_once_and_what_comes_late_is_added() {
     let pods = |ready| [pod(1, [0, 1, 2, ready])];
-    let first = kept(None, entry(&pods(10), None, None)).unwrap();
-    let flapped = kept(Some(&first), entry(&pods(500), None, None)).unwrap();
+    let first = kept(&[], entry(&pods(10), None, None));
+    let flapped = kept(&first, entry(&pods(500), None, None));
     assert_eq!(flapped, first, "it was not ready for a while");
-    let late = kept(Some(&first), entry(&pods(500), None, Some(2_000))).unwrap();
-    assert_eq!(told(&late), ["1s", "1s", "-", "6s", "2s", "10s"]);
-    assert_eq!(
-        kept(Some(&late), entry(&pods(10), None, Some(9))).unwrap(),
-        late
-    );
-    assert_eq!(kept(Some(&late), None).unwrap(), late, "it sleeps");
-    let woken = [pod(1, [600, 601, 602, 640])];
-    let woken = kept(Some(&late), entry(&woken, None, None)).unwrap();
-    assert_eq!(woken.total.to_string(), "40s");
+    let late = kept(&first, entry(&pods(500), None, Some(2_000)));
+    assert_eq!(told(&late[0]), ["1s", "1s", "-", "6s", "2s", "10s"]);
+    assert_eq!(kept(&late, entry(&pods(10), None, Some(9))), late);
+    assert_eq!(kept(&late, None), late, "it sleeps");
+}
+
+#[test]
+fn five_starts_are_remembered_the_latest_first() {
+    let mut starts = Vec::new();
+    for begin in [0, 100, 200, 300, 400, 500] {
+        let woken = [pod(1, [begin, begin + 1, begin + 2, begin + 40])];
+        starts = kept(&starts, entry(&woken, None, None));
+    }
+    let began: Vec<_> = starts
+        .iter()
+        .map(|start| start.started_at.0.to_string())
+        .collect();
+    assert_eq!(began, [500, 400, 300, 200, 100].map(at));
 }
 
 #[test]
 fn a_start_that_goes_on_while_another_ends_is_no_news() {
-    let first = start(&[pod(1, [0, 1, 2, 10])], None, None);
+    let first = [start(&[pod(1, [0, 1, 2, 10])], None, None)];
     let both = [pod(1, [0, 1, 2, 10]), pod(2, [5, 6, 7, 30])];
-    assert_eq!(kept(Some(&first), entry(&both, None, None)), Some(first));
+    assert_eq!(kept(&first, entry(&both, None, None)), first);
 }
 
 fn measured() -> ColdStart {
@@ -230,14 +239,29 @@ fn an_objective_that_was_missed_names_the_slowest_part(
     #[case] reason: Reason,
     #[case] says: &str,
 ) {
-    let fact = objective(limit.parse().unwrap(), Some(&measured()));
+    let fact = objective(limit.parse().unwrap(), &[measured()]);
     assert_eq!((fact.state, fact.reason), (state, reason));
     assert!(fact.message.ends_with(says), "{}", fact.message);
 }
 
 #[test]
+fn an_objective_is_judged_by_the_latest_start_and_says_how_many_kept_it() {
+    let quick = ColdStart {
+        total: "1m".parse().unwrap(),
+        ..measured()
+    };
+    let starts = [measured(), quick.clone(), quick];
+    let fact = objective("2m".parse().unwrap(), &starts);
+    assert_eq!(fact.reason, Reason::ObjectiveMissed);
+    let says = "weights 3m5s; 2 of the last 3 were within";
+    assert!(fact.message.ends_with(says), "{}", fact.message);
+    let fact = objective("2m".parse().unwrap(), &starts[1..]);
+    assert_eq!(fact.reason, Reason::WithinObjective);
+}
+
+#[test]
 fn before_the_first_start_nothing_is_known() {
-    let fact = objective("5m".parse().unwrap(), None);
+    let fact = objective("5m".parse().unwrap(), &[]);
     assert_eq!(
         (fact.state, fact.reason),
         (State::Unknown, Reason::NotMeasured)

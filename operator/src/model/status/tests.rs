@@ -1,18 +1,21 @@
 #![allow(clippy::unwrap_used)]
 
 use aios_crds::{
-    ConditionType, ModelDeploymentStatus, Reason,
+    ConditionType, ModelDeployment, ModelDeploymentStatus, Reason,
     model_deployment::{ScalingEvent, ScalingReason},
+    rollout::RolloutStatus,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::json;
 
 use super::{Applied, Observed, Standing, status};
 use crate::{
     conditions::Fact,
     control::Enforcement,
-    model::{fetch::Credentials, prefetch::Fetched, scale::Scaled},
-    testing::{hosted, self_hosted},
+    error::Error,
+    model::{fetch::Credentials, prefetch::Fetched, rollout::Rolled, scale::Scaled},
+    testing::{hosted, model, self_hosted},
 };
 
 fn standing() -> Standing {
@@ -325,6 +328,8 @@ fn a_model_is_not_ready_before_its_nodes_and_says_why() {
 #[test]
 fn an_unknown_gpu_class_stalls_and_leaves_what_runs() {
     let mut model = self_hosted(1);
+    let own = model.spec.self_hosted.as_mut().unwrap();
+    own.gpu.as_mut().unwrap().class = Some("h100".into());
     model.status = Some(own(applied()));
     let observed = Observed::NoGpuClass("there is no `h100`".into());
     let after = status(&model, &observed, None, Timestamp::UNIX_EPOCH);
@@ -335,4 +340,55 @@ fn an_unknown_gpu_class_stalls_and_leaves_what_runs() {
     assert_eq!(says(&after, ConditionType::Stalled), "True/GpuClassUnknown");
     assert_eq!(says(&after, ConditionType::ShardsReady), "True/Ready");
     assert_eq!(after.ready_replicas, 2);
+}
+
+/// A model with everything that has a condition, and the same seen.
+fn with_everything() -> (ModelDeployment, Applied) {
+    let mut spec = json!(self_hosted(1).spec);
+    let own = &mut spec["selfHosted"];
+    own["model"]["credentials"] = json!({"secretKeyRef": {"name": "hub", "key": "token"}});
+    own["gpu"]["class"] = json!("l4");
+    own["rollout"] = json!({"evaluation": {"configMapRef": {"name": "inputs"},
+        "policyRefs": [{"name": "tone"}], "minScorePercent": 90}});
+    spec["slo"] = json!({"coldStart": "5m"});
+    let fact = |kind| Fact::yes(kind, Reason::Ready, "");
+    let seen = Applied {
+        credentials: Some(Credentials::Ready),
+        nodes: Some(fact(ConditionType::NodePoolReady)),
+        rolled: Some(Rolled {
+            status: RolloutStatus::default(),
+            fact: fact(ConditionType::RolloutHealthy),
+            look_again: None,
+        }),
+        ..applied()
+    };
+    (model("small", &spec), seen)
+}
+
+#[test]
+fn all_conditions_of_a_model_stand_from_the_first_visit_however_it_went() {
+    let of_provider = Applied {
+        credentials: Some(Credentials::Ready),
+        weights: None,
+        engine: false,
+        ..applied()
+    };
+    for (model, seen) in [
+        with_everything(),
+        (self_hosted(1), applied()),
+        (hosted(true), of_provider),
+    ] {
+        let kinds = |observed: &Observed, error: Option<&Error>| -> Vec<String> {
+            let told = status(&model, observed, error, Timestamp::UNIX_EPOCH);
+            let summary = ["Ready", "Reconciling", "Stalled"];
+            let kinds = told.conditions.iter().map(|one| one.type_);
+            kinds
+                .filter(|kind| !summary.contains(&kind.as_str()))
+                .collect()
+        };
+        let all = kinds(&Observed::Applied(Box::new(seen)), None);
+        assert_eq!(kinds(&Observed::Invalid(Vec::new()), None), all);
+        let error = Error::Randomness("none");
+        assert_eq!(kinds(&Observed::Unknown, Some(&error)), all);
+    }
 }

@@ -385,3 +385,26 @@ fn a_spent_budget_pays_again_once_its_period_turned() {
     );
     assert_eq!(status.budget.unwrap().period, "1970-01-02");
 }
+
+#[test]
+fn all_conditions_of_a_pipeline_stand_from_the_first_visit_however_it_went() {
+    let bare = pipeline("mail", false, "Retain");
+    let mut whole = pipeline("mail", true, "Retain");
+    whole.spec.budget = Some(Budget {
+        amount: "2".parse().unwrap(),
+        currency: "EUR".into(),
+        period: BudgetPeriod::Day,
+        time_zone: None,
+    });
+    for (pipeline, seen) in [(bare, observed()), (whole, asks(1))] {
+        let kinds = |observed: Option<&Observed>| -> Vec<String> {
+            let told = status(&pipeline, observed, None, Timestamp::UNIX_EPOCH);
+            let summary = ["Ready", "Reconciling", "Stalled"];
+            let kinds = told.conditions.iter().map(|one| one.type_);
+            kinds
+                .filter(|kind| !summary.contains(&kind.as_str()))
+                .collect()
+        };
+        assert_eq!(kinds(None), kinds(Some(&seen)));
+    }
+}

@@ -368,3 +368,19 @@ fn the_outcome_stands_once_the_run_is_finished() {
     let late = seen_at(101, Some(overdue(6, 4, 3)), Some(job("Complete")));
     assert_eq!(late.outcome, Some(Outcome::Failed));
 }
+
+#[test]
+fn all_conditions_of_a_run_stand_from_the_first_visit_however_it_went() {
+    use ConditionType::{Admitted, Drafted, Finished, Succeeded};
+    let run = testing::run(false);
+    let failed = status(&run, None, None, Timestamp::UNIX_EPOCH);
+    // Its Job is there, and the gateway has not spoken since this operator leads.
+    let silent = seen(&run, None, Some(resting()));
+    for told in [failed, silent] {
+        for kind in [Drafted, Finished, Succeeded] {
+            assert!(told.conditions.get(kind).is_some(), "{kind:?}");
+        }
+        assert!(told.conditions.get(Admitted).is_none());
+        assert_eq!(told.outcome, None);
+    }
+}
