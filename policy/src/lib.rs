@@ -2,6 +2,7 @@
 //! No I/O, no clock, no randomness, no hash order: equal inputs give equal verdicts, byte for byte.
 //! Rules come from `aios-crds`; this room parses them into evaluators and never prints a text.
 
+mod bytes;
 mod canonical;
 mod compile;
 mod diagnostic;
@@ -16,6 +17,7 @@ mod scan;
 mod trial;
 mod verdict;
 mod view;
+mod work;
 
 pub use compile::CompiledPolicy;
 pub use diagnostic::Diagnostic;

@@ -391,14 +391,8 @@ fn frontier(checker: &Checker, view: &PartView<'_>) -> usize {
     let text = layer.text.as_str();
     match checker {
         Checker::Terms(terms) => terms.frontier(layer),
-        Checker::Pii(pii) => {
-            let compat = layer.compat();
-            compat.source_start(pii.frontier(compat.as_str()), text.len())
-        }
-        Checker::Secrets(_) => {
-            let compat = layer.compat();
-            compat.source_start(Secrets::frontier(compat.as_str()), text.len())
-        }
+        Checker::Pii(pii) => layer.compat_start(pii.frontier(layer.compat())),
+        Checker::Secrets(_) => layer.compat_start(Secrets::frontier(layer.compat())),
         Checker::Links(_) => Links::frontier(text),
         Checker::Pattern(pattern) => pattern.frontier(text),
         Checker::Require(_)

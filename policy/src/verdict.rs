@@ -324,12 +324,8 @@ impl Check {
     /// changes when any text could get other findings from the same rule.
     pub fn revision(self) -> u32 {
         match self {
-            Self::Terms
-            | Self::Pattern
-            | Self::Pii
-            | Self::Secrets
-            | Self::Require
-            | Self::Facts => 2,
+            Self::Pattern => 3,
+            Self::Terms | Self::Pii | Self::Secrets | Self::Require | Self::Facts => 2,
             Self::Links
             | Self::Disclosure
             | Self::Length

@@ -215,8 +215,10 @@ pub(crate) fn ranges(
             }
         }
         Checker::Pattern(pattern) => {
-            ranges.extend(pattern.find(visible));
-            ranges.extend(hidden.into_iter().flat_map(|hidden| pattern.find(hidden)));
+            ranges.extend(pattern.find(visible)?);
+            if let Some(hidden) = hidden {
+                ranges.extend(pattern.find(hidden)?);
+            }
         }
         Checker::Pii(pii) => {
             let cell = OnceCell::new();

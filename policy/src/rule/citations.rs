@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Inputs,
     view::{Layer, folded},
+    work::spend,
 };
 
 /// Shorter quotations are names, titles and irony.
@@ -41,6 +42,7 @@ impl Sources {
 
     fn hold(&self, piece: &str) -> bool {
         self.0.iter().any(|source| {
+            spend(source.len());
             let mut places = source.match_indices(piece);
             places.any(|(at, _)| {
                 let range = at..at + piece.len();
@@ -110,6 +112,7 @@ fn strings(value: &serde_json::Value, out: &mut Vec<String>) {
 
 /// What stands between quotation marks of one kind, within a paragraph.
 fn quotations(text: &str) -> Vec<Range<usize>> {
+    spend(text.len());
     let mut found = Vec::new();
     let mut open: Option<(char, usize)> = None;
     for (at, c) in text.char_indices() {

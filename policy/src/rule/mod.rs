@@ -1,5 +1,6 @@
 //! The checks a rule can make, each in its own file: compiled from its schema, run on views.
 
+mod ahead;
 mod boundary;
 pub(crate) mod cel;
 pub(crate) mod citations;
@@ -13,6 +14,7 @@ mod pattern;
 pub(crate) mod pii;
 mod require;
 mod schema;
+mod search;
 mod secrets;
 mod stem;
 mod style;

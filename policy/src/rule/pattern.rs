@@ -1,13 +1,15 @@
 //! A regular expression that must not match, in linear time and bounded memory.
 
 use aios_crds::check::Pattern as Spec;
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
 use regex_syntax::{ast, hir::Hir};
 
-use super::{MAX_MATCHES, Ranges, char_after};
+use super::{Failure, MAX_MATCHES, Ranges, ahead::ReadAhead, char_after, search::Search};
 use crate::{
     diagnostic::Diagnostic,
+    verdict::RuleErrorReason,
     view::{Layer, cluster_start, widened},
+    work::spend,
 };
 
 /// Bytes of a compiled expression.
@@ -15,12 +17,20 @@ const SIZE_LIMIT: usize = 1 << 20;
 /// Nesting of groups.
 const NEST_LIMIT: u32 = 32;
 
+/// Matches before it is counted what a search reads: few make no text long.
+const UNCOUNTED: usize = 16;
+/// Times that all searches together may read a text, and bytes that they may read in any.
+const MOST_READINGS: usize = 64;
+const READ_IN_ANY: usize = 1 << 20;
+
 /// A compiled expression.
 #[derive(Debug)]
 pub(crate) struct Pattern {
-    regex: Regex,
+    regex: Search,
     /// Bytes from where a match begins to where its end is settled; `None` without bound.
     reach: Option<usize>,
+    /// For those without bound.
+    ahead: Option<ReadAhead>,
 }
 
 impl Pattern {
@@ -44,37 +54,67 @@ impl Pattern {
             )]);
         }
         Ok(Self {
-            regex,
+            regex: Search::new(regex, &hir, SIZE_LIMIT),
+            ahead: reach(&hir)
+                .is_none()
+                .then(|| ReadAhead::new(&spec.regex))
+                .flatten(),
             reach: reach(&hir),
         })
     }
 
     /// Bytes of the part where the expression matches.
-    pub(crate) fn find(&self, layer: &Layer<'_>) -> Ranges {
-        self.regex
-            .find_iter(layer.text.as_str())
-            .filter(|found| !found.is_empty())
-            .take(MAX_MATCHES + 1)
-            .map(|found| layer.widened_source(found.range()))
-            .collect()
+    pub(crate) fn find(&self, layer: &Layer<'_>) -> Result<Ranges, Failure> {
+        let text = layer.text.as_str();
+        let regex = self.regex.if_possible(text, 0).into_iter();
+        let mut found = Ranges::new();
+        let (mut from, mut read) = (0, 0);
+        for (count, next) in regex.flat_map(|regex| regex.find_iter(text)).enumerate() {
+            spend(next.end() - from);
+            if count >= UNCOUNTED {
+                read += self.read_by(text, from);
+                if read > READ_IN_ANY + text.len() * MOST_READINGS {
+                    return Err(reads_on());
+                }
+            }
+            from = next.end();
+            if !next.is_empty() {
+                found.push(next.range());
+            }
+            if found.len() > MAX_MATCHES {
+                break;
+            }
+        }
+        Ok(layer.widened_sources(found))
+    }
+
+    /// Bytes that the search from a byte on reads, where that is known to be without bound.
+    fn read_by(&self, text: &str, from: usize) -> usize {
+        let ahead = self.ahead.as_ref();
+        ahead
+            .and_then(|ahead| ahead.bytes(text, from))
+            .unwrap_or_default()
     }
 
     /// Bytes of a plain text where the expression matches, from a byte on.
     pub(crate) fn find_from(&self, text: &str, mut at: usize) -> Ranges {
         let mut found = Ranges::new();
-        while let Some(next) = self.regex.find_at(text, at) {
+        let Some(regex) = self.regex.if_possible(text, at) else {
+            return found;
+        };
+        while let Some(next) = regex.find_at(text, at) {
             if next.is_empty() {
                 let Some(c) = char_after(text, at) else { break };
                 at += c.len_utf8();
                 continue;
             }
             at = next.end();
-            found.push(widened(text, next.range()));
+            found.push(next.range());
             if found.len() > MAX_MATCHES {
                 break;
             }
         }
-        found
+        widened(text, found)
     }
 
     /// First byte at which a match could begin that more text would settle.
@@ -87,6 +127,17 @@ impl Pattern {
     pub(crate) fn is_bounded(&self) -> bool {
         self.reach.is_some()
     }
+}
+
+fn reads_on() -> Failure {
+    Failure::new(
+        RuleErrorReason::Cost,
+        format!(
+            "the expression reads the text more than {MOST_READINGS} times: each match waits for \
+             something far behind it; bound what may stand between, as in `[^x]{{0,200}}x` for \
+             `[^x]*x`"
+        ),
+    )
 }
 
 /// Longest match and the character behind it, which word boundaries look at.
@@ -149,6 +200,7 @@ mod tests {
     use rstest::rstest;
 
     use super::Pattern;
+    use crate::{verdict::RuleErrorReason, view::Layer};
 
     fn compile(regex: &str) -> Result<Pattern, Vec<crate::Diagnostic>> {
         Pattern::compile(
@@ -189,6 +241,34 @@ mod tests {
             "{mistake}"
         );
         assert!(mistake.message.contains(says), "{mistake}");
+    }
+
+    #[rstest]
+    #[case("a[^x]*x|a", "a ", false)]
+    #[case("a[^x]*x|b", "ab ", false)]
+    #[case("a[^x]{0,200}x|a", "a ", true)]
+    #[case(r"a\w*|\S+@\S+", "acme a@b.example ", true)]
+    fn matches_that_wait_for_something_far_behind_end_in_an_error(
+        #[case] regex: &str,
+        #[case] piece: &str,
+        #[case] ends_well: bool,
+    ) {
+        let pattern = compile(regex).unwrap();
+        let find = |times: usize| {
+            pattern
+                .find(&Layer::of(&piece.repeat(times)))
+                .map(|found| found.len())
+        };
+        assert!(find(20).is_ok());
+        let long = find(100_000).map_err(|failure| failure.reason);
+        assert_eq!(
+            long,
+            if ends_well {
+                Ok(1_001)
+            } else {
+                Err(RuleErrorReason::Cost)
+            }
+        );
     }
 
     #[rstest]

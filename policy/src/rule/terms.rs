@@ -14,6 +14,7 @@ use super::{
 use crate::{
     diagnostic::Diagnostic,
     view::{Layer, Skeleton, cluster_start, folded, skeleton, unaccented},
+    work::spend,
 };
 
 /// Bytes of a list up to which it is worth a table: that takes some 200 bytes for each of them and steps
@@ -107,11 +108,12 @@ impl Terms {
     /// Bytes of the part where a term stands.
     pub(crate) fn find(&self, layer: &Layer<'_>) -> Result<Ranges, Failure> {
         let form = layer.view(self.view);
-        let found = self.find_form(form.as_str())?.into_iter();
+        let found = self.find_form(form.as_str())?;
         if self.view == TermView::Raw {
-            return Ok(found.map(|range| layer.widened_source(range)).collect());
+            return Ok(layer.widened_sources(found));
         }
         let mut ranges: Ranges = found
+            .into_iter()
             .map(|range| layer.text.source(form.source(range)))
             .collect();
         if let Some(skeleton) = layer.skeleton() {
@@ -144,11 +146,13 @@ impl Terms {
     fn find_in(&self, text: &str) -> Result<Ranges, Failure> {
         // Terms that contain each other can match at every byte many times over.
         let most_candidates = text.len().saturating_mul(4) + MAX_MATCHES;
+        spend(text.len());
         let mut found = Ranges::new();
         for (seen, candidate) in self.automaton.find_overlapping_iter(text).enumerate() {
             if seen > most_candidates {
                 return Err(Failure::too_many_matches());
             }
+            spend(1);
             let range = candidate.range();
             if self.counts(text, &range) {
                 found.push(range);

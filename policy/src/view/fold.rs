@@ -1,12 +1,13 @@
 //! Three ways to make texts comparable, by grapheme cluster, so that a span never cuts a letter
 //! from its accents. Terms and texts go through the same function, hence both sides agree.
 
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
 use super::{
     mapped::Mapped,
     walk::{Fold, walk},
 };
+use crate::bytes::position;
 
 /// For terms: NFKC, lower case, `ß` as `ss`, plain quotes and hyphens, invisible characters left
 /// out, each run of white space one space.
@@ -22,8 +23,14 @@ pub(crate) fn unaccented(text: &str) -> Mapped<'static> {
 
 /// For data with a shape: NFKC, digits of all scripts as ASCII, plain hyphens, invisible characters
 /// left out, white space either a space or a line break.
-pub(crate) fn compat(text: &str) -> Mapped<'static> {
-    walk(text, &Compat)
+pub(crate) fn compat(text: &str) -> Mapped<'_> {
+    other_compat(text).unwrap_or_else(|| Mapped::identity(text))
+}
+
+/// The same; `None` for ASCII that is its own compatibility text.
+pub(super) fn other_compat(text: &str) -> Option<Mapped<'static>> {
+    let changes = |byte: u8| !byte.is_ascii() || matches!(byte, b'\t' | 0x0b..=b'\r');
+    position(text.as_bytes(), changes).map(|_| walk(text, &Compat))
 }
 
 /// For wording: NFC, invisible characters left out, each run of white space one space, trimmed.
@@ -99,25 +106,58 @@ impl Fold for Folded {
     }
 
     fn cluster(&self, cluster: &str, out: &mut String) {
-        let idle = has_idle_joiners(cluster);
-        let lower = cluster.nfkc().flat_map(char::to_lowercase).flat_map(|c| {
-            let (first, second) = match c {
-                'ß' => ('s', Some('s')),
-                'ς' => ('σ', None),
-                'ı' => ('i', None),
-                other => (plain_mark(other), None),
-            };
-            std::iter::once(first).chain(second)
-        });
-        // `İ` lowers to `i` and a dot above that no term writes.
-        let dotless = lower.scan(' ', |before, c| {
-            let kept = (c != '\u{307}' || *before != 'i').then_some(c);
-            *before = c;
-            Some(kept)
-        });
-        let dropped = |c: &char| is_ignorable(*c) || (idle && is_joiner(*c));
-        out.extend(dotless.flatten().filter(|c| !dropped(c)).nfkc());
+        if !is_normal(cluster) {
+            fold_fully(cluster, out);
+        } else if cluster.chars().all(is_folded) {
+            out.push_str(cluster);
+        } else if let Some(c) = alone(cluster).filter(|c| plain_mark(*c) != *c) {
+            out.push(plain_mark(c));
+        } else {
+            fold_fully(cluster, out);
+        }
     }
+}
+
+/// True where NFKC changes nothing, and some texts are not told of.
+fn is_normal(cluster: &str) -> bool {
+    is_nfkc_quick(cluster.chars()) == IsNormalized::Yes
+}
+
+fn alone(cluster: &str) -> Option<char> {
+    let mut chars = cluster.chars();
+    chars.next().filter(|_| chars.next().is_none())
+}
+
+/// True for what folding leaves as it is, beside anything.
+fn is_folded(c: char) -> bool {
+    let mut lower = c.to_lowercase();
+    let is_lower = lower.next() == Some(c) && lower.next().is_none();
+    is_lower
+        && plain_mark(c) == c
+        && !is_ignorable(c)
+        && !is_joiner(c)
+        && !matches!(c, 'ß' | 'ς' | 'ı' | '\u{307}')
+}
+
+fn fold_fully(cluster: &str, out: &mut String) {
+    let idle = has_idle_joiners(cluster);
+    let lower = cluster.nfkc().flat_map(char::to_lowercase).flat_map(|c| {
+        let (first, second) = match c {
+            'ß' => ('s', Some('s')),
+            'ς' => ('σ', None),
+            'ı' => ('i', None),
+            other => (plain_mark(other), None),
+        };
+        std::iter::once(first).chain(second)
+    });
+    // `İ` lowers to `i` and a dot above that no term writes.
+    let dotless = lower.scan(' ', |before, c| {
+        let kept = (c != '\u{307}' || *before != 'i').then_some(c);
+        *before = c;
+        Some(kept)
+    });
+    let dropped = |c: &char| is_ignorable(*c) || (idle && is_joiner(*c));
+    out.extend(dotless.flatten().filter(|c| !dropped(c)).nfkc());
 }
 
 impl Fold for Unaccented {
@@ -178,16 +218,21 @@ impl Fold for Compat {
     }
 
     fn cluster(&self, cluster: &str, out: &mut String) {
-        out.extend(
-            cluster
-                .nfkc()
-                .filter(|&c| !is_ignorable(c))
-                .map(|c| match c {
-                    '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
-                    c if c.is_whitespace() && c != '\n' => ' ',
-                    c => ascii_digit(c).unwrap_or_else(|| plain_mark(c)),
-                }),
-        );
+        if is_normal(cluster) {
+            out.extend(cluster.chars().filter_map(made_compatible));
+        } else {
+            out.extend(cluster.nfkc().filter_map(made_compatible));
+        }
+    }
+}
+
+/// What stands for a character of NFKC; `None` for what is left out.
+fn made_compatible(c: char) -> Option<char> {
+    match c {
+        c if is_ignorable(c) => None,
+        '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some('\n'),
+        c if c.is_whitespace() && c != '\n' => Some(' '),
+        c => Some(ascii_digit(c).unwrap_or_else(|| plain_mark(c))),
     }
 }
 
@@ -220,8 +265,35 @@ mod tests {
 
     use super::{
         super::walk::tests::{letters_fold_as_their_clusters, slowly},
-        Compat, Folded, Unaccented, compat, folded, spaced, unaccented,
+        Compat, Folded, Unaccented, compat, fold_fully, folded, made_compatible, spaced,
+        unaccented,
     };
+    use crate::view::walk::Fold;
+
+    /// Whether clusters give what they give without a shortcut.
+    fn shortcuts_hold(cluster: &str) -> bool {
+        use unicode_normalization::UnicodeNormalization;
+        let (mut quick, mut full) = (String::new(), String::new());
+        Folded.cluster(cluster, &mut quick);
+        fold_fully(cluster, &mut full);
+        let mut compatible = String::new();
+        Compat.cluster(cluster, &mut compatible);
+        let expected: String = cluster.nfkc().filter_map(made_compatible).collect();
+        quick == full && compatible == expected
+    }
+
+    #[test]
+    fn every_character_is_folded_as_without_shortcuts() {
+        // Han and Hangul are alike.
+        let alike = |c: &char| matches!(u32::from(*c), 0x3500..=0x9f00 | 0xad00..=0xd700);
+        for c in ('\0'..='\u{1ffff}').filter(|c| !alike(c)) {
+            assert!(shortcuts_hold(&c.to_string()), "{c:?}");
+            // Marks and what they stand on.
+            for base in ['a', 'ज'] {
+                assert!(shortcuts_hold(&format!("{base}{c}")), "{base}{c:?}");
+            }
+        }
+    }
 
     #[rstest]
     #[case("Acme  GmbH", "acme gmbh")]
@@ -292,6 +364,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn clusters_are_folded_as_without_shortcuts(
+            text in "(\\PC|[aiızAİßς“‑\u{301}\u{307}\u{327}\u{93c}\u{93f}\u{94d}\u{200d}\u{ad}जक२٣]){0,12}",
+        ) {
+            for cluster in unicode_segmentation::UnicodeSegmentation::graphemes(&*text, true) {
+                prop_assert!(shortcuts_hold(cluster), "{:?}", cluster);
+            }
+        }
+
         #[test]
         fn stretches_are_folded_as_their_clusters_are(
             text in "(\\PC|[a-zA-ZäßÉжЖΣςمकのー银가\u{301}\u{200d}\u{200c}\u{a0}\u{93f} \t\n]){0,24}",

@@ -8,6 +8,7 @@ use super::{
     entities,
     mapped::{Builder, Mapped},
 };
+use crate::work::spend;
 
 /// The two texts of a page, and what its markup says of links and of itself.
 #[derive(Debug)]
@@ -126,6 +127,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn step(&mut self, at: usize) -> usize {
         let rest = self.from(at);
+        spend(1);
         if rest.starts_with("<!--") {
             let end = self.find("-->", at + 4);
             self.hide(at + 4..end);
@@ -283,16 +285,17 @@ impl Reader<'_> {
     }
 
     fn find(&self, what: &str, from: usize) -> usize {
-        self.from(from)
-            .find(what)
-            .map_or(self.source.len(), |found| from + found)
+        let found = self.from(from).find(what);
+        let end = found.map_or(self.source.len(), |found| from + found);
+        spend(end.saturating_sub(from));
+        end
     }
 
     fn until(&self, from: usize, stop: impl Fn(u8) -> bool) -> usize {
         let rest = self.source.as_bytes().get(from..).unwrap_or_default();
-        rest.iter()
-            .position(|&b| stop(b))
-            .map_or(self.source.len(), |found| from + found)
+        let found = rest.iter().position(|&b| stop(b));
+        spend(found.unwrap_or(rest.len()));
+        found.map_or(self.source.len(), |found| from + found)
     }
 }
 

@@ -2,6 +2,7 @@
 //! Every view knows which bytes of the original each of its bytes came from. Views of one part are
 //! built at most once per evaluation and shared by all rules of all policies.
 
+mod clusters;
 mod counts;
 mod entities;
 mod fold;
@@ -13,14 +14,18 @@ mod walk;
 use std::{cell::OnceCell, ops::Range};
 
 use aios_crds::check::TermView;
-use unicode_segmentation::GraphemeCursor;
 
+pub(crate) use clusters::{cluster_start, widened};
 pub(crate) use fold::{compat, folded, spaced, unaccented};
 pub(crate) use html::{PageLink, address};
 pub(crate) use mapped::{Builder as MappedBuilder, Mapped};
 pub(crate) use skeleton::{Skeleton, skeleton};
 
-use crate::document::{Part, PartKind};
+use crate::{
+    bytes::digit_runs,
+    document::{Part, PartKind},
+};
+use fold::other_compat;
 
 /// One part under its views.
 #[derive(Debug)]
@@ -48,7 +53,9 @@ pub(crate) struct Layer<'a> {
     pub(crate) text: Mapped<'a>,
     folded: OnceCell<Mapped<'static>>,
     unaccented: OnceCell<Mapped<'static>>,
-    compat: OnceCell<Mapped<'static>>,
+    /// `None` where the text is its own.
+    compat: OnceCell<Option<Mapped<'static>>>,
+    digits: OnceCell<Vec<Range<usize>>>,
     skeleton: OnceCell<Option<Skeleton>>,
 }
 
@@ -151,6 +158,7 @@ impl<'a> Layer<'a> {
             folded: OnceCell::new(),
             unaccented: OnceCell::new(),
             compat: OnceCell::new(),
+            digits: OnceCell::new(),
             skeleton: OnceCell::new(),
         }
     }
@@ -172,61 +180,49 @@ impl<'a> Layer<'a> {
     }
 
     /// Compatibility forms and digits of all scripts made plain, case and lines kept.
-    pub(crate) fn compat(&self) -> &Mapped<'static> {
-        self.compat.get_or_init(|| compat(self.text.as_str()))
+    pub(crate) fn compat(&self) -> &str {
+        let text = self.text.as_str();
+        self.compat_form().map_or(text, Mapped::as_str)
+    }
+
+    fn compat_form(&self) -> Option<&Mapped<'static>> {
+        let form = self.compat.get_or_init(|| other_compat(self.text.as_str()));
+        form.as_ref()
+    }
+
+    /// Every run of digits in the compatibility text.
+    pub(crate) fn digits(&self) -> &[Range<usize>] {
+        self.digits.get_or_init(|| digit_runs(self.compat()))
     }
 
     /// Bytes of the part for bytes of the text, widened so that no letter loses its accents.
-    pub(crate) fn widened_source(&self, range: Range<usize>) -> Range<usize> {
-        self.text.source(widened(self.text.as_str(), range))
+    pub(crate) fn widened_sources(&self, ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+        let wide = widened(self.text.as_str(), ranges).into_iter();
+        wide.map(|range| self.text.source(range)).collect()
     }
 
     /// Bytes of the part for bytes of the compatibility text.
     pub(crate) fn compat_source(&self, range: Range<usize>) -> Range<usize> {
-        self.text.source(self.compat().source(range))
+        let range = self
+            .compat_form()
+            .map_or(range.clone(), |form| form.source(range));
+        self.text.source(range)
     }
-}
 
-/// The range widened to grapheme clusters.
-pub(crate) fn widened(text: &str, range: Range<usize>) -> Range<usize> {
-    let start = cluster_start(text, range.start);
-    let mut cursor = GraphemeCursor::new(range.end, text.len(), true);
-    // The whole text is given as the only chunk: no answer needs more.
-    let end = match cursor.is_boundary(text, 0) {
-        Ok(false) => cursor.next_boundary(text, 0).ok().flatten(),
-        _ => None,
-    };
-    start..end.unwrap_or(range.end)
-}
-
-/// Where the grapheme cluster begins that holds a byte.
-pub(crate) fn cluster_start(text: &str, at: usize) -> usize {
-    let at = text.floor_char_boundary(at);
-    let mut cursor = GraphemeCursor::new(at, text.len(), true);
-    let start = match cursor.is_boundary(text, 0) {
-        Ok(false) => cursor.prev_boundary(text, 0).ok().flatten(),
-        _ => None,
-    };
-    start.unwrap_or(at)
+    /// Byte of the text for a byte of the compatibility text; its end for the end.
+    pub(crate) fn compat_start(&self, at: usize) -> usize {
+        let text = self.text.as_str();
+        self.compat_form()
+            .map_or(at, |form| form.source_start(at, text.len()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
-    use super::{PartView, widened};
+    use super::PartView;
     use crate::document::{Part, PartKind};
-
-    #[rstest]
-    #[case("ae\u{301}b", "e", "e\u{301}")]
-    #[case("ae\u{301}b", "\u{301}", "e\u{301}")]
-    #[case("x👨\u{200d}👩y", "👩", "👨\u{200d}👩")]
-    #[case("x🇩🇪🇫🇷y", "🇪", "🇩🇪")]
-    #[case("plain", "lai", "lai")]
-    fn spans_hold_whole_clusters(#[case] text: &str, #[case] inner: &str, #[case] whole: &str) {
-        let at = text.find(inner).unwrap();
-        assert_eq!(&text[widened(text, at..at + inner.len())], whole);
-    }
 
     #[rstest]
     #[case(PartKind::Plain, "", 0, 0, 0)]

@@ -3,6 +3,10 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::mapped::{Builder, Mapped};
+use crate::{
+    bytes::{pair_position, position},
+    work::spend,
+};
 
 /// What becomes of ASCII, of plain letters and of clusters. The first two are shortcuts: what they give is
 /// what `cluster` gives.
@@ -18,6 +22,7 @@ pub(super) trait Fold {
 }
 
 pub(super) fn walk(text: &str, fold: &impl Fold) -> Mapped<'static> {
+    spend(text.len());
     let mut out = Builder::with_capacity(text.len());
     let mut buffer = String::new();
     let mut at = 0;
@@ -69,20 +74,16 @@ fn plain(text: &str, from: usize, to: usize, fold: &impl Fold, out: &mut Builder
 }
 
 fn ascii_len(text: &str) -> usize {
-    if text.is_ascii() {
-        return text.len();
-    }
-    let other = text.bytes().position(|byte| !byte.is_ascii());
-    other.unwrap_or(text.len())
+    position(text.as_bytes(), |byte| !byte.is_ascii()).unwrap_or(text.len())
 }
 
 /// Copies up to white space that is to change, and changes that byte by byte.
 fn ascii_run<F: Fold>(text: &str, from: usize, fold: &F, out: &mut Builder) {
     let bytes = text.as_bytes();
-    let changes = |at: usize| match bytes.get(at) {
-        Some(b' ') => F::COLLAPSE && bytes.get(at + 1).is_some_and(|&byte| is_space(byte)),
-        Some(b'\n') => F::COLLAPSE,
-        Some(b'\t' | b'\r' | 0x0b | 0x0c) => true,
+    let changes = |byte: u8, next: u8| match byte {
+        b' ' => F::COLLAPSE && is_space(next),
+        b'\n' => F::COLLAPSE,
+        b'\t' | b'\r' | 0x0b | 0x0c => true,
         _ => false,
     };
     let mut at = 0;
@@ -91,9 +92,8 @@ fn ascii_run<F: Fold>(text: &str, from: usize, fold: &F, out: &mut Builder) {
         let end = if spaced && bytes.get(at).is_some_and(|&byte| is_space(byte)) {
             at
         } else {
-            (at..text.len())
-                .find(|&at| changes(at))
-                .unwrap_or(text.len())
+            let rest = bytes.get(at..).unwrap_or_default();
+            pair_position(rest, changes).map_or(text.len(), |offset| at + offset)
         };
         out.mapped(from + at, text.get(at..end).unwrap_or_default(), |text| {
             fold.ascii(text);
@@ -111,7 +111,7 @@ fn ascii_run<F: Fold>(text: &str, from: usize, fold: &F, out: &mut Builder) {
 }
 
 fn is_space(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || byte == 0x0b
+    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 fn line_or_space(byte: u8) -> &'static str {

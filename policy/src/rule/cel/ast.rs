@@ -1,6 +1,6 @@
 //! Conditions as they are evaluated: every name resolved, every function and regex known.
 
-use regex::Regex;
+use super::super::search::Search;
 
 use super::functions::Function;
 
@@ -47,7 +47,7 @@ pub(super) enum Node {
     },
     Matches {
         operand: Box<Node>,
-        regex: Regex,
+        regex: Search,
     },
     /// True unless the operand is false; errors count as true.
     NotFalse(Box<Node>),

@@ -1,5 +1,7 @@
 //! The functions an expression may call, as CEL defines them; sizes of texts are in characters.
 
+use memchr::memmem;
+
 use super::{
     super::Failure,
     value::{Value, type_mismatch},
@@ -53,9 +55,11 @@ impl Function {
     pub(super) fn call<'a>(self, arguments: &[Value<'a>]) -> Result<Value<'a>, Failure> {
         match (self, arguments) {
             (Self::Size, [value]) => value.size(),
-            (Self::Contains, [text, part]) => Ok(Value::Bool(
-                text.text("contains")?.contains(part.text("contains")?),
-            )),
+            (Self::Contains, [text, part]) => {
+                let (text, part) = (text.text("contains")?, part.text("contains")?);
+                let found = memmem::find(text.as_bytes(), part.as_bytes());
+                Ok(Value::Bool(found.is_some()))
+            }
             (Self::StartsWith, [text, part]) => Ok(Value::Bool(
                 text.text("startsWith")?
                     .starts_with(part.text("startsWith")?),

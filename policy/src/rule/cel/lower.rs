@@ -8,6 +8,7 @@ use cel::{
 use regex::RegexBuilder;
 
 use super::{
+    super::search::Search,
     Scope,
     ast::{Comprehension, Literal, Node, Operator, Root},
     functions::Function,
@@ -101,6 +102,16 @@ fn syntax(path: &str, error: &cel::ParseError) -> Diagnostic {
         (Ok(line), Ok(column)) if line > 0 => diagnostic.at(line, column.max(1)),
         _ => diagnostic,
     }
+}
+
+fn search(pattern: &str) -> Result<Search, regex::Error> {
+    let regex = RegexBuilder::new(pattern)
+        .size_limit(REGEX_LIMIT)
+        .nest_limit(32)
+        .build()?;
+    let hir = regex_syntax::parse(pattern);
+    let hir = hir.map_err(|error| regex::Error::Syntax(error.to_string()))?;
+    Ok(Search::new(regex, &hir, REGEX_LIMIT))
 }
 
 struct Lowering<'s> {
@@ -319,11 +330,7 @@ impl Lowering<'_> {
             return self.refuse("matches", message);
         };
         let operand = Box::new(self.node(operand, depth + 1));
-        match RegexBuilder::new(pattern.inner())
-            .size_limit(REGEX_LIMIT)
-            .nest_limit(32)
-            .build()
-        {
+        match search(pattern.inner()) {
             Ok(regex) => Node::Matches { operand, regex },
             Err(error) => {
                 let said = error.to_string();

@@ -8,7 +8,7 @@ use super::{
     number::{self, Number, shift_left, trim},
     unit::{Unit, lower},
 };
-use crate::{Inputs, view::compat};
+use crate::{Inputs, bytes::digit_runs, view::compat};
 
 /// What a known number vouches for.
 #[derive(Clone, Copy, Debug)]
@@ -43,75 +43,31 @@ pub(crate) struct Known {
     numbers: BTreeMap<String, Claims>,
 }
 
-/// Month names of six languages, lower case, in order.
-const MONTHS: [&[&str]; 12] = [
-    &[
-        "january",
-        "januar",
-        "janvier",
-        "enero",
-        "gennaio",
-        "januari",
-        "jan",
-        "يناير",
-    ],
-    &[
-        "february",
-        "februar",
-        "février",
-        "febrero",
-        "febbraio",
-        "februari",
-        "feb",
-        "فبراير",
-    ],
-    &[
-        "march", "märz", "mars", "marzo", "maart", "mar", "mär", "مارس",
-    ],
-    &["april", "avril", "abril", "aprile", "apr", "أبريل"],
-    &["may", "mai", "mayo", "maggio", "mei", "مايو"],
-    &["june", "juni", "juin", "junio", "giugno", "jun", "يونيو"],
-    &["july", "juli", "juillet", "julio", "luglio", "jul", "يوليو"],
-    &["august", "août", "agosto", "augustus", "aug", "أغسطس"],
-    &[
-        "september",
-        "septembre",
-        "septiembre",
-        "settembre",
-        "sep",
-        "sept",
-        "سبتمبر",
-    ],
-    &[
-        "october",
-        "oktober",
-        "octobre",
-        "octubre",
-        "ottobre",
-        "oct",
-        "okt",
-        "أكتوبر",
-    ],
-    &["november", "novembre", "noviembre", "nov", "نوفمبر"],
-    &[
-        "december",
-        "dezember",
-        "décembre",
-        "diciembre",
-        "dicembre",
-        "dec",
-        "dez",
-        "ديسمبر",
-    ],
+/// Month names of six languages, lower case, sorted.
+#[rustfmt::skip]
+const MONTHS: [(&str, u32); 84] = [
+    ("abril", 4), ("agosto", 8), ("août", 8), ("apr", 4), ("april", 4), ("aprile", 4), ("aug", 8),
+    ("august", 8), ("augustus", 8), ("avril", 4), ("dec", 12), ("december", 12), ("dez", 12),
+    ("dezember", 12), ("dicembre", 12), ("diciembre", 12), ("décembre", 12), ("enero", 1),
+    ("feb", 2), ("febbraio", 2), ("febrero", 2), ("februar", 2), ("februari", 2), ("february", 2),
+    ("février", 2), ("gennaio", 1), ("giugno", 6), ("jan", 1), ("januar", 1), ("januari", 1),
+    ("january", 1), ("janvier", 1), ("juillet", 7), ("juin", 6), ("jul", 7), ("juli", 7),
+    ("julio", 7), ("july", 7), ("jun", 6), ("june", 6), ("juni", 6), ("junio", 6), ("luglio", 7),
+    ("maart", 3), ("maggio", 5), ("mai", 5), ("mar", 3), ("march", 3), ("mars", 3), ("marzo", 3),
+    ("may", 5), ("mayo", 5), ("mei", 5), ("mär", 3), ("märz", 3), ("nov", 11), ("november", 11),
+    ("novembre", 11), ("noviembre", 11), ("oct", 10), ("october", 10), ("octobre", 10),
+    ("octubre", 10), ("okt", 10), ("oktober", 10), ("ottobre", 10), ("sep", 9), ("sept", 9),
+    ("september", 9), ("septembre", 9), ("septiembre", 9), ("settembre", 9), ("أبريل", 4),
+    ("أغسطس", 8), ("أكتوبر", 10), ("ديسمبر", 12), ("سبتمبر", 9), ("فبراير", 2), ("مارس", 3),
+    ("مايو", 5), ("نوفمبر", 11), ("يناير", 1), ("يوليو", 7), ("يونيو", 6),
 ];
 
 /// Number of the month that a word names, in lower case.
 pub(crate) fn month(word: &str) -> Option<u32> {
-    let months = MONTHS.iter().zip(1..);
-    months
-        .filter(|(names, _)| names.contains(&word))
-        .map(|(_, month)| month)
-        .next()
+    let found = MONTHS
+        .binary_search_by(|(name, _)| (*name).cmp(word))
+        .ok()?;
+    MONTHS.get(found).map(|(_, month)| *month)
 }
 
 impl Known {
@@ -130,7 +86,7 @@ impl Known {
     pub(crate) fn value(&mut self, written: &str) {
         let text = compat(written);
         let text = text.as_str().trim();
-        match number::read(text).as_slice() {
+        match number::read(text, &digit_runs(text)).as_slice() {
             [one] if one.range == (0..text.len()) && !one.in_date => {
                 one.readings
                     .iter()
@@ -186,7 +142,7 @@ impl Known {
     fn prose(&mut self, written: &str) {
         let text = compat(written);
         let text = text.as_str();
-        for number in number::read(text) {
+        for number in number::read(text, &digit_runs(text)) {
             let claim = match (number.in_date, number.unit) {
                 (true, _) => Claim::Date,
                 (_, Unit::Percent) => Claim::Percent,
@@ -205,12 +161,7 @@ impl Known {
             .split(|c: char| !c.is_alphabetic())
             .filter(|word| !word.is_empty())
         {
-            let word = lower(word);
-            let months = MONTHS
-                .iter()
-                .zip(1..)
-                .filter(|(names, _)| names.contains(&&*word));
-            for (_, month) in months {
+            if let Some(month) = month(&lower(word)) {
                 self.claim(&month.to_string(), Claim::Date);
             }
         }
@@ -246,5 +197,13 @@ impl Known {
                 .or_default()
                 .add(Claim::Percent);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn months_are_sorted_for_the_search() {
+        assert!(super::MONTHS.is_sorted_by(|(a, _), (b, _)| a < b));
     }
 }

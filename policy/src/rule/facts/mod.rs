@@ -11,6 +11,7 @@ pub(crate) use known::{Known, month};
 
 use super::{MAX_MATCHES, Ranges};
 use crate::{
+    bytes::digit_runs,
     diagnostic::Diagnostic,
     view::{Layer, compat},
 };
@@ -26,7 +27,9 @@ impl Facts {
         let mut allow = Known::default();
         let mut mistakes = Vec::new();
         for (index, written) in spec.allow.iter().enumerate() {
-            if number::read(compat(written).as_str()).is_empty() {
+            let text = compat(written);
+            let text = text.as_str();
+            if number::read(text, &digit_runs(text)).is_empty() {
                 mistakes.push(Diagnostic::new(
                     format!("{path}.allow[{index}]"),
                     format!(
@@ -46,8 +49,7 @@ impl Facts {
 
     /// Bytes of the part where numbers stand that nothing vouches for.
     pub(crate) fn find(&self, layer: &Layer<'_>, known: &Known) -> Ranges {
-        let text = layer.compat().as_str();
-        number::read(text)
+        number::read(layer.compat(), layer.digits())
             .into_iter()
             .filter(|number| !known.vouches(number) && !self.allow.vouches(number))
             .take(MAX_MATCHES + 1)

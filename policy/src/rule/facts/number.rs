@@ -6,6 +6,7 @@ use super::{
     super::{char_after, char_before},
     unit::{self, Unit},
 };
+use crate::work::spend;
 
 /// A number as it stands in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,16 +28,18 @@ struct Token<'a> {
     start: usize,
     groups: Vec<&'a str>,
     marks: Vec<char>,
+    /// Runs of digits that this and the tokens before it took.
+    taken: usize,
     /// All marks are the same.
     uniform: bool,
 }
 
 /// Every number of a compatibility text, in order; list enumerators and digits inside names, as in
-/// `B2B`, are none.
-pub(crate) fn read(text: &str) -> Vec<Number<'_>> {
+/// `B2B`, are none. `digits` are all runs of digits in the text.
+pub(crate) fn read<'a>(text: &'a str, digits: &[Range<usize>]) -> Vec<Number<'a>> {
     let mut numbers = Vec::new();
     let mut token = Token::default();
-    while token.read_next(text).is_some() {
+    while token.read_next(text, digits).is_some() {
         if !is_enumerator(text, &token) && !is_in_name(text, &token) {
             token.add_numbers(text, &mut numbers);
         }
@@ -46,25 +49,24 @@ pub(crate) fn read(text: &str) -> Vec<Number<'_>> {
 
 impl<'a> Token<'a> {
     /// Reads the token behind this one.
-    fn read_next(&mut self, text: &'a str) -> Option<()> {
-        let from = self.end();
-        let mut digits = text.as_bytes().get(from..)?.iter();
-        self.start = from + digits.position(u8::is_ascii_digit)?;
+    fn read_next(&mut self, text: &'a str, digits: &[Range<usize>]) -> Option<()> {
+        let mut rest = digits.get(self.taken..)?.iter();
         self.groups.clear();
         self.marks.clear();
         self.uniform = true;
-        let mut at = self.start;
+        // A mark that joins stands right in front of digits.
+        let mut group = rest.next()?;
+        self.start = group.start;
         loop {
-            let rest = text.get(at..)?;
-            let len = rest.bytes().take_while(u8::is_ascii_digit).count();
-            self.groups.push(rest.get(..len)?);
-            at += len;
-            let Some(mark) = self.mark(text, at) else {
+            self.taken += 1;
+            spend(1);
+            self.groups.push(text.get(group.clone())?);
+            let Some(mark) = self.mark(text, group.end) else {
                 return Some(());
             };
             self.uniform &= self.marks.last().is_none_or(|last| *last == mark);
             self.marks.push(mark);
-            at += mark.len_utf8();
+            group = rest.next()?;
         }
     }
 
@@ -278,11 +280,13 @@ fn is_enumerator(text: &str, token: &Token<'_>) -> bool {
     let [group] = token.groups.as_slice() else {
         return false;
     };
-    let line = text.get(..token.start).unwrap_or_default();
-    let starts_line =
-        line.trim_end_matches(' ').is_empty() || line.trim_end_matches(' ').ends_with('\n');
     let after = text.get(token.end()..).unwrap_or_default();
-    group.len() <= 2 && starts_line && (after.starts_with(". ") || after.starts_with(") "))
+    if group.len() > 2 || !(after.starts_with(". ") || after.starts_with(") ")) {
+        return false;
+    }
+    let line = text.get(..token.start).unwrap_or_default();
+    let line = line.trim_end_matches(' ');
+    line.is_empty() || line.ends_with('\n')
 }
 
 /// One or two digits behind a letter, unless the letters are a currency.
@@ -296,7 +300,12 @@ fn is_in_name(text: &str, token: &Token<'_>) -> bool {
 mod tests {
     use rstest::rstest;
 
-    use super::{read, shift_left};
+    use super::{Number, shift_left};
+    use crate::bytes::digit_runs;
+
+    fn read(text: &str) -> Vec<Number<'_>> {
+        super::read(text, &digit_runs(text))
+    }
 
     #[rstest]
     #[case("100,000", &["100000", "100.000"])]

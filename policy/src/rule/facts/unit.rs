@@ -14,16 +14,15 @@ pub(crate) enum Unit {
 
 const SIGNS: [char; 10] = ['€', '$', '£', '¥', '₹', '₽', '₺', '₪', '₩', '₫'];
 
-/// Currencies by code and by name, lower case.
-const MONEY: [&str; 52] = [
-    "aed", "aud", "brl", "cad", "cent", "centimes", "cents", "centavos", "chf", "cny", "czk",
-    "dkk", "dollar", "dollars", "dólares", "eur", "euro", "euros", "franc", "francs", "franken",
-    "gbp", "huf", "ils", "inr", "jpy", "krw", "kronen", "kronor", "lira", "mxn", "nok", "pesos",
-    "pfund", "pln", "pound", "pounds", "ron", "rub", "rupees", "sar", "sek", "sgd", "sr", "try",
-    "tl", "uah", "usd", "yen", "zar", "zł", "złotych",
+/// Currencies by code and by name, lower case, sorted.
+#[rustfmt::skip]
+const MONEY: [&str; 58] = [
+    "aed", "aud", "brl", "cad", "cent", "centavos", "centimes", "cents", "chf", "cny", "czk", "dkk",
+    "dollar", "dollars", "dólares", "eur", "euro", "euros", "franc", "francs", "franken", "gbp",
+    "huf", "ils", "inr", "jpy", "kronen", "kronor", "krw", "lira", "mxn", "nok", "pesos", "pfund",
+    "pln", "pound", "pounds", "ron", "rub", "rupees", "sar", "sek", "sgd", "sr", "tl", "try", "uah",
+    "usd", "yen", "zar", "zł", "złotych", "אירו", "جنيه", "درهم", "دولار", "ريال", "يورو",
 ];
-
-const MONEY_RTL: [&str; 6] = ["يورو", "دولار", "ريال", "درهم", "جنيه", "אירו"];
 
 const PERCENT: [&str; 12] = [
     "percent",
@@ -40,66 +39,57 @@ const PERCENT: [&str; 12] = [
     "प्रतिशत",
 ];
 
-/// Words that scale a number, and how many zeros they stand for.
+/// Words that scale a number, and how many zeros they stand for; sorted.
 const SCALES: [(&str, usize); 25] = [
-    ("k", 3),
-    ("thousand", 3),
-    ("tausend", 3),
-    ("tsd", 3),
-    ("mille", 3),
-    ("mil", 3),
-    ("mila", 3),
-    ("ألف", 3),
-    ("m", 6),
-    ("mn", 6),
-    ("mio", 6),
-    ("million", 6),
-    ("millions", 6),
-    ("millionen", 6),
-    ("millones", 6),
-    ("milioni", 6),
-    ("milhões", 6),
-    ("مليون", 6),
-    ("bn", 9),
     ("billion", 9),
     ("billions", 9),
-    ("mrd", 9),
+    ("bn", 9),
+    ("k", 3),
+    ("m", 6),
+    ("mil", 3),
+    ("mila", 3),
+    ("milhões", 6),
+    ("milioni", 6),
+    ("mille", 3),
     ("milliarde", 9),
     ("milliarden", 9),
     ("milliards", 9),
+    ("million", 6),
+    ("millionen", 6),
+    ("millions", 6),
+    ("millones", 6),
+    ("mio", 6),
+    ("mn", 6),
+    ("mrd", 9),
+    ("tausend", 3),
+    ("thousand", 3),
+    ("tsd", 3),
+    ("ألف", 3),
+    ("مليون", 6),
 ];
 
 /// Unit of the number at a range, from the words on both sides of it.
 pub(crate) fn around(text: &str, range: &Range<usize>) -> Unit {
     let after = text.get(range.end..).unwrap_or_default();
     let after = after.strip_prefix([' ', '\n', '-']).unwrap_or(after);
-    let word = first_word(after);
-    let head = lower(after.get(..floor(after, 32)).unwrap_or_default());
-    if after.starts_with(['%', '\u{66a}', '‰']) || PERCENT.iter().any(|name| head.starts_with(name))
-    {
+    if after.starts_with(['%', '\u{66a}', '‰']) || names_percent(after) {
         return Unit::Percent;
     }
-    let behind_scale = if zeros(&word).is_some() {
-        after
-            .get(leading_letters(after)..)
-            .unwrap_or_default()
-            .trim_start_matches(['.', ' '])
-    } else {
-        after
-    };
-    let names_money = |text: &str| text.starts_with(SIGNS) || is_money(&first_word(text));
-    if names_money(after) || names_money(behind_scale) {
+    let word = first_word(after);
+    if after.starts_with(SIGNS) || is_money(&word) {
         return Unit::Money;
+    }
+    if zeros(&word).is_some() {
+        let behind_scale = after.get(leading_letters(after)..).unwrap_or_default();
+        let behind_scale = behind_scale.trim_start_matches(['.', ' ']);
+        if behind_scale.starts_with(SIGNS) || is_money(&first_word(behind_scale)) {
+            return Unit::Money;
+        }
     }
     let before = text.get(..range.start).unwrap_or_default();
     let before = before.strip_suffix(' ').unwrap_or(before);
-    let last_word = before
-        .rsplit(|c: char| !c.is_alphabetic())
-        .next()
-        .unwrap_or_default();
     // Before a number only codes count: in `one euro 5 times` the euro is another's.
-    let code = last_word.len() == 3 && last_word.chars().all(|c| c.is_ascii_uppercase());
-    if before.ends_with(SIGNS) || (code && is_money(&lower(last_word))) {
+    if before.ends_with(SIGNS) || ends_in_code(before) {
         return Unit::Money;
     }
     if before.ends_with(['%', '\u{66a}']) && char_before(text, range.start) != Some(' ') {
@@ -116,15 +106,35 @@ pub(crate) fn scale(text: &str, end: usize) -> Option<usize> {
     ))
 }
 
+/// A word for percent in front of everything else; asked of what begins as one.
+fn names_percent(text: &str) -> bool {
+    if !text.starts_with(['p', 'P', 'ب', 'प']) {
+        return false;
+    }
+    let head = lower(text.get(..floor(text, 32)).unwrap_or_default());
+    PERCENT.iter().any(|name| head.starts_with(name))
+}
+
+/// A currency's code in capitals that is no end of a longer word.
+fn ends_in_code(text: &str) -> bool {
+    let Some((before, code)) = text.split_at_checked(text.len().saturating_sub(3)) else {
+        return false;
+    };
+    code.len() == 3
+        && code.bytes().all(|byte| byte.is_ascii_uppercase())
+        && !before.ends_with(char::is_alphabetic)
+        && is_money(&lower(code))
+}
+
 fn zeros(word: &str) -> Option<usize> {
-    SCALES
-        .iter()
-        .find(|(name, _)| *name == word)
-        .map(|(_, zeros)| *zeros)
+    let found = SCALES
+        .binary_search_by(|(name, _)| (*name).cmp(word))
+        .ok()?;
+    SCALES.get(found).map(|(_, zeros)| *zeros)
 }
 
 fn is_money(word: &str) -> bool {
-    MONEY.contains(&word) || MONEY_RTL.contains(&word)
+    MONEY.binary_search(&word).is_ok()
 }
 
 fn first_word(text: &str) -> Cow<'_, str> {
@@ -159,7 +169,25 @@ fn floor(text: &str, at: usize) -> usize {
 mod tests {
     use rstest::rstest;
 
-    use super::{Unit, around, scale};
+    use super::{MONEY, PERCENT, SCALES, Unit, around, scale};
+
+    #[test]
+    fn words_are_sorted_for_the_search() {
+        assert!(MONEY.is_sorted() && SCALES.is_sorted_by_key(|(name, _)| name));
+    }
+
+    #[test]
+    fn nothing_else_becomes_the_beginning_of_percent() {
+        let begins: Vec<_> = PERCENT
+            .iter()
+            .filter_map(|name| name.chars().next())
+            .collect();
+        for c in '\0'..=char::MAX {
+            let lower = c.to_lowercase().next();
+            let may_begin = lower.is_some_and(|lower| begins.contains(&lower));
+            assert_eq!(may_begin, ['p', 'P', 'ب', 'प'].contains(&c), "{c}");
+        }
+    }
 
     #[rstest]
     #[case("5 %", Unit::Percent)]

@@ -177,7 +177,7 @@ fn parts(gap: &str) -> bool {
 
 /// Bytes of the layer's source where a mark parts the turns of a chat.
 pub(super) fn roles(layer: &Layer<'_>) -> Ranges {
-    let text = layer.compat().as_str();
+    let text = layer.compat();
     let mut found = Ranges::new();
     for (mark, at_line) in MARKS {
         for at in positions(text, mark) {

@@ -12,6 +12,7 @@ use super::{Fix, MAX_MATCHES, Ranges, char_before};
 use crate::{
     diagnostic::Diagnostic,
     view::{PartView, address as value_of},
+    work::spend,
 };
 use address::Address;
 
@@ -217,6 +218,7 @@ fn written(text: &str) -> Ranges {
         }
         let rest = text.get(rest_at..).unwrap_or_default();
         at = rest_at + rest.find(ends_address).unwrap_or(rest.len());
+        spend(at - start);
         let address = text.get(start..at).unwrap_or_default();
         let end = start + address.trim_end_matches(TRAILING).len();
         if end > rest_at {

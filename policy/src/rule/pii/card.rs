@@ -4,13 +4,13 @@ use std::ops::{Range, RangeInclusive};
 
 use super::{
     checksum::luhn,
-    groups::{Group, digits, first_digit, longest},
+    groups::{Group, Runs, digits, first_digit, longest},
 };
 
 /// Digits of a card number.
 const DIGITS: RangeInclusive<usize> = 13..=19;
 
-pub(super) fn find(text: &str, runs: &[Vec<Group>]) -> Vec<Range<usize>> {
+pub(super) fn find(text: &str, runs: &Runs) -> Vec<Range<usize>> {
     let accepts = |groups: &[Group]| {
         first_digit(text, groups).filter(|digit| ('2'..='6').contains(digit))?;
         let written = groups
@@ -44,6 +44,7 @@ mod tests {
     use rstest::rstest;
 
     use super::{super::groups::runs, find};
+    use crate::bytes::digit_runs;
 
     #[rstest]
     #[case("4111 1111 1111 1111", &["4111 1111 1111 1111"])]
@@ -58,7 +59,7 @@ mod tests {
         #[case] text: &str,
         #[case] expected: &[&str],
     ) {
-        let found: Vec<_> = find(text, &runs(text))
+        let found: Vec<_> = find(text, &runs(text, &digit_runs(text)))
             .into_iter()
             .map(|range| &text[range])
             .collect();

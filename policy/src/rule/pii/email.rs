@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::work::spend;
+
 /// Characters of an address; none of them separates words in prose but dot, hyphen and quote.
 pub(super) fn in_address(c: char) -> bool {
     c == '@' || in_local(c)
@@ -19,6 +21,7 @@ fn around(text: &str, at: usize) -> Option<Range<usize>> {
     let run = before.get(before.trim_end_matches(in_local).len()..)?;
     let local = run.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_');
     let domain = after.get(..after.find(|c| !in_domain(c)).unwrap_or(after.len()))?;
+    spend(run.len() + domain.len());
     let domain = domain.trim_end_matches(['.', '-']);
     let top = domain
         .rsplit_once('.')

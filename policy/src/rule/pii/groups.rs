@@ -3,6 +3,7 @@
 use std::ops::{Range, RangeInclusive};
 
 use super::super::{char_after, char_before};
+use crate::work::spend;
 
 /// Most groups looked at from one start: longer runs are tables, not numbers.
 const MOST_GROUPS: usize = 20;
@@ -11,8 +12,20 @@ const MOST_GROUPS: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Group {
     pub(super) range: Range<usize>,
-    /// What stands between it and the group before; empty for the first.
+    /// What stands between it and the group before; empty for the first of a run.
     pub(super) gap: Range<usize>,
+    /// Whether it goes on with the run of the group before.
+    joins: bool,
+}
+
+/// Groups of digits, run by run.
+#[derive(Debug)]
+pub(super) struct Runs(Vec<Group>);
+
+impl Runs {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[Group]> {
+        self.0.chunk_by(|_, next| next.joins)
+    }
 }
 
 /// Characters inside a written number.
@@ -25,20 +38,11 @@ fn in_gap(c: char) -> bool {
 }
 
 /// Splits a text into runs of digit groups with at most three separators between them. Digits that
-/// belong to a word are left out.
-pub(super) fn runs(text: &str) -> Vec<Vec<Group>> {
-    let mut runs: Vec<Vec<Group>> = Vec::new();
+/// belong to a word are left out. `digits` are all runs of digits in the text.
+pub(super) fn runs(text: &str, digits: &[Range<usize>]) -> Runs {
+    let mut groups = Vec::with_capacity(digits.len());
     let mut end_of_last = None;
-    let mut at = 0;
-    let bytes = text.as_bytes();
-    while let Some(start) = bytes
-        .get(at..)
-        .and_then(|rest| rest.iter().position(u8::is_ascii_digit))
-        .map(|i| at + i)
-    {
-        let digits = bytes.iter().skip(start).take_while(|b| b.is_ascii_digit());
-        let end = start + digits.count();
-        at = end;
+    for &Range { start, end } in digits {
         let touches_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
         if touches_word(char_before(text, start)) || touches_word(char_after(text, end)) {
             end_of_last = None;
@@ -47,20 +51,14 @@ pub(super) fn runs(text: &str) -> Vec<Vec<Group>> {
         let gap = end_of_last.unwrap_or(start)..start;
         let gap_text = text.get(gap.clone()).unwrap_or_default();
         let joins = end_of_last.is_some() && gap.len() <= 3 && gap_text.chars().all(in_gap);
-        let group = Group {
+        groups.push(Group {
             range: start..end,
-            gap,
-        };
-        match runs.last_mut() {
-            Some(run) if joins => run.push(group),
-            _ => runs.push(vec![Group {
-                gap: start..start,
-                ..group
-            }]),
-        }
+            gap: if joins { gap } else { start..start },
+            joins,
+        });
         end_of_last = Some(end);
     }
-    runs
+    Runs(groups)
 }
 
 /// Looks for the longest accepted stretch of groups with so many digits at every start, left to
@@ -72,12 +70,15 @@ pub(super) fn longest(
 ) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut rest = run;
-    while !rest.is_empty() {
+    // Most runs are too short for any number.
+    let mut left: usize = run.iter().map(|group| group.range.len()).sum();
+    while left >= *digits.start() && !rest.is_empty() {
         let sizes = rest.iter().take(MOST_GROUPS).scan(0, |sum, group| {
             *sum += group.range.len();
             (*sum <= *digits.end()).then_some(*sum)
         });
         let sizes: Vec<_> = sizes.collect();
+        spend(sizes.len());
         let lens = sizes
             .iter()
             .enumerate()
@@ -93,7 +94,9 @@ pub(super) fn longest(
             found.push(range);
             len
         });
-        rest = rest.get(skip..).unwrap_or_default();
+        let (skipped, behind) = rest.split_at_checked(skip).unwrap_or((rest, &[]));
+        left -= skipped.iter().map(|group| group.range.len()).sum::<usize>();
+        rest = behind;
     }
     found
 }

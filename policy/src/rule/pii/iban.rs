@@ -34,19 +34,13 @@ enum Reading {
     Other,
 }
 
-pub(super) fn find(text: &str) -> Vec<Range<usize>> {
+/// `digits` are all runs of digits in the text.
+pub(super) fn find(text: &str, digits: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     // Two letters in front of digits begin one.
-    for at in text
-        .as_bytes()
-        .windows(3)
-        .enumerate()
-        .filter_map(|(at, head)| match head {
-            [_, letter, digit] if letter.is_ascii_alphabetic() && digit.is_ascii_digit() => {
-                Some(at)
-            }
-            _ => None,
-        })
+    for at in digits
+        .iter()
+        .filter_map(|digits| digits.start.checked_sub(2))
     {
         if found.last().is_some_and(|last| at < last.end) {
             continue;
@@ -146,6 +140,7 @@ mod tests {
     use rstest::rstest;
 
     use super::{LENGTHS, find, frontier};
+    use crate::bytes::digit_runs;
 
     #[test]
     fn countries_are_sorted_for_the_search() {
@@ -167,7 +162,10 @@ mod tests {
         #[case] text: &str,
         #[case] expected: &[&str],
     ) {
-        let found: Vec<_> = find(text).into_iter().map(|range| &text[range]).collect();
+        let found: Vec<_> = find(text, &digit_runs(text))
+            .into_iter()
+            .map(|range| &text[range])
+            .collect();
         assert_eq!(found, expected);
     }
 

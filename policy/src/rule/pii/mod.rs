@@ -20,10 +20,8 @@ use super::{MAX_MATCHES, Ranges};
 use crate::{
     diagnostic::Diagnostic,
     view::{Layer, compat},
+    work::spend,
 };
-
-/// Finds data of one kind in a compatibility text.
-type Reader = fn(&str) -> Ranges;
 
 /// Compiled kinds and permissions.
 #[derive(Debug)]
@@ -140,31 +138,30 @@ impl Pii {
         in_markup: bool,
         allowed: impl Fn() -> &'v Allowed,
     ) -> Ranges {
-        let text = layer.compat().as_str();
-        let runs = groups::runs(text);
-        let ibans = iban::find(text);
+        let text = layer.compat();
+        let runs = groups::runs(text, layer.digits());
+        let ibans = iban::find(text, layer.digits());
         let cards = card::find(text, &runs);
         let emails = email::find(text);
         let mut found: Vec<(PiiKind, Range<usize>)> = Vec::new();
         if self.kinds.contains(&PiiKind::Phone) && !in_markup {
             let taken = |range: &Range<usize>| {
-                let overlaps =
-                    |other: &Range<usize>| other.start < range.end && range.start < other.end;
-                ibans.iter().chain(&cards).chain(&emails).any(overlaps)
+                let others = [&ibans, &cards, &emails];
+                others.iter().any(|others| overlaps(others, range))
             };
             let phones = phone::find(text, &runs)
                 .into_iter()
                 .filter(|range| !taken(range));
             found.extend(phones.map(|range| (PiiKind::Phone, range)));
         }
-        let readers: [(PiiKind, Reader); 3] = [
-            (PiiKind::BirthDate, birth::find),
-            (PiiKind::Address, street::find),
-            (PiiKind::NationalId, national::find),
-        ];
-        for (kind, read) in readers {
+        for kind in [PiiKind::BirthDate, PiiKind::Address, PiiKind::NationalId] {
             if self.kinds.contains(&kind) && !in_markup {
-                found.extend(read(text).into_iter().map(|range| (kind, range)));
+                let ranges = match kind {
+                    PiiKind::BirthDate => birth::find(text),
+                    PiiKind::Address => street::find(text),
+                    _ => national::find(text, &runs),
+                };
+                found.extend(ranges.into_iter().map(|range| (kind, range)));
             }
         }
         for (kind, ranges) in [
@@ -222,6 +219,15 @@ impl Allowed {
             }
         }
     }
+}
+
+/// Whether one of these ranges, which begin and end one after the other, shares a byte with another range.
+fn overlaps(ranges: &[Range<usize>], other: &Range<usize>) -> bool {
+    spend(1);
+    let next = ranges.partition_point(|range| range.end <= other.start);
+    ranges
+        .get(next)
+        .is_some_and(|range| range.start < other.end)
 }
 
 /// Letters and digits only, upper case.

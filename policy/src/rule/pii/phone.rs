@@ -4,13 +4,13 @@ use std::ops::{Range, RangeInclusive};
 
 use super::{
     super::char_before,
-    groups::{Group, digits, first_digit, longest},
+    groups::{Group, Runs, digits, first_digit, longest},
 };
 
 /// Digits of a telephone number, the prefixes with them.
 const DIGITS: RangeInclusive<usize> = 8..=17;
 
-pub(super) fn find(text: &str, runs: &[Vec<Group>]) -> Vec<Range<usize>> {
+pub(super) fn find(text: &str, runs: &Runs) -> Vec<Range<usize>> {
     runs.iter()
         .flat_map(|run| longest(run, &DIGITS, |groups| number(text, groups)))
         .collect()
@@ -117,6 +117,7 @@ mod tests {
     use rstest::rstest;
 
     use super::{super::groups::runs, find, same, significant};
+    use crate::bytes::digit_runs;
 
     #[rstest]
     #[case("+49 30 1234567", &["+49 30 1234567"])]
@@ -138,7 +139,7 @@ mod tests {
         #[case] text: &str,
         #[case] expected: &[&str],
     ) {
-        let found: Vec<_> = find(text, &runs(text))
+        let found: Vec<_> = find(text, &runs(text, &digit_runs(text)))
             .into_iter()
             .map(|range| &text[range])
             .collect();

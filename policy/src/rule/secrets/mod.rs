@@ -6,15 +6,17 @@ mod shapes;
 
 use std::collections::BTreeSet;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 use aios_crds::check::Secrets as Spec;
+use memchr::{memchr2_iter, memmem};
 
 use super::{MAX_MATCHES, Ranges, char_before};
 use crate::{
     diagnostic::Diagnostic,
     view::{Layer, compat},
+    work::spend,
 };
-use shapes::SHAPES;
+use shapes::{Bodies, SHAPES};
 
 /// Words that announce a secret, in lower case.
 const WORDS: [&str; 22] = [
@@ -46,6 +48,8 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 /// Bytes of a begin or end line.
 const LONGEST_LINE: usize = 80;
+/// Most bytes between a word and its value.
+const GAP: usize = 8;
 /// Bytes of a value that marks of a sentence may follow.
 const LONGEST_SENTENCE: usize = 1024;
 
@@ -93,7 +97,7 @@ impl Secrets {
 
     /// Bytes of the part where secrets stand.
     pub(crate) fn find(&self, layer: &Layer<'_>) -> Ranges {
-        let text = layer.compat().as_str();
+        let text = layer.compat();
         let mut found = self.shaped(text);
         found.extend(self.announced(text));
         found.extend(in_addresses(text));
@@ -122,34 +126,56 @@ impl Secrets {
 
     fn shaped(&self, text: &str) -> Ranges {
         let mut found = Ranges::new();
+        spend(text.len());
+        let mut bodies = Bodies::default();
         for hit in self.prefixes.find_iter(text) {
             let inside = |c: char| c.is_ascii_alphanumeric() || c == '_';
             if char_before(text, hit.start()).is_some_and(inside) {
                 continue;
             }
-            let rest = text.get(hit.end()..).unwrap_or_default();
             let shape = SHAPES.get(hit.pattern().as_usize());
-            if let Some(len) = shape.and_then(|shape| shape.body(rest)) {
-                found.push(hit.start()..hit.end() + len);
+            if let Some(end) = shape.and_then(|shape| bodies.end(shape, text, hit.end())) {
+                found.push(hit.start()..end);
             }
         }
         found
+    }
+
+    /// Where the word ends that the sign at a byte follows, with nothing but quotes and spaces between.
+    /// What stands too far in front to count is not looked at.
+    fn word_before(&self, text: &str, sign: usize) -> Option<usize> {
+        let before = text.as_bytes().get(..sign)?;
+        let between = before.iter().rev().take(GAP);
+        let between = between.take_while(|byte| matches!(byte, b'"' | b'\'' | b' '));
+        let end = sign - between.count();
+        let begin = before
+            .get(..end)?
+            .iter()
+            .rposition(|byte| parts_words(*byte));
+        let from = begin.map_or(0, |begin| begin + 1);
+        spend(sign - from);
+        let mut words = self.words.find_iter(Input::new(text).range(from..));
+        words
+            .find(|word| word.end() >= end)
+            .filter(|word| word.end() == end)
+            .map(|word| word.end())
     }
 
     /// `password: k3-Ff…`, `api_key = "…"`.
     fn announced(&self, text: &str) -> Ranges {
         // Words inside a value have its end in common.
         let mut end_of_value = 0;
-        let values = self.words.find_iter(text).filter_map(|word| {
-            let after = text.get(word.end()..)?;
-            let sign = after.trim_start_matches(['"', '\'', ' ']);
-            let value = sign.strip_prefix([':', '='])?;
+        let signs = memchr2_iter(b':', b'=', text.as_bytes());
+        let values = signs.filter_map(|sign| {
+            let end_of_word = self.word_before(text, sign)?;
+            let value = text.get(sign + 1..)?;
             let value = value.trim_start_matches(['=', '>', ' ', '"', '\'', '`']);
             // The value stands on the line of its word.
             let start = text.len() - value.len();
-            let gap = text.get(word.end()..start)?;
+            let gap = text.get(end_of_word..start)?;
             if end_of_value < start {
                 end_of_value = start + value.find(ends_value).unwrap_or(value.len());
+                spend(end_of_value - start);
             }
             let value = text.get(start..end_of_value)?;
             let value = if value.len() > LONGEST_SENTENCE {
@@ -157,11 +183,16 @@ impl Secrets {
             } else {
                 value.trim_end_matches(['.', ',', ';', ')'])
             };
-            let close = gap.len() <= 8;
+            let close = gap.len() <= GAP;
             (close && random::looks_random(value)).then(|| start..start + value.len())
         });
         values.collect()
     }
+}
+
+/// True for what no word that announces a secret holds: none goes on across it.
+fn parts_words(byte: u8) -> bool {
+    byte.is_ascii() && !byte.is_ascii_alphabetic() && !matches!(byte, b' ' | b'_' | b'-')
 }
 
 fn ends_value(c: char) -> bool {
@@ -170,12 +201,13 @@ fn ends_value(c: char) -> bool {
 
 /// The password of `scheme://name:password@host`.
 fn in_addresses(text: &str) -> Ranges {
-    let passwords = text.match_indices("://").filter_map(|(at, _)| {
+    let passwords = memmem::find_iter(text.as_bytes(), "://").filter_map(|at| {
         let start = at + 3;
         let rest = text.get(start..)?;
         let end = rest
             .find(|c: char| ends_value(c) || matches!(c, '/' | '?' | '#'))
             .unwrap_or(rest.len());
+        spend(end);
         let authority = rest.get(..end)?;
         let (user, _) = authority.rsplit_once('@')?;
         let (name, password) = user.split_once(':')?;
@@ -188,7 +220,7 @@ fn in_addresses(text: &str) -> Ranges {
 /// From the begin line to the end line, or to the end of the text.
 fn private_keys(text: &str) -> Ranges {
     let mut found = Ranges::new();
-    for (at, _) in text.match_indices(BEGIN) {
+    for at in memmem::find_iter(text.as_bytes(), BEGIN) {
         if found
             .last()
             .is_some_and(|last: &std::ops::Range<usize>| at < last.end)
@@ -208,6 +240,7 @@ fn private_keys(text: &str) -> Ranges {
             continue;
         }
         let body_at = label_at + close + 5;
+        spend(text.len() - at);
         let body = text.get(body_at..).unwrap_or_default();
         let end = body.find(END).map_or(text.len(), |end| {
             let line = body.get(end + END.len()..).unwrap_or_default();

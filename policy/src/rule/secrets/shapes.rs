@@ -1,5 +1,9 @@
 //! Shapes that issuers of keys document: a prefix, and so many characters of an alphabet.
 
+use std::collections::BTreeMap;
+
+use crate::work::spend;
+
 /// One shape.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
@@ -9,7 +13,7 @@ pub(super) struct Shape {
     most: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Alphabet {
     /// `A-Z`, `0-9`.
     Upper,
@@ -65,18 +69,15 @@ pub(super) const SHAPES: [Shape; 31] = [
 ];
 
 impl Shape {
-    /// Length of the body that a text begins with, where it has this shape.
-    pub(super) fn body(&self, rest: &str) -> Option<usize> {
-        let len = rest.bytes().take_while(|byte| self.takes(*byte)).count();
-        let body = rest.get(..len)?.trim_end_matches('.');
+    fn is_body(&self, body: &str) -> bool {
         let fits = (self.least..=self.most).contains(&body.len());
-        let parts = body.split('.').count();
-        let joined = match (self.alphabet, self.prefix) {
-            (Alphabet::Jwt, "SG.") => parts == 2,
-            (Alphabet::Jwt, _) => parts == 3 && body.contains(".eyJ"),
+        let parts = |count: usize| body.split('.').count() == count;
+        let joined = || match (self.alphabet, self.prefix) {
+            (Alphabet::Jwt, "SG.") => parts(2),
+            (Alphabet::Jwt, _) => parts(3) && body.contains(".eyJ"),
             _ => true,
         };
-        (fits && joined && body.bytes().any(|b| b.is_ascii_digit())).then_some(body.len())
+        fits && joined() && body.bytes().any(|b| b.is_ascii_digit())
     }
 
     fn takes(&self, byte: u8) -> bool {
@@ -86,5 +87,37 @@ impl Shape {
             Alphabet::Url => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'),
             Alphabet::Jwt => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'),
         }
+    }
+}
+
+/// Where runs of each alphabet end. Prefixes can stand one behind the other in one run, which is read
+/// once.
+#[derive(Debug, Default)]
+pub(super) struct Bodies(BTreeMap<Alphabet, Run>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    end: usize,
+    /// Without full stops at its end.
+    end_of_body: usize,
+}
+
+impl Bodies {
+    /// Where the body ends that begins at a byte, if it has the shape. Places are asked for from left to
+    /// right.
+    pub(super) fn end(&mut self, shape: &Shape, text: &str, start: usize) -> Option<usize> {
+        let run = self.0.entry(shape.alphabet).or_default();
+        if run.end < start {
+            let rest = text.get(start..)?;
+            let len = rest.bytes().take_while(|byte| shape.takes(*byte)).count();
+            spend(len);
+            let body = rest.get(..len)?.trim_end_matches('.');
+            *run = Run {
+                end: start + len,
+                end_of_body: start + body.len(),
+            };
+        }
+        let body = text.get(start..run.end_of_body)?;
+        shape.is_body(body).then_some(run.end_of_body)
     }
 }

@@ -7,10 +7,12 @@ mod quotes;
 use std::{collections::BTreeSet, ops::Range};
 
 use aios_crds::check::{Quotes, Style as Spec};
+use memchr::memmem;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Fix, MAX_MATCHES, Ranges};
 use crate::{
+    bytes::lines_with,
     diagnostic::Diagnostic,
     document::PartKind,
     view::{PartView, folded},
@@ -142,11 +144,14 @@ impl Style {
 
 impl Capitals {
     fn find(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
-        let mut at = 0;
-        let lines = text.split_inclusive('\n').filter_map(move |line| {
-            let start = at;
-            at += line.len();
-            self.may_shout(line).then_some((start, line))
+        // A second capital stands behind something that ends no row of them.
+        let second = |next: u8| !next.is_ascii_lowercase() && next != b' ';
+        let capitals = move |one: u8, next: u8| {
+            !one.is_ascii() || (one.is_ascii_uppercase() && (self.max_letters == 0 || second(next)))
+        };
+        let lines = lines_with(text, capitals).filter_map(move |range| {
+            let line = text.get(range.clone())?;
+            self.may_shout(line).then_some((range.start, line))
         });
         lines.flat_map(|(start, line)| {
             self.in_line(line)
@@ -183,8 +188,10 @@ impl Capitals {
 /// that begin a line are an indent.
 fn spaces(text: &str) -> Vec<(Range<usize>, &'static str)> {
     let mut wrong = Vec::new();
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
+    let before = |byte: u8| matches!(byte, b' ' | b',' | b'.' | b'\r' | b'\n' | 0);
+    for range in lines_with(text, |one, next| one == b' ' && before(next)) {
+        let at = range.start;
+        let line = text.get(range).unwrap_or_default();
         let body = line.trim_end_matches(['\n', '\r']);
         let indent = body.len() - body.trim_start_matches(' ').len();
         let mut from = indent;
@@ -204,7 +211,6 @@ fn spaces(text: &str) -> Vec<(Range<usize>, &'static str)> {
             }
             from = start + len;
         }
-        at += line.len();
     }
     wrong
 }
@@ -212,16 +218,13 @@ fn spaces(text: &str) -> Vec<(Range<usize>, &'static str)> {
 fn exclamations(text: &str) -> Vec<(Range<usize>, &'static str)> {
     let mut wrong = Vec::new();
     let mut at = 0;
-    while let Some(start) = text
-        .get(at..)
-        .and_then(|rest| rest.find('!'))
-        .map(|i| at + i)
+    while let Some(rest) = text.get(at..)
+        && let Some(offset) = memmem::find(rest.as_bytes(), b"!!")
     {
+        let start = at + offset;
         let rest = text.get(start..).unwrap_or_default();
         let len = rest.len() - rest.trim_start_matches('!').len();
-        if len > 1 {
-            wrong.push((start..start + len, "!"));
-        }
+        wrong.push((start..start + len, "!"));
         at = start + len;
     }
     wrong
