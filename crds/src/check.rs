@@ -14,6 +14,9 @@ use crate::{Json, json::any_object, reference::KeyRef};
 }, {
     "rule": "!has(self.stem) || ((!has(self.match) || self.match in ['Word', 'Suffix']) && (!has(self.view) || self.view != 'Raw'))",
     "message": "stem compares whole words in lower case: use match Word or Suffix, and a view other than Raw",
+}, {
+    "rule": "!has(self.endings) || (!has(self.stem) && (!has(self.match) || self.match in ['Word', 'Suffix']))",
+    "message": "endings stand at the end of words: use match Word or Suffix, and no stem, which cuts them off",
 }]))]
 pub struct Terms {
     /// The words or phrases.
@@ -32,6 +35,10 @@ pub struct Terms {
     /// Language by whose rules the words of terms and texts are cut to their stems.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stem: Option<Stemmer>,
+    /// What the last word of a term may end with besides, as `s` of a plural or a possessive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 8)))]
+    pub endings: Vec<String>,
 }
 
 /// Languages with an algorithm of Snowball's.

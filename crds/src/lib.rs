@@ -10,6 +10,7 @@ pub mod decimal;
 pub mod duration;
 pub mod json;
 pub mod model_deployment;
+pub mod moderation;
 pub mod page;
 pub mod policy_set;
 pub mod policy_test;

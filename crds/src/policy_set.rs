@@ -11,6 +11,7 @@ use crate::{
         Citations, Disclosure, Facts, Injection, Language, Length, Links, Pattern, Pii, Require,
         Schema, Secrets, Style, Terms,
     },
+    moderation::Moderation,
     policy_test::PolicyTest,
     status::{conditions_schema, never_observed},
 };
@@ -134,8 +135,8 @@ pub struct NamespaceSelector {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "[has(self.terms), has(self.pattern), has(self.pii), has(self.secrets), has(self.links), has(self.require), has(self.disclosure), has(self.length), has(self.style), has(self.language), has(self.facts), has(self.citations), has(self.schema), has(self.injection), has(self.cel)].filter(x, x).size() == 1",
-    "message": "a rule makes exactly one check: set one of terms, pattern, pii, secrets, links, require, disclosure, length, style, language, facts, citations, schema, injection, cel",
+    "rule": "[has(self.terms), has(self.pattern), has(self.pii), has(self.secrets), has(self.links), has(self.require), has(self.disclosure), has(self.length), has(self.style), has(self.language), has(self.facts), has(self.citations), has(self.schema), has(self.injection), has(self.moderation), has(self.cel)].filter(x, x).size() == 1",
+    "message": "a rule makes exactly one check: set one of terms, pattern, pii, secrets, links, require, disclosure, length, style, language, facts, citations, schema, injection, moderation, cel",
 }, {
     "rule": "self.action != 'Redact' || has(self.terms) || has(self.pattern) || has(self.pii) || has(self.secrets)",
     "message": "action Redact needs a check with spans: terms, pattern, pii or secrets",
@@ -212,6 +213,9 @@ pub struct Rule {
     /// Inputs must not speak to the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub injection: Option<Injection>,
+    /// What a model that judges texts says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moderation: Option<Moderation>,
     /// CEL over `vars`, `labels`, `language`, `parts` and `text` that must be true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Json, json::any_object};
+use crate::{Json, json::any_object, moderation::TestModeration};
 
 /// One text and what the policy must say of it. Write of people who do not exist: it stands in the
 /// manifest.
@@ -45,6 +45,10 @@ pub struct PolicyTest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"), inner(length(min = 1, max = 16384)))]
     pub passages: Vec<String>,
+    /// What models say of the texts that `moderation` asks of; what is not here cannot be had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["model"]))]
+    pub moderation: Vec<TestModeration>,
     /// What the policy must say.
     pub expect: Expected,
 }

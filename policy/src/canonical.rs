@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::digest::{Canonical, Digest};
 
 /// Lists that are sets.
-const SETS: [&str; 8] = [
+const SETS: [&str; 9] = [
     "parts",
     "list",
+    "endings",
     "detect",
     "read",
     "allowVariables",
@@ -18,8 +19,8 @@ const SETS: [&str; 8] = [
     "schemes",
     "openings",
 ];
-/// Fields that hold JSON of the user's making, in which everything means something.
-const VERBATIM: &str = "jsonSchema";
+/// Fields that hold names or JSON of the user's making, in which everything means something.
+const VERBATIM: [&str; 2] = ["jsonSchema", "categories"];
 /// Fields and the values they have when left out, where the schema types write them all the same.
 const DEFAULTS: [(&str, &str); 3] = [
     ("onError", "Closed"),
@@ -46,7 +47,7 @@ pub(crate) fn dry_run(enforced: Digest) -> Digest {
 }
 
 fn canonical(value: &impl Serialize) -> String {
-    // The schema types have text keys and no maps of their own making: this cannot fail.
+    // The schema types have text keys: this cannot fail.
     let value = serde_json::to_value(value).unwrap_or_default();
     let mut out = String::new();
     write(&value, &mut out);
@@ -65,7 +66,7 @@ fn write(value: &Value, out: &mut String) {
             joined(('{', '}'), kept, out, |(name, value), out| {
                 write(&Value::String(name.clone()), out);
                 out.push(':');
-                if name == VERBATIM {
+                if VERBATIM.contains(&name.as_str()) {
                     write_all(value, out);
                 } else if SETS.contains(&name.as_str()) {
                     write_set(value, out);
@@ -182,6 +183,15 @@ mod tests {
     fn nothing_in_a_schema_is_without_meaning(#[case] one: Value, #[case] other: Value) {
         let rules = |schema: &Value| json!([{"name": "a", "schema": {"jsonSchema": schema}, "action": "Review"}]);
         assert_ne!(of(&rules(&one), &json!({})), of(&rules(&other), &json!({})));
+    }
+
+    #[test]
+    fn a_category_may_be_named_as_a_field_is() {
+        let rules = |percent: i32| {
+            json!([{"name": "a", "action": "Review",
+            "moderation": {"model": "judge", "categories": {"list": percent}}}])
+        };
+        assert_ne!(of(&rules(50), &json!({})), of(&rules(60), &json!({})));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     explain,
     rule::{
         Checker, Citations, Disclosure, Expression, Facts, Injection, Language, Length, Links,
-        Pattern, Pii, Require, Schema, Secrets, Style, Terms, cel::Scope,
+        Moderation, Pattern, Pii, Require, Schema, Secrets, Style, Terms, cel::Scope,
     },
 };
 
@@ -30,6 +30,8 @@ pub struct CompiledPolicy {
     pub(crate) always_review: bool,
     /// Of the documents that would go on by themselves.
     pub(crate) sample_percent: u32,
+    /// Whether a rule asks somebody outside.
+    pub(crate) asks: bool,
     /// Whether it only reports.
     pub(crate) dry_run: bool,
     pub(crate) review_due: Option<Duration>,
@@ -95,6 +97,7 @@ impl CompiledPolicy {
             name: name.to_owned(),
             digest: canonical::digest(rules, review),
             engine: explain::engine(&compiled),
+            asks: compiled.iter().any(|rule| rule.checker.asks()),
             rules: compiled,
             always_review: review.when == ReviewWhen::Always,
             sample_percent,
@@ -258,6 +261,12 @@ fn compile_check(rule: &Rule, path: &str) -> Result<Checker, Vec<Diagnostic>> {
         Injection::compile,
         Checker::Injection,
     );
+    checks.add(
+        "moderation",
+        rule.moderation.as_ref(),
+        Moderation::compile,
+        Checker::Moderation,
+    );
     checks.add("cel", rule.cel.as_ref(), cel, Checker::Cel);
     checks.only(rule)
 }
@@ -288,7 +297,8 @@ impl Checks<'_> {
                 self.path,
                 format!(
                     "{} checks: set exactly one of terms, pattern, pii, secrets, links, require, \
-                     disclosure, length, style, language, facts, citations, schema, injection, cel",
+                     disclosure, length, style, language, facts, citations, schema, injection, moderation, \
+                     cel",
                     self.compiled.len()
                 ),
             ));

@@ -1,6 +1,7 @@
 //! Several policies, one verdict: all rules are asked, redaction is applied and asked about again,
-//! the strictest action wins.
+//! the strictest action wins. Rules that need evidence come last, and name what they need.
 
+mod asked;
 mod pass;
 mod sample;
 mod scene;
@@ -15,10 +16,13 @@ use aios_crds::{
 pub(crate) use pass::{Found, finding, merged, position, ranges, span};
 pub(crate) use scene::{Scene, applies};
 
+use asked::Asked;
+
 use crate::{
     ENGINE_REVISION,
     compile::CompiledPolicy,
     document::Document,
+    evidence::{Collected, Query},
     inputs::Inputs,
     redact::redact,
     rule::Checker,
@@ -43,6 +47,16 @@ pub struct Evaluation {
     pub verdict: Verdict,
     /// The document that may go on instead of the original; its digest is `verdict.redacted`.
     pub redacted: Option<Document>,
+}
+
+/// What became of judging a document with the evidence at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// All that was needed was there.
+    Reached(Box<Evaluation>),
+    /// Rules ask this; each question once. With the answers, or why there are none, the document is
+    /// judged again.
+    Needs(Vec<Query>),
 }
 
 impl PolicyStack {
@@ -79,23 +93,65 @@ impl PolicyStack {
         &self.policies
     }
 
-    /// Judges a document. Equal documents, inputs and policies give equal answers.
+    /// Judges a document. Equal documents, inputs, evidence and policies give equal answers.
     ///
     /// Where rules with action `Redact` or `Normalize` match and nothing blocks, their spans are
     /// replaced or mended and the result is judged again, until nothing is left to do. What the
     /// redacted document breaks (a notice that was removed) counts as much as what the original did.
-    pub fn evaluate(&self, document: &Document, inputs: &Inputs<'_>) -> Evaluation {
-        let Evaluation {
-            mut verdict,
-            redacted,
-        } = self.judge(document, inputs);
-        self.sample(&mut verdict);
-        let dry = self.dry.iter().map(|policy| policy.would(document, inputs));
-        verdict.dry_run = dry.collect();
-        Evaluation { verdict, redacted }
+    pub fn evaluate_with(
+        &self,
+        document: &Document,
+        inputs: &Inputs<'_>,
+        evidence: &Collected,
+    ) -> Judgement {
+        let (evaluation, needs) = self.weigh(document, inputs, evidence);
+        if needs.is_empty() {
+            Judgement::Reached(Box::new(evaluation))
+        } else {
+            Judgement::Needs(needs)
+        }
     }
 
-    fn judge(&self, document: &Document, inputs: &Inputs<'_>) -> Evaluation {
+    /// As `evaluate_with`, where nobody else can be asked: a rule whose evidence is not there cannot
+    /// run.
+    pub fn conclude(
+        &self,
+        document: &Document,
+        inputs: &Inputs<'_>,
+        evidence: &Collected,
+    ) -> Evaluation {
+        self.weigh(document, inputs, evidence).0
+    }
+
+    /// As `conclude`, without any evidence.
+    pub fn evaluate(&self, document: &Document, inputs: &Inputs<'_>) -> Evaluation {
+        self.conclude(document, inputs, &Collected::default())
+    }
+
+    /// The answer with what is there, and what is not.
+    fn weigh(
+        &self,
+        document: &Document,
+        inputs: &Inputs<'_>,
+        evidence: &Collected,
+    ) -> (Evaluation, Vec<Query>) {
+        let (mut evaluation, mut needs) = self.judge(document, inputs, evidence);
+        self.sample(&mut evaluation.verdict);
+        for policy in &self.dry {
+            let (dry, more) = policy.would(document, inputs, evidence);
+            evaluation.verdict.dry_run.push(dry);
+            let fresh: Vec<_> = more.into_iter().filter(|q| !needs.contains(q)).collect();
+            needs.extend(fresh);
+        }
+        (evaluation, needs)
+    }
+
+    fn judge(
+        &self,
+        document: &Document,
+        inputs: &Inputs<'_>,
+        evidence: &Collected,
+    ) -> (Evaluation, Vec<Query>) {
         let mut found = pass::run(&self.policies, document, inputs);
         let mut redacted: Option<Document> = None;
         let mut rounds = 0;
@@ -112,13 +168,26 @@ impl PolicyStack {
             found.join(again);
             redacted = Some(next);
         }
+        let before = found.findings.len();
+        let going_on = redacted.as_ref().unwrap_or(document);
+        let asked = asked::run(&self.policies, going_on, inputs, evidence, &mut found);
+        for finding in found.findings.iter_mut().skip(before) {
+            finding.after_redaction = redacted.is_some();
+        }
         if found.blocks() {
             redacted = None;
         }
-        Evaluation {
-            verdict: self.verdict(document, redacted.as_ref(), found),
-            redacted,
-        }
+        let Asked {
+            needs,
+            evidence,
+            idle,
+        } = asked;
+        let verdict = Verdict {
+            unasked: idle,
+            evidence,
+            ..self.verdict(document, redacted.as_ref(), found)
+        };
+        (Evaluation { verdict, redacted }, needs)
     }
 
     /// Has a person see some of the documents that would go on by themselves.
@@ -172,6 +241,8 @@ impl PolicyStack {
             action,
             findings: found.findings,
             errors: found.errors,
+            unasked: Vec::new(),
+            evidence: Vec::new(),
             scanned: found.scanned,
             document: document.digest(),
             redacted: redacted.map(Document::digest),
@@ -204,22 +275,38 @@ impl CompiledPolicy {
     /// Judges a document by this policy alone, as `PolicyStack::evaluate` does, dry run or not, and
     /// samples nothing: what the rules say.
     pub fn evaluate(self: &Arc<Self>, document: &Document, inputs: &Inputs<'_>) -> Evaluation {
+        self.alone(document, inputs, &Collected::default()).0
+    }
+
+    /// The same with the evidence at hand, and what more is needed.
+    pub(crate) fn alone(
+        self: &Arc<Self>,
+        document: &Document,
+        inputs: &Inputs<'_>,
+        evidence: &Collected,
+    ) -> (Evaluation, Vec<Query>) {
         let alone = PolicyStack {
             policies: vec![Arc::clone(self)],
             dry: Vec::new(),
         };
-        alone.judge(document, inputs)
+        alone.judge(document, inputs, evidence)
     }
 
     /// What it would do if it were enforced, alone.
-    fn would(self: &Arc<Self>, document: &Document, inputs: &Inputs<'_>) -> DryRun {
-        let verdict = self.evaluate(document, inputs).verdict;
-        DryRun {
+    fn would(
+        self: &Arc<Self>,
+        document: &Document,
+        inputs: &Inputs<'_>,
+        evidence: &Collected,
+    ) -> (DryRun, Vec<Query>) {
+        let (Evaluation { verdict, .. }, needs) = self.alone(document, inputs, evidence);
+        let would = DryRun {
             policy: self.reference(),
             action: verdict.action,
             findings: verdict.findings,
             errors: verdict.errors,
-        }
+        };
+        (would, needs)
     }
 }
 

@@ -9,6 +9,7 @@ mod diagnostic;
 mod digest;
 mod document;
 mod evaluate;
+mod evidence;
 mod explain;
 mod inputs;
 mod redact;
@@ -23,14 +24,15 @@ pub use compile::CompiledPolicy;
 pub use diagnostic::Diagnostic;
 pub use digest::{Digest, InvalidDigest};
 pub use document::{Document, DocumentError, InvalidPartName, Part, PartKind, PartName};
-pub use evaluate::{Evaluation, PolicyStack};
+pub use evaluate::{Evaluation, Judgement, PolicyStack};
+pub use evidence::{Answer, Collected, Evidence, EvidenceRef, FULL_SCORE, MAX_CATEGORIES, Query};
 pub use explain::{Class, RuleSummary};
 pub use inputs::Inputs;
 pub use scan::{Finished, Pushed, StreamScanner};
 pub use trial::{Difference, PolicyTests, Trial};
 pub use verdict::{
-    Check, DryRun, Finding, InputSpan, PolicyRef, RuleError, RuleErrorReason, Scanned, Span,
-    Verdict, VerdictAction,
+    Check, DryRun, Finding, InputSpan, PolicyRef, RuleError, RuleErrorReason, RuleName, Scanned,
+    Span, Verdict, VerdictAction,
 };
 
 /// Behaviour of what surrounds the checks: actions, redaction, the reading of HTML. It changes when any

@@ -365,7 +365,7 @@ fn class(rule: &CompiledRule, part: &PartName, inputs: &Inputs<'_>) -> Option<Cl
     let harmless = warns && rule.on_error == OnError::Open;
     let silent = match &rule.checker {
         // A condition, and what must occur, can fail without this part.
-        Checker::Cel(_) | Checker::Disclosure(_) => harmless,
+        Checker::Cel(_) | Checker::Disclosure(_) | Checker::Moderation(_) => harmless,
         Checker::Injection(injection) => warns || injection.find(inputs).is_empty(),
         Checker::Require(_) => warns,
         Checker::Language(_) | Checker::Terms(_) | Checker::Pii(_) => harmless || !rule.reads(part),
@@ -404,6 +404,7 @@ fn frontier(checker: &Checker, view: &PartView<'_>) -> usize {
         | Checker::Citations(_)
         | Checker::Schema(_)
         | Checker::Injection(_)
+        | Checker::Moderation(_)
         | Checker::Cel(_) => 0,
     }
 }

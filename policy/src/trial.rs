@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use aios_crds::policy_test::{ExpectedAction, PolicyTest, TestPart};
+use aios_crds::{
+    moderation::TestModeration,
+    policy_test::{ExpectedAction, PolicyTest, TestPart},
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,7 +17,10 @@ use crate::{
     compile::CompiledPolicy,
     diagnostic::Diagnostic,
     document::{Document, Part, PartName},
+    evaluate::Evaluation,
+    evidence::{Collected, Evidence},
     inputs::Inputs,
+    rule::Checker,
     verdict::{Verdict, VerdictAction},
 };
 
@@ -35,6 +41,7 @@ struct Case {
     labels: BTreeMap<String, String>,
     language: String,
     passages: Vec<String>,
+    moderation: Vec<TestModeration>,
     action: VerdictAction,
     rules: Option<BTreeSet<String>>,
 }
@@ -101,6 +108,7 @@ impl PolicyTests {
                         )
                     }),
             );
+            mistakes.extend(unasked(test, policy, &path));
             match document(test, &path) {
                 Ok(document) => cases.push(case(test, document)),
                 Err(mistake) => mistakes.push(mistake),
@@ -119,6 +127,32 @@ impl PolicyTests {
     }
 }
 
+/// What models say of which no rule asks, and what is no score.
+fn unasked(test: &PolicyTest, policy: &CompiledPolicy, path: &str) -> Vec<Diagnostic> {
+    let asked = |model: &str| {
+        let mut rules = policy.rules.iter();
+        rules.any(|rule| matches!(&rule.checker, Checker::Moderation(one) if one.model() == model))
+    };
+    let mut mistakes = Vec::new();
+    for (at, said) in test.moderation.iter().enumerate() {
+        let path = format!("{path}.moderation[{at}]");
+        if !asked(&said.model) {
+            mistakes.push(Diagnostic::new(
+                format!("{path}.model"),
+                format!("no rule asks `{}`: name the model of a rule", said.model),
+            ));
+        }
+        let mut scores = said.scores.iter();
+        if let Some((name, score)) = scores.find(|(_, score)| !(0..=100).contains(*score)) {
+            mistakes.push(Diagnostic::new(
+                format!("{path}.scores"),
+                format!("{score} is no score of `{name}`: write a percentage of 0 to 100"),
+            ));
+        }
+    }
+    mistakes
+}
+
 fn case(test: &PolicyTest, document: Document) -> Case {
     let rules = test.expect.rules.as_ref();
     let variables = test.variables.as_ref().map(aios_crds::Json::value);
@@ -129,6 +163,7 @@ fn case(test: &PolicyTest, document: Document) -> Case {
         labels: test.labels.clone(),
         language: test.language.clone(),
         passages: test.passages.clone(),
+        moderation: test.moderation.clone(),
         action: test.expect.action.into(),
         rules: rules.map(|rules| rules.iter().cloned().collect()),
     }
@@ -173,7 +208,15 @@ impl Case {
             passages: &passages,
             template: &[],
         };
-        let verdict = policy.evaluate(&self.document, &inputs).verdict;
+        let mut evidence = Collected::default();
+        let (_, queries) = policy.alone(&self.document, &inputs, &evidence);
+        for query in queries {
+            match Evidence::told(&self.moderation, &query) {
+                Ok(said) => evidence.add(said),
+                Err(why) => evidence.fail(&query, why),
+            }
+        }
+        let (Evaluation { verdict, .. }, _) = policy.alone(&self.document, &inputs, &evidence);
         Trial {
             name: self.name.clone(),
             differences: self.differences(&verdict),

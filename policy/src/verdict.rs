@@ -7,7 +7,7 @@ use aios_crds::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digest, document::PartName};
+use crate::{digest::Digest, document::PartName, evidence::EvidenceRef};
 
 /// What must happen to the document, mildest first; the strictest of all findings wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -34,12 +34,18 @@ pub enum VerdictAction {
 pub struct Verdict {
     /// What must happen.
     pub action: VerdictAction,
-    /// Rules whose check failed: policies in order, rules in order.
+    /// Rules whose check failed: policies in order, rules in order, those that need evidence last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
     /// Rules that could not run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<RuleError>,
+    /// Rules that asked nobody because others refuse the text: it is shown to no model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unasked: Vec<RuleName>,
+    /// What others said that findings, and the want of them, rest on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<EvidenceRef>,
     /// What was read of the document, part by part: a part that no rule read has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scanned: Vec<Scanned>,
@@ -93,6 +99,15 @@ pub struct PolicyRef {
     /// were any.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub engine: String,
+}
+
+/// A rule by its policy and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RuleName {
+    /// Name of the policy.
+    pub policy: String,
+    /// Name of the rule.
+    pub rule: String,
 }
 
 /// How a part was read.
@@ -187,6 +202,8 @@ pub enum RuleErrorReason {
     UnstableRedaction,
     /// The check knows nothing of the document's language.
     Unsupported,
+    /// Whom the check asks did not answer.
+    NoEvidence,
 }
 
 /// What a rule checks.
@@ -221,6 +238,8 @@ pub enum Check {
     Schema,
     /// Inputs must not speak to the model.
     Injection,
+    /// What a model that judges texts says.
+    Moderation,
     /// A condition that must hold.
     Cel,
 }
@@ -281,7 +300,7 @@ impl From<OnError> for VerdictAction {
 
 impl Check {
     /// Every check, as the documentation has them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Terms,
         Self::Pattern,
         Self::Pii,
@@ -296,6 +315,7 @@ impl Check {
         Self::Citations,
         Self::Schema,
         Self::Injection,
+        Self::Moderation,
         Self::Cel,
     ];
 
@@ -316,6 +336,7 @@ impl Check {
             Self::Citations => "citations",
             Self::Schema => "schema",
             Self::Injection => "injection",
+            Self::Moderation => "moderation",
             Self::Cel => "cel",
         }
     }
@@ -325,7 +346,12 @@ impl Check {
     pub fn revision(self) -> u32 {
         match self {
             Self::Pattern => 3,
-            Self::Terms | Self::Pii | Self::Secrets | Self::Require | Self::Facts => 2,
+            Self::Terms
+            | Self::Pii
+            | Self::Secrets
+            | Self::Require
+            | Self::Facts
+            | Self::Injection => 2,
             Self::Links
             | Self::Disclosure
             | Self::Length
@@ -333,7 +359,7 @@ impl Check {
             | Self::Language
             | Self::Citations
             | Self::Schema
-            | Self::Injection
+            | Self::Moderation
             | Self::Cel => 1,
         }
     }

@@ -9,8 +9,11 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use aios_crds::policy_set::Action;
-use aios_policy::{Check, CompiledPolicy, Document, Evaluation, Inputs, RuleErrorReason};
+use aios_crds::{moderation::TestModeration, policy_set::Action};
+use aios_policy::{
+    Check, Collected, CompiledPolicy, Document, Evaluation, Evidence, Inputs, Judgement,
+    PolicyStack, RuleErrorReason,
+};
 use common::{document, policy};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -49,6 +52,7 @@ fn rules(mends: bool) -> Value {
         {"name": "citations", "citations": {"minWords": 1}, "action": "Review"},
         {"name": "schema", "schema": {"jsonSchema": {"maxLength": 3}}, "action": "Review"},
         {"name": "injection", "injection": {}, "action": "Review"},
+        {"name": "moderation", "moderation": {"model": "judge"}, "action": "Review"},
         {"name": "cel", "cel": "text.words < 9", "action": "Review"},
     ])
 }
@@ -62,7 +66,19 @@ fn judge(document: &Document, policy: &Arc<CompiledPolicy>) -> Evaluation {
         passages: &["we never share"],
         template: &[],
     };
-    policy.evaluate(document, &inputs)
+    let stack = PolicyStack::new(vec![policy.clone()]);
+    let mut evidence = Collected::default();
+    if let Judgement::Needs(queries) = stack.evaluate_with(document, &inputs, &evidence) {
+        let said = TestModeration {
+            model: "judge".into(),
+            flagged: true,
+            scores: BTreeMap::new(),
+        };
+        for query in queries {
+            evidence.add(Evidence::told(std::slice::from_ref(&said), &query).unwrap());
+        }
+    }
+    stack.conclude(document, &inputs, &evidence)
 }
 
 /// What some check or some tokenizer takes notice of.

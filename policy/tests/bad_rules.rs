@@ -25,6 +25,14 @@ use serde_json::{Value, json};
 #[case::no_style(json!({"style": {}}), "spec.rules[0].style", "at least one of")]
 #[case::opening(json!({"style": {"openings": ["\u{200b}"]}}),
     "spec.rules[0].style.openings[0]", "remove the entry")]
+#[case::no_judge(json!({"moderation": {"model": ""}}), "spec.rules[0].moderation.model",
+    "name a ModelDeployment")]
+#[case::no_category(json!({"moderation": {"model": "judge", "categories": {"a b": 5}}}),
+    "spec.rules[0].moderation.categories", "as in hate/threatening")]
+#[case::no_threshold(json!({"moderation": {"model": "judge", "categories": {"hate": 0}}}),
+    "spec.rules[0].moderation.categories", "1 to 100")]
+#[case::cuts_out_what_a_model_objects_to(json!({"moderation": {"model": "judge"}, "action": "Redact"}),
+    "spec.rules[0].action", "pii or secrets")]
 #[case::no_disclosure(json!({"disclosure": {}}), "spec.rules[0].disclosure", "at least one of")]
 #[case::secret(json!({"secrets": {"allow": [" "]}}), "spec.rules[0].secrets.allow[0]", "remove")]
 #[case::empty_term(json!({"terms": {"list": ["a", " \u{200b}"]}}),
@@ -32,6 +40,10 @@ use serde_json::{Value, json};
 #[case::no_terms(json!({"terms": {"list": []}}), "spec.rules[0].terms.list", "at least one")]
 #[case::stem(json!({"terms": {"list": ["a"], "stem": "German", "match": "Prefix"}}),
     "spec.rules[0].terms.stem", "match Word or Suffix")]
+#[case::endings(json!({"terms": {"list": ["a"], "endings": ["s"], "stem": "German"}}),
+    "spec.rules[0].terms.endings", "no stem")]
+#[case::ending(json!({"terms": {"list": ["a"], "endings": [" "]}}),
+    "spec.rules[0].terms.endings[0]", "remove the entry")]
 #[case::unresolved(json!({"terms": {"listRef": {"configMapKeyRef": {"name": "a", "key": "b"}}}}),
     "spec.rules[0].terms.listRef", "add its ConfigMap")]
 #[case::regex(json!({"pattern": {"regex": "a(b"}}),

@@ -1,17 +1,20 @@
 //! The corpora of the fuzz targets, and what becomes of them when bytes are changed by a seed.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/checks.rs"]
+mod checks;
 #[path = "common/fuzz.rs"]
 mod fuzz;
 
 use std::{fs, path::Path};
 
+use aios_policy::Check;
 use aios_policy_testset::random::Random;
 
 /// Changed copies of each file that are tried beside it.
 const COPIES: usize = 60;
 
-fn run(target: &str, holds: fn(&[u8])) {
+fn run(target: &str, holds: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
         .join(target);
@@ -63,4 +66,13 @@ fn streams() {
 #[test]
 fn rules() {
     run("rules", fuzz::any_rules);
+}
+
+#[test]
+fn texts_under_every_check() {
+    for check in Check::ALL {
+        run(check.as_str(), |bytes| {
+            checks::any_check(check.as_str(), bytes)
+        });
+    }
 }

@@ -140,3 +140,44 @@ fn the_example_of_the_page_holds() {
         assert!(trial.passes(), "{}: {:?}", trial.name, trial.differences);
     }
 }
+
+#[test]
+fn the_tests_on_the_page_of_moderation_hold() {
+    let page = include_str!("../../docs/policy/moderation.md");
+    let block = |fence: &str| {
+        let (_, rest) = page.split_once(fence).unwrap();
+        rest.split_once("```").unwrap().0
+    };
+    let both = format!("{}{}", block("```yaml policy\n"), block("```yaml\n"));
+    let spec: PolicySetSpec = serde_saphyr::from_str(&both).unwrap();
+    let policy = CompiledPolicy::compile("page", &spec.rules, &spec.review).unwrap();
+    let tests = PolicyTests::compile(&spec.tests, &policy).unwrap();
+    let trials = tests.run(&Arc::new(policy));
+    assert_eq!(trials.len(), 2);
+    for trial in trials {
+        assert!(trial.passes(), "{}: {:?}", trial.name, trial.differences);
+    }
+}
+
+#[test]
+fn a_test_says_only_what_a_model_could_say_to_a_rule() {
+    let rules = json!([{"name": "a", "action": "Block", "moderation": {"model": "judge"}}]);
+    let policy = policy("house", &rules);
+    let mistake = |said: Value| {
+        let tests =
+            json!([{"name": "a", "text": "x", "moderation": [said], "expect": {"action": "Pass"}}]);
+        let spec = json!({"rules": rules, "tests": tests});
+        let spec: PolicySetSpec = serde_json::from_value(spec).unwrap();
+        PolicyTests::compile(&spec.tests, &policy).unwrap_err()[0].to_string()
+    };
+    let other = mistake(json!({"model": "other"}));
+    assert!(
+        other.starts_with("spec.tests[0].moderation[0].model: no rule asks `other`"),
+        "{other}"
+    );
+    let score = mistake(json!({"model": "judge", "scores": {"hate": 101}}));
+    assert!(
+        score.contains("scores: 101 is no score of `hate`"),
+        "{score}"
+    );
+}

@@ -6,8 +6,10 @@ mod common;
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use aios_crds::PolicySetSpec;
-use aios_policy::{Check, CompiledPolicy, Inputs, VerdictAction};
+use aios_crds::{PolicySetSpec, moderation::TestModeration};
+use aios_policy::{
+    Check, Collected, CompiledPolicy, Evidence, Inputs, Judgement, PolicyStack, VerdictAction,
+};
 use common::document;
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,6 +22,8 @@ struct Given {
     labels: BTreeMap<String, String>,
     language: String,
     passages: Vec<String>,
+    /// What models say of the texts.
+    moderation: Vec<TestModeration>,
 }
 
 /// A fenced block: the words behind the fence, and what it holds.
@@ -85,7 +89,16 @@ fn the_examples_of_every_check_hold() {
             };
             let (action, fired) = match block.info[1..] {
                 ["good" | "bad", ..] => {
-                    let verdict = policy.evaluate(&document, &inputs).verdict;
+                    let stack = PolicyStack::new(vec![policy.clone()]);
+                    let mut evidence = Collected::default();
+                    if let Judgement::Needs(queries) =
+                        stack.evaluate_with(&document, &inputs, &evidence)
+                    {
+                        for query in queries {
+                            evidence.add(Evidence::told(&given.moderation, &query).unwrap());
+                        }
+                    }
+                    let verdict = stack.conclude(&document, &inputs, &evidence).verdict;
                     assert_eq!(verdict.errors, [], "{check:?}: {}", block.body);
                     let fired = verdict.findings.into_iter().map(|found| found.rule);
                     (verdict.action, fired.collect::<Vec<_>>())

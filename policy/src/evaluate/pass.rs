@@ -45,7 +45,7 @@ pub(crate) fn run(
     let mut found = Found::default();
     let mut readers = vec![0; document.parts().len()];
     for policy in policies {
-        for rule in &policy.rules {
+        for rule in policy.rules.iter().filter(|rule| !rule.checker.asks()) {
             let outcome = match check(rule, &scene) {
                 Ok(outcome) => outcome,
                 Err(failure) => {
@@ -99,7 +99,11 @@ pub(crate) fn finding(policy: &CompiledPolicy, rule: &CompiledRule, spans: Vec<S
     }
 }
 
-fn rule_error(policy: &CompiledPolicy, rule: &CompiledRule, failure: Failure) -> RuleError {
+pub(super) fn rule_error(
+    policy: &CompiledPolicy,
+    rule: &CompiledRule,
+    failure: Failure,
+) -> RuleError {
     RuleError {
         policy: policy.name().to_owned(),
         rule: rule.name.clone(),
@@ -247,6 +251,7 @@ pub(crate) fn ranges(
         | Checker::Disclosure(_)
         | Checker::Length(_)
         | Checker::Injection(_)
+        | Checker::Moderation(_)
         | Checker::Cel(_) => {}
     }
     Ok(ranges)

@@ -10,6 +10,7 @@ mod injection;
 mod language;
 mod length;
 mod links;
+mod moderation;
 mod pattern;
 pub(crate) mod pii;
 mod require;
@@ -31,6 +32,7 @@ pub(crate) use injection::Injection;
 pub(crate) use language::Language;
 pub(crate) use length::Length;
 pub(crate) use links::Links;
+pub(crate) use moderation::Moderation;
 pub(crate) use pattern::Pattern;
 pub(crate) use pii::Pii;
 pub(crate) use require::Require;
@@ -64,6 +66,7 @@ pub(crate) enum Checker {
     Citations(Citations),
     Schema(Schema),
     Injection(Injection),
+    Moderation(Moderation),
     Cel(Expression),
 }
 
@@ -84,6 +87,7 @@ impl Checker {
             Self::Citations(_) => Check::Citations,
             Self::Schema(_) => Check::Schema,
             Self::Injection(_) => Check::Injection,
+            Self::Moderation(_) => Check::Moderation,
             Self::Cel(_) => Check::Cel,
         }
     }
@@ -91,6 +95,11 @@ impl Checker {
     /// False for what reads inputs alone.
     pub(crate) fn reads_parts(&self) -> bool {
         !matches!(self, Self::Injection(_))
+    }
+
+    /// Whether somebody outside is asked.
+    pub(crate) fn asks(&self) -> bool {
+        matches!(self, Self::Moderation(_))
     }
 
     /// How much of a text must be seen before a part of it is settled.
@@ -114,6 +123,7 @@ impl Checker {
             | Self::Facts(_)
             | Self::Citations(_)
             | Self::Schema(_)
+            | Self::Moderation(_)
             | Self::Cel(_) => Class::WholeText,
         }
     }
@@ -139,6 +149,7 @@ impl Checker {
             Self::Injection(_) => {
                 "an input speaks to the model: look at the marked place".to_owned()
             }
+            Self::Moderation(moderation) => moderation.message(),
             Self::Cel(_) => "a condition of the policy does not hold".to_owned(),
         }
     }

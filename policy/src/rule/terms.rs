@@ -21,6 +21,9 @@ use crate::{
 /// several times faster.
 const MOST_IN_TABLE: usize = 16 << 10;
 
+/// Terms that a message names.
+const NAMED: usize = 5;
+
 /// Compiled terms.
 #[derive(Debug)]
 pub(crate) struct Terms {
@@ -29,6 +32,8 @@ pub(crate) struct Terms {
     list: Vec<String>,
     /// Bytes of the longest term.
     longest: usize,
+    /// Some of the terms as they are named, without endings.
+    named: String,
     matching: TermMatch,
     view: TermView,
     stem: Option<Stemmer>,
@@ -51,6 +56,12 @@ impl Terms {
                  Raw",
             )]);
         }
+        if !spec.endings.is_empty() && (cuts_words || stems) {
+            return Err(vec![Diagnostic::new(
+                format!("{path}.endings"),
+                "endings are of whole words as they stand: use match Word or Suffix, and no stem",
+            )]);
+        }
         let mut mistakes = Vec::new();
         let mut terms = Vec::new();
         for (index, term) in spec.list.iter().enumerate() {
@@ -71,6 +82,17 @@ impl Terms {
                 "the list is empty: name at least one term",
             ));
         }
+        for (index, ending) in spec.endings.iter().enumerate() {
+            if normal(ending, spec).is_empty() {
+                mistakes.push(Diagnostic::new(
+                    format!("{path}.endings[{index}]"),
+                    "the ending holds nothing but space or invisible characters: remove the entry",
+                ));
+            }
+        }
+        terms.sort_unstable();
+        let named = named(&terms);
+        terms.extend(ended(&terms, spec));
         terms.sort_unstable();
         terms.dedup();
         if !mistakes.is_empty() {
@@ -89,6 +111,7 @@ impl Terms {
             automaton,
             longest: terms.iter().map(String::len).max().unwrap_or_default(),
             list: terms,
+            named,
             matching: spec.matching,
             view: spec.view,
             stem: spec.stem,
@@ -96,13 +119,7 @@ impl Terms {
     }
 
     pub(crate) fn message(&self) -> String {
-        let named: Vec<_> = self.list.iter().take(5).map(String::as_str).collect();
-        let more = if self.list.len() > named.len() {
-            ", …"
-        } else {
-            ""
-        };
-        format!("leave out: {}{more}", named.join(", "))
+        format!("leave out: {}", self.named)
     }
 
     /// Bytes of the part where a term stands.
@@ -218,6 +235,25 @@ impl Terms {
 }
 
 /// A term as the view has it, by its stems where those are compared, without space around it.
+/// The first of sorted terms, for people.
+fn named(terms: &[String]) -> String {
+    let mut distinct: Vec<_> = terms.iter().map(String::as_str).collect();
+    distinct.dedup();
+    let first = distinct.get(..NAMED).unwrap_or(&distinct).join(", ");
+    let more = if distinct.len() > NAMED { ", …" } else { "" };
+    format!("{first}{more}")
+}
+
+/// Every term with every ending, as the view has them.
+fn ended(terms: &[String], spec: &Spec) -> Vec<String> {
+    let with = |ending: &String| {
+        let terms = terms.iter();
+        let whole = terms.map(|term| normal(&format!("{term}{ending}"), spec));
+        whole.collect::<Vec<_>>()
+    };
+    spec.endings.iter().flat_map(with).collect()
+}
+
 fn normal(term: &str, spec: &Spec) -> String {
     let form = match spec.view {
         TermView::Raw => return term.trim().to_owned(),
@@ -352,6 +388,26 @@ mod tests {
             ..Spec::default()
         };
         assert_eq!(found(&Terms::compile(&spec, "p").unwrap(), text), expected);
+    }
+
+    #[rstest]
+    #[case(TermMatch::Word, "Veloras, VELORA'S Karte und Nordkap Banken", &["Veloras", "VELORA", "Nordkap Banken"])]
+    #[case(TermMatch::Word, "Veloranda, Velorasse, Nordkaps Bank, Nordkap Bankens", &[])]
+    #[case(TermMatch::Suffix, "Mevelora und Meveloras", &["velora", "veloras"])]
+    fn a_term_may_end_as_the_rule_says(
+        #[case] matching: TermMatch,
+        #[case] text: &str,
+        #[case] expected: &[&str],
+    ) {
+        let spec = Spec {
+            list: vec!["Velora".to_owned(), "Nordkap Bank".to_owned()],
+            endings: vec!["s".to_owned(), "EN".to_owned()],
+            matching,
+            ..Spec::default()
+        };
+        let terms = Terms::compile(&spec, "p").unwrap();
+        assert_eq!(found(&terms, text), expected);
+        assert_eq!(terms.message(), "leave out: nordkap bank, velora");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! writing with known faults. Data and plain functions; it knows the schema of rules, no engine.
 
 pub mod business;
+pub mod outside;
 pub mod profile;
 pub mod random;
 pub mod score;

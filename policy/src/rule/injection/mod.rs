@@ -3,6 +3,7 @@
 
 mod carried;
 mod encoded;
+mod freed;
 mod hidden;
 mod phrases;
 mod words;
@@ -163,6 +164,7 @@ impl Injection {
         let mut found = Ranges::new();
         if self.detect.contains(&InjectionSign::Instructions) {
             found.extend(self.phrases.find(layer));
+            found.extend(freed::find(layer));
         }
         if self.detect.contains(&InjectionSign::Roles) {
             found.extend(phrases::roles(layer));

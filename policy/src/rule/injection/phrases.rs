@@ -11,7 +11,9 @@ use super::{
         Ranges,
         boundary::{char_before, ends_word, starts_word},
     },
-    words::{MARKS, NOUN, OF_MODEL, PHRASE, QUALIFIER, REVEAL, VERB, VERB_LAST, WORDS},
+    words::{
+        AFTER, BEFORE, MARKS, NOUN, OF_MODEL, PHRASE, QUALIFIER, REVEAL, VERB, VERB_LAST, WORDS,
+    },
 };
 use crate::view::{Layer, unaccented};
 
@@ -91,6 +93,9 @@ impl Phrases {
                 clause = Clause::default();
             }
             seen = range.end;
+            if roles & (VERB | VERB_LAST) != 0 && negated(text, &range) {
+                continue;
+            }
             if let Some(phrase) = clause.take(*roles, &range) {
                 found.push(phrase);
                 clause = Clause::default();
@@ -151,6 +156,21 @@ impl Clause {
         let near = last.start.saturating_sub(first.end) <= NEAR;
         near.then(|| first.start..first.end.max(last.end))
     }
+}
+
+/// Whether a verb says what not to do, as in `do not forget` and `vergessen Sie nicht`.
+fn negated(text: &str, verb: &Range<usize>) -> bool {
+    let before = text.get(..verb.start).unwrap_or_default().trim_end();
+    let denied = BEFORE.iter().any(|word| {
+        let at = before.len().checked_sub(word.len());
+        let stands = before.ends_with(word);
+        stands && at.is_some_and(|at| starts_word(before, &(at..before.len())))
+    });
+    let after = text.get(verb.end..).unwrap_or_default().trim_start();
+    denied
+        || AFTER
+            .iter()
+            .any(|word| after.starts_with(word) && ends_word(after, &(0..word.len())))
 }
 
 /// Where the word ends that begins like this; soon, or it is none.

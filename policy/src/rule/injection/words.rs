@@ -21,14 +21,18 @@ pub(super) const WORDS: [(u8, &[&str]); 9] = [
     (VERB, &[
         "ignore", "ignoring", "disregard", "disregarding", "forget", "override", "bypass", "circumvent",
         "do not follow", "don't follow", "do not obey", "don't obey", "stop following", "stop obeying",
-        "pay no attention to",
+        "pay no attention to", "set aside", "discard",
         "ignoriere", "ignorier", "vergiss", "vergessen sie", "missachte", "missachten sie", "umgehe",
-        "umgehen sie", "überschreibe", "befolge nicht", "halte dich nicht an", "beachte nicht",
+        "umgehen sie", "überschreibe", "befolge nicht", "halte dich nicht an", "beachte nicht", "beachte nicht mehr", "setze dich hinweg über", "verwirf",
+        "lass außer acht",
         "ignorez", "ignores", "oublie", "oubliez", "ne tiens pas compte", "ne tenez pas compte",
-        "ne suis pas", "ne suivez pas", "contourne", "contournez", "fais abstraction", "faites abstraction",
+        "ne suis pas", "ne suivez pas", "contourne", "contournez", "fais abstraction", "faites abstraction", "n'applique pas", "laisse tomber",
+        "fais fi",
         "ignora", "ignorad", "ignoren", "olvida", "olvide", "olvidad", "haz caso omiso", "haga caso omiso",
-        "no sigas", "no siga", "descarta",
-        "ignorate", "ignori", "dimentica", "dimenticate", "non seguire", "non tenere conto", "trascura",
+        "no sigas", "no siga", "no hagas caso de", "no tengas en cuenta", "descarta", "deja de seguir", "pasa por alto",
+        "ignorate", "ignori", "dimentica", "dimenticate", "dimentichi", "scorda", "scordati", "tralascia",
+        "tralasciate", "non considerare", "non seguire", "non seguite", "non tenere conto", "trascura",
+        "trascurate", "lascia perdere", "lascia stare",
         "negeer", "vergeet", "omzeil", "volg niet",
         "esqueça", "esquece", "desconsidere", "desconsidera", "não siga",
         "zignoruj", "ignoruj", "zapomnij", "pomiń",
@@ -47,11 +51,15 @@ pub(super) const WORDS: [(u8, &[&str]); 9] = [
         "previous", "prior", "preceding", "above", "earlier", "foregoing", "your", "system", "original",
         "initial", "hidden", "developer", "existing", "given to you",
         "vorherige*", "vorige*", "vorangehende*", "vorangegangene*", "bisherige*", "obige*", "obenstehende*",
-        "frühere*", "deine*", "ursprüngliche*", "alle anweisungen",
-        "précédent*", "antérieur*", "ci-dessus", "tes", "vos", "initiales",
-        "anterior*", "previas", "previos", "de arriba", "tus",
-        "precedent*", "tue", "tuoi", "iniziali",
-        "vorige", "eerdere", "voorgaande", "bovenstaande", "jouw",
+        "frühere*", "deine*", "ursprüngliche*", "alle anweisungen", "oben", "weiter oben", "oben genannte*",
+        "obengenannte*", "vorstehende*", "voranstehende*", "bis jetzt", "von vorhin",
+        "précédent*", "antérieur*", "ci-dessus", "tes", "vos", "initiales", "plus haut", "susmentionn*", "d'avant",
+        "du dessus",
+        "anterior*", "previas", "previos", "de arriba", "tus", "de antes", "arriba indicad*", "mencionad*",
+        "precedentes",
+        "precedent*", "tue", "tuoi", "iniziali", "sopra", "qui sopra", "di sopra", "sopra indicat*", "suddett*",
+        "di prima", "ricevut*",
+        "vorige", "eerdere", "voorgaande", "bovenstaande", "jouw", "hierboven",
         "acima", "suas", "prévias",
         "poprzedni*", "powyższ*", "wcześniejsz*", "swoje",
         "предыдущ*", "прошл*", "прежн*", "вышеуказанн*", "свои",
@@ -65,9 +73,9 @@ pub(super) const WORDS: [(u8, &[&str]); 9] = [
     (NOUN, &[
         "instruction*", "rules", "guideline*", "prompt*", "directive*", "safeguard*", "guardrail*",
         "anweisung*", "instruktion*", "vorgaben", "regeln", "befehl*",
-        "consigne*", "directives", "règles",
-        "instrucci*", "indicaciones", "reglas", "órdenes",
-        "istruzion*", "direttive", "regole",
+        "consigne*", "directives", "règles", "instructions", "ordres",
+        "instrucci*", "indicaciones", "reglas", "órdenes", "directrices", "normas",
+        "istruzion*", "direttive", "regole", "indicazioni", "ordini", "comandi",
         "instructies", "aanwijzingen", "opdrachten",
         "instruç*", "diretrizes", "regras",
         "instrukcj*", "polece*", "zasady",
@@ -127,8 +135,29 @@ pub(super) const WORDS: [(u8, &[&str]); 9] = [
     ]),
 ];
 
+/// Words before a verb that turn it into its opposite.
+#[rustfmt::skip]
+pub(super) const BEFORE: [&str; 30] = [
+    "do not", "don't", "don\u{2019}t", "dont", "must not", "mustn't", "should not", "shouldn't", "may not", "cannot",
+    "can't", "never", "not to", "nicht", "nie", "niemals", "n'", "n\u{2019}", "ne", "no", "nunca", "non", "mai", "nao",
+    "niet", "nooit", "nigdy", "не", "никогда", "لا",
+];
+
+/// Words after a verb that do.
+pub(super) const AFTER: [&str; 9] = [
+    "nicht",
+    "nie",
+    "niemals",
+    "bitte nicht",
+    "pas",
+    "jamais",
+    "niet",
+    "nooit",
+    "mai",
+];
+
 /// Marks of chat formats, and whether they count at the start of a line only.
-pub(super) const MARKS: [(&str, bool); 26] = [
+pub(super) const MARKS: [(&str, bool); 36] = [
     ("<|im_start|>", false),
     ("<|im_end|>", false),
     ("<|system|>", false),
@@ -144,6 +173,16 @@ pub(super) const MARKS: [(&str, bool); 26] = [
     ("<</sys>>", false),
     ("[inst]", false),
     ("[/inst]", false),
+    ("<|end|>", false),
+    ("<|start|>", false),
+    ("<|channel|>", false),
+    ("<|message|>", false),
+    ("<|im_sep|>", false),
+    ("<|end_header_id|>", false),
+    ("<|end_of_text|>", false),
+    ("<|tool|>", false),
+    ("[system_prompt]", false),
+    ("[/system_prompt]", false),
     ("<system>", false),
     ("</system>", false),
     ("<system_prompt>", false),
