@@ -310,6 +310,53 @@ async fn embeddings_are_unit_vectors_and_near_for_shared_words() {
 }
 
 #[tokio::test]
+async fn moderations_judge_by_script_and_find_everything_else_harmless() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script.json");
+    let rules = json!([
+        {"match": "hit", "answer": "{\"violence\": 0.97, \"no-category\": 1}"},
+        {"match": "hello", "answer": "no scores"},
+    ]);
+    std::fs::write(&script, rules.to_string()).unwrap();
+    let served = model(Settings {
+        script: Some(script),
+        ..Settings::default()
+    })
+    .await;
+    let ask = async |input: Value| {
+        post(
+            &served,
+            "/v1/moderations",
+            &json!({"model": "judge", "input": input}),
+        )
+        .await
+    };
+    let body: Value = ask(json!(["I hit you", "hello"]))
+        .await
+        .json()
+        .await
+        .unwrap();
+    let [hit, hello] = body["results"].as_array().unwrap().as_slice() else {
+        panic!("{body}")
+    };
+    assert_eq!(
+        (&hit["flagged"], &hello["flagged"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(hit["category_scores"]["violence"], 0.97);
+    assert_eq!(hit["categories"]["violence"], true);
+    assert_eq!(hello["category_scores"].as_object().unwrap().len(), 13);
+    assert!(hit["category_scores"].get("no-category").is_none());
+    let parts = json!([{"type": "text", "text": "I hit"}, {"type": "text", "text": "you"}]);
+    let parts: Value = ask(parts).await.json().await.unwrap();
+    assert_eq!(parts["results"].as_array().unwrap().len(), 1);
+    let picture = json!([{"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}]);
+    for wrong in [json!([]), picture, json!(7), Value::Null] {
+        assert_eq!(ask(wrong).await.status(), 400);
+    }
+}
+
+#[tokio::test]
 async fn a_tool_is_called_until_its_result_comes() {
     let served = model(Settings::default()).await;
     let tool = json!({"type": "function", "function": {"name": "weather", "parameters":

@@ -25,6 +25,8 @@ pub enum Call {
 pub enum Step {
     Draft,
     Final,
+    /// A text is judged: by the model that the body names, whatever the routes are.
+    Check,
 }
 
 const MAX_LABELS: usize = 16;
@@ -41,7 +43,8 @@ impl Call {
         let step = match text(headers, "aios-step")?.as_deref() {
             None | Some("draft") => Step::Draft,
             Some("final") => Step::Final,
-            Some(_) => return Err(wrong("aios-step", "must be draft or final")),
+            Some("check") => Step::Check,
+            Some(_) => return Err(wrong("aios-step", "must be draft, final or check")),
         };
         Ok(Self::Routed {
             pipeline,
@@ -66,14 +69,16 @@ impl Step {
         match self {
             Self::Draft => "draft",
             Self::Final => "final",
+            Self::Check => "check",
         }
     }
 
-    /// Its models in a pipeline; none where the draft is final.
+    /// Its models in a pipeline; none where the draft is final, and where the caller names one.
     pub fn of(self, pipeline: &Pipeline) -> Option<&Routes> {
         match self {
             Self::Draft => Some(&pipeline.draft),
             Self::Final => pipeline.finish.as_ref(),
+            Self::Check => None,
         }
     }
 }

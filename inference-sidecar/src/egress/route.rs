@@ -85,12 +85,12 @@ fn named(
         labels,
     } = call
     else {
-        let name = request.model.clone();
-        if config.models.contains_key(&name) {
-            return Ok(vec![(None, name)]);
-        }
-        return Err(ApiError::ModelUnknown(name));
+        return by_name(config, request);
     };
+    if *step == Step::Check {
+        known(config, pipeline)?;
+        return by_name(config, request);
+    }
     if request.model != AUTO {
         let problem = "must be `auto` in calls of a pipeline, whose routes decide";
         return Err(ApiError::field("model", problem));
@@ -113,11 +113,21 @@ fn named(
     Ok(applying)
 }
 
+fn by_name(config: &Config, request: &Request) -> Result<Vec<(Option<usize>, String)>, ApiError> {
+    let name = request.model.clone();
+    if config.models.contains_key(&name) {
+        return Ok(vec![(None, name)]);
+    }
+    Err(ApiError::ModelUnknown(name))
+}
+
+fn known<'a>(config: &'a Config, name: &str) -> Result<&'a Arc<Pipeline>, ApiError> {
+    let pipeline = config.pipelines.get(name);
+    pipeline.ok_or_else(|| ApiError::PipelineUnknown(name.to_owned()))
+}
+
 fn routes<'a>(config: &'a Config, name: &str, step: Step) -> Result<&'a [Route], ApiError> {
-    let pipeline: &Pipeline = config
-        .pipelines
-        .get(name)
-        .ok_or_else(|| ApiError::PipelineUnknown(name.to_owned()))?;
+    let pipeline = known(config, name)?;
     let routes = step.of(pipeline).map(|routes| routes.list.as_slice());
     routes.ok_or_else(|| ApiError::StepUnknown {
         pipeline: name.to_owned(),

@@ -1,11 +1,12 @@
 //! Texts that a model is asked to judge: OpenAI's moderations.
 
+use aios_proto::control::{ItemKind, Snapshot};
 use serde_json::{Value, json};
 
 use crate::{
     fake::{Fake, json_answer},
     ingress::Before,
-    world::{World, header, model},
+    world::{World, header, item, model, pipeline},
 };
 
 fn judged() -> Value {
@@ -72,6 +73,41 @@ async fn an_ingress_asks_a_server_of_the_openai_dialect_alone() {
         assert_eq!(response.status(), 400);
         let body: Value = response.json().await.unwrap();
         assert_eq!(body["error"]["code"], "unsupported_by_model");
+    }
+    assert_eq!(fake.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_pipelines_check_names_the_model_that_judges_and_its_budget_pays() {
+    let fake = Fake::start(vec![json_answer(200, &judged())]).await;
+    let world = World::unconfigured().await;
+    let mut pipeline = pipeline(json!([{"model": "m"}]));
+    pipeline["budget"] = json!({"amount": "1", "currency": "USD", "period": "Month"});
+    let items = vec![
+        item(ItemKind::Model, "m", &model("m", "http://127.0.0.1:1")),
+        item(ItemKind::Model, "judge", &model("judge", &fake.address)),
+        item(ItemKind::Pipeline, "p", &pipeline),
+    ];
+    let acks = world.live.apply(&Snapshot { sequence: 1, items });
+    assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
+    let check = async |pipeline: &str, model: &str| {
+        let request = world.http.post(format!("{}/v1/moderations", world.base));
+        let request = request
+            .header("aios-pipeline", pipeline)
+            .header("aios-step", "check");
+        let body = json!({"model": model, "input": "x"});
+        request.body(body.to_string()).send().await.unwrap()
+    };
+    let response = check("p", "judge").await;
+    assert_eq!(header(&response, "aios-model"), "judge");
+    assert_eq!(response.json::<Value>().await.unwrap(), judged());
+    assert!(world.metric(&["aios_sidecar_budget_spent_total"]));
+    for (pipeline, model, code) in [
+        ("p", "nobody", "model_not_found"),
+        ("q", "judge", "pipeline_not_found"),
+    ] {
+        let body: Value = check(pipeline, model).await.json().await.unwrap();
+        assert_eq!(body["error"]["code"], code);
     }
     assert_eq!(fake.calls(), 1);
 }

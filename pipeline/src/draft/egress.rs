@@ -1,4 +1,4 @@
-//! The call to the pod's own egress, which picks the model and holds keys and money.
+//! The calls to the pod's own egress, which picks the model and holds keys and money.
 
 use std::{
     collections::BTreeMap,
@@ -110,8 +110,7 @@ impl Egress {
             "seed": ask.seed,
         });
         let response = self
-            .client
-            .post(format!("{}/v1/chat/completions", self.base))
+            .post("/v1/chat/completions")
             .header("aios-pipeline", ask.pipeline)
             .header("aios-step", ask.step.as_str())
             .header("aios-document", ask.document)
@@ -119,12 +118,9 @@ impl Egress {
             .json(&body)
             .send()
             .await
-            .map_err(|error| EgressError::Unavailable(error.without_url().to_string()))?;
+            .map_err(unavailable)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = response
-            .bytes()
-            .await
-            .map_err(|error| EgressError::Unavailable(error.without_url().to_string()))?;
+        let bytes = response.bytes().await.map_err(unavailable)?;
         if status != 200 {
             return Err(refusal(status, &bytes));
         }
@@ -144,6 +140,14 @@ impl Egress {
             usage: usage(&headers, started),
         })
     }
+
+    pub(super) fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.post(format!("{}{path}", self.base))
+    }
+}
+
+pub(super) fn unavailable(error: reqwest::Error) -> EgressError {
+    EgressError::Unavailable(error.without_url().to_string())
 }
 
 fn usage(headers: &HeaderMap, started: Instant) -> Usage {
@@ -165,7 +169,7 @@ fn usage(headers: &HeaderMap, started: Instant) -> Usage {
 }
 
 /// What can never work is told from what may work later: a prompt that is too long stays too long.
-fn refusal(status: u16, body: &[u8]) -> EgressError {
+pub(super) fn refusal(status: u16, body: &[u8]) -> EgressError {
     let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let code = body
         .pointer("/error/code")
@@ -179,7 +183,7 @@ fn refusal(status: u16, body: &[u8]) -> EgressError {
     }
 }
 
-fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get(name)
         .and_then(|value| value.to_str().ok())

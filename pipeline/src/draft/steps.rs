@@ -1,19 +1,18 @@
 //! Carries out the effects of writing: model calls through the egress, everything else pure.
 
-use std::time::Instant;
-
 use aios_crds::writing_pipeline::CachedCalls;
-use aios_policy::{Document, Evaluation, Inputs, PolicyStack, VerdictAction};
+use aios_policy::{Inputs, VerdictAction};
 
 use super::{
+    check::check,
     egress::{Answer, Ask, Egress, EgressError},
     prompt,
 };
 use crate::{
     compiled::{Pipeline, Skeleton},
     machine::{
-        Checked, Drafted, Effect, Event, FellBack, Material, OpenSlot, RefuseReason, SafeReason,
-        State, Step, Usage, clean,
+        Drafted, Effect, Event, FellBack, Material, OpenSlot, RefuseReason, SafeReason, State,
+        Step, Usage, clean,
     },
     render::{RenderError, Template},
 };
@@ -58,28 +57,26 @@ pub async fn write_step(
                 .templates
                 .document(&material.variables, &state.slot_texts())
             {
-                Ok(document) => Event::Checked(Box::new(check(&desk, document))),
+                Ok(document) => Event::Checked(Box::new(check(&desk, document).await?)),
                 Err(error) => failed(&error),
             },
         ),
         Effect::CheckEdited => {
             let version = state.version.as_ref().ok_or(StepError::NoMaterial)?;
-            Ok(Event::Checked(Box::new(check(
-                &desk,
-                version.document.clone(),
-            ))))
+            let checked = check(&desk, version.document.clone()).await?;
+            Ok(Event::Checked(Box::new(checked)))
         }
         _ => Err(StepError::NotWriting),
     }
 }
 
 /// What a step of one document works with.
-pub struct Desk<'a> {
-    state: &'a State,
-    material: &'a Material,
-    skeleton: &'a Skeleton,
-    pipeline: &'a Pipeline,
-    egress: &'a Egress,
+pub(super) struct Desk<'a> {
+    pub(super) state: &'a State,
+    pub(super) material: &'a Material,
+    pub(super) skeleton: &'a Skeleton,
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) egress: &'a Egress,
 }
 
 impl Desk<'_> {
@@ -221,43 +218,13 @@ impl Desk<'_> {
     }
 }
 
-/// Judges a text by the pipeline's policies.
-pub fn check(desk: &Desk<'_>, document: Document) -> Checked {
-    let started = Instant::now();
-    let policies = &desk.pipeline.policies;
-    let evaluation = judge(policies, desk.material, desk.skeleton, &document);
-    let (document, original) = match evaluation.redacted {
-        Some(redacted) => (redacted, Some(document)),
-        None => (document, None),
-    };
-    Checked {
-        document,
-        original,
-        template: desk.skeleton.digest.clone(),
-        verdict: evaluation.verdict,
-        millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-    }
-}
-
-/// Judges a text with all that it was made from.
-pub fn judge(
-    policies: &PolicyStack,
-    material: &Material,
-    skeleton: &Skeleton,
-    document: &Document,
-) -> Evaluation {
-    with_inputs(material, skeleton, |inputs| {
-        policies.evaluate(document, inputs)
-    })
-}
-
 fn passages(material: &Material) -> Vec<&str> {
     let passages = material.passages.iter();
     passages.map(|passage| passage.text.as_str()).collect()
 }
 
 /// What policies see beside a text.
-fn with_inputs<T>(
+pub(super) fn with_inputs<T>(
     material: &Material,
     skeleton: &Skeleton,
     look: impl FnOnce(&Inputs<'_>) -> T,

@@ -36,7 +36,7 @@ impl Judge {
     /// `policies` is a JSON list of policies.
     pub fn new(policies: &str) -> Result<Self, JudgeError> {
         let policies: Vec<PolicyConfig> = serde_json::from_str(policies)?;
-        let compiled = policies.into_iter().map(|policy| {
+        let compiled = policies.into_iter().filter_map(judging).map(|policy| {
             CompiledPolicy::compile(&policy.name, &policy.rules, &policy.review)
                 .map(|compiled| Arc::new(compiled.into_dry_run_if(policy.dry_run)))
                 .map_err(|_| JudgeError::Compile(policy.name))
@@ -79,6 +79,13 @@ impl Judge {
             text,
         }])
     }
+}
+
+/// The rules that ask no model: a judge's mood must not decide between two revisions. None where no rule
+/// is left.
+fn judging(mut policy: PolicyConfig) -> Option<PolicyConfig> {
+    policy.rules.retain(|rule| rule.moderation.is_none());
+    (!policy.rules.is_empty()).then_some(policy)
 }
 
 /// What the rules ask for: that a policy has a person see every document says nothing of this one.

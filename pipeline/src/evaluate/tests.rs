@@ -15,6 +15,7 @@ const POLICIES: &str = r#"[{"name": "tone", "scope": "Namespace", "review": {"wh
     {"name": "no-promise", "terms": {"list": ["guaranteed"]}, "action": "Block"},
     {"name": "no-mail", "pii": {"detect": ["Email"]}, "action": "Redact"},
     {"name": "known", "facts": {}, "action": "Revise"},
+    {"name": "kind", "moderation": {"model": "judge"}, "action": "Block"},
     {"name": "segment", "cel": "text.words < 50", "when": "vars.segment == 'x'", "action": "Review"}]}]"#;
 
 fn input(text: &str) -> EvaluationInput {

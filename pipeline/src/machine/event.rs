@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aios_policy::{Document, Verdict};
+use aios_policy::{Document, Evidence, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -121,6 +121,9 @@ pub struct Checked {
     /// Digest of the skeleton.
     pub template: String,
     pub verdict: Verdict,
+    /// What others said that the verdict rests on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
     pub millis: u64,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aios_policy::{Document, Verdict};
+use aios_policy::{Document, Evidence, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -36,6 +36,9 @@ pub struct State {
     pub revisions: u32,
     /// Every version's verdict, oldest first.
     pub verdicts: Vec<JudgedVersion>,
+    /// What the last verdict rests on: nobody is asked again about texts that stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
     /// People's decisions, oldest first.
     pub decisions: Vec<Decision>,
     /// By target.
@@ -175,6 +178,7 @@ impl State {
             version: None,
             revisions: 0,
             verdicts: Vec::new(),
+            evidence: Vec::new(),
             decisions: Vec::new(),
             publications: BTreeMap::new(),
             phase: Phase::Accepted,

@@ -84,6 +84,7 @@ fn judged(text: &str) -> Event {
         original,
         template: "sha256:t".into(),
         verdict: evaluation.verdict,
+        evidence: Vec::new(),
         millis: 1,
     }))
 }

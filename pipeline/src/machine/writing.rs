@@ -135,6 +135,7 @@ fn judge(
         original,
         template,
         verdict,
+        evidence,
         ..
     } = checked;
     let expected = verdict.redacted.unwrap_or(verdict.document).to_string();
@@ -163,6 +164,7 @@ fn judge(
         _ => None,
     };
     entries.push(fact(Kind::Checked, said));
+    state.evidence = evidence;
     state.verdicts.push(JudgedVersion {
         verdict: verdict.clone(),
         time_ms: now_ms,

@@ -242,7 +242,8 @@ impl Leases {
         Ok(after)
     }
 
-    /// The gateway's own verdict in place of the worker's, which may hold other policies by now.
+    /// The gateway's own verdict in place of the worker's, which may hold other policies by now. What the
+    /// worker was told by others is not asked again.
     async fn judged(&self, pipeline: &Pipeline, state: &State, reported: Event) -> Event {
         let view = pipeline.view_of(state);
         let effect = next(state, &view, now_ms(), self.gateway.store.epoch());
@@ -250,7 +251,11 @@ impl Leases {
             // Out of place: the machine says why.
             return reported;
         }
-        match write_step(&effect, state, pipeline, &self.gateway.egress).await {
+        let mut state = state.clone();
+        if let Event::Checked(checked) = &reported {
+            state.evidence.extend(checked.evidence.iter().cloned());
+        }
+        match write_step(&effect, &state, pipeline, &self.gateway.egress).await {
             Ok(event) => event,
             Err(_) => reported,
         }

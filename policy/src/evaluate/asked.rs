@@ -71,7 +71,7 @@ pub(super) fn run(
                 for (count, view) in found.scanned.iter_mut().zip(&scene.views) {
                     count.rules += u32::from(rule.reads(&view.part.name));
                 }
-                found.findings.extend(told(policy, rule, failed));
+                found.findings.extend(told(policy, rule, &failed));
             }
         }
     }
@@ -148,7 +148,7 @@ fn shown<'s>(view: &'s PartView<'_>) -> &'s str {
 }
 
 /// The finding, with the categories for the editor and the model.
-fn told(policy: &CompiledPolicy, rule: &CompiledRule, failed: Failed<'_, '_>) -> Option<Finding> {
+fn told(policy: &CompiledPolicy, rule: &CompiledRule, failed: &Failed<'_, '_>) -> Option<Finding> {
     if failed.is_empty() {
         return None;
     }

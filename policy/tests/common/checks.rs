@@ -82,7 +82,7 @@ fn answered(stack: &PolicyStack, document: &Document, inputs: &Inputs<'_>) -> Co
                 query: query.digest(),
                 by: "judge".into(),
                 answer: Answer::Moderation {
-                    flagged: text.len() % 2 == 0,
+                    flagged: text.len().is_multiple_of(2),
                     scores,
                 },
             });

@@ -17,7 +17,7 @@ use super::control;
 use super::dialect::{Dialect, Meta};
 use super::faults::{Fault, Faults};
 use super::generate::{Generation, half};
-use super::openai::embeddings_request;
+use super::openai::{embeddings_request, moderations_request};
 use super::pace::Pace;
 use super::problem::Problem;
 use super::request::Request;
@@ -66,6 +66,7 @@ pub fn router(settings: Settings) -> Result<Router, SimulatorError> {
     Ok(Router::new()
         .route("/v1/chat/completions", post(chat))
         .route("/v1/embeddings", post(embeddings))
+        .route("/v1/moderations", post(moderations))
         .route("/v1/models", get(models))
         .route("/v1/messages", post(messages))
         .route("/health", get(async || Json(json!({"status": "ok"}))))
@@ -90,31 +91,27 @@ async fn embeddings(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let mut call = sim.calls.begin("/v1/embeddings", &body);
-    let checked = sim
-        .parse(Dialect::OpenAi, &headers, &body)
-        .and_then(|body| embeddings_request(&body, sim.settings.dimensions))
-        .and_then(|checked| sim.offers(&checked.request.model).map(|()| checked));
-    let checked = match checked {
-        Ok(checked) => checked,
-        Err(problem) => return refuse(&mut call, &problem, Dialect::OpenAi),
-    };
-    let fault = match sim.fault(&mut call, &checked.request, None) {
-        Ok(fault) => fault,
-        Err(problem) => return problem.respond(Dialect::OpenAi),
-    };
-    match fault {
-        Some(Fault::Stall { .. }) => std::future::pending::<()>().await,
-        Some(Fault::Delay { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
-        _ => {}
-    }
-    let body = checked.response();
-    if let Some(Fault::Cut { .. }) = fault {
-        call.settle(Status::Failed);
-        return half(&body.to_string());
-    }
-    call.settle(Status::Completed);
-    Json(body).into_response()
+    let dimensions = sim.settings.dimensions;
+    sim.at_once("/v1/embeddings", &headers, &body, |body, _| {
+        let checked = embeddings_request(body, dimensions)?;
+        let answer = checked.response();
+        Ok((checked.request, answer))
+    })
+    .await
+}
+
+async fn moderations(
+    State(sim): State<Arc<Simulator>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let script = sim.script();
+    sim.at_once("/v1/moderations", &headers, &body, |body, id| {
+        let checked = moderations_request(body)?;
+        let answer = checked.response(id, &script);
+        Ok((checked.request, answer))
+    })
+    .await
 }
 
 async fn models(State(sim): State<Arc<Simulator>>, headers: HeaderMap) -> Response {
@@ -143,6 +140,46 @@ impl Simulator {
             .map_or(ANY_MODEL, String::as_str)
     }
 
+    fn script(&self) -> Arc<Script> {
+        let script = self.script.read();
+        script.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Answers what is said in one piece: `answer` checks the body of the call of that number.
+    async fn at_once(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+        answer: impl FnOnce(&Value, u64) -> Result<(Request, Value), Problem>,
+    ) -> Response {
+        let mut call = self.calls.begin(path, body);
+        let id = call.id();
+        let answered = self
+            .parse(Dialect::OpenAi, headers, body)
+            .and_then(|body| answer(&body, id))
+            .and_then(|answered| self.offers(&answered.0.model).map(|()| answered));
+        let (request, answer) = match answered {
+            Ok(answered) => answered,
+            Err(problem) => return refuse(&mut call, &problem, Dialect::OpenAi),
+        };
+        let fault = match self.fault(&mut call, &request, None) {
+            Ok(fault) => fault,
+            Err(problem) => return problem.respond(Dialect::OpenAi),
+        };
+        match fault {
+            Some(Fault::Stall { .. }) => std::future::pending::<()>().await,
+            Some(Fault::Delay { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            _ => {}
+        }
+        if let Some(Fault::Cut { .. }) = fault {
+            call.settle(Status::Failed);
+            return half(&answer.to_string());
+        }
+        call.settle(Status::Completed);
+        Json(answer).into_response()
+    }
+
     async fn complete(
         &self,
         dialect: Dialect,
@@ -155,11 +192,7 @@ impl Simulator {
             Ok(checked) => checked,
             Err(problem) => return refuse(&mut call, &problem, dialect),
         };
-        let script = self
-            .script
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let script = self.script();
         let answer = answer(self.settings.seed, &script, &request, room);
         let fault = match self.fault(&mut call, &request, answer.rule) {
             Ok(fault) => fault,

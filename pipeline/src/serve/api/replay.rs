@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use aios_policy::{CompiledPolicy, Verdict};
+use aios_policy::{Collected, CompiledPolicy, Verdict};
 use aios_proto::config::{PolicyConfig, PolicyScope};
 use axum::{
     Json,
@@ -65,7 +65,8 @@ pub async fn replay(
         else {
             continue;
         };
-        let said = |stack| judge(stack, material, skeleton, &version.document).verdict;
+        let evidence: Collected = state.evidence.iter().cloned().collect();
+        let said = |stack| judge(stack, material, skeleton, &version.document, &evidence).verdict;
         judged += 1;
         changes.extend(change(&state.id, &said(policies), &said(&others)));
     }

@@ -4,6 +4,7 @@
 mod api;
 mod audit;
 mod fields;
+mod moderated;
 mod publish;
 mod replicas;
 mod town;

@@ -64,6 +64,10 @@ pub struct TownOptions {
     pub blind_target: bool,
     /// The model is not there at first.
     pub model_down: bool,
+    /// Judges texts, at `/v1/moderations`.
+    pub judge: Option<Router>,
+    /// Of policy `house`, beside its own.
+    pub more_rules: Vec<Rule>,
 }
 
 /// The gateway, its model and its target.
@@ -97,6 +101,10 @@ impl Town {
         let model_app = Router::new()
             .route("/v1/chat/completions", post(complete))
             .with_state(model.clone());
+        let model_app = match &options.judge {
+            Some(judge) => model_app.fallback_service(judge.clone()),
+            None => model_app,
+        };
         let (model_uri, _) = serve(model_app, CancellationToken::new()).await;
         let settings = aios_simulator::webhook::Settings {
             secrets: vec![SECRET.parse().unwrap()],
@@ -395,6 +403,12 @@ impl Town {
             .1
     }
 
+    /// The log of the simulator that judges texts.
+    pub async fn judge_log(&self) -> Value {
+        let url = format!("{}/simulator/calls", self.model_uri);
+        answer(self.http.get(url)).await.1
+    }
+
     pub fn folder(&self) -> &Path {
         self.place.folder().unwrap()
     }
@@ -566,8 +580,11 @@ fn item<T: serde::Serialize>(kind: ItemKind, name: &str, body: &T) -> Item {
 }
 
 fn terms(name: &str, term: &str, action: Action, message: &str) -> Rule {
-    let rule = json!({"name": name, "action": action, "message": message,
-        "terms": {"list": [term]}});
+    rule(json!({"name": name, "action": action, "message": message,
+        "terms": {"list": [term]}}))
+}
+
+pub fn rule(rule: Value) -> Rule {
     serde_json::from_value(rule).unwrap()
 }
 
@@ -575,7 +592,7 @@ fn policy(options: &TownOptions) -> PolicyConfig {
     PolicyConfig {
         name: "house".into(),
         scope: PolicyScope::Namespace,
-        rules: vec![
+        rules: [
             terms(
                 "no-competitors",
                 "Acme",
@@ -590,11 +607,11 @@ fn policy(options: &TownOptions) -> PolicyConfig {
             ),
             terms("no-doubt", "maybe", Action::Review, "Say it or leave it"),
             terms("no-phone", "555", Action::Redact, "No numbers to call"),
-            serde_json::from_value(
-                json!({"name": "no-orders", "action": "Review", "injection": {}}),
-            )
-            .unwrap(),
-        ],
+            rule(json!({"name": "no-orders", "action": "Review", "injection": {}})),
+        ]
+        .into_iter()
+        .chain(options.more_rules.iter().cloned())
+        .collect(),
         review: Review {
             when: if options.always_review {
                 ReviewWhen::Always
