@@ -87,7 +87,9 @@ pub fn of_model(spec: &ModelDeploymentSpec) -> References {
 pub fn of_rules(rules: &[Rule]) -> References {
     let terms = rules.iter().filter_map(|rule| rule.terms.as_ref());
     let lists = terms.filter_map(|terms| terms.list_ref.as_ref());
+    let judges = rules.iter().filter_map(|rule| rule.moderation.as_ref());
     References {
+        models: judges.map(|judge| judge.model.clone()).collect(),
         config_maps: lists
             .map(|list| list.config_map_key_ref.name.clone())
             .collect(),

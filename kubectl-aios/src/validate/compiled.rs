@@ -33,9 +33,11 @@ pub(super) fn check(manifests: &[Manifest], options: &Options, report: &mut Repo
         let Some(kind) = manifest.kind else { continue };
         let (found, named) = match kind {
             Kind::ModelDeployment => world.model(manifest, report),
-            Kind::PolicySet => world.policy::<PolicySetSpec>(manifest, PolicyScope::Namespace),
+            Kind::PolicySet => {
+                world.policy::<PolicySetSpec>(manifest, report, PolicyScope::Namespace)
+            }
             Kind::ClusterPolicySet => {
-                world.policy::<ClusterPolicySetSpec>(manifest, PolicyScope::Cluster)
+                world.policy::<ClusterPolicySetSpec>(manifest, report, PolicyScope::Cluster)
             }
             Kind::WritingPipeline => world.pipeline(manifest, report),
             Kind::WritingRun => world.run(manifest, report),
@@ -89,7 +91,7 @@ impl World<'_> {
         (found, named)
     }
 
-    fn policy<S>(&self, manifest: &Manifest, scope: PolicyScope) -> Found
+    fn policy<S>(&self, manifest: &Manifest, report: &Report, scope: PolicyScope) -> Found
     where
         S: DeserializeOwned,
         for<'s> PolicySource<'s>: From<&'s S>,
@@ -104,6 +106,15 @@ impl World<'_> {
         let compiled = aios_compile::policy(&manifest.name, scope, source, &resolved);
         let mut found = compiled.err().unwrap_or_default();
         self.forgive(manifest, &named, &mut found);
+        // The platform's policies ask models of the namespaces that they select.
+        if scope == PolicyScope::Namespace {
+            found.extend(source.rules.iter().enumerate().filter_map(|(index, rule)| {
+                let model = &rule.moderation.as_ref()?.model;
+                let path = format!("spec.rules[{index}].moderation.model");
+                let exists = self.exists(report, "ModelDeployment", manifest, model);
+                (!exists).then(|| absent(path, "ModelDeployment", model))
+            }));
+        }
         (found, named)
     }
 

@@ -1,10 +1,12 @@
 //! The only reads: ConfigMaps from the server, everything else from watches, index and board.
 
+use std::collections::BTreeSet;
+
 use aios_budget::Book;
 use aios_compile::{Resolved, references};
 use aios_crds::{ConditionType, WritingPipeline};
 use jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use crate::{
     context::Context,
@@ -77,7 +79,16 @@ pub fn observe(
     let now = Timestamp::now();
     let (mut absent, mut unready, mut unpriced) = (Vec::new(), Vec::new(), Vec::new());
     let currency = pipeline.spec.budget.as_ref().map(|budget| &budget.currency);
-    for model in references::of_pipeline(&pipeline.spec).models {
+    let mut models = references::of_pipeline(&pipeline.spec).models;
+    let policies = context
+        .hub
+        .read(|index| index.policies_of(namespace, &name));
+    models.extend(
+        policies
+            .iter()
+            .flat_map(|key| judges(namespace, key, context)),
+    );
+    for model in models {
         match context.stores.model(namespace, &model) {
             None => absent.push(model),
             Some(guarded) => {
@@ -131,6 +142,21 @@ pub fn observe(
         head: context.witness.head(namespace),
         started: None,
     })
+}
+
+/// Models that the rules of a policy ask.
+fn judges(namespace: &str, policy: &Key, context: &Context) -> BTreeSet<String> {
+    let stores = &context.stores;
+    let named = if policy.kind == Kind::ClusterPolicy {
+        let found = stores.cluster.policies.get(&ObjectRef::new(&policy.name));
+        let found = found.as_deref().and_then(valid);
+        found.map(|policy| references::of_rules(&policy.spec.rules))
+    } else {
+        let found = stores.policy(namespace, &policy.name);
+        let found = found.as_deref().and_then(valid);
+        found.map(|policy| references::of_rules(&policy.spec.rules))
+    };
+    named.unwrap_or_default().models
 }
 
 /// Whether a PolicySet was found not to compile, or to fail its tests.

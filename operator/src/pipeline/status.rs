@@ -190,7 +190,7 @@ fn models(observed: &Observed) -> Fact {
     Fact::yes(
         kind,
         Reason::Ready,
-        "every model that a route names is ready",
+        "every model that a route or a rule names is ready",
     )
 }
 

@@ -39,7 +39,8 @@ use crate::{
         metadata::{Noted, Shown, note},
         of_child,
         referrers::{
-            awaiting, everything_of, models_that, pipelines_that, policies_that, runs_of, warmed_by,
+            awaiting, everything_of, models_that, pipelines_that, pipelines_with, policies_that,
+            runs_of, warmed_by,
         },
         relations::of_pod,
         valid,
@@ -82,7 +83,7 @@ pub fn cell(
         lost: everything_of(triggers, (&models, &policies), &pipelines, &runs),
     };
 
-    let (queues, referrers) = (triggers.clone(), pipelines.clone());
+    let (queues, referrers, judged) = (triggers.clone(), pipelines.clone(), policies.clone());
     start.kind::<ModelDeployment>(
         feeds,
         model_writer,
@@ -95,8 +96,7 @@ pub fn cell(
             if change == Change::Existence {
                 queues.tenant(namespace);
             }
-            let names = |spec: &references::References| spec.models.contains(name);
-            pipelines_that(&referrers, namespace, names, |name| {
+            pipelines_with((&referrers, &judged), namespace, name, |name| {
                 queues.pipeline(namespace, name);
             });
         },

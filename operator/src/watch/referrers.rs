@@ -63,6 +63,23 @@ pub fn pipelines_that(
     queue_those(pipelines, namespace, refers, queue);
 }
 
+/// Pipelines whose routes name a model, or whose own policies ask it.
+pub fn pipelines_with(
+    (pipelines, policies): (&Store<Guarded<WritingPipeline>>, &Store<Guarded<PolicySet>>),
+    namespace: &str,
+    model: &str,
+    queue: impl FnMut(&str),
+) {
+    let names = |spec: &references::References| spec.models.contains(model);
+    let mut asking = BTreeSet::new();
+    policies_that(policies, namespace, names, |policy| {
+        asking.insert(policy.to_owned());
+    });
+    let concerns =
+        |spec: &references::References| names(spec) || !asking.is_disjoint(&spec.policies);
+    pipelines_that(pipelines, namespace, concerns, queue);
+}
+
 pub fn models_that(
     models: &Store<Guarded<ModelDeployment>>,
     namespace: &str,
