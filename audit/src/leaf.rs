@@ -44,10 +44,12 @@ pub enum Kind {
     Erased,
     /// The payload is the JSON of a DSSE envelope.
     Provenance,
+    /// A batch of model calls, as the process that made them signed it: the payload is its JSON.
+    Calls,
 }
 
 impl Kind {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Accepted,
         Self::Retrieved,
         Self::Drafted,
@@ -66,6 +68,7 @@ impl Kind {
         Self::Refused,
         Self::Erased,
         Self::Provenance,
+        Self::Calls,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -88,6 +91,7 @@ impl Kind {
             Self::Refused => "Refused",
             Self::Erased => "Erased",
             Self::Provenance => "Provenance",
+            Self::Calls => "Calls",
         }
     }
 }
@@ -110,6 +114,12 @@ pub struct Leaf {
 }
 
 impl Leaf {
+    /// What stands for the document in leaves of kind `Calls`, which are of no document and may be of several
+    /// pipelines.
+    pub fn of_calls(process: &str) -> String {
+        format!("calls/{process}")
+    }
+
     /// The bytes that are hashed: `aios.dev/leaf/v1\n`, then tenant, pipeline, document and kind each
     /// as a big-endian u64 length and UTF-8, then seq and time as big-endian u64, then the commitment.
     pub fn canonical_bytes(&self) -> Vec<u8> {

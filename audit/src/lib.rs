@@ -3,6 +3,7 @@
 //! provenance (in-toto in DSSE), and a bundle that is verified offline. No I/O, no clock, no randomness.
 
 mod bundle;
+mod calls;
 mod checkpoint;
 mod dsse;
 mod error;
@@ -15,6 +16,9 @@ mod statement;
 
 pub use bundle::{
     BundleError, BundleWriter, Expectations, Fault, Head, Part, Place, Report, verify_bundle,
+};
+pub use calls::{
+    CallBatch, CallChains, CallHead, CallRecord, CallToken, CallsError, CallsReport, Scribe, Told,
 };
 pub use checkpoint::Checkpoint;
 pub use dsse::{Envelope, Signature};

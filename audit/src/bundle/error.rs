@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::{AuditError, Hash};
+use crate::{AuditError, CallsError, Hash};
 
 /// The first fault found in a bundle, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +111,8 @@ pub enum Fault {
     Envelope(AuditError),
     #[error("the envelope speaks of another document, tenant or pipeline than its leaf")]
     EnvelopeSubject,
+    #[error("{0}")]
+    Calls(CallsError),
     #[error("the checkpoint covers {signed} leaves, the file holds {found}")]
     Count { signed: u64, found: u64 },
     #[error(

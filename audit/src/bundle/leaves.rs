@@ -7,7 +7,7 @@ use super::error::{BundleError, Fault, Part};
 use super::format::{EnvelopeLine, LeafLine, Line, Opening};
 use super::lines::{LastLeaf, RawLine};
 use super::verify::Report;
-use crate::{Checkpoint, Hash, Kind, Leaf, Log, VerifierKey, commit};
+use crate::{CallChains, CallToken, Checkpoint, Hash, Kind, Leaf, Log, VerifierKey, commit};
 
 /// Verifies the lines behind the checkpoint, one by one.
 pub struct Leaves {
@@ -16,11 +16,13 @@ pub struct Leaves {
     last: LastLeaf,
     /// The leaf read last, until it is opened.
     unopened: Option<Leaf>,
-    /// The last step of each document.
+    /// The last step of each document, and of each process that signs batches of calls.
     steps: HashMap<String, u64>,
+    documents: u64,
     kinds: BTreeMap<Kind, u64>,
     openings: u64,
     envelopes: u64,
+    calls: CallChains,
 }
 
 impl Leaves {
@@ -31,9 +33,11 @@ impl Leaves {
             last: LastLeaf::default(),
             unopened: None,
             steps: HashMap::new(),
+            documents: 0,
             kinds: BTreeMap::new(),
             openings: 0,
             envelopes: 0,
+            calls: CallChains::default(),
         }
     }
 
@@ -84,10 +88,11 @@ impl Leaves {
             origin: checkpoint.origin.clone(),
             leaves: checkpoint.size,
             root: checkpoint.root,
-            documents: self.steps.len() as u64,
+            documents: self.documents,
             kinds: self.kinds.clone(),
             openings: self.openings,
             envelopes: self.envelopes,
+            calls: self.calls.report(),
             heads,
         }
     }
@@ -111,13 +116,15 @@ impl Leaves {
                 recorded: line.hash,
             });
         }
-        if let Some(previous) = self.steps.insert(leaf.document.clone(), leaf.seq)
-            && leaf.seq <= previous
-        {
-            return Err(Fault::Sequence {
-                previous,
-                found: leaf.seq,
-            });
+        match self.steps.insert(leaf.document.clone(), leaf.seq) {
+            Some(previous) if leaf.seq <= previous => {
+                return Err(Fault::Sequence {
+                    previous,
+                    found: leaf.seq,
+                });
+            }
+            Some(_) => {}
+            None => self.documents += u64::from(leaf.kind != Kind::Calls),
         }
         self.log.append(hash);
         *self.kinds.entry(leaf.kind).or_default() += 1;
@@ -133,7 +140,16 @@ impl Leaves {
         let payload = STANDARD
             .decode(&line.payload)
             .map_err(|_| Fault::Commitment)?;
-        self.open(line.index, line.salt, &payload)?;
+        let leaf = self.open(line.index, line.salt, &payload)?;
+        match leaf.kind {
+            Kind::Calls => self.calls.batch(&leaf, &payload).map_err(Fault::Calls)?,
+            Kind::Drafted | Kind::Revised => {
+                if let Some(token) = call(&payload) {
+                    self.calls.name(token);
+                }
+            }
+            _ => {}
+        }
         self.openings += 1;
         Ok(())
     }
@@ -169,4 +185,10 @@ impl Leaves {
         }
         Ok(leaf)
     }
+}
+
+/// The call that a document's words are from, as its leaf says.
+fn call(payload: &[u8]) -> Option<CallToken> {
+    let payload: serde_json::Value = serde_json::from_slice(payload).ok()?;
+    payload.pointer("/usage/call")?.as_str()?.parse().ok()
 }

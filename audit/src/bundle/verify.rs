@@ -7,7 +7,7 @@ use super::error::{BundleError, Fault, Part, Place};
 use super::format::{FORMAT, Line};
 use super::leaves::Leaves;
 use super::lines::{LastLeaf, Lines};
-use crate::{AuditError, Checkpoint, Hash, Kind, Log, VerifierKey};
+use crate::{AuditError, CallsReport, Checkpoint, Hash, Kind, Log, VerifierKey};
 
 /// What the verifier knows from elsewhere. A bundle that is checked against nothing but itself is
 /// only consistent; the key or a witnessed head makes it evidence.
@@ -41,6 +41,8 @@ pub struct Report {
     pub openings: u64,
     /// Provenance envelopes that open theirs and whose signature is valid.
     pub envelopes: u64,
+    /// Batches of model calls that follow each other and are as their processes signed them.
+    pub calls: CallsReport,
     /// Witnessed heads that match.
     pub heads: u64,
 }
