@@ -9,6 +9,8 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
+
 use crate::{
     breaker::Judge,
     cost::{Basis, Cost, Usage, estimate, price},
@@ -31,6 +33,8 @@ pub struct Receipt {
 pub trait Account: Send + 'static {
     /// Notes the state of a stream.
     fn watch(&mut self, observer: &Observer);
+    /// Notes what the caller is told.
+    fn told(&mut self, _: &Bytes) {}
     /// The answer ended so.
     fn settle(self, outcome: Outcome) -> Receipt;
 }

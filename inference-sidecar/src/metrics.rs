@@ -138,6 +138,7 @@ pub struct Metrics {
     budget_spent: Family<SpentLabels, Counter<u64, AtomicU64>>,
     budget_leased: Family<LeaseLabels, Gauge<i64, AtomicI64>>,
     budget_refused: Family<NoBudgetLabels, Counter<u64, AtomicU64>>,
+    records_lost: Counter<u64, AtomicU64>,
     sequence: Gauge<i64, AtomicI64>,
     refused_items: Gauge<i64, AtomicI64>,
 }
@@ -269,6 +270,7 @@ impl Metrics {
             budget_spent: Family::default(),
             budget_leased: Family::default(),
             budget_refused: Family::default(),
+            records_lost: Counter::default(),
             sequence: Gauge::default(),
             refused_items: Gauge::default(),
         };
@@ -431,6 +433,11 @@ impl Metrics {
     /// A further try was not made, because the model's budget for them is spent.
     pub fn retry_denied(&self, model: &ModelLabels) {
         self.retries_denied.get_or_create(model).inc();
+    }
+
+    /// Calls stand in no batch, because nobody took those before.
+    pub fn records_lost(&self, calls: u64) {
+        self.records_lost.inc_by(calls);
     }
 
     /// A call was late.
@@ -602,6 +609,11 @@ impl Metrics {
             "aios_sidecar_retries_denied",
             "Further tries that were not made because the model's budget for them was spent",
             self.retries_denied.clone(),
+        );
+        registry.register(
+            "aios_sidecar_records_lost",
+            "Calls that stand in no signed batch, because nobody took those before them",
+            self.records_lost.clone(),
         );
         registry.register(
             "aios_sidecar_hedges",

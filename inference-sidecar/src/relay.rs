@@ -181,7 +181,8 @@ impl<A: Account> Relay<A> {
     }
 
     /// Ends the stream; `last` is what the caller still gets.
-    fn end(self, outcome: Outcome, last: Bytes) -> (Frame<Bytes>, State<A>) {
+    fn end(mut self, outcome: Outcome, last: Bytes) -> (Frame<Bytes>, State<A>) {
+        self.account.told(&last);
         let receipt = self.account.settle(outcome);
         let trailers = self.trailers.map(|write| write(&receipt));
         (
@@ -220,7 +221,10 @@ async fn step<A: Account>(state: State<A>) -> Option<(Frame<Bytes>, State<A>)> {
             }
             Ok(Some((event, _))) => match relay.voice.say(event) {
                 Ok(said) if said.is_empty() => {}
-                Ok(said) => return Some((Frame::data(said), State::Open(relay))),
+                Ok(said) => {
+                    relay.account.told(&said);
+                    return Some((Frame::data(said), State::Open(relay)));
+                }
                 Err(error) => return Some(relay.fail(&error)),
             },
             // Some servers end after the reason without `[DONE]`; whole is whole.

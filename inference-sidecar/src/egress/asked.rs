@@ -20,6 +20,8 @@ use crate::{
 pub struct Asked {
     pub face: Face,
     own: Request,
+    /// The bytes that came, where `own` was made of them.
+    sent: Option<Bytes>,
     /// What was dropped to make it.
     dropped: Vec<String>,
     /// What the answer repeats of a request of the Responses API.
@@ -34,6 +36,7 @@ impl Asked {
     /// # Errors
     /// `InvalidJson`, `InvalidField` or `Unsupported`, with the field's name.
     pub fn read(face: Face, body: Bytes) -> Result<Self, ApiError> {
+        let sent = (face == Face::Responses).then(|| body.clone());
         let (own, dropped, envelope) = match face {
             Face::Chat => (Request::parse(Operation::Chat, body)?, Vec::new(), None),
             Face::Embeddings => (
@@ -55,10 +58,16 @@ impl Asked {
         Ok(Self {
             face,
             own,
+            sent,
             dropped,
             envelope,
             chat: OnceLock::new(),
         })
+    }
+
+    /// The bytes that came.
+    pub fn sent(&self) -> &Bytes {
+        self.sent.as_ref().unwrap_or(&self.own.body)
     }
 
     /// What routes are chosen by.

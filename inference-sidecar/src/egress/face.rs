@@ -8,7 +8,7 @@ use std::{
 use axum::{
     Json, Router,
     body::Body,
-    extract::State,
+    extract::{Query, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -24,6 +24,7 @@ use super::{
     exchange::{Exchange, Question, Unanswered},
     hedge::Hedges,
     hold::{BOUNDS, Holds},
+    records::{Ledger, Recording, now_ms},
     reply::{reply, set},
     retries::Retries,
     route,
@@ -54,6 +55,7 @@ pub struct Egress {
     retries: Arc<Retries>,
     hedges: Arc<Hedges>,
     cache: Arc<Cache>,
+    records: Arc<Ledger>,
 }
 
 /// The routes of the face.
@@ -65,7 +67,8 @@ pub fn router(egress: Arc<Egress>) -> Router {
         .route("/v1/messages", post(messages))
         .route("/v1/messages/count_tokens", post(count_tokens))
         .route("/v1/responses", post(responses))
-        .route("/v1/models", get(models));
+        .route("/v1/models", get(models))
+        .route("/v1/records", get(records));
     face::with_fallbacks(router).with_state(egress)
 }
 
@@ -110,6 +113,33 @@ async fn models(State(egress): State<Arc<Egress>>, headers: HeaderMap) -> Respon
     face::models(&headers, egress.live.load().models.keys())
 }
 
+/// What was asked for of the records.
+#[derive(serde::Deserialize)]
+struct Records {
+    /// Of the last batch that is in the log.
+    process: Option<String>,
+    after: Option<u64>,
+}
+
+/// Batches of records for the log, each a line of JSON; those that are in it are forgotten.
+async fn records(State(egress): State<Arc<Egress>>, Query(asked): Query<Records>) -> Response {
+    let after = asked.process.as_deref().zip(asked.after);
+    match egress.records.take(after, now_ms()) {
+        Ok(batches) => {
+            let lines = batches
+                .iter()
+                .flat_map(|batch| [&**batch, b"\n".as_slice()]);
+            let lines: Vec<&[u8]> = lines.collect();
+            let kind = (http::header::CONTENT_TYPE, "application/x-ndjson");
+            ([kind], lines.concat()).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "records of calls");
+            http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
 impl Egress {
     /// Budgets are granted by `lessor`.
     pub fn new(live: Live, client: Client, metrics: Arc<Metrics>, lessor: Lessor) -> Self {
@@ -121,6 +151,7 @@ impl Egress {
             retries: Arc::default(),
             hedges: Arc::default(),
             cache: Cache::new(metrics.clone()),
+            records: Ledger::new(metrics.clone()),
             money: Arc::new(Money::new(lessor, metrics.clone(), process())),
             client,
             metrics,
@@ -159,6 +190,7 @@ impl Egress {
             asked,
             caller,
         });
+        let recording = Recording::of(&self.records, pipeline, &question);
         let mut exchange = Exchange {
             client: self.client.clone(),
             metrics: self.metrics.clone(),
@@ -177,7 +209,7 @@ impl Egress {
         let answered = exchange.run(plan).await;
         let (attempts, waited) = (exchange.attempts, exchange.waited);
         let mut response = match answered {
-            Ok(answered) => reply(answered, &question.asked),
+            Ok(answered) => reply(answered, &question.asked, recording),
             Err(Unanswered::Refused(error)) => face.refusal(error),
             Err(Unanswered::Rejected(rejection)) => rejection.into_answer(face),
         };

@@ -11,6 +11,7 @@ mod failure;
 mod hedge;
 mod hold;
 mod payer;
+mod records;
 mod reply;
 mod retries;
 mod route;

@@ -39,6 +39,18 @@ pub fn nothing(pricing: Option<&Pricing>) -> Receipt {
     }
 }
 
+impl Payer {
+    /// What it came to so far.
+    pub fn receipt(&self) -> Receipt {
+        match self {
+            Self::Own(meter) => meter.receipt(),
+            Self::Shared { broadcast, began } if *began => broadcast.receipt(),
+            Self::Shared { broadcast, .. } => nothing(broadcast.pricing()),
+            Self::Settled(receipt) => receipt.clone(),
+        }
+    }
+}
+
 impl Account for Payer {
     fn watch(&mut self, observer: &Observer) {
         match self {

@@ -11,6 +11,7 @@ use super::{
     attempt::{Started, Whole},
     exchange::{Answered, Given, Reply, UnderWay},
     payer::Payer,
+    records::{Note, Noted, Recording},
     route::Candidate,
 };
 use crate::{
@@ -44,9 +45,11 @@ const INPUT_TOKENS: HeaderName = HeaderName::from_static("aios-input-tokens");
 const OUTPUT_TOKENS: HeaderName = HeaderName::from_static("aios-output-tokens");
 const COST: HeaderName = HeaderName::from_static("aios-cost");
 const CACHE: HeaderName = HeaderName::from_static("aios-cache");
+const POLICIES: HeaderName = HeaderName::from_static("aios-policy-digest");
+const CALL: HeaderName = HeaderName::from_static("aios-call");
 
-/// The answer, or the beginning of its stream.
-pub fn reply(answered: Answered, asked: &Asked) -> Response {
+/// The answer, or the beginning of its stream. A call of a pipeline is recorded.
+pub fn reply(answered: Answered, asked: &Asked, recording: Option<Recording>) -> Response {
     let Answered {
         given,
         candidate,
@@ -58,17 +61,27 @@ pub fn reply(answered: Answered, asked: &Asked) -> Response {
         under_way,
         origin,
     } = given;
+    let headers = match &reply {
+        Reply::Whole(whole) => &whole.headers,
+        Reply::Started(started) => &started.headers,
+    };
+    let digest = digest(headers, &candidate);
+    let note = recording.map(|recording| recording.begin(&candidate, digest.clone(), origin));
+    let said = note
+        .as_ref()
+        .map(|note| (note.token(), HeaderValue::from_str(note.policies())));
     let (mut response, upstream) = match reply {
         Reply::Whole(mut whole) => {
             let headers = std::mem::take(&mut whole.headers);
-            (self::whole(whole, operation, asked, payer), headers)
+            (self::whole(whole, operation, asked, (payer, note)), headers)
         }
         Reply::Started(started) => {
             let mut started = *started;
             let headers = std::mem::take(&mut started.headers);
             let voice = voice(operation, asked);
+            let account = Noted::new(payer, note);
             (
-                stream(started, voice, &candidate, (payer, under_way)),
+                stream(started, voice, &candidate, (account, under_way)),
                 headers,
             )
         }
@@ -81,9 +94,14 @@ pub fn reply(answered: Answered, asked: &Asked) -> Response {
     }
     dropped(headers, asked.dropped(operation));
     set(headers, MODEL, &candidate.model.name);
-    // Who answered knows better, for it may be of another revision than what is configured.
-    if let (Some(digest), false) = (&candidate.model.digest, headers.contains_key(DIGEST)) {
-        set(headers, HeaderName::from_static(DIGEST), digest);
+    if let Some(digest) = digest {
+        headers.insert(HeaderName::from_static(DIGEST), digest);
+    }
+    if let Some((token, policies)) = said {
+        set(headers, CALL, &token.to_string());
+        if let Ok(policies) = policies {
+            headers.insert(POLICIES, policies);
+        }
     }
     if let Some(route) = candidate.route {
         headers.insert(ROUTE, HeaderValue::from(route));
@@ -94,13 +112,39 @@ pub fn reply(answered: Answered, asked: &Asked) -> Response {
     response
 }
 
-fn whole(whole: Whole, operation: Operation, asked: &Asked, payer: Payer) -> Response {
+/// Digest of the weights that answered. Who answered knows better, for it may be of another revision than
+/// what is configured.
+fn digest(answer: &HeaderMap, candidate: &Candidate) -> Option<HeaderValue> {
+    let configured = candidate.model.digest.as_deref();
+    let configured = || HeaderValue::from_str(configured?).ok();
+    answer.get(DIGEST).cloned().or_else(configured)
+}
+
+fn whole(
+    whole: Whole,
+    operation: Operation,
+    asked: &Asked,
+    (payer, note): (Payer, Option<Note>),
+) -> Response {
     let receipt = payer.settle(Outcome::Ok);
     let counted = whole.counted.unwrap_or(receipt.usage);
     let body = match translated(&whole.body, operation, asked, counted) {
-        None => whole.body,
-        Some(Ok(body)) => body,
-        Some(Err(error)) => return asked.face.refusal(ApiError::UpstreamMalformed(error)),
+        None => Ok(whole.body),
+        Some(translated) => translated,
+    };
+    let outcome = match &body {
+        Ok(_) => Outcome::Ok,
+        Err(_) => Outcome::Malformed,
+    };
+    if let Some(mut note) = note {
+        if let Ok(body) = &body {
+            note.told(body);
+        }
+        note.write(outcome, &receipt);
+    }
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => return asked.face.refusal(ApiError::UpstreamMalformed(error)),
     };
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
@@ -144,11 +188,11 @@ fn stream(
     started: Started,
     voice: Voice,
     candidate: &Candidate,
-    (payer, under_way): (Payer, UnderWay),
+    (account, under_way): (Noted, UnderWay),
 ) -> Response {
     let relay = Relay {
         source: started.source,
-        account: payer,
+        account,
         deadline: started.deadline,
         gap: candidate.model.token_gap_timeout,
         strip_usage: matches!(voice, Voice::Same(_)) && !started.usage_asked,

@@ -28,6 +28,7 @@ mod next_revision;
 mod prefetch;
 mod processes;
 mod properties;
+mod recorded;
 mod sdks;
 mod seeded_faults;
 mod simulated;

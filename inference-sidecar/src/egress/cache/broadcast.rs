@@ -91,6 +91,15 @@ impl Broadcast {
         }
     }
 
+    /// What it came to so far.
+    pub fn receipt(&self) -> Receipt {
+        match &*lock(&self.ledger) {
+            Ledger::Open { meter, .. } => meter.receipt(),
+            Ledger::Settled(receipt) => receipt.clone(),
+            Ledger::Closed => nothing(self.pricing()),
+        }
+    }
+
     /// It ended so for one of them. Others may hear more of what broke off for this one.
     pub fn settle(&self, outcome: Outcome) -> Receipt {
         let mut ledger = lock(&self.ledger);

@@ -1,0 +1,233 @@
+//! The records of a process, from the call's end to the log.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use aios_audit::{AuditError, CallRecord, Commitment, Hash, Scribe};
+use bytes::Bytes;
+use http::HeaderValue;
+
+use crate::{
+    cost::Basis,
+    egress::{cache::Origin, call::Step},
+    lock::lock,
+    meter::Receipt,
+    metrics::Metrics,
+    outcome::Outcome,
+    snapshot::{Model, Pipeline},
+};
+
+/// Calls under one signature.
+const BATCH: usize = 256;
+/// Most calls that wait to be signed, and batches that wait to be taken. What is too much is lost, the oldest
+/// first, and shows as a gap.
+const OPEN: usize = 4096;
+const SEALED: usize = 16;
+
+/// The records that nobody has taken yet.
+pub struct Ledger {
+    metrics: Arc<Metrics>,
+    rows: Mutex<Rows>,
+}
+
+#[derive(Default)]
+struct Rows {
+    /// Made with the first batch.
+    scribe: Option<Scribe>,
+    open: VecDeque<Ended>,
+    /// Signed, by sequence, as the log takes them.
+    sealed: VecDeque<(u64, Bytes)>,
+}
+
+/// A call that ended. It shares what it can, for most of it is only written down once it is signed.
+pub struct Ended {
+    pub call: Hash,
+    pub time_ms: u64,
+    pub pipeline: Arc<Pipeline>,
+    pub step: Step,
+    pub document: Option<HeaderValue>,
+    pub model: Arc<Model>,
+    pub model_digest: Option<HeaderValue>,
+    pub route: Option<usize>,
+    pub origin: Option<Origin>,
+    pub outcome: Outcome,
+    pub receipt: Receipt,
+    pub request: Commitment,
+    pub answer: Commitment,
+}
+
+impl Ledger {
+    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            metrics,
+            rows: Mutex::default(),
+        })
+    }
+
+    pub fn write(&self, ended: Ended) {
+        let mut rows = lock(&self.rows);
+        if rows.open.len() == OPEN {
+            rows.open.drain(..BATCH);
+            // Nothing was signed before: then the first batch is not the first of the process.
+            if let Ok(scribe) = scribe(&mut rows.scribe) {
+                scribe.skip();
+            }
+            self.metrics.records_lost(BATCH as u64);
+        }
+        rows.open.push_back(ended);
+    }
+
+    /// Forgets the batches that are in the log, the last of them `after` (process and sequence), signs what
+    /// there is, and gives all others: each the bytes of its JSON.
+    ///
+    /// # Errors
+    /// When a batch cannot be signed.
+    pub fn take(&self, after: Option<(&str, u64)>, time_ms: u64) -> Result<Vec<Bytes>, AuditError> {
+        let mut rows = lock(&self.rows);
+        let rows = &mut *rows;
+        let process = rows.scribe.as_ref().map(Scribe::process);
+        // Another process may have stood here before, with sequences of its own.
+        if let Some((_, after)) = after.filter(|(of, _)| Some(*of) == process) {
+            rows.sealed.retain(|(sequence, _)| *sequence > after);
+        }
+        while !rows.open.is_empty() && rows.sealed.len() < SEALED {
+            let Rows {
+                scribe: key,
+                open,
+                sealed,
+            } = rows;
+            let count = open.len().min(BATCH);
+            let records = open.drain(..count).map(Ended::into_record).collect();
+            let batch = scribe(key)?.sign(records, time_ms)?;
+            let json = serde_json::to_vec(&batch);
+            let json = json.map_err(|error| AuditError::Encode(error.to_string()))?;
+            sealed.push_back((batch.head.sequence, json.into()));
+        }
+        Ok(rows.sealed.iter().map(|(_, json)| json.clone()).collect())
+    }
+}
+
+/// The key is of this process alone, is never written down, and ends with it.
+fn scribe(scribe: &mut Option<Scribe>) -> Result<&mut Scribe, AuditError> {
+    match scribe {
+        Some(scribe) => Ok(scribe),
+        none => Ok(none.insert(Scribe::new(&rand::random())?)),
+    }
+}
+
+impl Ended {
+    fn into_record(self) -> CallRecord<'static> {
+        let Self { model, receipt, .. } = self;
+        let text = |value: HeaderValue| value.to_str().ok().map(|text| text.to_owned().into());
+        CallRecord {
+            call: self.call,
+            time_ms: self.time_ms,
+            pipeline: self.pipeline.name.clone().into(),
+            step: self.step.as_str().into(),
+            document: self.document.and_then(text),
+            model: model.name.clone().into(),
+            model_digest: self.model_digest.and_then(text),
+            route: self.route.and_then(|route| u32::try_from(route).ok()),
+            variant: None,
+            policies: self.pipeline.policies.clone().into(),
+            cache: self.origin.map(|origin| origin.as_str().into()),
+            outcome: self.outcome.as_str().into(),
+            input_tokens: receipt.usage.input,
+            output_tokens: receipt.usage.output,
+            exact: receipt.usage.basis == Basis::Exact,
+            cost: receipt.cost.map(|cost| cost.to_string().into()),
+            request: self.request,
+            answer: self.answer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aios_audit::{CallBatch, CallChains, CallToken, Kind, Leaf, commit};
+    use prometheus_client::registry::Registry;
+    use serde_json::json;
+
+    use super::{BATCH, Ended, Ledger, OPEN};
+    use crate::{
+        cost::{Basis, Usage},
+        egress::call::Step,
+        meter::Receipt,
+        metrics::Metrics,
+        outcome::Outcome,
+        snapshot::{Model, Pipeline, tests},
+    };
+
+    fn ended(number: u64, model: &Arc<Model>, pipeline: &Arc<Pipeline>) -> Ended {
+        let mut random = [0; 16];
+        random[..8].copy_from_slice(&number.to_be_bytes());
+        let token = CallToken::new(random);
+        let usage = Usage {
+            input: number,
+            output: 1,
+            basis: Basis::Exact,
+        };
+        Ended {
+            call: token.call(),
+            time_ms: 1,
+            pipeline: pipeline.clone(),
+            step: Step::Draft,
+            document: None,
+            model: model.clone(),
+            model_digest: None,
+            route: None,
+            origin: None,
+            outcome: Outcome::Ok,
+            receipt: Receipt { usage, cost: None },
+            request: token.commit(b""),
+            answer: token.commit(b""),
+        }
+    }
+
+    #[test]
+    fn what_nobody_takes_is_bounded_and_its_loss_shows_as_a_gap() {
+        let ledger = Ledger::new(Arc::new(Metrics::new(&mut Registry::default())));
+        let model = serde_json::from_value(tests::model("m")).unwrap();
+        let model = Arc::new(Model::new(model).unwrap());
+        let pipeline = tests::pipeline("p", &json!([{"model": "m"}]));
+        let pipeline = Pipeline::new(serde_json::from_value(pipeline).unwrap());
+        let pipeline = Arc::new(pipeline.unwrap());
+        let calls = (OPEN + 1) as u64;
+        for number in 0..calls {
+            ledger.write(ended(number, &model, &pipeline));
+        }
+        let mut chains = CallChains::default();
+        let mut last = None;
+        loop {
+            let after = last
+                .as_ref()
+                .map(|(process, at): &(String, u64)| (process.as_str(), *at));
+            let batches = ledger.take(after, 2).unwrap();
+            let Some(newest) = batches.last() else {
+                break;
+            };
+            let head = CallBatch::verify(newest).unwrap().head;
+            for json in &batches {
+                let head = CallBatch::verify(json).unwrap().head;
+                let leaf = Leaf {
+                    tenant: "t".into(),
+                    pipeline: String::new(),
+                    document: Leaf::of_calls(&head.process),
+                    seq: head.sequence,
+                    kind: Kind::Calls,
+                    time_ms: 3,
+                    commitment: commit(&[0; 32], json),
+                };
+                chains.batch(&leaf, json).unwrap();
+            }
+            last = Some((head.process, head.sequence));
+        }
+        let found = chains.report();
+        assert_eq!(found.missing, 1);
+        assert_eq!(found.records, calls - BATCH as u64, "the oldest are lost");
+    }
+}

@@ -1,0 +1,185 @@
+//! One call's record in the making: written when the answer ends, however it does.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use aios_audit::{CallToken, Told};
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::ledger::{Ended, Ledger};
+use crate::{
+    dialect::openai::Observer,
+    egress::{
+        cache::Origin,
+        call::{Call, Step},
+        exchange::Question,
+        payer::{Payer, nothing},
+        route::Candidate,
+    },
+    meter::{Account, Receipt},
+    outcome::Outcome,
+    snapshot::{Model, Pipeline},
+};
+
+/// A call that is recorded: one of a pipeline, whose log it is for.
+pub struct Recording {
+    ledger: Arc<Ledger>,
+    pipeline: Arc<Pipeline>,
+    step: Step,
+    question: Arc<Question>,
+}
+
+/// A record in the making.
+pub struct Note {
+    recording: Recording,
+    token: CallToken,
+    told: Told,
+    model: Arc<Model>,
+    model_digest: Option<HeaderValue>,
+    route: Option<usize>,
+    origin: Option<Origin>,
+}
+
+/// Who accounts for a stream that is recorded.
+pub struct Noted {
+    payer: Option<Payer>,
+    note: Option<Note>,
+}
+
+// === impl Recording ===
+
+impl Recording {
+    /// None for a call of no pipeline.
+    pub fn of(
+        ledger: &Arc<Ledger>,
+        pipeline: Option<&Arc<Pipeline>>,
+        question: &Arc<Question>,
+    ) -> Option<Self> {
+        let Call::Routed { step, .. } = question.call else {
+            return None;
+        };
+        Some(Self {
+            pipeline: pipeline?.clone(),
+            ledger: ledger.clone(),
+            question: question.clone(),
+            step,
+        })
+    }
+
+    /// `digest` is what the answer says of the weights that gave it.
+    pub fn begin(
+        self,
+        candidate: &Candidate,
+        digest: Option<HeaderValue>,
+        origin: Option<Origin>,
+    ) -> Note {
+        let token = CallToken::new(rand::random());
+        Note {
+            told: token.told(),
+            token,
+            model: candidate.model.clone(),
+            model_digest: digest,
+            route: candidate.route,
+            origin,
+            recording: self,
+        }
+    }
+}
+
+// === impl Note ===
+
+impl Note {
+    /// What the caller is told, so that it can name the call, and prove what it asked and heard.
+    pub fn token(&self) -> CallToken {
+        self.token
+    }
+
+    /// Digest of what the pipeline's documents are judged by.
+    pub fn policies(&self) -> &str {
+        &self.recording.pipeline.policies
+    }
+
+    pub fn told(&mut self, bytes: &[u8]) {
+        self.told.more(bytes);
+    }
+
+    pub fn write(self, outcome: Outcome, receipt: &Receipt) {
+        let Recording {
+            ledger,
+            pipeline,
+            step,
+            question,
+        } = self.recording;
+        ledger.write(Ended {
+            call: self.token.call(),
+            time_ms: now_ms(),
+            pipeline,
+            step,
+            document: question.caller.get("aios-document").cloned(),
+            model: self.model,
+            model_digest: self.model_digest,
+            route: self.route,
+            origin: self.origin,
+            outcome,
+            receipt: receipt.clone(),
+            request: self.token.commit(question.asked.sent()),
+            answer: self.told.commitment(),
+        });
+    }
+}
+
+// === impl Noted ===
+
+impl Noted {
+    pub fn new(payer: Payer, note: Option<Note>) -> Self {
+        Self {
+            payer: Some(payer),
+            note,
+        }
+    }
+}
+
+impl Account for Noted {
+    fn watch(&mut self, observer: &Observer) {
+        if let Some(payer) = &mut self.payer {
+            payer.watch(observer);
+        }
+    }
+
+    fn told(&mut self, bytes: &Bytes) {
+        if let Some(note) = &mut self.note {
+            note.told(bytes);
+        }
+    }
+
+    fn settle(mut self, outcome: Outcome) -> Receipt {
+        let receipt = match self.payer.take() {
+            Some(payer) => payer.settle(outcome),
+            None => nothing(None),
+        };
+        if let Some(note) = self.note.take() {
+            note.write(outcome, &receipt);
+        }
+        receipt
+    }
+}
+
+/// The caller went away.
+impl Drop for Noted {
+    fn drop(&mut self) {
+        if let (Some(payer), Some(note)) = (&self.payer, self.note.take()) {
+            note.write(Outcome::Cancelled, &payer.receipt());
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
