@@ -2,6 +2,7 @@
 //! `serve` is a tenant's gateway: store, queue, review desk, log and intents. `work` is the job pod
 //! that leases items from it. Both drive the same machine. `evaluate` asks a model's revision on trial.
 
+mod calls;
 pub mod clock;
 pub mod compiled;
 pub mod draft;

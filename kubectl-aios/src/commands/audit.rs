@@ -1,6 +1,6 @@
 use std::{fs::File, io::BufReader};
 
-use aios_audit::{Expectations, Head, Report, verify_bundle};
+use aios_audit::{CallsReport, Expectations, Head, Report, verify_bundle};
 use aios_crds::WritingPipeline;
 use anyhow::{Context, Result};
 use kube::{Api, api::ListParams};
@@ -95,6 +95,30 @@ fn expectations(arguments: &Verify) -> Result<Expectations> {
     Ok(Expectations { key, heads })
 }
 
+fn print_calls(calls: &CallsReport) {
+    let CallsReport {
+        processes,
+        batches,
+        records,
+        missing,
+        named,
+        unrecorded,
+    } = calls;
+    if *batches + *named == 0 {
+        return;
+    }
+    println!("  calls      {records} in {batches} signed batches of {processes} processes");
+    if *missing > 0 {
+        println!("  GAP        {missing} batches of calls were signed and are not in this log");
+    }
+    if *unrecorded > 0 {
+        println!(
+            "  GAP        {unrecorded} of {named} calls that documents name stand in no batch: their pod \
+             ended before it was taken, or they were made moments ago"
+        );
+    }
+}
+
 fn print(report: &Report, expected: &Expectations) {
     println!("audit verified offline: {} leaves", report.leaves);
     println!("  log        {}", report.origin);
@@ -104,6 +128,7 @@ fn print(report: &Report, expected: &Expectations) {
         "  opened     {} payloads, {} signed provenance statements",
         report.openings, report.envelopes
     );
+    print_calls(&report.calls);
     let kinds: Vec<_> = report
         .kinds
         .iter()

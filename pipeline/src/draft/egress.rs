@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aios_audit::{CallBatch, CallHead};
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
@@ -57,6 +58,9 @@ pub enum EgressError {
     /// Worth another try later.
     #[error("the egress is not available: {0}")]
     Unavailable(String),
+    /// What it recorded of calls is not what it signed.
+    #[error(transparent)]
+    Calls(#[from] aios_audit::CallsError),
     /// The client cannot be built at all.
     #[error("no HTTP client: {0}")]
     Client(String),
@@ -93,6 +97,33 @@ impl Egress {
             client,
             base: base.trim_end_matches('/').to_owned(),
         })
+    }
+
+    /// Batches of what it recorded of calls, behind the last that is in the log: heads and JSON, in order.
+    pub async fn records(
+        &self,
+        last: Option<&CallHead>,
+    ) -> Result<Vec<(CallHead, Vec<u8>)>, EgressError> {
+        let unavailable =
+            |error: reqwest::Error| EgressError::Unavailable(error.without_url().to_string());
+        let after: Vec<(&str, String)> = last.map_or_else(Vec::new, |head| {
+            let sequence = head.sequence.to_string();
+            vec![("process", head.process.clone()), ("after", sequence)]
+        });
+        let response = self
+            .client
+            .get(format!("{}/v1/records", self.base))
+            .query(&after)
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .map_err(unavailable)?;
+        let lines = response.bytes().await.map_err(unavailable)?;
+        let lines = lines.split(|byte| *byte == b'\n');
+        lines
+            .filter(|line| !line.is_empty())
+            .map(|line| Ok((CallBatch::verify(line)?.head, line.to_vec())))
+            .collect()
     }
 
     /// Asks, and waits for the whole answer.
@@ -153,6 +184,7 @@ pub(super) fn unavailable(error: reqwest::Error) -> EgressError {
 fn usage(headers: &HeaderMap, started: Instant) -> Usage {
     let number = |name| text_of(headers, name).and_then(|text| text.parse().ok());
     Usage {
+        call: text_of(headers, "aios-call"),
         millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         input_tokens: number("aios-input-tokens").unwrap_or_default(),
         output_tokens: number("aios-output-tokens").unwrap_or_default(),

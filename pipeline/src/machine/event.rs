@@ -131,6 +131,9 @@ pub struct Checked {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
+    /// Names the call's record in the log, and proves what it says of texts: [`aios_audit::CallToken`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
     pub millis: u64,
     pub input_tokens: u64,
     pub output_tokens: u64,

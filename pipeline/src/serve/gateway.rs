@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{auth::Authorizer, metrics::Metrics};
 use crate::{
-    compiled::Pipeline, draft::Egress, enforced::Enforced, fault::Faults, publish::Connector,
-    store::Store,
+    calls::CallLog, clock::now_ms, compiled::Pipeline, draft::Egress, enforced::Enforced,
+    fault::Faults, publish::Connector, store::Store,
 };
 
 /// The gateway.
@@ -43,6 +43,13 @@ impl Gateway {
 
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+}
+
+impl CallLog for Gateway {
+    async fn record(&self, batches: Vec<Vec<u8>>) -> Result<(), String> {
+        let recorded = self.store.record_calls(&batches, now_ms()).await;
+        recorded.map_err(|error| error.to_string())
     }
 }
 

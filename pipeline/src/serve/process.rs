@@ -23,6 +23,7 @@ use super::{
     reports, router, runner, runs, witness, work_service,
 };
 use crate::{
+    calls,
     draft::Egress,
     enforced::Enforced,
     fault::Faults,
@@ -129,6 +130,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Se
         }
     });
     loops.spawn(runner::run(gateway.clone(), shutdown.clone()));
+    let egress = gateway.egress.clone();
+    loops.spawn(calls::run(egress, gateway.clone(), closing.clone()));
     loops.spawn(reports::run(
         gateway.clone(),
         report_sender,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aios_proto::work::{
-    CheckpointRequest, CheckpointResponse, LeaseRequest, LeaseResponse, LeasedItem, RenewRequest,
-    RenewResponse,
+    CheckpointRequest, CheckpointResponse, LeaseRequest, LeaseResponse, LeasedItem,
+    RecordCallsRequest, RecordCallsResponse, RenewRequest, RenewResponse,
     work_server::{Work, WorkServer},
 };
 use aios_runtime::serve::Peer;
@@ -92,6 +92,17 @@ impl Work for Leases {
             }
         }
         Ok(Response::new(RenewResponse { fenced }))
+    }
+
+    async fn record_calls(
+        &self,
+        request: Request<RecordCallsRequest>,
+    ) -> Result<Response<RecordCallsResponse>, Status> {
+        self.admit(&request)?;
+        let batches = request.into_inner().batches;
+        let recorded = self.gateway.store.record_calls(&batches, now_ms()).await;
+        recorded.map_err(|error| status(&error))?;
+        Ok(Response::new(RecordCallsResponse {}))
     }
 
     async fn checkpoint(
@@ -270,6 +281,7 @@ fn status(error: &StoreError) -> Status {
     match error {
         StoreError::NoDocument(_) => Status::not_found(error.to_string()),
         StoreError::Machine(_) => Status::failed_precondition(error.to_string()),
+        StoreError::Calls(_) => Status::invalid_argument(error.to_string()),
         _ => {
             tracing::error!(%error, "store");
             Status::unavailable("the store failed")

@@ -36,6 +36,8 @@ pub enum StoreError {
     Machine(#[from] MachineError),
     #[error("the log's key: {0}")]
     Audit(#[from] aios_audit::AuditError),
+    #[error(transparent)]
+    Calls(#[from] aios_audit::CallsError),
     #[error("stored content has no valid form: {0}")]
     Encode(#[from] serde_json::Error),
     #[error("the random source failed")]

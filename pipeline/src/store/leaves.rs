@@ -106,17 +106,14 @@ impl Store {
         let mut leaves = Vec::with_capacity(rows.len());
         for row in rows {
             let leaf = serde_json::from_slice(&row.get::<Vec<u8>>(0)?)?;
-            let place = leaf_place(row.number(1)?);
+            let position = row.number(1)?;
             let sealed: Option<Vec<u8>> = row.get(3)?;
             let opening = match sealed {
                 None => None,
                 Some(sealed) => {
                     let subject = super::rows::subject(&row, 2)?;
                     let key = keys::find(&mut session, &self.vault, subject).await?;
-                    key.map(|key| key.open(&place, &sealed))
-                        .transpose()?
-                        .as_deref()
-                        .and_then(split)
+                    key.map(|key| opened(&key, position, &sealed)).transpose()?
                 }
             };
             leaves.push(StoredLeaf { leaf, opening });
@@ -169,7 +166,15 @@ fn leaf_place(position: u64) -> String {
     format!("leaf/{position}")
 }
 
-fn split(opening: &[u8]) -> Option<([u8; 32], Vec<u8>)> {
-    let (salt, payload) = opening.split_first_chunk::<32>()?;
-    Some((*salt, payload.to_vec()))
+/// Salt and payload of the leaf at that position.
+pub fn opened(
+    key: &SubjectKey,
+    position: u64,
+    sealed: &[u8],
+) -> Result<([u8; 32], Vec<u8>), StoreError> {
+    let opening = key.open(&leaf_place(position), sealed)?;
+    let (salt, payload) = opening
+        .split_first_chunk::<32>()
+        .ok_or(StoreError::Sealed)?;
+    Ok((*salt, payload.to_vec()))
 }

@@ -2,6 +2,7 @@
 //! gateway or a PostgreSQL of several. One writes at a time; a state and the log's leaves about it
 //! change in one transaction; content is sealed.
 
+mod calls;
 mod contexts;
 mod database;
 mod documents;
@@ -19,6 +20,8 @@ mod stats;
 mod tree;
 mod vault;
 
+#[cfg(test)]
+pub(crate) mod calls_tests;
 #[cfg(test)]
 mod replica_tests;
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! The worker's end of the lease service.
 
 use aios_proto::work::{
-    CheckpointRequest, HeldLease, LeaseRequest, LeaseResponse, RenewRequest,
+    CheckpointRequest, HeldLease, LeaseRequest, LeaseResponse, RecordCallsRequest, RenewRequest,
     work_client::WorkClient,
 };
 use aios_runtime::{channel, channel::ChannelError, tls::ClientTls};
 use tonic::{Status, transport::Channel};
 
-use crate::machine::{Event, State};
+use crate::{
+    calls::CallLog,
+    machine::{Event, State},
+};
 
 /// States hold whole documents.
 const LARGEST_MESSAGE: usize = 16 << 20;
@@ -118,6 +121,16 @@ impl GatewayClient {
         Ok(Recorded::Go(Box::new(serde_json::from_slice(
             &answer.state,
         )?)))
+    }
+}
+
+impl CallLog for GatewayClient {
+    async fn record(&self, batches: Vec<Vec<u8>>) -> Result<(), String> {
+        let request = RecordCallsRequest { batches };
+        let recorded = self.client.clone().record_calls(request).await;
+        recorded
+            .map(drop)
+            .map_err(|status| format!("{} ({:?})", status.message(), status.code()))
     }
 }
 

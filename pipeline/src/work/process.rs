@@ -21,6 +21,7 @@ use super::{
     worker::{Worker, WorkerError},
 };
 use crate::{
+    calls,
     draft::{Egress, EgressError},
     enforced::Enforced,
     fault::Faults,
@@ -80,9 +81,15 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Pr
     )?;
     let egress = Egress::new(&options.egress_uri)?;
     let faults = Faults::new(options.kill_at, &options.fault_dir);
+    let drained = CancellationToken::new();
+    let calls = calls::run(egress.clone(), gateway.clone(), drained.clone());
+    let calls = tokio::spawn(calls);
     let worker = Worker::new(gateway, egress, enforced, faults, shutdown);
     tracing::info!(run = options.run, "working");
     let result = worker.run().await;
+    drained.cancel();
+    // The last records; without them auditors see calls that no batch records.
+    let _ = calls.await;
     ended.cancel();
     result?;
     tracing::info!(run = options.run, "the run is drained");

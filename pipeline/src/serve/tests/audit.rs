@@ -1,9 +1,14 @@
 //! The log proves what happened, also after an erasure; nothing personal lies on the disk.
 
-use aios_audit::{Expectations, Kind, verify_bundle};
+use aios_audit::{CallsReport, Expectations, Kind, verify_bundle};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::town::{Town, TownOptions};
+use crate::{
+    calls::{self, CallLog},
+    work::GatewayClient,
+};
 
 #[tokio::test]
 async fn the_bundle_verifies_offline_and_holds_signed_provenance() {
@@ -33,6 +38,48 @@ async fn the_bundle_verifies_offline_and_holds_signed_provenance() {
     let mut bent = bundle.into_bytes();
     bent[at] ^= 1;
     assert!(verify_bundle(bent.as_slice(), &expectations).is_err());
+}
+
+/// What an auditor finds of calls.
+async fn audited(town: &Town) -> CallsReport {
+    let bundle = town.text("bob", "/v1/audit/bundle").await;
+    let report = verify_bundle(bundle.as_bytes(), &Expectations::default());
+    report.unwrap().calls
+}
+
+/// Takes the records there, once.
+async fn taken_to(town: &Town, log: impl CallLog) {
+    let ended = CancellationToken::new();
+    ended.cancel();
+    calls::run(town.gateway.egress.clone(), log, ended).await;
+}
+
+#[tokio::test]
+async fn the_calls_that_documents_name_are_in_the_log_once_their_records_were_taken_there() {
+    let town = Town::start(TownOptions::default()).await;
+    town.upload_customers().await;
+    let id = town.created("k1", json!({"customerId": 17})).await;
+    town.wait_for(&id, "Published").await;
+    let found = audited(&town).await;
+    assert_eq!((found.named, found.unrecorded, found.batches), (1, 1, 0));
+    taken_to(&town, town.gateway.clone()).await;
+    let found = audited(&town).await;
+    assert_eq!((found.named, found.unrecorded, found.records), (1, 0, 1));
+
+    // A worker hands over what is there already, and one batch more.
+    let id = town.created("k2", json!({"customerId": 17})).await;
+    town.wait_for(&id, "Published").await;
+    let worker = GatewayClient::new(&town.work, None, "uid-batch", "w1").unwrap();
+    taken_to(&town, worker).await;
+    let expected = CallsReport {
+        processes: 1,
+        batches: 2,
+        records: 2,
+        missing: 0,
+        named: 2,
+        unrecorded: 0,
+    };
+    assert_eq!(audited(&town).await, expected);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use aios_audit::{CallBatch, CallToken, Scribe};
 use aios_crds::{
     policy_set::{Action, Review, ReviewWhen, Rule},
     reference::{KeyRef, SecretSource},
@@ -24,7 +25,13 @@ use aios_proto::{
 };
 use aios_runtime::{control::Enforce, serve::Peer};
 use async_trait::async_trait;
-use axum::{Json, Router, extract::State, http::HeaderMap, response::IntoResponse, routing::post};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::HeaderMap,
+    response::IntoResponse,
+    routing::{get, post},
+};
 use prost::Message;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -41,6 +48,7 @@ use crate::{
     },
     store::{
         Store,
+        calls_tests::record,
         testing::{Kind, TestPlace},
     },
 };
@@ -100,6 +108,7 @@ impl Town {
         }
         let model_app = Router::new()
             .route("/v1/chat/completions", post(complete))
+            .route("/v1/records", get(records))
             .with_state(model.clone());
         let model_app = match &options.judge {
             Some(judge) => model_app.fallback_service(judge.clone()),
@@ -498,6 +507,8 @@ struct Script {
     once: VecDeque<String>,
     text: Option<String>,
     requests: Vec<Value>,
+    scribe: Option<Scribe>,
+    batches: Vec<CallBatch>,
 }
 
 impl Model {
@@ -554,7 +565,17 @@ async fn complete(
         .pop_front()
         .or(script.text.clone())
         .unwrap_or(usual);
+    let mut random = [0; 16];
+    random[..8].copy_from_slice(&script.requests.len().to_be_bytes());
+    let token = CallToken::new(random);
+    let scribe = script
+        .scribe
+        .get_or_insert_with(|| Scribe::new(&[5; 32]).unwrap());
+    let batch = scribe.sign(vec![record(token)], 1).unwrap();
+    script.batches.push(batch);
+    let token = token.to_string();
     let headers = [
+        ("aios-call", token.as_str()),
         ("aios-model", "tiny"),
         (
             "aios-model-digest",
@@ -724,4 +745,14 @@ pub fn pipeline(receiver: &str) -> PipelineConfig {
         },
         budget: None,
     }
+}
+
+/// What a scripted egress recorded: a batch a call.
+async fn records(State(model): State<Arc<Model>>) -> String {
+    let script = model.script.lock().unwrap();
+    let lines = script
+        .batches
+        .iter()
+        .map(|batch| serde_json::to_string(batch).unwrap());
+    lines.map(|line| line + "\n").collect()
 }
