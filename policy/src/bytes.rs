@@ -104,7 +104,7 @@ mod tests {
         #[test]
         fn runs_of_digits_are_whole(text in "[a1é ]{0,80}|[0-9]{0,40}a[0-9]{0,40}") {
             let runs = digit_runs(&text);
-            let digits: usize = runs.iter().map(|run| run.len()).sum();
+            let digits: usize = runs.iter().map(std::ops::Range::len).sum();
             prop_assert_eq!(digits, text.bytes().filter(u8::is_ascii_digit).count());
             prop_assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start));
             prop_assert!(runs.iter().all(|run| text[run.clone()].bytes().all(|b| b.is_ascii_digit())));

@@ -206,7 +206,7 @@ fn compile_check(rule: &Rule, path: &str) -> Result<Checker, Vec<Diagnostic>> {
         "pattern",
         rule.pattern.as_ref(),
         Pattern::compile,
-        Checker::Pattern,
+        |pattern| Checker::Pattern(Box::new(pattern)),
     );
     checks.add("pii", rule.pii.as_ref(), Pii::compile, Checker::Pii);
     checks.add(

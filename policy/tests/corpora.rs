@@ -72,7 +72,7 @@ fn rules() {
 fn texts_under_every_check() {
     for check in Check::ALL {
         run(check.as_str(), |bytes| {
-            checks::any_check(check.as_str(), bytes)
+            checks::any_check(check.as_str(), bytes);
         });
     }
 }

@@ -53,7 +53,7 @@ pub(crate) const MAX_MATCHES: usize = 1000;
 #[derive(Debug)]
 pub(crate) enum Checker {
     Terms(Terms),
-    Pattern(Pattern),
+    Pattern(Box<Pattern>),
     Pii(Pii),
     Secrets(Secrets),
     Links(Links),

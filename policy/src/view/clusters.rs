@@ -103,7 +103,7 @@ mod tests {
     #[case("plain", "lai", "lai")]
     fn spans_hold_whole_clusters(#[case] text: &str, #[case] inner: &str, #[case] whole: &str) {
         let at = text.find(inner).unwrap();
-        let range = widened(text, vec![at..at + inner.len()]).remove(0);
+        let range = widened(text, std::iter::once(at..at + inner.len()).collect()).remove(0);
         assert_eq!(&text[range], whole);
     }
 

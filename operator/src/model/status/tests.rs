@@ -328,8 +328,8 @@ fn a_model_is_not_ready_before_its_nodes_and_says_why() {
 #[test]
 fn an_unknown_gpu_class_stalls_and_leaves_what_runs() {
     let mut model = self_hosted(1);
-    let own = model.spec.self_hosted.as_mut().unwrap();
-    own.gpu.as_mut().unwrap().class = Some("h100".into());
+    let spec = model.spec.self_hosted.as_mut().unwrap();
+    spec.gpu.as_mut().unwrap().class = Some("h100".into());
     model.status = Some(own(applied()));
     let observed = Observed::NoGpuClass("there is no `h100`".into());
     let after = status(&model, &observed, None, Timestamp::UNIX_EPOCH);

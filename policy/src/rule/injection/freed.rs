@@ -40,7 +40,7 @@ const LIMITS: [&str; 24] = [
 
 /// Bytes of the layer's source where such a line stands.
 pub(super) fn find(layer: &Layer<'_>) -> Ranges {
-    let text = layer.compat().as_str();
+    let text = layer.compat();
     let mut found = Ranges::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {

@@ -34,7 +34,7 @@ pub(in super::super) fn words(text: &str) -> u32 {
     })
 }
 
-/// The rules WB5 to WB13b as they are for ASCII and its stand-ins: runs of letters, digits and `_`, joined
+/// The rules `WB5` to `WB13b` as they are for ASCII and its stand-ins: runs of letters, digits and `_`, joined
 /// over one mark between two letters or two digits. A run of `_` alone is no word.
 fn ascii(text: &[u8]) -> u32 {
     let mut words: usize = 0;
