@@ -1,6 +1,4 @@
-//! Runs in a queue. Kueue itself is not here: its kind is a stand-in (support/workloads.yaml), and the
-//! tests do what Kueue's documentation says it does: they make the Workload of a suspended Job, write
-//! its published conditions, and start the Job.
+//! Runs in a queue of the real Kueue, which has quota for one worker.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,76 +10,157 @@
 #[path = "support/scene.rs"]
 mod scene;
 
-use std::time::Duration;
-
-use aios_e2e::testing::apply_yaml;
+use aios_e2e::images::Image;
+use aios_e2e::testing::Kueue;
 use aios_e2e::{Cluster, eventually};
 use anyhow::{Context, ensure};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, PropagationPolicy};
 use scene::{DEADLINE, Scene, pointers, records};
-use serde_json::{Value, json};
 
-const DEFINITION: &str = include_str!("support/workloads.yaml");
-const NAME: &str = "workloads.kueue.x-k8s.io";
+/// Cluster-scoped but for the last: NAME is that of the test's namespace.
+const QUOTA: &str = "
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: ResourceFlavor
+metadata: {name: NAME}
+spec: {nodeLabels: {kubernetes.io/os: linux}}
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: WorkloadPriorityClass
+metadata: {name: NAME}
+value: 1000
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: ClusterQueue
+metadata: {name: NAME}
+spec:
+  namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAME}}
+  preemption: {withinClusterQueue: LowerPriority}
+  resourceGroups:
+  - coveredResources: [pods, cpu, memory]
+    flavors:
+    - name: NAME
+      resources:
+      - {name: pods, nominalQuota: 1}
+      - {name: cpu, nominalQuota: 64}
+      - {name: memory, nominalQuota: 64Gi}
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: LocalQueue
+metadata: {name: others}
+spec: {clusterQueue: NAME}
+";
+const TEAM: &str = "
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: LocalQueue
+metadata: {name: team-a}
+spec: {clusterQueue: NAME}
+";
+/// Work of another team, which has no end.
+const OTHER: &str = "
+apiVersion: batch/v1
+kind: Job
+metadata: {name: other, labels: {kueue.x-k8s.io/queue-name: others}}
+spec:
+  suspend: true
+  template:
+    spec:
+      restartPolicy: Never
+      terminationGracePeriodSeconds: 1
+      securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+      containers:
+      - name: work
+        image: IMAGE
+        resources: {requests: {cpu: 1m, memory: 8Mi}}
+        securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+";
 
 #[tokio::test]
 async fn a_queued_run_says_why_it_waits_and_starts_when_kueue_lets_it() {
-    let scene = Scene::with("queued", in_queue).await;
-    let cluster = scene.namespace.cluster();
-    remove_kueue(cluster).await;
+    let queue = Queue::open("queued").await;
+    let scene = &queue.scene;
+    queue.kueue.remove().await.unwrap();
     scene.upload(&records(3, |_| "saving")).await;
     scene.run("batch", pointers(3)).await;
 
     let missing = ("False", "KueueMissing");
-    admitted(&scene, "batch", missing, "install it").await;
-    let job = job(&scene, "batch").await;
+    queue.admitted("batch", missing, "install it").await;
+    let job = queue.job("batch").await;
     assert_eq!(job.labels()["kueue.x-k8s.io/queue-name"], "team-a");
     assert_eq!(job.spec.as_ref().unwrap().suspend, Some(true));
     assert!(scene.workers("batch").await.unwrap().is_empty());
 
-    apply_yaml(&cluster.client(), None, DEFINITION)
-        .await
-        .unwrap();
-    let workload = workload(&scene, &job).await;
-    let full = "insufficient unused quota for cpu, 1 more needed";
-    workload
-        .says("QuotaReserved", "False", "Pending", full)
+    queue.kueue.install(&scene.namespace).await.unwrap();
+    let gone = "LocalQueue team-a doesn't exist";
+    queue
+        .admitted("batch", ("False", "Inadmissible"), gone)
         .await;
-    admitted(&scene, "batch", ("Unknown", "Queued"), full).await;
+
+    queue.apply(QUOTA).await;
+    queue.apply(OTHER).await;
+    queue.rests("other", false).await;
+    queue.apply(TEAM).await;
+    let full = "insufficient unused quota for pods";
+    queue.admitted("batch", ("Unknown", "Queued"), full).await;
     let ready = scene.condition("batch", "Ready").await.unwrap().unwrap();
     assert_eq!(
         (ready.status.as_str(), ready.reason.as_str()),
         ("Unknown", "Queued")
     );
-    let gone = "LocalQueue team-a doesn't exist";
-    workload
-        .says("QuotaReserved", "False", "Inadmissible", gone)
-        .await;
-    admitted(&scene, "batch", ("False", "Inadmissible"), gone).await;
+    assert!(scene.workers("batch").await.unwrap().is_empty());
 
-    start(&scene, "batch").await;
+    queue.delete("other").await;
     let items = scene.finished("batch").await;
     assert_eq!((items.accepted, items.published), (3, 3));
-    admitted(&scene, "batch", ("True", "Completed"), "no worker").await;
-    remove_kueue(cluster).await;
+    let done = ("True", "Completed");
+    queue.admitted("batch", done, "no worker").await;
+    queue.close().await;
+}
+
+#[tokio::test]
+async fn a_queued_run_that_is_preempted_goes_on_where_it_was() {
+    let queue = Queue::open("preempted").await;
+    let scene = &queue.scene;
+    queue.kueue.install(&scene.namespace).await.unwrap();
+    queue.apply(QUOTA).await;
+    queue.apply(TEAM).await;
+    scene.upload(&records(20, |_| "saving")).await;
+    scene.stall_model(3).await;
+    scene.run("slow", pointers(20)).await;
+    queue.has_drafted().await;
+    let first = queue.job("slow").await;
+    let admitted = ("True", "Ready");
+    queue.admitted("slow", admitted, "admitted").await;
+
+    let urgent = "{kueue.x-k8s.io/priority-class: NAME, kueue.x-k8s.io/queue-name";
+    queue
+        .apply(&OTHER.replace("{kueue.x-k8s.io/queue-name", urgent))
+        .await;
+    let evicted = ("Unknown", "Evicted");
+    queue.admitted("slow", evicted, "Preempted").await;
+    queue.rests("other", false).await;
+    scene.no_workers("slow").await;
+    assert_eq!(queue.job("slow").await.uid(), first.uid());
+
+    scene.heal_model().await;
+    queue.delete("other").await;
+    queue.published_once(20).await;
+    queue.close().await;
 }
 
 #[tokio::test]
 async fn a_queued_run_that_is_suspended_leaves_its_queue_and_joins_it_again() {
-    let scene = Scene::with("requeued", in_queue).await;
-    scene.upload(&records(8, |_| "saving")).await;
-    scene.slow_model(Duration::from_secs(2)).await;
-    scene.run("slow", pointers(8)).await;
-    let first = job(&scene, "slow").await;
-    start(&scene, "slow").await;
-    eventually("a first document is drafted", DEADLINE, async || {
-        Ok((scene.model_calls("completed").await? > 0).then_some(()))
-    })
-    .await
-    .unwrap();
+    let queue = Queue::open("requeued").await;
+    let scene = &queue.scene;
+    queue.kueue.install(&scene.namespace).await.unwrap();
+    queue.apply(QUOTA).await;
+    queue.apply(TEAM).await;
+    scene.upload(&records(20, |_| "saving")).await;
+    scene.stall_model(3).await;
+    scene.run("slow", pointers(20)).await;
+    queue.has_drafted().await;
+    let first = queue.job("slow").await;
 
     scene.suspend("slow", true).await;
     let jobs = scene.namespace.api::<Job>();
@@ -94,16 +173,17 @@ async fn a_queued_run_that_is_suspended_leaves_its_queue_and_joins_it_again() {
     scene.heal_model().await;
     let ready = scene.condition("slow", "Ready").await.unwrap().unwrap();
     assert_eq!(ready.reason, "Suspended", "{ready:?}");
+    // Its quota is free.
+    queue.apply(OTHER).await;
+    queue.rests("other", false).await;
 
     scene.suspend("slow", false).await;
-    let second = job(&scene, "slow").await;
-    assert_ne!(second.uid(), first.uid());
-    assert_eq!(second.spec.as_ref().unwrap().suspend, Some(true));
-    start(&scene, "slow").await;
-    let items = scene.finished("slow").await;
-    assert_eq!((items.accepted, items.published), (8, 8));
-    let received = scene.received().await;
-    assert_eq!((received.posts, received.documents), (8, 8));
+    let full = "insufficient unused quota for pods";
+    queue.admitted("slow", ("Unknown", "Queued"), full).await;
+    assert_ne!(queue.job("slow").await.uid(), first.uid());
+    queue.delete("other").await;
+    queue.published_once(20).await;
+    queue.close().await;
 }
 
 /// The quickstart's pipeline, one document at a time, in a queue.
@@ -116,100 +196,104 @@ fn in_queue(manifests: &str) -> String {
     changed
 }
 
-async fn job(scene: &Scene, run: &str) -> Job {
-    let jobs = scene.namespace.api::<Job>();
-    eventually("the run has a Job", DEADLINE, async || {
-        Ok(jobs.get_opt(run).await?)
-    })
-    .await
-    .unwrap()
+struct Queue {
+    scene: Scene,
+    kueue: Kueue,
 }
 
-/// As Kueue starts a Job that it admitted: with the node labels of the flavor it chose.
-async fn start(scene: &Scene, run: &str) {
-    let flavor = json!({"spec": {"nodeSelector": {"kubernetes.io/os": "linux"}}});
-    let patch = Patch::Merge(json!({"spec": {"suspend": false, "template": flavor}}));
-    let manager = PatchParams {
-        field_manager: Some("kueue".into()),
-        ..PatchParams::default()
-    };
-    let jobs = scene.namespace.api::<Job>();
-    jobs.patch(run, &manager, &patch).await.unwrap();
-}
+impl Queue {
+    /// The stage, with Kueue to itself.
+    async fn open(prefix: &str) -> Self {
+        let scene = Scene::with(prefix, in_queue).await;
+        let cluster = Cluster::shared().await.unwrap();
+        let kueue = Kueue::alone(&cluster).await.unwrap();
+        Self { scene, kueue }
+    }
 
-/// Waits until `Admitted` of a run is so, in these words.
-async fn admitted(scene: &Scene, run: &str, (status, reason): (&str, &str), words: &str) {
-    let what = format!("Admitted of {run} is {status}/{reason}: {words}");
-    eventually(&what, DEADLINE, async || {
-        let now = scene.condition(run, "Admitted").await?;
-        let now = now.context("there is no such condition")?;
-        ensure!(
-            (now.status.as_str(), now.reason.as_str()) == (status, reason),
-            "{now:?}"
-        );
-        ensure!(now.message.contains(words), "{now:?}");
-        Ok(Some(()))
-    })
-    .await
-    .unwrap();
-}
+    async fn apply(&self, manifests: &str) {
+        let name = self.scene.namespace.name();
+        let image = Image::Pause.reference();
+        let manifests = manifests.replace("NAME", name).replace("IMAGE", &image);
+        // A kind is served a moment after it was defined, and refused until its webhook answers.
+        eventually("the manifests are taken", DEADLINE, async || {
+            self.scene.namespace.apply(&manifests).await.map(Some)
+        })
+        .await
+        .unwrap();
+    }
 
-/// Other suites of this cluster know nothing of Kueue.
-async fn remove_kueue(cluster: &Cluster) {
-    let definitions = Api::<CustomResourceDefinition>::all(cluster.client());
-    let _ = definitions.delete(NAME, &DeleteParams::default()).await;
-    eventually("Kueue is not installed", DEADLINE, async || {
-        Ok(definitions.get_opt(NAME).await?.is_none().then_some(()))
-    })
-    .await
-    .unwrap();
-}
+    async fn delete(&self, job: &str) {
+        let with_pods = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        let jobs = self.scene.namespace.api::<Job>();
+        jobs.delete(job, &with_pods).await.unwrap();
+    }
 
-struct Workload {
-    api: Api<DynamicObject>,
-    name: String,
-}
+    async fn job(&self, run: &str) -> Job {
+        let jobs = self.scene.namespace.api::<Job>();
+        eventually("the run has a Job", DEADLINE, async || {
+            Ok(jobs.get_opt(run).await?)
+        })
+        .await
+        .unwrap()
+    }
 
-/// The Workload that Kueue makes of a Job.
-async fn workload(scene: &Scene, job: &Job) -> Workload {
-    let resource = ApiResource {
-        group: "kueue.x-k8s.io".into(),
-        version: "v1beta2".into(),
-        api_version: "kueue.x-k8s.io/v1beta2".into(),
-        kind: "Workload".into(),
-        plural: "workloads".into(),
-    };
-    let name = format!("job-{}", job.name_any());
-    let object: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "Workload",
-        "metadata": {
-            "name": name, "labels": {"kueue.x-k8s.io/job-uid": job.uid().unwrap()},
-            "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "controller": true,
-                "name": job.name_any(), "uid": job.uid().unwrap()}],
-        },
-        "spec": {"active": true, "queueName": "team-a"},
-    }))
-    .unwrap();
-    let (client, namespace) = (scene.namespace.client(), scene.namespace.name());
-    let api = Api::<DynamicObject>::namespaced_with(client, namespace, &resource);
-    // A definition is served a moment after it was made.
-    eventually("there is a Workload", DEADLINE, async || {
-        Ok(Some(api.create(&PostParams::default(), &object).await?))
-    })
-    .await
-    .unwrap();
-    Workload { api, name }
-}
+    /// Waits until Kueue holds a Job back, or lets it run.
+    async fn rests(&self, job: &str, rests: bool) {
+        let jobs = self.scene.namespace.api::<Job>();
+        let what = format!("Job {job} has suspend {rests}");
+        eventually(&what, DEADLINE, async || {
+            let spec = jobs.get(job).await?.spec.context("it has no spec")?;
+            Ok((spec.suspend == Some(rests)).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
 
-impl Workload {
-    async fn says(&self, kind: &str, status: &str, reason: &str, message: &str) {
-        let condition: Value = json!({"type": kind, "status": status, "reason": reason,
-            "message": message, "lastTransitionTime": "2026-01-01T00:00:00Z"});
-        let patch = Patch::Merge(json!({"status": {"conditions": [condition]}}));
-        let params = PatchParams::default();
-        self.api
-            .patch_status(&self.name, &params, &patch)
-            .await
-            .unwrap();
+    async fn has_drafted(&self) {
+        eventually("a first document is drafted", DEADLINE, async || {
+            let completed = self.scene.model_calls("completed").await?;
+            Ok((completed > 0).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Run `slow` ends with so many documents, each of which was posted once.
+    async fn published_once(&self, count: i64) {
+        let items = self.scene.finished("slow").await;
+        assert_eq!((items.accepted, items.published), (count, count));
+        let received = self.scene.received().await;
+        let posted = u64::try_from(count).unwrap();
+        assert_eq!((received.posts, received.documents), (posted, posted));
+    }
+
+    /// Waits until `Admitted` of a run is so, in these words.
+    async fn admitted(&self, run: &str, (status, reason): (&str, &str), words: &str) {
+        let what = format!("Admitted of {run} is {status}/{reason}: {words}");
+        eventually(&what, DEADLINE, async || {
+            let now = self.scene.condition(run, "Admitted").await?;
+            let now = now.context("there is no such condition")?;
+            ensure!(
+                (now.status.as_str(), now.reason.as_str()) == (status, reason),
+                "{now:?}"
+            );
+            ensure!(now.message.contains(words), "{now:?}");
+            Ok(Some(()))
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Takes away what does not go with the namespace.
+    async fn close(self) {
+        let name = self.scene.namespace.name();
+        let namespace = &self.scene.namespace;
+        for kind in ["clusterqueue", "resourceflavor", "workloadpriorityclass"] {
+            let delete = ["delete", kind, name, "--wait=false"];
+            namespace.kubectl(&delete).await.unwrap();
+        }
     }
 }

@@ -39,6 +39,7 @@ pub enum Image {
     Pause,
     PythonEngines,
     MetricsServer,
+    Kueue,
 }
 
 impl Image {
@@ -66,6 +67,7 @@ impl Image {
             Self::Pause => "aios/pause",
             Self::PythonEngines => "aios/python-engines",
             Self::MetricsServer => "aios/metrics-server",
+            Self::Kueue => "aios/kueue",
         }
     }
 
@@ -92,7 +94,8 @@ impl Image {
             | Self::Postgres
             | Self::Pause
             | Self::PythonEngines
-            | Self::MetricsServer => &[],
+            | Self::MetricsServer
+            | Self::Kueue => &[],
         }
     }
 
@@ -126,6 +129,8 @@ impl Image {
                 "/metrics-server",
                 0o755,
             )],
+            // Its chart runs it by this path.
+            Self::Kueue => &[(Tool::Kueue, "kueue", "/manager", 0o755)],
             _ => &[],
         }
     }
@@ -148,7 +153,7 @@ impl Image {
 
     /// Whether it stands on the base layer: a static program needs none.
     pub const fn has_base(self) -> bool {
-        !matches!(self, Self::Pause | Self::MetricsServer)
+        !matches!(self, Self::Pause | Self::MetricsServer | Self::Kueue)
     }
 
     /// The program that a pod's `args` go to; none where an image holds several.
@@ -160,6 +165,7 @@ impl Image {
             Self::LlamaCpp => vec!["llama-server".into()],
             Self::PythonEngines => vec!["python3".into()],
             Self::MetricsServer => vec!["/metrics-server".into()],
+            Self::Kueue => vec!["/manager".into()],
             Self::Simulator | Self::Weights | Self::Postgres | Self::Pause => Vec::new(),
         }
     }

@@ -26,7 +26,8 @@ pub async fn apply_yaml(
     Ok(applied)
 }
 
-async fn apply(
+/// Applies one object.
+pub(super) async fn apply(
     client: &Client,
     namespace: Option<&str>,
     document: serde_json::Value,

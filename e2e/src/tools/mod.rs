@@ -31,12 +31,17 @@ pub enum Tool {
     /// Only suites that make nodes need these two.
     Karpenter,
     Kwok,
+    /// Only the suite of queues needs it.
+    Kueue,
+    /// Only the suite of workflow engines needs these two.
+    ArgoConditions,
+    PythonKubernetes,
     /// Only the suite whose gateways share a PostgreSQL needs it.
     Postgres,
 }
 
 impl Tool {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Pause,
         Self::Etcd,
         Self::CoreDns,
@@ -49,6 +54,9 @@ impl Tool {
         Self::MetricsServer,
         Self::Kwok,
         Self::Karpenter,
+        Self::Kueue,
+        Self::ArgoConditions,
+        Self::PythonKubernetes,
         Self::Postgres,
     ];
 
@@ -67,6 +75,9 @@ impl Tool {
             Self::MetricsServer => "metrics-server",
             Self::Karpenter => "karpenter",
             Self::Kwok => "kwok",
+            Self::Kueue => "kueue",
+            Self::ArgoConditions => "argo-conditions",
+            Self::PythonKubernetes => "python-kubernetes",
             Self::Postgres => "postgres",
         }
     }
@@ -75,11 +86,13 @@ impl Tool {
     const fn about(self) -> &'static str {
         match self {
             Self::Kubernetes | Self::MetricsServer => "about 4 min",
-            Self::LlamaServer => "about 5 min",
+            Self::LlamaServer | Self::Kueue => "about 5 min",
             Self::Helm | Self::Karpenter | Self::PythonEngines => "about 2 min",
             Self::CoreDns | Self::Kwok => "about 1 min",
-            Self::Etcd => "about 20 s",
-            Self::Pause | Self::Base | Self::SmolLm2 | Self::Postgres => "a few seconds",
+            Self::Etcd | Self::ArgoConditions => "about 20 s",
+            Self::Pause | Self::Base | Self::SmolLm2 | Self::PythonKubernetes | Self::Postgres => {
+                "a few seconds"
+            }
         }
     }
 
@@ -93,9 +106,13 @@ impl Tool {
             | Self::Pause
             | Self::MetricsServer
             | Self::Karpenter
-            | Self::Kwok => &[("go", "Go 1.26 from https://go.dev/dl")],
+            | Self::Kwok
+            | Self::Kueue
+            | Self::ArgoConditions => &[("go", "Go 1.26 from https://go.dev/dl")],
             Self::Base => &[("dpkg-deb", "dpkg"), ("apt-get", "apt"), ("tar", "tar")],
-            Self::SmolLm2 | Self::Postgres => &[("python3", "python3 python3-pip")],
+            Self::SmolLm2 | Self::Postgres | Self::PythonKubernetes => {
+                &[("python3", "python3 python3-pip")]
+            }
             Self::PythonEngines => &[
                 ("dpkg-deb", "dpkg"),
                 ("apt-get", "apt"),
@@ -116,7 +133,11 @@ impl Tool {
     const fn is_bound_to_distribution(self) -> bool {
         matches!(
             self,
-            Self::Base | Self::LlamaServer | Self::Postgres | Self::PythonEngines
+            Self::Base
+                | Self::LlamaServer
+                | Self::Postgres
+                | Self::PythonEngines
+                | Self::PythonKubernetes
         )
     }
 

@@ -265,6 +265,12 @@ impl Scene {
         self.model.post("simulator/faults", &fault).await.unwrap();
     }
 
+    /// Every n-th call gets no answer for as long as its caller waits.
+    pub async fn stall_model(&self, every: u64) {
+        let fault = json!([{"every": every, "fault": {"kind": "Stall", "afterTokens": 0}}]);
+        self.model.post("simulator/faults", &fault).await.unwrap();
+    }
+
     pub async fn heal_model(&self) {
         self.model.delete("simulator/faults").await.unwrap();
     }
