@@ -3,6 +3,7 @@
 
 mod contender;
 mod floor;
+mod outside;
 mod peers;
 mod quality;
 mod stream;
@@ -101,7 +102,10 @@ pub fn run(options: &Options) -> Result<()> {
     if !options.alone {
         let peers = peers::measure(options.rounds)?;
         targets.extend(peers.targets(middle(&rounds, |round| round.ascii.email_us)));
-        versions = json!({"aios": env!("CARGO_PKG_VERSION"), "peers": peers.versions});
+        let (measured, sets) = outside::measure()?;
+        targets.extend(measured);
+        versions =
+            json!({"aios": env!("CARGO_PKG_VERSION"), "peers": peers.versions, "sets": sets});
     }
     let quality = quality::measure()?;
     targets.extend(quality.iter().flat_map(Quality::targets));

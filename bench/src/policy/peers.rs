@@ -101,6 +101,26 @@ fn installed(folder: &Path) -> Result<PathBuf> {
     Ok(python)
 }
 
+/// The same with what generates Presidio's own sentences.
+pub fn with_sets(folder: &Path, generator: &str) -> Result<PathBuf> {
+    let python = installed(folder)?;
+    let requirements = folder.join("requirements-sets.txt");
+    let wanted = fs::read_to_string(&requirements)? + generator;
+    let mark = files::cache()?.join("bench/policy-peers/installed-sets");
+    if fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
+        return Ok(python);
+    }
+    let pip = || {
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--no-compile"]);
+        pip
+    };
+    run(pip().arg("-r").arg(&requirements))?;
+    run(pip().args(["--no-deps", generator]))?;
+    fs::write(mark, wanted)?;
+    Ok(python)
+}
+
 fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
