@@ -27,6 +27,8 @@ need ninja-build ninja
 need binutils strip
 need libssl-dev /usr/include/openssl/ssl.h
 need python3-pip pip3 pip
+need nodejs node
+need npm npm
 need postgresql /usr/lib/postgresql/*/bin/initdb
 
 if [ -n "$missing" ]; then

@@ -1,31 +1,19 @@
-//! The providers' own SDKs for Python run unchanged against an egress and ingresses, before simulated models of
+//! The providers' own SDKs for Python and Node run unchanged against an egress and ingresses, before simulated models of
 //! both dialects.
 
 use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::Arc,
-    time::Duration,
 };
 
-use aios_inference_sidecar::{
-    client::Client,
-    config::Live,
-    ingress::{self, Admission, Ingress},
-    metrics::Metrics,
-    snapshot::Scope,
-};
-use aios_proto::control::{ItemKind, Snapshot};
-use aios_runtime::serve::Peer;
 use aios_simulator::{Listen, Served, model, start};
-use axum::Extension;
-use prometheus_client::registry::Registry;
+use rstest::rstest;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{self, World, init, item, serve, with};
+use crate::world::{self, World, init, with};
 
 /// Stand-ins for models, an ingress before each, and an egress before those.
 struct Models {
@@ -75,7 +63,7 @@ async fn fault(simulator: &Served, fault: Value) {
     assert!(set.unwrap().status().is_success());
 }
 
-/// A model with its ingress, which takes every caller for one of its namespace.
+/// A model with its ingress.
 async fn deployment(name: &str, simulator: &Served, dialect: &str) -> Value {
     let model = with(
         world::model(name, &simulator.url()),
@@ -86,86 +74,128 @@ async fn deployment(name: &str, simulator: &Served, dialect: &str) -> Value {
     let model = with(model, "resilience", patient);
     let limits = json!({"contextTokens": 4096, "maxOutputTokens": 512, "maxInFlight": 16});
     let model = with(model, "limits", limits);
-    let metrics = Arc::new(Metrics::new(&mut Registry::default()));
-    let scope = Scope::Ingress {
-        model: name.to_owned(),
-        engine: None,
-    };
-    let live = Live::new(scope, None, metrics.clone());
-    let items = vec![item(ItemKind::Model, name, &model)];
-    live.apply(&Snapshot { sequence: 1, items });
-    let ingress = Ingress {
-        namespace: "acme".to_owned(),
-        model: name.to_owned(),
-        live,
-        client: Client::new(None, Duration::from_secs(2)).unwrap(),
-        key: None,
-        bed: None,
-        admission: Admission::new(metrics.clone()),
-        admission_wait: Duration::from_mins(1),
-        metrics,
-    };
-    let peer = Peer {
-        addr: ([127, 0, 0, 1], 0).into(),
-        uris: vec!["spiffe://aios/ns/acme".to_owned()],
-    };
-    let app = ingress::router(Arc::new(ingress)).layer(Extension(peer));
-    with(model, "endpoint", json!(serve(app).await))
+    let endpoint = world::ingress(&model).await;
+    with(model, "endpoint", json!(endpoint))
 }
 
 /// Runs a script of folder `sdks` against the egress.
-async fn run(script: &'static str, base: &str) {
+async fn run(language: Language, script: &'static str, base: &str) {
     let base = base.to_owned();
     let ran = tokio::task::spawn_blocking(move || {
-        let mut python = Command::new("python3");
-        python
-            .arg(folder().join(script))
+        let mut command = language.command(script);
+        command
             .arg(base)
-            .env("PYTHONPATH", packages())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("NO_PROXY", "127.0.0.1")
             .env("no_proxy", "127.0.0.1");
-        said(python)
+        said(command, language)
     });
     let (ran, said) = ran.await.unwrap();
     assert!(ran.status.success(), "{said}");
+}
+
+/// What an SDK is written for.
+#[derive(Clone, Copy, Debug)]
+enum Language {
+    Python,
+    Node,
+}
+
+impl Language {
+    /// Before the base URL.
+    fn command(self, script: &str) -> Command {
+        match self {
+            Self::Python => {
+                let mut python = Command::new("python3");
+                python
+                    .arg(folder().join(script))
+                    .env("PYTHONPATH", self.packages())
+                    .env("PYTHONDONTWRITEBYTECODE", "1");
+                python
+            }
+            // Modules are looked for beside the file that names them.
+            Self::Node => {
+                let mut node = Command::new("node");
+                node.arg(self.packages().join(script));
+                node
+            }
+        }
+    }
+
+    /// Its SDKs, fetched once and kept with the project's other tools, by the digest of what names them.
+    fn packages(self) -> PathBuf {
+        let (name, files): (String, &[&str]) = match self {
+            Self::Python => (
+                format!("python-sdks-{}", python_version()),
+                &["requirements.txt"],
+            ),
+            Self::Node => (
+                "node-sdks".to_owned(),
+                &[
+                    "node/package.json",
+                    "node/package-lock.json",
+                    "node/checks.mjs",
+                    "node/openai_sdk.mjs",
+                    "node/anthropic_sdk.mjs",
+                ],
+            ),
+        };
+        let bytes = files.iter().map(|file| fs::read(folder().join(file)));
+        let bytes: Vec<u8> = bytes.flat_map(Result::unwrap).collect();
+        let digest = hex::encode(Sha256::digest(bytes));
+        let tools = cache().join("tools");
+        let path = tools.join(format!("{name}-{}", &digest[..16]));
+        if path.is_dir() {
+            return path;
+        }
+        fs::create_dir_all(&tools).unwrap();
+        let unfinished = tempfile::tempdir_in(&tools).unwrap();
+        let (installed, said) = said(self.install(unfinished.path(), files), self);
+        assert!(installed.status.success(), "{said}");
+        // Another test may have been faster.
+        if fs::rename(unfinished.keep(), &path).is_err() {
+            assert!(path.is_dir(), "{}", path.display());
+        }
+        path
+    }
+
+    fn install(self, to: &Path, files: &[&str]) -> Command {
+        match self {
+            Self::Python => {
+                let mut pip = Command::new("python3");
+                pip.args(["-m", "pip", "install", "--quiet", "--no-deps"])
+                    .args(["--disable-pip-version-check", "--only-binary", ":all:"])
+                    .args(["--require-hashes", "-r"])
+                    .arg(folder().join("requirements.txt"))
+                    .arg("--target")
+                    .arg(to);
+                pip
+            }
+            Self::Node => {
+                for file in files {
+                    let name = Path::new(file).file_name().unwrap();
+                    fs::copy(folder().join(file), to.join(name)).unwrap();
+                }
+                let mut npm = Command::new("npm");
+                npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                    .args(["--no-update-notifier", "--loglevel", "error", "--prefix"])
+                    .arg(to);
+                npm
+            }
+        }
+    }
 }
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdks")
 }
 
-/// The SDKs for this machine's Python, fetched once and kept with the project's other tools.
-fn packages() -> PathBuf {
-    let requirements = folder().join("requirements.txt");
-    let digest = hex::encode(Sha256::digest(fs::read(&requirements).unwrap()));
+fn python_version() -> String {
     let mut python = Command::new("python3");
     python.args([
         "-c",
         "import sys; print('%d.%d' % sys.version_info[:2], end='')",
     ]);
-    let (_, version) = said(python);
-    let tools = cache().join("tools");
-    let path = tools.join(format!("python-sdks-{version}-{}", &digest[..16]));
-    if path.is_dir() {
-        return path;
-    }
-    fs::create_dir_all(&tools).unwrap();
-    let unfinished = tempfile::tempdir_in(&tools).unwrap();
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--no-deps"])
-        .args(["--disable-pip-version-check", "--only-binary", ":all:"])
-        .args(["--require-hashes", "-r"])
-        .arg(&requirements)
-        .arg("--target")
-        .arg(unfinished.path());
-    let (installed, said) = said(pip);
-    assert!(installed.status.success(), "{said}");
-    // Another test may have been faster.
-    if fs::rename(unfinished.keep(), &path).is_err() {
-        assert!(path.is_dir(), "{}", path.display());
-    }
-    path
+    said(python, Language::Python).1
 }
 
 fn cache() -> PathBuf {
@@ -177,26 +207,28 @@ fn cache() -> PathBuf {
         .unwrap()
 }
 
-fn said(mut command: Command) -> (Output, String) {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .expect("python3 with pip is needed: install python3-pip");
+fn said(mut command: Command, language: Language) -> (Output, String) {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| {
+        let needed = match language {
+            Language::Python => "python3 with pip is needed: install python3-pip",
+            Language::Node => "node with npm is needed: install nodejs and npm",
+        };
+        panic!("{needed} ({error})")
+    });
     let said = [&output.stdout[..], &output.stderr[..]].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     (output, said)
 }
 
+#[rstest]
+#[case::openai_python(Language::Python, "openai_sdk.py")]
+#[case::anthropic_python(Language::Python, "anthropic_sdk.py")]
+#[case::openai_node(Language::Node, "openai_sdk.mjs")]
+#[case::anthropic_node(Language::Node, "anthropic_sdk.mjs")]
 #[tokio::test]
-async fn openais_sdk_runs_unchanged() {
+async fn official_sdks_run_unchanged(#[case] language: Language, #[case] script: &'static str) {
     let models = Models::start().await;
-    run("openai_sdk.py", &models.world.base).await;
-    assert_eq!(models.calls_in_vain().await, 1, "the SDK tried again");
-}
-
-#[tokio::test]
-async fn anthropics_sdk_runs_unchanged() {
-    let models = Models::start().await;
-    run("anthropic_sdk.py", &models.world.base).await;
+    run(language, script, &models.world.base).await;
     assert_eq!(models.calls_in_vain().await, 1, "the SDK tried again");
 }

@@ -6,6 +6,7 @@ use aios_inference_sidecar::{
     client::Client,
     config::Live,
     egress::{self, Egress},
+    ingress::{self, Admission, Ingress},
     metrics::Metrics,
     money::Lessor,
     snapshot::Scope,
@@ -14,7 +15,8 @@ use aios_proto::{
     config::{Owner, pack},
     control::{Item, ItemKind, Snapshot},
 };
-use axum::Router;
+use aios_runtime::serve::Peer;
+use axum::{Extension, Router};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -95,6 +97,35 @@ pub async fn serve(app: Router) -> String {
     let never = CancellationToken::new();
     tokio::spawn(aios_runtime::serve::serve(listener, app, None, never));
     base
+}
+
+/// Address of an ingress before a model, which takes every caller for one of its namespace.
+pub async fn ingress(model: &Value) -> String {
+    let name = model["name"].as_str().unwrap();
+    let metrics = Arc::new(Metrics::new(&mut Registry::default()));
+    let scope = Scope::Ingress {
+        model: name.to_owned(),
+        engine: None,
+    };
+    let live = Live::new(scope, None, metrics.clone());
+    let items = vec![item(ItemKind::Model, name, model)];
+    live.apply(&Snapshot { sequence: 1, items });
+    let ingress = Ingress {
+        namespace: "acme".to_owned(),
+        model: name.to_owned(),
+        live,
+        client: Client::new(None, Duration::from_secs(2)).unwrap(),
+        key: None,
+        bed: None,
+        admission: Admission::new(metrics.clone()),
+        admission_wait: Duration::from_mins(1),
+        metrics,
+    };
+    let peer = Peer {
+        addr: ([127, 0, 0, 1], 0).into(),
+        uris: vec!["spiffe://aios/ns/acme".to_owned()],
+    };
+    serve(ingress::router(Arc::new(ingress)).layer(Extension(peer))).await
 }
 
 pub fn item(kind: ItemKind, name: &str, body: &Value) -> Item {
