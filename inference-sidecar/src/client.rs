@@ -186,7 +186,7 @@ pub fn failed(error: reqwest::Error) -> ApiError {
     if error.is_connect() {
         return ApiError::UpstreamUnreachable(chain(&error));
     }
-    ApiError::UpstreamBroke(chain(&error))
+    ApiError::UpstreamGone(chain(&error))
 }
 
 /// The start of a body, as far as it arrives: for error bodies.

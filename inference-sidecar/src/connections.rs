@@ -96,7 +96,7 @@ impl Connections {
     /// Posts JSON to a path.
     ///
     /// # Errors
-    /// `UpstreamUnreachable` as long as nothing was sent, then `UpstreamBroke`.
+    /// `UpstreamUnreachable` as long as nothing was sent, then `UpstreamGone`.
     pub async fn post(
         self: &Arc<Self>,
         path: &'static str,
@@ -123,7 +123,7 @@ impl Connections {
                 // The server had closed a kept connection before anything was sent on it.
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if !is_new => request = unsent,
-                    _ => return Err(ApiError::UpstreamBroke(chain(error.error()))),
+                    _ => return Err(ApiError::UpstreamGone(chain(error.error()))),
                 },
             }
         }

@@ -103,6 +103,8 @@ pub enum ApiError {
     UpstreamFailed { status: u16, message: String },
     #[error("the model's server failed: {0}")]
     UpstreamBroke(String),
+    #[error("the model's server took the call and ended the connection without an answer: {0}")]
+    UpstreamGone(String),
     #[error("the model's server rejects the request: {message}")]
     UpstreamRejected {
         status: u16,
@@ -217,7 +219,8 @@ impl ApiError {
             Self::ContextExceeded { .. } | Self::UpstreamContextExceeded(_) => {
                 Outcome::ContextExceeded
             }
-            Self::StreamCut => Outcome::Cut,
+            // It may have written an answer, and counted it.
+            Self::StreamCut | Self::UpstreamGone(_) => Outcome::Cut,
             _ => Outcome::Refused,
         }
     }
@@ -337,6 +340,7 @@ impl ApiError {
             Self::UpstreamFailed { .. } | Self::UpstreamBroke(_) => {
                 failure(StatusCode::BAD_GATEWAY, "upstream_failed", true)
             }
+            Self::UpstreamGone(_) => failure(StatusCode::BAD_GATEWAY, "upstream_gone", true),
             Self::UpstreamRejected { status, .. } => mistake(
                 StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
                 "upstream_rejected",

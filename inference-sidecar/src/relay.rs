@@ -77,6 +77,12 @@ impl Source {
         }
     }
 
+    /// The same for so many choices: whole is what ended in each.
+    pub fn of_choices(mut self, choices: u64) -> Self {
+        self.observer.expect(choices);
+        self
+    }
+
     /// Waits for the first token and holds what came before: until then another route can answer.
     ///
     /// # Errors
@@ -91,8 +97,12 @@ impl Source {
                     Err(ApiError::StreamCut)
                 };
             };
-            if let Seen::Error { code, message } = &seen {
-                return Err(reported(code, message));
+            match &seen {
+                Seen::Error { code, message } => return Err(reported(code, message)),
+                Seen::Malformed(problem) => {
+                    return Err(ApiError::UpstreamMalformed(problem.clone()));
+                }
+                _ => {}
             }
             let first = matches!(seen, Seen::Token | Seen::Done);
             self.held.push_back((event, seen));
@@ -211,6 +221,10 @@ async fn step<A: Account>(state: State<A>) -> Option<(Frame<Bytes>, State<A>)> {
         let observer = &relay.source.observer;
         match read {
             Ok(Some((_, Seen::Usage))) if relay.strip_usage => {}
+            Ok(Some((_, Seen::Blank))) => {}
+            Ok(Some((_, Seen::Malformed(problem)))) => {
+                return Some(relay.fail(&ApiError::UpstreamMalformed(problem)));
+            }
             Ok(Some((event, Seen::Error { code, message }))) => {
                 let last = relay.voice.repeat(event, &reported(&code, &message));
                 return Some(relay.end(Outcome::Failed, last));
@@ -247,6 +261,7 @@ fn reported(code: &str, message: &str) -> ApiError {
         "credentials_refused" => ApiError::CredentialsRefused,
         "model_refused" => ApiError::ModelRefused,
         "stream_cut" => ApiError::StreamCut,
+        "upstream_malformed" => ApiError::UpstreamMalformed(message.to_owned()),
         _ => ApiError::UpstreamBroke(message.to_owned()),
     }
 }

@@ -1,8 +1,9 @@
-//! Labelled stand-ins for tests, benchmarks and the demo: a model provider, a webhook receiver and a
-//! file server. Never a model, never for production: every response says `aios-simulator: true`.
+//! Labelled stand-ins for tests, benchmarks and the demo: a model provider, a webhook receiver, a
+//! file server, and trials of what stands before models. Never a model, never for production: every response says `aios-simulator: true`.
 
 pub mod files;
 pub mod model;
+pub mod trial;
 pub mod webhook;
 
 mod broken;

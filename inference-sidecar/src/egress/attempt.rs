@@ -36,6 +36,8 @@ const MAX_ERROR: usize = 64 << 10;
 pub struct Attempt<'a> {
     pub connections: &'a Arc<Connections>,
     pub operation: Operation,
+    /// Answers that are asked for.
+    pub choices: u64,
     /// Whether the caller wants the usage chunk.
     pub usage_asked: bool,
     pub body: &'a Bytes,
@@ -101,6 +103,7 @@ impl Attempt<'_> {
     pub async fn stream(self) -> Result<Started, Failure> {
         let start = Instant::now();
         let first = self.first_token_timeout.min(self.timeout);
+        let choices = self.choices;
         within(start + first, first, async {
             let (head, body) = self.send().await?.into_parts();
             let headers = head.headers;
@@ -114,7 +117,8 @@ impl Attempt<'_> {
                     .map(|part| part.map_err(|_| ApiError::StreamCut))
                     .boxed(),
                 self.operation,
-            );
+            )
+            .of_choices(choices);
             source
                 .first_token()
                 .await

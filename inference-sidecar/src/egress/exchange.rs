@@ -325,6 +325,7 @@ impl Exchange {
         let attempt = Attempt {
             connections: &connections,
             operation: request.operation,
+            choices: request.choices,
             usage_asked: request.usage_asked,
             body,
             caller: &self.question.caller,

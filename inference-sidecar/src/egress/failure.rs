@@ -140,6 +140,7 @@ fn outcome(status: StatusCode, code: &str, hopeless: bool) -> Outcome {
         (_, "upstream_unreachable" | "not_configured") => Outcome::Unreachable,
         (_, "upstream_timeout") => Outcome::Timeout,
         (_, "upstream_malformed") => Outcome::Malformed,
+        (_, "stream_cut" | "upstream_gone") => Outcome::Cut,
         (429 | 500..=599, _) if hopeless => Outcome::Refused,
         (429, _) => Outcome::RateLimited,
         (401 | 403 | 404, _) => Outcome::Refused,
@@ -187,6 +188,8 @@ mod tests {
     #[case(503, "not_configured", Some("true"), Outcome::Unreachable)]
     #[case(502, "credentials_refused", Some("false"), Outcome::Refused)]
     #[case(504, "upstream_timeout", Some("false"), Outcome::Timeout)]
+    #[case(502, "stream_cut", Some("false"), Outcome::Cut)]
+    #[case(502, "upstream_gone", Some("true"), Outcome::Cut)]
     #[case(403, "caller_not_allowed", Some("false"), Outcome::Refused)]
     #[case(404, "model_not_found", None, Outcome::Refused)]
     #[case(400, "context_length_exceeded", None, Outcome::ContextExceeded)]

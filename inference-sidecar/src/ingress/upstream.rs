@@ -148,7 +148,7 @@ impl Admitted<'_> {
 
     fn relayed(self, chunks: Upstream, deadline: (Instant, Duration)) -> Response {
         let relay = Relay {
-            source: Source::new(chunks, self.request.operation),
+            source: Source::new(chunks, self.request.operation).of_choices(self.request.choices),
             account: self.meter,
             deadline,
             gap: self.model.token_gap_timeout,

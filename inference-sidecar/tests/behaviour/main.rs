@@ -30,6 +30,6 @@ mod processes;
 mod properties;
 mod recorded;
 mod sdks;
-mod seeded_faults;
 mod simulated;
+mod trials;
 mod world;

@@ -75,7 +75,8 @@ pub fn see(observer: &mut Observer, data: &str) -> Seen {
             code: error.code.unwrap_or(error.kind),
             message: error.message,
         },
-        Ok(In::Other) | Err(_) => Seen::Other,
+        Ok(In::Other) => Seen::Other,
+        Err(error) => Seen::Malformed(error.to_string()),
     }
 }
 
@@ -110,7 +111,7 @@ mod tests {
             Seen::Token
         );
         assert_eq!(see(r#"{"type":"message_stop"}"#), Seen::Done);
-        assert_eq!(see("gibberish"), Seen::Other);
+        assert!(matches!(see("gibberish"), Seen::Malformed(_)));
         assert_eq!(
             see(r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#),
             Seen::Error {

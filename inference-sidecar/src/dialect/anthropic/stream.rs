@@ -102,9 +102,10 @@ impl Translator {
     /// # Errors
     /// When the stream says that it failed, or an event cannot be read.
     pub fn push(&mut self, event: &Event) -> Result<Bytes, ApiError> {
-        let Some(data) = event.data.as_deref() else {
+        let data = event.data.as_deref().unwrap_or_default();
+        if data.trim_ascii().is_empty() {
             return Ok(Bytes::new());
-        };
+        }
         let incoming: In = serde_json::from_str(data)
             .map_err(|error| ApiError::UpstreamMalformed(error.to_string()))?;
         Ok(match incoming {

@@ -2,11 +2,13 @@
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
-use super::tally::{Counted, Present, Tally, Text};
+use super::tally::{Counted, Number, Present, Tally, Text};
 
 /// One answer of those asked for, whole or a piece.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Choice {
+    /// Which of them.
+    pub index: u64,
     /// Of generated text.
     pub bytes: u64,
     /// Whether it gave its `finish_reason`.
@@ -30,6 +32,7 @@ impl Tally for Choice {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "message" | "delta" => self.bytes += map.next_value::<Counted<Channels>>()?.0.0,
+            "index" => self.index = map.next_value::<Counted<Number>>()?.0.0,
             "finish_reason" => self.finished |= map.next_value::<Counted<Present>>()?.0.0,
             _ => drop(map.next_value::<IgnoredAny>()?),
         }

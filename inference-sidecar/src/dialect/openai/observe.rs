@@ -23,6 +23,10 @@ pub enum Seen {
     Error { code: String, message: String },
     /// Anything else: a comment, the role, an unknown event.
     Other,
+    /// An event without data, which readers of JSON stumble over.
+    Blank,
+    /// No JSON: what is wrong with it.
+    Malformed(String),
 }
 
 /// State of one stream.
@@ -32,8 +36,11 @@ pub struct Observer {
     pub usage: Option<Usage>,
     /// Bytes of generated text so far.
     pub text_bytes: u64,
-    /// Whether a choice gave its `finish_reason`.
+    /// Whether every choice gave its `finish_reason`.
     pub finished: bool,
+    /// How many choices there are, where there is more than one, and a bit for each that ended.
+    choices: u32,
+    ended: u128,
     /// Whether `[DONE]` came.
     pub done: bool,
     /// Whether events are those of the Messages API, and what they counted so far.
@@ -57,11 +64,19 @@ impl Observer {
         }
     }
 
+    /// Waits for the end of so many choices.
+    pub fn expect(&mut self, choices: u64) {
+        self.choices = u32::try_from(choices).unwrap_or(u32::MAX).min(u128::BITS);
+    }
+
     /// Reads one event.
     pub fn see(&mut self, event: &Event) -> Seen {
         let Some(data) = event.data.as_deref() else {
             return Seen::Other;
         };
+        if data.trim_ascii().is_empty() {
+            return Seen::Blank;
+        }
         if self.messages {
             return anthropic::see(self, data);
         }
@@ -69,8 +84,9 @@ impl Observer {
             self.done = true;
             return Seen::Done;
         }
-        let Ok(chunk) = serde_json::from_str::<Chunk>(data) else {
-            return Seen::Other;
+        let chunk = match serde_json::from_str::<Chunk>(data) {
+            Ok(chunk) => chunk,
+            Err(error) => return Seen::Malformed(error.to_string()),
         };
         if let Some(error) = &chunk.error {
             return seen_error(error);
@@ -83,9 +99,14 @@ impl Observer {
         }
         let bytes: u64 = choices.iter().map(|choice| choice.0.bytes).sum();
         self.text_bytes += bytes;
-        let finished = choices.iter().any(|choice| choice.0.finished);
-        self.finished |= finished;
-        if bytes > 0 || finished {
+        let mut ends = false;
+        for choice in choices.iter().filter(|choice| choice.0.finished) {
+            let bit = choice.0.index.min(u64::from(u128::BITS - 1));
+            self.ended |= 1_u128 << bit;
+            ends = true;
+        }
+        self.finished |= ends && self.ended.count_ones() >= self.choices.max(1);
+        if bytes > 0 || ends {
             Seen::Token
         } else {
             Seen::Other
@@ -131,7 +152,8 @@ mod tests {
             Seen::Usage
         );
         assert_eq!(see("[DONE]"), Seen::Done);
-        assert_eq!(see("gibberish"), Seen::Other);
+        assert!(matches!(see("gibberish"), Seen::Malformed(_)));
+        assert_eq!(see(" "), Seen::Blank);
         assert_eq!(
             see(r#"{"error":{"message":"m","code":"c"}}"#),
             Seen::Error {
@@ -142,5 +164,20 @@ mod tests {
         assert_eq!(observer.text_bytes, 3);
         assert_eq!(observer.usage.unwrap().output, 1);
         assert!(observer.finished && observer.done);
+    }
+
+    #[test]
+    fn several_choices_have_ended_when_each_has() {
+        let mut observer = Observer::default();
+        observer.expect(2);
+        let end = |index: u64| {
+            Event::of_data(&format!(
+                r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"stop"}}]}}"#
+            ))
+        };
+        for (index, finished) in [(1, false), (1, false), (0, true)] {
+            observer.see(&end(index));
+            assert_eq!(observer.finished, finished);
+        }
     }
 }

@@ -16,6 +16,11 @@ pub trait Tally: Default {
     /// A number or a truth value.
     fn scalar(&mut self) {}
 
+    /// A number from 0.
+    fn number(&mut self, _number: u64) {
+        self.scalar();
+    }
+
     /// A field of an object: its value must be taken.
     fn field<'de, A: MapAccess<'de>>(&mut self, _name: &str, map: &mut A) -> Result<(), A::Error> {
         map.next_value::<IgnoredAny>().map(drop)
@@ -35,6 +40,10 @@ pub struct Counted<T>(pub T);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Text(pub u64);
 
+/// A number from 0.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Number(pub u64);
+
 /// Whether there is anything but `null`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Present(pub bool);
@@ -46,6 +55,12 @@ pub struct Written(pub u64);
 impl Tally for Text {
     fn text(&mut self, text: &str) {
         self.0 += text.len() as u64;
+    }
+}
+
+impl Tally for Number {
+    fn number(&mut self, number: u64) {
+        self.0 = number;
     }
 }
 
@@ -115,8 +130,8 @@ impl<'de, T: Tally> Visitor<'de> for Counter<T> {
         Ok(Self::counted(T::scalar))
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<T, E> {
-        Ok(Self::counted(T::scalar))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
+        Ok(Self::counted(|tally| tally.number(number)))
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<T, E> {

@@ -41,6 +41,7 @@ struct Sharing {
     key: Key,
     ttl: std::time::Duration,
     operation: Operation,
+    choices: u64,
     stream: bool,
     usage_asked: bool,
 }
@@ -137,6 +138,7 @@ impl Exchange {
             key,
             ttl: terms.ttl,
             operation: request.operation,
+            choices: request.choices,
             stream: request.stream,
             usage_asked: request.usage_asked,
         }))
@@ -204,7 +206,7 @@ impl Sharing {
     /// None for a stream whose beginning is forgotten.
     fn joined(&self, broadcast: Arc<Broadcast>, began: bool) -> Option<Given> {
         let started = Started {
-            source: Source::new(broadcast.join()?, self.operation),
+            source: Source::new(broadcast.join()?, self.operation).of_choices(self.choices),
             deadline: broadcast.deadline,
             headers: broadcast.headers.clone(),
             usage_asked: self.usage_asked,

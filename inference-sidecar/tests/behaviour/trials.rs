@@ -1,0 +1,291 @@
+//! A thousand seeded trials of egress and ingress: callers that go away, ask for several answers or have little
+//! money, before models that fail in every way. Whatever happens: an answer is whole or says in its caller's dialect
+//! that it is not, no text comes twice or to another, every request is counted once and paid to the token
+//! where its model said what it came to, no budget is overshot, and no call is left behind at a model.
+//!
+//! `AIOS_TRIAL=17` plays one alone.
+
+use std::collections::BTreeMap;
+
+use aios_proto::control::{ItemKind, Snapshot};
+use aios_simulator::trial::{
+    Attempt, Bill, Gateway, Heard, MODELS, Model, Patience, Purse, Script, Told, judge, play,
+};
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+
+use crate::{
+    fake::until,
+    world::{World, ingress, item, model, pipeline, with},
+};
+use aios_inference_sidecar::money::Lessor;
+
+const TRIALS: u64 = 1000;
+const AT_ONCE: usize = 48;
+/// Millionths for a token of the prompt and of the answer.
+const PRICES: [u64; 2] = [1_000, 10_000];
+
+/// An egress, half of whose models have an ingress, and the servers of those models.
+struct Stage {
+    world: World,
+    servers: Vec<Model>,
+}
+
+/// What one trial came to.
+struct Played<'a> {
+    script: &'a Script,
+    heard: Heard,
+}
+
+impl Stage {
+    async fn start(scripts: &[Script]) -> Self {
+        let mut servers = Vec::new();
+        let mut items = Vec::new();
+        for number in 0..MODELS {
+            let server = Model::start(number).await.unwrap();
+            for patience in [Patience::Short, Patience::Long] {
+                for hops in [1, 2] {
+                    let name = model_name(number, patience, hops);
+                    let body = deployment(&name, &server, patience);
+                    let body = if hops == 2 {
+                        let endpoint = ingress(&body).await;
+                        with(body, "endpoint", json!(endpoint))
+                    } else {
+                        body
+                    };
+                    items.push(item(ItemKind::Model, &name, &body));
+                }
+            }
+            servers.push(server);
+        }
+        items.extend(scripts.iter().map(|script| {
+            let name = tenant(script);
+            item(ItemKind::Pipeline, &name, &budgeted(script))
+        }));
+        let world = World::leased(Lessor::own()).await;
+        let acks = world.live.apply(&Snapshot { sequence: 1, items });
+        assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
+        Self { world, servers }
+    }
+
+    async fn play<'a>(&self, script: &'a Script) -> Played<'a> {
+        let address = self.world.base.strip_prefix("http://").unwrap();
+        let gateway = Gateway {
+            address: address.parse().unwrap(),
+            model: "auto".to_owned(),
+            headers: vec![("aios-pipeline".to_owned(), tenant(script))],
+        };
+        let heard = play(script, &gateway).await;
+        let heard = heard.unwrap_or_else(|error| panic!("{script:?}: {error}"));
+        Played { script, heard }
+    }
+
+    async fn play_all<'a>(&self, scripts: impl Iterator<Item = &'a Script>) -> Vec<Played<'a>> {
+        let playing = stream::iter(scripts).map(|script| self.play(script));
+        let played = playing.buffer_unordered(AT_ONCE).collect().await;
+        until("the end of every call", || {
+            self.servers.iter().all(|server| server.under_way() == 0)
+        })
+        .await;
+        played
+    }
+
+    /// Requests that reached models, by trial.
+    fn attempts(&self) -> BTreeMap<u64, Vec<Attempt>> {
+        let mut by_trial = BTreeMap::<_, Vec<_>>::new();
+        for attempt in self.servers.iter().flat_map(Model::attempts) {
+            by_trial.entry(attempt.seed).or_default().push(attempt);
+        }
+        by_trial
+    }
+
+    /// Millionths that were spent of each budget: as models counted, and in all.
+    fn spent(&self) -> BTreeMap<String, (u64, u64)> {
+        let mut spent = BTreeMap::<_, (u64, u64)>::new();
+        for line in self.world.metrics().lines() {
+            let Some(labels) =
+                line.strip_prefix("aios_sidecar_budget_spent_total{aios_pipeline=\"")
+            else {
+                continue;
+            };
+            let (tenant, rest) = labels.split_once('"').unwrap();
+            let amount: u64 = rest.rsplit(' ').next().unwrap().parse().unwrap();
+            let (exact, all) = spent.entry(tenant.to_owned()).or_default();
+            *exact += if rest.contains("\"exact\"") {
+                amount
+            } else {
+                0
+            };
+            *all += amount;
+        }
+        spent
+    }
+
+    /// Requests that the egress recorded.
+    fn recorded(&self) -> u64 {
+        let metrics = self.world.metrics();
+        let counts = metrics
+            .lines()
+            .filter(|line| line.starts_with("gen_ai_client_operation_duration_seconds_count"));
+        counts
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum()
+    }
+}
+
+impl Played<'_> {
+    /// Requests that the egress says it sent; none where the caller went away.
+    fn attempts(&self) -> Option<u64> {
+        match &self.heard {
+            Heard::Answer(answer) => Some(answer.header("aios-attempts").parse().unwrap_or(0)),
+            Heard::Left => None,
+        }
+    }
+
+    fn offence(&self) -> Option<String> {
+        let Heard::Answer(answer) = &self.heard else {
+            return None;
+        };
+        match judge(self.script, answer) {
+            Ok(got) if got.is_whole || !self.script.is_harmless() => None,
+            Ok(_) => Some(format!("nothing was wrong, and it failed: {answer:?}")),
+            Err(offence) => Some(format!("{offence:?}")),
+        }
+    }
+}
+
+fn model_name(number: usize, patience: Patience, hops: usize) -> String {
+    format!("m{number}-{patience:?}-{hops}").to_lowercase()
+}
+
+fn tenant(script: &Script) -> String {
+    format!("t{}", script.seed)
+}
+
+fn deployment(name: &str, server: &Model, patience: Patience) -> Value {
+    let body = model(name, &format!("http://{}", server.address));
+    let (whole, silence) = match patience {
+        Patience::Short => ("20s", "300ms"),
+        Patience::Long => ("10m", "10m"),
+    };
+    let resilience = json!({"timeout": whole, "firstTokenTimeout": silence, "tokenGapTimeout": silence,
+        "retries": 2});
+    let body = with(body, "resilience", resilience);
+    let limits = json!({"contextTokens": 4096, "maxOutputTokens": 64, "maxInFlight": 1000});
+    let body = with(body, "limits", limits);
+    let [input, output] = PRICES.map(|price| price.to_string());
+    let pricing = json!({"inputPerMillion": input, "outputPerMillion": output, "currency": "EUR"});
+    let body = with(body, "pricing", pricing);
+    let dialect = if name.starts_with("m1") {
+        "Anthropic"
+    } else {
+        "OpenAI"
+    };
+    with(body, "upstream.dialect", json!(dialect))
+}
+
+/// Whole millionths.
+fn amount(script: &Script) -> u64 {
+    match script.purse {
+        Purse::Full => 1_000_000_000,
+        Purse::Small(cents) => cents * 10_000,
+    }
+}
+
+fn budgeted(script: &Script) -> Value {
+    let hops = 1 + usize::from(script.seed % 2 == 1);
+    let routes: Vec<_> = (0..MODELS)
+        .map(|number| json!({"model": model_name(number, script.patience(), hops)}))
+        .collect();
+    let mut pipeline = pipeline(json!(routes));
+    pipeline["name"] = json!(tenant(script));
+    let amount = format!(
+        "{}.{:06}",
+        amount(script) / 1_000_000,
+        amount(script) % 1_000_000
+    );
+    pipeline["budget"] = json!({"amount": amount, "currency": "EUR", "period": "Month"});
+    pipeline
+}
+
+fn cost(bill: Bill) -> u64 {
+    bill.input * PRICES[0] + bill.output * PRICES[1]
+}
+
+/// What is wrong with what a trial was charged.
+fn misspent(script: &Script, attempts: &[Attempt], (exact, all): (u64, u64)) -> Option<String> {
+    let sum = |counts: &dyn Fn(Told) -> bool| -> u64 {
+        let bills = attempts.iter().map(|attempt| attempt.bill);
+        bills.filter(|bill| counts(bill.told)).map(cost).sum()
+    };
+    let true_cost = sum(&|_| true);
+    if all > amount(script) || true_cost > amount(script) {
+        return Some(format!("overshot: charged {all}, came to {true_cost}"));
+    }
+    if !script.is_certain() {
+        return None;
+    }
+    let told = sum(&|told| told == Told::Yes)..=sum(&|told| told != Told::No);
+    if !told.contains(&exact) {
+        return Some(format!(
+            "models counted {told:?}, and {exact} was charged for it"
+        ));
+    }
+    (all < true_cost).then(|| format!("charged {all}, and it came to {true_cost}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_befalls_a_call_its_answer_is_clean_and_its_money_counted() {
+    let alone = std::env::var("AIOS_TRIAL").ok();
+    let seeds = match &alone {
+        Some(seed) => {
+            let seed = seed.parse().unwrap();
+            seed..=seed
+        }
+        None => 0..=TRIALS - 1,
+    };
+    let scripts: Vec<_> = seeds.map(Script::of).collect();
+    let stage = Stage::start(&scripts).await;
+    let (staying, leaving): (Vec<_>, Vec<_>) =
+        scripts.iter().partition(|script| script.leaves.is_none());
+
+    let mut played = stage.play_all(staying.into_iter()).await;
+    let sent: u64 = played.iter().filter_map(Played::attempts).sum();
+    let mut wrong = Vec::new();
+    if stage.recorded() != sent {
+        wrong.push(format!(
+            "{sent} requests, and {} were recorded",
+            stage.recorded()
+        ));
+    }
+    played.extend(stage.play_all(leaving.into_iter()).await);
+
+    let (spent, attempts) = (stage.spent(), stage.attempts());
+    for trial in &played {
+        let script = trial.script;
+        let came = attempts.get(&script.seed).map_or(&[][..], Vec::as_slice);
+        let charged = spent.get(&tenant(script)).copied().unwrap_or_default();
+        let wrongs = [trial.offence(), misspent(script, came, charged)];
+        let told = wrongs.into_iter().flatten();
+        wrong.extend(told.map(|what| {
+            format!(
+                "AIOS_TRIAL={}: {what}\n  {script:?}\n  {came:?}",
+                script.seed
+            )
+        }));
+        if alone.is_some() {
+            println!(
+                "{script:#?}\n{came:#?}\ncharged {charged:?}\n{:#?}",
+                trial.heard
+            );
+        }
+    }
+    assert!(stage.servers.iter().all(|server| server.strays() == 0));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        played.len(),
+        wrong.join("\n")
+    );
+}

@@ -1,0 +1,17 @@
+//! Seeded trials of whatever stands between callers and models: what a caller does, and what befalls its call at
+//! each of two models, is drawn from one number, played over real sockets, and judged by what must hold whatever
+//! happens.
+
+mod caller;
+mod http;
+mod plan;
+mod script;
+mod server;
+mod verdict;
+mod words;
+
+pub use caller::{Gateway, Heard, play};
+pub use plan::{Bill, Told};
+pub use script::{Face, Fault, Hangup, MODELS, Patience, Purse, Script};
+pub use server::{Attempt, Model};
+pub use verdict::{Got, Offence, judge};
