@@ -6,14 +6,13 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Router,
     body::Body,
     extract::{Query, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -25,7 +24,7 @@ use super::{
     hedge::Hedges,
     hold::{BOUNDS, Holds},
     records::{Ledger, Recording, now_ms},
-    reply::{reply, set},
+    reply::reply,
     retries::Retries,
     route,
 };
@@ -33,7 +32,6 @@ use crate::{
     breaker::Breakers,
     client::Client,
     config::Live,
-    cost::Basis,
     error::ApiError,
     face::{self, Face},
     metrics::{Metrics, Side},
@@ -92,19 +90,8 @@ async fn responses(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) ->
     state.answer(Face::Responses, headers, body).await
 }
 
-/// Counts by estimate, whatever the model: no model is asked.
-async fn count_tokens(body: Body) -> Response {
-    let counted = async {
-        let asked = Asked::read(Face::Messages, face::read(body).await?)?;
-        let tokens = json!({"input_tokens": asked.own().prompt_tokens});
-        let mut response = Json(tokens).into_response();
-        set(
-            response.headers_mut(),
-            "aios-usage",
-            Basis::Estimated.as_str(),
-        );
-        Ok(response)
-    };
+async fn count_tokens(state: State<Arc<Egress>>, headers: HeaderMap, body: Body) -> Response {
+    let counted = async { state.count(&headers, face::read(body).await?).await };
     let counted: Result<Response, ApiError> = counted.await;
     counted.unwrap_or_else(|error| Face::Messages.refusal(error))
 }

@@ -4,6 +4,7 @@ mod asked;
 mod attempt;
 mod cache;
 mod call;
+mod count;
 mod demand;
 mod exchange;
 mod face;

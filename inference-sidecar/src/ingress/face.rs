@@ -50,6 +50,7 @@ pub fn router(ingress: Arc<Ingress>) -> Router {
         .route("/v1/embeddings", post(embeddings))
         .route("/v1/moderations", post(moderations))
         .route("/v1/messages", post(messages))
+        .route("/v1/messages/count_tokens", post(count_tokens))
         .route("/v1/models", get(models));
     face::with_fallbacks(router)
         .layer(from_fn_with_state(ingress.clone(), own_namespace_only))
@@ -89,6 +90,12 @@ async fn moderations(state: State<Arc<Ingress>>, headers: HeaderMap, body: Body)
 async fn messages(state: State<Arc<Ingress>>, headers: HeaderMap, body: Body) -> Response {
     let answer = state.answer(Operation::Messages, &headers, body).await;
     answer.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn count_tokens(state: State<Arc<Ingress>>, headers: HeaderMap, body: Body) -> Response {
+    let counted = async { state.count(&headers, face::read(body).await?).await };
+    let counted: Result<Response, ApiError> = counted.await;
+    counted.unwrap_or_else(IntoResponse::into_response)
 }
 
 async fn models(State(ingress): State<Arc<Ingress>>, headers: HeaderMap) -> Response {

@@ -1,6 +1,7 @@
 //! Stands before a model: checks the caller, admits, holds the provider's key, speaks its dialect.
 
 mod admission;
+mod count;
 mod face;
 mod first_token;
 mod gauges;

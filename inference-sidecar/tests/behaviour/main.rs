@@ -12,6 +12,7 @@ mod cached;
 mod certificates;
 mod control;
 mod corpora;
+mod counted;
 mod egress_stream;
 mod egress_whole;
 mod faces;

@@ -1,0 +1,77 @@
+//! Counts the tokens of a prompt: as the server of the first model that may answer does, else by estimate.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{asked::Asked, call::Call, face::Egress, reply::set, route};
+use crate::{cost::Basis, dialect::openai::Rewrite, error::ApiError, face::Face, snapshot::Model};
+
+/// Counting is no call: nothing is held, tried again or paid for it.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+impl Egress {
+    /// Answers `count_tokens`. What is not known exactly is estimated: only a body that cannot be read is
+    /// refused.
+    ///
+    /// # Errors
+    /// What is wrong with the body.
+    pub async fn count(&self, caller: &HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+        let asked = Asked::read(Face::Messages, body)?;
+        let exact = match self.first(caller, &asked) {
+            Some(model) => {
+                let counting = self.counted_by(&model, caller, &asked);
+                timeout(PATIENCE, counting).await.ok().flatten()
+            }
+            None => None,
+        };
+        let basis = match exact {
+            Some(_) => Basis::Exact,
+            None => Basis::Estimated,
+        };
+        let tokens = exact.unwrap_or(asked.own().prompt_tokens);
+        let mut response = Json(json!({ "input_tokens": tokens })).into_response();
+        set(response.headers_mut(), "aios-usage", basis.as_str());
+        Ok(response)
+    }
+
+    fn first(&self, caller: &HeaderMap, asked: &Asked) -> Option<std::sync::Arc<Model>> {
+        let config = self.live.load();
+        let call = Call::from_headers(caller).ok()?;
+        let plan = route::plan(&config, &call, asked.own()).ok()?;
+        Some(plan.candidates.into_iter().next()?.model)
+    }
+
+    /// None where its server cannot count.
+    async fn counted_by(&self, model: &Model, caller: &HeaderMap, asked: &Asked) -> Option<u64> {
+        let rewrite = Rewrite {
+            model: &model.name,
+            ..Rewrite::default()
+        };
+        let body = asked.own().rewritten(&rewrite).ok()?;
+        let names = ["anthropic-version", "anthropic-beta"];
+        let headers = names.into_iter().filter_map(|name| {
+            let value = caller.get(name)?.clone();
+            Some((http::HeaderName::from_static(name), value))
+        });
+        let connections = self.client.at(model.endpoints.first()?).ok()?;
+        let path = "/v1/messages/count_tokens";
+        let posted = connections.post(path, headers.collect(), body).await.ok()?;
+        if posted.status() != StatusCode::OK {
+            // Read to its end, so that the connection is used again.
+            drop(posted.into_body().collect().await);
+            return None;
+        }
+        let body = posted.into_body().collect().await.ok()?.to_bytes();
+        let counted: Value = serde_json::from_slice(&body).ok()?;
+        counted["input_tokens"].as_u64()
+    }
+}
