@@ -32,9 +32,10 @@ unit: setup ## Run the tests that need no cluster
 BENCH ?= operator
 MEASURED_operator = -p aios-operator
 MEASURED_sidecar = -p aios-inference-sidecar -p aios-simulator
+MEASURED_trials = -p aios-inference-sidecar
 
 .PHONY: bench
-bench: setup ## Measure beside named peers: BENCH=operator, failover, sidecar or policy; FULL=1 for the full sizes
+bench: setup ## Measure beside named peers: BENCH=operator, failover, sidecar, trials or policy; FULL=1 for the full sizes
 	$(CARGO) build --release $(MEASURED_$(BENCH)) -p aios-bench
 	./target/release/bench $(BENCH) $(if $(FULL),--full)
 

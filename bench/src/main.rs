@@ -23,6 +23,8 @@ enum Bench {
     Failover(failover::Options),
     /// What a call through the sidecar costs, beside a bare proxy and other gateways
     Sidecar(sidecar::Options),
+    /// What becomes of calls through the sidecar and other gateways when models fail by script
+    Trials(sidecar::trials::Options),
     /// The policy engine beside bare matchers and beside guardrail products
     Policy(policy::Options),
 }
@@ -36,6 +38,7 @@ async fn main() -> ExitCode {
             Bench::Operator(options) => Box::pin(operator::run(options)).await,
             Bench::Failover(options) => Box::pin(failover::run(options)).await,
             Bench::Sidecar(options) => Box::pin(sidecar::run(options)).await,
+            Bench::Trials(options) => Box::pin(sidecar::trials::run(options)).await,
             Bench::Policy(options) => aside(move || policy::run(&options)).await,
         }
     };

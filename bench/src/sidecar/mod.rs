@@ -11,6 +11,7 @@ mod load;
 mod ours;
 mod results;
 mod rig;
+pub mod trials;
 mod turn;
 mod wire;
 
