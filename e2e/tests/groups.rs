@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use aios_crds::{ModelDeployment, ModelDeploymentStatus};
 use aios_e2e::testing::real_model::{DIGEST, model, written_by};
-use aios_e2e::testing::{install, is_ready};
+use aios_e2e::testing::{cut_off, install, is_ready};
 use aios_e2e::{Cluster, eventually};
 use anyhow::{Result, ensure};
 use asking::Asking;
@@ -28,6 +28,7 @@ use scene::{DEADLINE, Scene, records};
 use serde_json::json;
 
 const MODEL: &str = "smollm";
+const GATEWAY: &str = "aios-gateway-0";
 
 async fn stage(prefix: &str, manifest: String) -> Scene {
     install(&Cluster::shared().await.unwrap()).await.unwrap();
@@ -104,6 +105,23 @@ async fn a_warm_standby_takes_a_lost_groups_place_and_no_call_fails() {
     let status = ready(&scene).await;
     assert_eq!((status.ready_replicas, status.standby_ready), (1, 1));
     assert_eq!(names(&scene, "standby").await.unwrap(), active);
+}
+
+/// As when its node is lost: nobody says that it is gone, and the control plane has not noticed yet.
+#[tokio::test]
+async fn a_group_that_falls_silent_is_answered_for_by_its_standby_and_no_call_fails() {
+    let scene = stage("silent", model(MODEL, DIGEST, 1)).await;
+    ready(&scene).await;
+    let active = names(&scene, "engine").await.unwrap();
+    let asking = Asking::start(&scene).await;
+    asking.more(1).await;
+    let gateway = scene.namespace.api::<Pod>().get(GATEWAY).await.unwrap();
+    let egress = gateway.status.unwrap().pod_ip.unwrap();
+    let at = (active.first().unwrap().as_str(), "ingress");
+    let (cluster, namespace) = (scene.namespace.cluster(), scene.namespace.name());
+    cut_off(cluster, namespace, at, &egress).await.unwrap();
+    was_always_answered(asking).await;
+    assert_eq!(names(&scene, "engine").await.unwrap(), active);
 }
 
 #[tokio::test]

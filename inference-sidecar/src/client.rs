@@ -81,10 +81,10 @@ impl Client {
         Ok(connections)
     }
 
-    /// The next call to an address dials it anew. Behind a Service a connection leads to one pod for as
-    /// long as it is kept: to one whose engine died, too.
-    pub fn leave(&self, address: &str) {
-        lock(&self.current.load().apart).remove(address);
+    /// The next call to their address dials it anew, unless another has by now. Behind a Service a connection
+    /// leads to one pod for as long as it is kept: to one whose engine died, too.
+    pub fn leave(&self, left: &Arc<Connections>) {
+        lock(&self.current.load().apart).retain(|_, kept| !Arc::ptr_eq(kept, left));
     }
 
     fn current(&self) -> Arc<Built> {

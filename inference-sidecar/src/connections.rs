@@ -34,6 +34,14 @@ const IDLE: Duration = Duration::from_secs(50);
 /// its own, which is farther.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// Who is lost with its node does not say so: after such a silence it is asked whether it is still there, and once
+/// more a second.
+const SILENCE: Duration = Duration::from_secs(2);
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// A connection breaks when nothing that was sent arrives for so long. As long a network may take to heal.
+#[cfg(target_os = "linux")]
+const UNHEARD: Duration = Duration::from_secs(5);
+
 type Line = SendRequest<Full<Bytes>>;
 
 /// The connections to one address.
@@ -60,6 +68,8 @@ struct Idle {
 pub struct Body {
     incoming: Incoming,
     line: Option<(Arc<Connections>, Line)>,
+    /// Whether the connection was there before its call.
+    pub over_kept: bool,
 }
 
 // === impl Connections ===
@@ -79,6 +89,10 @@ impl Connections {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
+        connector.set_keepalive(Some(SILENCE));
+        connector.set_keepalive_interval(Some(ASK_EVERY));
+        #[cfg(target_os = "linux")]
+        connector.set_tcp_user_timeout(Some(UNHEARD));
         Ok(Self {
             host: HeaderValue::from_str(authority)?,
             prefix: to.path().trim_end_matches('/').to_owned(),
@@ -118,7 +132,11 @@ impl Connections {
             match line.try_send_request(request).await {
                 Ok(response) => {
                     let line = Some((self.clone(), line));
-                    return Ok(response.map(|incoming| Body { incoming, line }));
+                    return Ok(response.map(|incoming| Body {
+                        incoming,
+                        line,
+                        over_kept: !is_new,
+                    }));
                 }
                 // The server had closed a kept connection before anything was sent on it.
                 Err(mut error) => match error.take_message() {

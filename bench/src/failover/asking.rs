@@ -18,10 +18,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// One call.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
+    pub begun: Instant,
     /// None as long as no byte of the answer came.
     pub first_token: Option<Instant>,
     pub ended: Option<Instant>,
     pub failed: bool,
+    /// Requests that the egress sent to models for it; 0 as long as it has not said.
+    pub attempts: u32,
 }
 
 /// Runs until it is dropped.
@@ -43,11 +46,15 @@ impl Asking {
         }
     }
 
-    /// The first token, after `moment`, of an answer that had none then.
-    pub fn served_after(&self, moment: Instant) -> Option<Instant> {
+    /// The first token, after `moment`, of an answer that had none then, and how often models were asked for it.
+    /// One that who died then had sent already does not count.
+    pub fn served_after(&self, moment: Instant) -> Option<(Instant, u32)> {
         let calls = lock(&self.calls);
-        let tokens = calls.iter().filter_map(|call| call.first_token);
-        tokens.filter(|token| *token > moment).min()
+        let tokens = calls.iter().filter_map(|call| {
+            let token = call.first_token.filter(|token| *token > moment)?;
+            (call.begun > moment || call.attempts > 1).then_some((token, call.attempts))
+        });
+        tokens.min()
     }
 
     /// Calls that failed before their first token since `moment`; those cut later are the model's loss.
@@ -68,9 +75,11 @@ async fn ask(egress: String, model: String, calls: Arc<Mutex<Vec<Call>>>) {
         let index = {
             let mut calls = lock(&calls);
             calls.push(Call {
+                begun: Instant::now(),
                 first_token: None,
                 ended: None,
                 failed: false,
+                attempts: 0,
             });
             calls.len() - 1
         };
@@ -79,10 +88,11 @@ async fn ask(egress: String, model: String, calls: Arc<Mutex<Vec<Call>>>) {
                 change(call);
             }
         };
-        let outcome = stream(&http, &egress, &model, || {
+        let outcome = stream(&http, &egress, &model, |attempts| {
             let now = Instant::now();
             note(&|call| {
                 call.first_token.get_or_insert(now);
+                call.attempts = attempts;
             });
         })
         .await;
@@ -100,7 +110,7 @@ async fn stream(
     http: &reqwest::Client,
     egress: &str,
     model: &str,
-    mut token: impl FnMut(),
+    mut token: impl FnMut(u32),
 ) -> Result<()> {
     let body = json!({
         "model": model, "stream": true, "max_tokens": TOKENS,
@@ -112,12 +122,14 @@ async fn stream(
         .send()
         .await?;
     let mut answer = answer.error_for_status()?;
+    let attempts = answer.headers().get("aios-attempts");
+    let attempts = attempts.and_then(|value| value.to_str().ok()?.parse().ok());
     let (mut whole, mut came) = (Vec::new(), false);
     while let Some(part) = answer.chunk().await? {
         whole.extend_from_slice(&part);
         if !came && contains(&whole, b"\"content\":\"") {
             came = true;
-            token();
+            token(attempts.unwrap_or_default());
         }
     }
     contains(&whole, b"[DONE]")

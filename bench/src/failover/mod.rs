@@ -67,6 +67,8 @@ struct Round {
     kill: usize,
     /// From the signal to the next token of an answer that had none yet.
     next_token_ms: f64,
+    /// Requests that the egress sent to models for that answer.
+    attempts: u32,
     /// Calls that failed before their first token.
     failed: usize,
 }
@@ -112,24 +114,23 @@ async fn kills(stage: &Stage, contender: Contender, count: usize) -> Result<Vec<
         } else {
             stage.is_as_specified().await?;
         }
-        let begun = Instant::now();
-        eventually("the model answers", DEADLINE, async || {
-            Ok(asking.served_after(begun))
-        })
-        .await?;
         let pod = stage.active().await?;
+        stage.answers(&pod).await?;
         stage.namespace.kill_container(&pod, "engine").await?;
         let died = Instant::now();
         let served = eventually("the next token", DEADLINE, async || {
             Ok(asking.served_after(died))
         });
-        let served = served.await?;
-        rounds.push(Round {
+        let (served, attempts) = served.await?;
+        let round = Round {
             contender,
             kill,
             next_token_ms: milliseconds(served.saturating_duration_since(died)),
+            attempts,
             failed: asking.failed_since(died),
-        });
+        };
+        eprintln!("    {round:?}");
+        rounds.push(round);
         stage.replace(&pod).await?;
     }
     Ok(rounds)

@@ -22,6 +22,9 @@ pub const MODEL: &str = "smollm";
 const QUICKSTART: &str = include_str!("../../../examples/quickstart/quickstart.yaml");
 const GATEWAY_POD: &str = "aios-gateway-0";
 const EGRESS_PORT: u16 = 4000;
+const ADMIN_PORT: u16 = 9090;
+/// Calls that an ingress answered.
+const ANSWERED: &str = "gen_ai_server_request_duration_seconds_count";
 const OPERATOR: &str = "aios-operator";
 const DEADLINE: Duration = Duration::from_mins(5);
 
@@ -101,6 +104,25 @@ impl Stage {
         let pods = self.pods("= engine").await?;
         let pod = pods.first().context("no group takes traffic")?;
         Ok(pod.name_any())
+    }
+
+    /// Calls go to this pod: to kill another would say nothing.
+    pub async fn answers(&self, pod: &str) -> Result<()> {
+        let before = self.answered(pod).await?;
+        eventually("the pod answers calls", DEADLINE, async || {
+            Ok((self.answered(pod).await? > before).then_some(()))
+        })
+        .await
+    }
+
+    async fn answered(&self, pod: &str) -> Result<f64> {
+        let name = self.namespace.name();
+        let path = format!("/api/v1/namespaces/{name}/pods/{pod}:{ADMIN_PORT}/proxy/metrics");
+        let request = http::Request::get(path).body(Vec::new())?;
+        let text = self.namespace.client().request_text(request).await?;
+        let lines = text.lines().filter(|line| line.starts_with(ANSWERED));
+        let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(counts.sum())
     }
 
     async fn pods(&self, component: &str) -> Result<Vec<Pod>> {

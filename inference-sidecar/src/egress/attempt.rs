@@ -146,8 +146,12 @@ impl Attempt<'_> {
             return Ok(response);
         }
         let (head, body) = response.into_parts();
+        let over_kept = body.over_kept;
         let body = client::start_of(body, MAX_ERROR).await;
-        Err(Failure::from_answer(head.status, &head.headers, body))
+        Err(Failure {
+            over_kept,
+            ..Failure::from_answer(head.status, &head.headers, body)
+        })
     }
 }
 

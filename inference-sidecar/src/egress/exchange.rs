@@ -14,7 +14,7 @@ use super::{
     cache::{self, Cache, Origin},
     call::Call,
     demand::{Calling, Demand},
-    failure::{self, Failure, Next, Rejection},
+    failure::{self, Failure, Next, Patience, Rejection, Tried},
     hedge::Hedges,
     hold::{Holds, Pass, Place},
     payer::Payer,
@@ -114,14 +114,21 @@ impl Exchange {
             .candidates
             .into_iter()
             .partition(|candidate| self.works(candidate));
-        let nowhere_else = working.is_empty();
-        let working = working.into_iter().map(|candidate| (candidate, true));
+        let others_work = !working.is_empty();
+        let working = working.into_iter().map(|candidate| (candidate, false));
         let failing = failing
             .into_iter()
-            .map(|candidate| (candidate, nowhere_else));
-        for (candidate, patient) in working.chain(failing) {
+            .map(|candidate| (candidate, others_work));
+        let mut candidates = working.chain(failing).peekable();
+        while let Some((candidate, once)) = candidates.next() {
+            let is_last = candidates.peek().is_none();
+            let patience = match (once, is_last && candidate.model.endpoints.len() > 1) {
+                (true, _) => Patience::Once,
+                (false, false) => Patience::Retries,
+                (false, true) => Patience::TakingOver,
+            };
             match self
-                .answer(&candidate, patient)
+                .answer(&candidate, patience)
                 .await
                 .map_err(Unanswered::Refused)?
             {
@@ -169,7 +176,7 @@ impl Exchange {
     pub async fn candidate(
         &mut self,
         candidate: &Candidate,
-        patient: bool,
+        patience: Patience,
     ) -> Result<Result<(Reply, Meter, UnderWay), Failure>, ApiError> {
         let model = &candidate.model;
         let question = self.question.clone();
@@ -180,8 +187,7 @@ impl Exchange {
         let calling = self.demand.calling(model);
         let size = request.body.len();
         let mut place = self.holds.place(model, question.call.owner(), size);
-        let mut tries = 1;
-        let retries = if patient { model.retries } else { 0 };
+        let (mut tries, mut looks, mut failing_since) = (1, 0, None);
         self.retries.called(&model.name);
         loop {
             let pass = match &mut place {
@@ -209,18 +215,29 @@ impl Exchange {
                 }
                 _ => {}
             }
-            match failure::next(&failure, tries, retries, rand::random()) {
+            let tried = Tried {
+                tries,
+                looks,
+                failing_for: failing_since.get_or_insert_with(Instant::now).elapsed(),
+            };
+            let wait = match failure::next(&failure, tried, patience, model.retries, rand::random())
+            {
                 Next::Route => return Ok(Err(failure)),
                 Next::Retry(_) if !self.retries.take(&model.name) => {
                     self.metrics.retry_denied(&model.labels);
                     return Ok(Err(failure));
                 }
                 Next::Retry(wait) => {
-                    tokio::time::sleep(wait).await;
-                    self.waited += wait;
+                    tries += 1;
+                    wait
                 }
-            }
-            tries += 1;
+                Next::Look(wait) => {
+                    looks += 1;
+                    wait
+                }
+            };
+            tokio::time::sleep(wait).await;
+            self.waited += wait;
         }
     }
 
@@ -240,7 +257,8 @@ impl Exchange {
         turn
     }
 
-    /// Tries the model's addresses in order, as long as they cannot be reached.
+    /// Tries the model's addresses in order, until one answers or says that the call is wrong; then, at once,
+    /// those again where a kept connection led to one who is gone.
     async fn round(
         &mut self,
         request: &Request,
@@ -249,24 +267,26 @@ impl Exchange {
     ) -> Result<Result<(Reply, Meter), Failure>, ApiError> {
         let model = &candidate.model;
         let body = body(request, candidate)?;
-        let mut last = None;
+        let mut last: Option<Failure> = None;
         let next = model.next.as_ref().map(|next| next.endpoint.as_str());
-        let addresses = model.addresses(self.question.stand);
-        for endpoint in self.breakers.in_order(addresses) {
-            match self
-                .ask(request, candidate, (endpoint, &body), calling)
-                .await
-            {
-                Err(failure) if failure.outcome == Outcome::Unreachable => {
-                    self.client.leave(endpoint);
-                    last = Some(failure);
-                }
+        let mut addresses = self.breakers.in_order(model.addresses(self.question.stand));
+        let known = addresses.len();
+        let mut at = 0;
+        while let Some(endpoint) = addresses.get(at).copied() {
+            let asked = self.ask(request, candidate, (endpoint, &body), calling);
+            let failure = match asked.await {
                 // What the next revision fails at is the present one's to answer.
-                Err(failure) if next == Some(endpoint) && failure.may_pass() => {
-                    last = Some(failure);
-                }
+                Err(failure) if failure.leads_on(next == Some(endpoint)) => failure,
                 ended => return Ok(ended),
+            };
+            if failure.is_stale() && at < known {
+                addresses.push(endpoint);
             }
+            last = Some(match last {
+                Some(earlier) => earlier.or_later(failure),
+                None => failure,
+            });
+            at += 1;
         }
         let nowhere = || Failure::of(&ApiError::UpstreamUnreachable("no address".to_owned()));
         Ok(Err(last.unwrap_or_else(nowhere)))
@@ -350,6 +370,9 @@ impl Exchange {
                 Ok((Reply::Started(started), meter))
             }
             Err(failure) => {
+                if failure.outcome == Outcome::Unreachable {
+                    self.client.leave(&connections);
+                }
                 meter.settle(failure.outcome);
                 Err(failure)
             }

@@ -17,6 +17,10 @@ use crate::{
 pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
+/// Nodes learn so late of a standby that has loaded, or taken over.
+const SPREAD: Duration = Duration::from_secs(5);
+/// Longest wait between two looks whether they know.
+const LAST_LOOK: Duration = Duration::from_millis(250);
 
 /// A failed attempt.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +33,9 @@ pub struct Failure {
     pub rejection: Option<Rejection>,
     /// Why the call was held in vain; asking again later helps.
     pub held: Option<ApiError>,
+    /// Whether it was answered over a connection that was there before the call. One that is dialled anew may
+    /// lead elsewhere.
+    pub over_kept: bool,
 }
 
 /// An upstream's refusal, forwarded when no route accepts the request.
@@ -38,21 +45,58 @@ pub struct Rejection {
     pub body: Bytes,
 }
 
+/// How long one route is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Its addresses failed of late, and others are left: once.
+    Once,
+    /// As often as its retries say.
+    Retries,
+    /// No other is left: also while a standby that cannot be reached yet takes over.
+    TakingOver,
+}
+
+/// How often one route was tried so far, and since when it fails.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried {
+    pub tries: u32,
+    /// Tries that nobody took while a standby was to take over.
+    pub looks: u32,
+    pub failing_for: Duration,
+}
+
 /// What follows a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// The same model after a wait.
     Retry(Duration),
+    /// The same, which is no further try: nobody took the last one.
+    Look(Duration),
     /// The next route.
     Route,
 }
 
 /// Decides. `jitter` is in `0.0..1.0`.
-pub fn next(failure: &Failure, tries_done: u32, retries: u32, jitter: f64) -> Next {
+pub fn next(
+    failure: &Failure,
+    tried: Tried,
+    patience: Patience,
+    retries: u32,
+    jitter: f64,
+) -> Next {
+    let is_taken_over = patience == Patience::TakingOver && tried.failing_for < SPREAD;
+    if is_taken_over && failure.outcome == Outcome::Unreachable {
+        return Next::Look(backoff(tried.looks + 1, jitter).min(LAST_LOOK));
+    }
+    let retries = if patience == Patience::Once {
+        0
+    } else {
+        retries
+    };
     let wait = failure
         .retry_after
-        .unwrap_or_else(|| backoff(tries_done, jitter));
-    if failure.may_pass() && tries_done <= retries && wait <= LONGEST_WAIT {
+        .unwrap_or_else(|| backoff(tried.tries, jitter));
+    if failure.may_pass() && tried.tries <= retries && wait <= LONGEST_WAIT {
         Next::Retry(wait)
     } else {
         Next::Route
@@ -78,17 +122,15 @@ impl Failure {
             retry_after: None,
             rejection: None,
             held: None,
+            over_kept: false,
         }
     }
 
     /// A call that was held in vain.
     pub fn held(error: ApiError) -> Self {
         Self {
-            outcome: error.outcome(),
-            detail: error.to_string(),
-            retry_after: None,
-            rejection: None,
-            held: Some(error),
+            held: Some(error.clone()),
+            ..Self::of(&error)
         }
     }
 
@@ -104,12 +146,33 @@ impl Failure {
         }
     }
 
-    /// Whether another try, or another address, may end otherwise.
+    /// Whether another try may end otherwise.
     pub fn may_pass(&self) -> bool {
         matches!(
             self.outcome,
             Outcome::Unreachable | Outcome::RateLimited | Outcome::Failed | Outcome::Cut
         )
+    }
+
+    /// Whether the call is the next address's to answer: a standby is there for groups that die, not for those
+    /// that have their hands full.
+    pub fn leads_on(&self, from_next_revision: bool) -> bool {
+        self.may_pass() && (from_next_revision || self.outcome != Outcome::RateLimited)
+    }
+
+    /// Whether the same address may lead to another who takes the call.
+    pub fn is_stale(&self) -> bool {
+        self.over_kept && self.outcome == Outcome::Unreachable
+    }
+
+    /// What a model's addresses came to, one after the other: somebody who was asked and failed says more than
+    /// nobody.
+    pub fn or_later(self, later: Self) -> Self {
+        if later.outcome == Outcome::Unreachable && self.outcome != Outcome::Unreachable {
+            self
+        } else {
+            later
+        }
     }
 
     /// A failure that the upstream answered with.
@@ -130,6 +193,7 @@ impl Failure {
             retry_after: retry_after(headers),
             rejection: (rejected && error.is_object()).then_some(Rejection { status, body }),
             held: None,
+            over_kept: false,
         }
     }
 }
@@ -177,7 +241,7 @@ mod tests {
     use http::{HeaderMap, StatusCode};
     use rstest::rstest;
 
-    use super::{Failure, Next, next};
+    use super::{Failure, Next, Patience, Tried, next};
     use crate::Outcome;
 
     #[rstest]
@@ -221,6 +285,7 @@ mod tests {
             retry_after: retry_after.map(Duration::from_millis),
             rejection: None,
             held: None,
+            over_kept: false,
         }
     }
 
@@ -244,6 +309,53 @@ mod tests {
         #[case] expected: Next,
     ) {
         let failure = failure(outcome, retry_after);
-        assert_eq!(next(&failure, tries_done, 2, 1.0), expected);
+        let tried = tried(tries_done, 0, Duration::from_secs(1));
+        assert_eq!(next(&failure, tried, Patience::Retries, 2, 1.0), expected);
+        let once = next(&failure, tried, Patience::Once, 2, 1.0);
+        assert_eq!(once, Next::Route);
+    }
+
+    fn tried(tries: u32, looks: u32, failing_for: Duration) -> Tried {
+        Tried {
+            tries,
+            looks,
+            failing_for,
+        }
+    }
+
+    #[rstest]
+    #[case::at_first(Outcome::Unreachable, 0, 0, Next::Look(Duration::from_millis(100)))]
+    #[case::often(Outcome::Unreachable, 9, 4900, Next::Look(Duration::from_millis(250)))]
+    #[case::in_vain(Outcome::Unreachable, 9, 5000, Next::Route)]
+    #[case::asked(Outcome::Failed, 0, 0, Next::Route)]
+    fn a_standby_that_takes_over_is_looked_for_as_long_as_nodes_take_to_learn(
+        #[case] outcome: Outcome,
+        #[case] looks: u32,
+        #[case] failing_for_ms: u64,
+        #[case] expected: Next,
+    ) {
+        let tried = tried(1, looks, Duration::from_millis(failing_for_ms));
+        let failure = failure(outcome, None);
+        let next = next(&failure, tried, Patience::TakingOver, 0, 1.0);
+        assert_eq!(next, expected);
+    }
+
+    #[test]
+    fn who_was_asked_and_failed_says_more_than_nobody() {
+        let of = |outcome| failure(outcome, None);
+        let told = |first, later| of(first).or_later(of(later)).outcome;
+        let (nobody, failed, cut) = (Outcome::Unreachable, Outcome::Failed, Outcome::Cut);
+        assert_eq!(told(failed, nobody), failed);
+        assert_eq!(told(nobody, failed), failed);
+        assert_eq!(told(cut, failed), failed);
+        assert_eq!(told(nobody, nobody), nobody);
+    }
+
+    #[test]
+    fn a_busy_group_is_no_matter_for_its_standby() {
+        let busy = failure(Outcome::RateLimited, None);
+        assert!(!busy.leads_on(false) && busy.leads_on(true));
+        assert!(failure(Outcome::Cut, None).leads_on(false));
+        assert!(!failure(Outcome::Timeout, None).leads_on(true));
     }
 }

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
     fake::{Answer, Fake, completion, error, json_answer, until},
@@ -96,73 +95,6 @@ async fn a_route_that_cannot_be_reached_gives_way_to_the_next() {
     assert_eq!(header(&response, "aios-model"), "m");
     assert_eq!(header(&response, "aios-route"), "1");
     assert_eq!(header(&response, "aios-attempts"), "2");
-}
-
-#[tokio::test]
-async fn the_standby_address_answers_when_the_first_cannot_be_reached() {
-    let fake = Fake::start(vec![completion("Hello.", Some((1, 1)))]).await;
-    let standby = with(
-        model("m", &nowhere().await),
-        "standbyEndpoint",
-        json!(fake.address),
-    );
-    let world = World::start(vec![standby], routes(&["m"])).await;
-    let response = world.call(&chat(json!({}))).send().await.unwrap();
-    assert_eq!(response.status(), 200);
-    assert_eq!(header(&response, "aios-attempts"), "2");
-}
-
-#[tokio::test]
-async fn an_engine_that_is_gone_behind_its_ingress_counts_as_unreachable() {
-    let gone = Fake::start(vec![error(502, "upstream_unreachable")]).await;
-    let fake = Fake::start(vec![completion("Hello.", Some((1, 1)))]).await;
-    let standby = with(
-        model("m", &gone.address),
-        "standbyEndpoint",
-        json!(fake.address),
-    );
-    let world = World::start(vec![standby], routes(&["m"])).await;
-    assert_eq!(
-        world.call(&chat(json!({}))).send().await.unwrap().status(),
-        200
-    );
-    assert_eq!((gone.calls(), fake.calls()), (1, 1));
-}
-
-/// A Service: the first connection leads to one pod, every later one to another.
-async fn service(first: &str, later: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let pods = [first, later].map(|pod| pod.trim_start_matches("http://").to_owned());
-    tokio::spawn(async move {
-        for connection in 0.. {
-            let (mut outside, _) = listener.accept().await.unwrap();
-            let pod = pods[usize::from(connection > 0)].clone();
-            tokio::spawn(async move {
-                let mut inside = TcpStream::connect(pod).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
-            });
-        }
-    });
-    address
-}
-
-#[tokio::test]
-async fn an_address_behind_which_an_engine_died_is_dialled_anew() {
-    let script = vec![
-        completion("Hello.", Some((1, 1))),
-        error(502, "upstream_unreachable"),
-    ];
-    let dying = Fake::start(script).await;
-    let other = Fake::start(vec![completion("Hello.", Some((1, 1)))]).await;
-    let address = service(&dying.address, &other.address).await;
-    let patient = with(model("m", &address), "resilience.retries", json!(1));
-    let world = World::start(vec![patient], routes(&["m"])).await;
-    for _ in 0..2 {
-        let answer = world.call(&chat(json!({}))).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
-    }
-    assert_eq!((dying.calls(), other.calls()), (2, 1));
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod counted;
 mod egress_stream;
 mod egress_whole;
 mod faces;
+mod failover;
 mod fake;
 mod first_token;
 mod foreign;

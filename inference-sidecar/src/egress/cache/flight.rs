@@ -11,7 +11,7 @@ use crate::{
     egress::{
         attempt::{Started, Whole},
         exchange::{Exchange, Given, Reply, UnderWay, body},
-        failure::Failure,
+        failure::{Failure, Patience},
         payer::{Payer, nothing},
         route::Candidate,
     },
@@ -54,17 +54,17 @@ impl Exchange {
     pub async fn answer(
         &mut self,
         candidate: &Candidate,
-        patient: bool,
+        patience: Patience,
     ) -> Result<Result<Given, Failure>, ApiError> {
         let Some(sharing) = self.sharing(candidate)? else {
-            return self.own(candidate, patient, None).await;
+            return self.own(candidate, patience, None).await;
         };
         let found = {
             let exchange = self.apart();
             let candidate = candidate.clone();
             self.cache
                 .find((sharing.key, sharing.ttl), sharing.stream, |seat| {
-                    exchange.fly(candidate, patient, seat).boxed()
+                    exchange.fly(candidate, patience, seat).boxed()
                 })
         };
         let labels = &candidate.model.labels;
@@ -75,12 +75,12 @@ impl Exchange {
             }
             Found::Streaming(broadcast) => {
                 let Some(given) = sharing.joined(broadcast, false) else {
-                    return self.own(candidate, patient, Some(Origin::Model)).await;
+                    return self.own(candidate, patience, Some(Origin::Model)).await;
                 };
                 self.metrics.cache_looked_up(labels, Origin::Shared);
                 return Ok(Ok(given));
             }
-            Found::Nothing => return self.own(candidate, patient, Some(Origin::Model)).await,
+            Found::Nothing => return self.own(candidate, patience, Some(Origin::Model)).await,
             Found::Starting(flight, began) => (flight, began),
         };
         self.metrics.cache_looked_up(labels, origin(began));
@@ -105,14 +105,14 @@ impl Exchange {
     async fn own(
         &mut self,
         candidate: &Candidate,
-        patient: bool,
+        patience: Patience,
         origin: Option<Origin>,
     ) -> Result<Result<Given, Failure>, ApiError> {
         if let Some(origin) = origin {
             self.metrics
                 .cache_looked_up(&candidate.model.labels, origin);
         }
-        let ended = self.candidate(candidate, patient).await?;
+        let ended = self.candidate(candidate, patience).await?;
         Ok(ended.map(|(reply, meter, under_way)| Given {
             reply,
             payer: Payer::Own(Box::new(meter)),
@@ -154,8 +154,8 @@ impl Exchange {
     }
 
     /// Asks the model for all who wait. Dropped when the last of them goes away.
-    async fn fly(mut self, candidate: Candidate, patient: bool, seat: Seat) -> Landing {
-        let end = match self.candidate(&candidate, patient).await {
+    async fn fly(mut self, candidate: Candidate, patience: Patience, seat: Seat) -> Landing {
+        let end = match self.candidate(&candidate, patience).await {
             Ok(Ok(given)) => Ok(Ok(land(given, &candidate, seat))),
             Ok(Err(failure)) => Ok(Err(failure)),
             Err(error) => Err(error),
