@@ -29,8 +29,10 @@ use crate::report::{Bound, Target};
 const SAMPLES: usize = 1500;
 /// Kinds that both look for, and those that Presidio needs a model or another recognizer for.
 const KINDS: [&str; 6] = ["Email", "Phone", "Iban", "Card", "Address", "NationalId"];
-const MEASURES: [(&str, fn(&Score) -> Share); 2] =
-    [("precision", Score::precision), ("recall", Score::recall)];
+/// By name.
+type Measure = (&'static str, fn(&Score) -> Share);
+
+const MEASURES: [Measure; 2] = [("precision", Score::precision), ("recall", Score::recall)];
 const PRESIDIO: &str = "presidio-evaluator==0.3.2";
 
 /// Brings the sets and measures ours, beside Presidio where it has an answer.

@@ -255,7 +255,7 @@ impl Tally {
                 tally.orphaned,
             ];
             let mut row = [const { String::new() }; 10];
-            row[0] = who.to_owned();
+            who.clone_into(&mut row[0]);
             for (cell, count) in row.iter_mut().skip(1).zip(counts) {
                 *cell = count.to_string();
             }

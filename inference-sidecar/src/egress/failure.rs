@@ -128,9 +128,10 @@ impl Failure {
 
     /// A call that was held in vain.
     pub fn held(error: ApiError) -> Self {
+        let failure = Self::of(&error);
         Self {
-            held: Some(error.clone()),
-            ..Self::of(&error)
+            held: Some(error),
+            ..failure
         }
     }
 

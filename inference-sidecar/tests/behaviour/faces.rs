@@ -297,7 +297,8 @@ async fn refusals_are_in_the_callers_dialect_and_say_whether_to_come_again() {
 }
 
 #[tokio::test]
-async fn tokens_are_counted_by_estimate_where_nobody_knows_better_and_models_listed_in_both_shapes() {
+async fn tokens_are_counted_by_estimate_where_nobody_knows_better_and_models_listed_in_both_shapes()
+{
     let (fake, world) = world(completion("x", None)).await;
     let response = post(&world, "messages/count_tokens", &messages(json!({}))).await;
     assert_eq!(header(&response, "aios-usage"), "estimated");

@@ -1,4 +1,4 @@
-//! A gateway of others as a model's server: LiteLLM's proxy, before the simulator.
+//! A gateway of others as a model's server: `LiteLLM`'s proxy, before the simulator.
 //!
 //! Ignored because installing it takes minutes and a gigabyte: `cargo test -p aios-inference-sidecar --test behaviour
 //! -- --ignored litellm`. `make bench BENCH=sidecar` installs the same.

@@ -1,4 +1,4 @@
-//! Models that think aloud, such as DeepSeek's: they refuse a turn whose thoughts do not come back with its calls of
+//! Models that think aloud, such as `DeepSeek`'s: they refuse a turn whose thoughts do not come back with its calls of
 //! tools, so nothing on the way may lose them.
 
 use serde_json::{Value, json};

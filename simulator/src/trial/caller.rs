@@ -58,14 +58,16 @@ pub async fn play(script: &Script, gateway: &Gateway) -> io::Result<Heard> {
 fn request(script: &Script, gateway: &Gateway) -> Vec<u8> {
     let (path, body) = script.request(&gateway.model);
     let body = body.to_string();
-    let mut head = format!(
+    let headers: String = gateway
+        .headers
+        .iter()
+        .flat_map(|(name, value)| [name.as_ref(), ": ", value.as_ref(), "\r\n"])
+        .collect();
+    format!(
         "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         te: trailers\r\nconnection: close\r\nanthropic-version: 2023-06-01\r\n",
+         te: trailers\r\nconnection: close\r\nanthropic-version: 2023-06-01\r\n{headers}\r\n{body}",
         gateway.address,
         body.len()
-    );
-    for (name, value) in &gateway.headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    format!("{head}\r\n{body}").into_bytes()
+    )
+    .into_bytes()
 }
