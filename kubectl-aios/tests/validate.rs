@@ -110,7 +110,7 @@ fn every_mistake_is_named_with_field_and_remedy() {
             "{list: [Acme]}",
             "{list: [Acme], fuzzy: true}",
             "f.yaml: PolicySet/bank: spec.rules[0].terms.fuzzy: is unknown",
-            "leave it out; here are list, listRef, match",
+            "leave it out; here are endings, list, listRef, match",
         ),
         (
             "      action: Review\n",

@@ -122,7 +122,7 @@ impl Attempt<'_> {
             source
                 .first_token()
                 .await
-                .map_err(|error| Failure::of(&error))?;
+                .map_err(|error| Failure::of(&error).of_begun())?;
             Ok(Started {
                 source,
                 deadline: (start + self.timeout, self.timeout),

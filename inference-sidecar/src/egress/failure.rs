@@ -126,6 +126,14 @@ impl Failure {
         }
     }
 
+    /// The same of an answer that had begun: its prompt was read, and may be charged.
+    pub fn of_begun(mut self) -> Self {
+        if self.outcome == Outcome::Failed {
+            self.outcome = Outcome::Cut;
+        }
+        self
+    }
+
     /// A call that was held in vain.
     pub fn held(error: ApiError) -> Self {
         let failure = Self::of(&error);

@@ -87,7 +87,7 @@ fn calls() -> Vec<Call<'static>> {
         post(
             CHAT,
             raw(&format!(r#"{{"model":"m","messages":{deep}}}"#)),
-            (BAD, "invalid_json", ""),
+            field("messages[0].role"),
         ),
         post(CHAT, json!({"messages": text}), field("model")),
         post(CHAT, of_m("model", json!(7)), field("model")),
@@ -419,7 +419,7 @@ fn answers() -> Vec<(bool, Answer, &'static str)> {
                 &["data: {\"error\":{\"message\":\"no\",\"code\":\"c\"}}\n\n"],
                 End::Hang,
             ),
-            "failed",
+            "cut",
         ),
         (
             true,
@@ -432,7 +432,7 @@ fn answers() -> Vec<(bool, Answer, &'static str)> {
         (
             true,
             events(&["data: {\"error\":\"no\"}\n\n"], End::Hang),
-            "failed",
+            "cut",
         ),
     ]
 }

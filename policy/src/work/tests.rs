@@ -44,7 +44,7 @@ fn work(policy: &Arc<CompiledPolicy>, trap: &str, size: usize) -> [usize; 2] {
 
 const TERMS: &str = r#"{"terms": {"list": ["acme", "cmea", "e"], "match": "Substring"}}"#;
 const RAW: &str = r#"{"terms": {"list": ["a", "acme"], "view": "Raw", "match": "Substring"}}"#;
-const PATTERN: &str = r#"{"pattern": {"regex": "a.{0,40}x|1|[\u{1f1e6}-\u{1f1ff}]|\u{302}"}}"#;
+const PATTERN: &str = r#"{"pattern": {"regex": "a.{0,40}x|1|[\\x{1f1e6}-\\x{1f1ff}]|\\x{302}"}}"#;
 const FAR: &str = r#"{"pattern": {"regex": "a[^x]*x|[ab]"}}"#;
 const PII: &str = r#"{"pii": {"detect": ["Email", "Phone", "Iban", "Card", "BirthDate", "Address",
     "NationalId"]}}"#;
