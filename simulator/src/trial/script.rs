@@ -158,7 +158,8 @@ impl Script {
         let survives =
             |fault: &Fault| matches!(fault, Fault::Gap(..) | Fault::Noise | Fault::Uncounted);
         let firsts = self.faults.iter().filter_map(|faults| faults.first());
-        self.purse == Purse::Full && self.leaves.is_none() && firsts.into_iter().all(survives)
+        let waits = self.patience() == Patience::Long && self.leaves.is_none();
+        waits && self.purse == Purse::Full && firsts.into_iter().all(survives)
     }
 
     /// Path and body of the call to a model.
