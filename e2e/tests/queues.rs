@@ -122,14 +122,7 @@ async fn a_queued_run_says_why_it_waits_and_starts_when_kueue_lets_it() {
 async fn a_queued_run_that_is_preempted_goes_on_where_it_was() {
     let queue = Queue::open("preempted").await;
     let scene = &queue.scene;
-    queue.kueue.install(&scene.namespace).await.unwrap();
-    queue.apply(QUOTA).await;
-    queue.apply(TEAM).await;
-    scene.upload(&records(20, |_| "saving")).await;
-    scene.stall_model(3).await;
-    scene.run("slow", pointers(20)).await;
-    queue.has_drafted().await;
-    let first = queue.job("slow").await;
+    let first = queue.begin_slow().await;
     let admitted = ("True", "Ready");
     queue.admitted("slow", admitted, "admitted").await;
 
@@ -153,14 +146,7 @@ async fn a_queued_run_that_is_preempted_goes_on_where_it_was() {
 async fn a_queued_run_that_is_suspended_leaves_its_queue_and_joins_it_again() {
     let queue = Queue::open("requeued").await;
     let scene = &queue.scene;
-    queue.kueue.install(&scene.namespace).await.unwrap();
-    queue.apply(QUOTA).await;
-    queue.apply(TEAM).await;
-    scene.upload(&records(20, |_| "saving")).await;
-    scene.stall_model(3).await;
-    scene.run("slow", pointers(20)).await;
-    queue.has_drafted().await;
-    let first = queue.job("slow").await;
+    let first = queue.begin_slow().await;
 
     scene.suspend("slow", true).await;
     let jobs = scene.namespace.api::<Job>();
@@ -220,6 +206,18 @@ impl Queue {
         })
         .await
         .unwrap();
+    }
+
+    /// Run `slow` has the quota and drafts. Its Job.
+    async fn begin_slow(&self) -> Job {
+        self.kueue.install(&self.scene.namespace).await.unwrap();
+        self.apply(QUOTA).await;
+        self.apply(TEAM).await;
+        self.scene.upload(&records(20, |_| "saving")).await;
+        self.scene.stall_model(3).await;
+        self.scene.run("slow", pointers(20)).await;
+        self.has_drafted().await;
+        self.job("slow").await
     }
 
     async fn delete(&self, job: &str) {

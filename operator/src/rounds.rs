@@ -1,5 +1,5 @@
 //! Watches miss nothing, but a bug might: every object is looked at again once an hour, reading only. A
-//! round asks for a few objects each minute; a timer of its own for each would cost more than the object.
+//! round asks for a few objects each minute, so that none at rest needs a timer.
 
 use std::{
     collections::VecDeque,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use aios_audit::{CallBatch, CallHead};
+use axum::body::Bytes;
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
@@ -104,8 +105,6 @@ impl Egress {
         &self,
         last: Option<&CallHead>,
     ) -> Result<Vec<(CallHead, Vec<u8>)>, EgressError> {
-        let unavailable =
-            |error: reqwest::Error| EgressError::Unavailable(error.without_url().to_string());
         let after: Vec<(&str, String)> = last.map_or_else(Vec::new, |head| {
             let sequence = head.sequence.to_string();
             vec![("process", head.process.clone()), ("after", sequence)]
@@ -140,21 +139,14 @@ impl Egress {
             "temperature": 0.4,
             "seed": ask.seed,
         });
-        let response = self
+        let request = self
             .post("/v1/chat/completions")
             .header("aios-pipeline", ask.pipeline)
             .header("aios-step", ask.step.as_str())
             .header("aios-document", ask.document)
             .header("aios-labels", ascii(&labels))
-            .json(&body)
-            .send()
-            .await
-            .map_err(unavailable)?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = response.bytes().await.map_err(unavailable)?;
-        if status != 200 {
-            return Err(refusal(status, &bytes));
-        }
+            .json(&body);
+        let (headers, bytes) = answered(request).await?;
         let completion: Completion = serde_json::from_slice(&bytes)
             .map_err(|_| EgressError::Exhausted("the answer is no chat completion".to_owned()))?;
         let text = completion
@@ -177,7 +169,20 @@ impl Egress {
     }
 }
 
-pub(super) fn unavailable(error: reqwest::Error) -> EgressError {
+/// Sends, and gives answers with status 200 alone.
+pub(super) async fn answered(
+    request: reqwest::RequestBuilder,
+) -> Result<(HeaderMap, Bytes), EgressError> {
+    let response = request.send().await.map_err(unavailable)?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let bytes = response.bytes().await.map_err(unavailable)?;
+    if status != 200 {
+        return Err(refusal(status, &bytes));
+    }
+    Ok((headers, bytes))
+}
+
+fn unavailable(error: reqwest::Error) -> EgressError {
     EgressError::Unavailable(error.without_url().to_string())
 }
 
@@ -201,7 +206,7 @@ fn usage(headers: &HeaderMap, started: Instant) -> Usage {
 }
 
 /// What can never work is told from what may work later: a prompt that is too long stays too long.
-pub(super) fn refusal(status: u16, body: &[u8]) -> EgressError {
+fn refusal(status: u16, body: &[u8]) -> EgressError {
     let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let code = body
         .pointer("/error/code")

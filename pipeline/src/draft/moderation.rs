@@ -7,7 +7,7 @@ use aios_policy::{Answer, FULL_SCORE, MAX_CATEGORIES};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::egress::{Egress, EgressError, refusal, text_of, unavailable};
+use super::egress::{Egress, EgressError, answered, text_of};
 use crate::machine::Step;
 
 /// Longest name of a category.
@@ -46,20 +46,13 @@ impl Egress {
     /// Asks, and waits for the answer.
     pub async fn judge(&self, judge: Judge<'_>) -> Result<Judged, EgressError> {
         let body = json!({"model": judge.model, "input": judge.text});
-        let response = self
+        let request = self
             .post("/v1/moderations")
             .header("aios-pipeline", judge.pipeline)
             .header("aios-step", Step::Check.as_str())
             .header("aios-document", judge.document)
-            .json(&body)
-            .send()
-            .await
-            .map_err(unavailable)?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = response.bytes().await.map_err(unavailable)?;
-        if status != 200 {
-            return Err(refusal(status, &bytes));
-        }
+            .json(&body);
+        let (headers, bytes) = answered(request).await?;
         let answer = read(&bytes)
             .ok_or_else(|| EgressError::Exhausted("the answer is no moderation".to_owned()))?;
         let by = text_of(&headers, "aios-model-digest");

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::model::tokens;
+
 /// A completion request.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -41,6 +43,24 @@ pub fn pick(tools: Vec<Tool>, chosen: Option<&str>) -> Option<Tool> {
 }
 
 impl Request {
+    /// Texts that are read, and to which nothing is said.
+    pub fn of_texts(model: String, texts: &[String]) -> Self {
+        let prompt = texts.join("\n");
+        Self {
+            model,
+            system: String::new(),
+            last_user: prompt.clone(),
+            prompt_tokens: texts.iter().map(|text| tokens::count(text)).sum(),
+            prompt,
+            max_tokens: None,
+            stop: Vec::new(),
+            stream: false,
+            include_usage: false,
+            schema: None,
+            tool: None,
+        }
+    }
+
     /// Adds a message to the prompt.
     pub fn say(&mut self, role: &str, text: &str) {
         for part in [role, ": ", text, "\n"] {

@@ -10,6 +10,7 @@ use unicode_segmentation::UnicodeSegmentation;
 pub(super) use sentences::sentences;
 pub(super) use words::words;
 
+use self::alike::alike;
 use super::walk::is_plain;
 
 /// Grapheme clusters.
@@ -48,6 +49,20 @@ fn clusters(line: &str) -> u32 {
         rest = tail.get(cluster..).unwrap_or_default();
     }
     clusters
+}
+
+/// Line by line: `ascii` counts lines of ASCII and the stand-ins of others, `whole` what has none.
+fn by_line(text: &str, ascii: fn(&[u8]) -> u32, whole: impl Fn(&str) -> u32) -> u32 {
+    let mut buffer = Vec::new();
+    sum(text, |line| {
+        if line.is_ascii() {
+            ascii(line.as_bytes())
+        } else if alike(line, &mut buffer) {
+            ascii(&buffer)
+        } else {
+            whole(line)
+        }
+    })
 }
 
 fn sum(text: &str, count: impl FnMut(&str) -> u32) -> u32 {

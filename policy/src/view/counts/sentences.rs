@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{alike::alike, count, sum};
+use super::{by_line, count};
 use crate::{bytes::position, work::spend};
 
 /// Characters in a row, none of them a letter, that are more than a text has.
@@ -13,17 +13,10 @@ const LONGEST_STRETCH: usize = 256;
 /// Sentences by Unicode's rules (UAX #29) that hold a letter or digit.
 pub(in super::super) fn sentences(text: &str) -> u32 {
     let readable = |sentence: &&str| sentence.chars().any(char::is_alphanumeric);
-    let mut buffer = Vec::new();
-    sum(text, |line| {
-        if line.is_ascii() {
-            ascii(line.as_bytes())
-        } else if alike(line, &mut buffer) {
-            ascii(&buffer)
-        } else {
-            let line = shortened(line);
-            spend(line.len());
-            count(line.unicode_sentences().filter(readable))
-        }
+    by_line(text, ascii, |line| {
+        let line = shortened(line);
+        spend(line.len());
+        count(line.unicode_sentences().filter(readable))
     })
 }
 

@@ -3,8 +3,8 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{
-    alike::{ALONE, JOINED, alike},
-    count, narrowed, sum,
+    alike::{ALONE, JOINED},
+    by_line, count, narrowed,
 };
 
 /// What a byte is to the rules.
@@ -22,16 +22,7 @@ pub(in super::super) fn words(text: &str) -> u32 {
     if text.is_ascii() {
         return ascii(text.as_bytes());
     }
-    let mut buffer = Vec::new();
-    sum(text, |line| {
-        if line.is_ascii() {
-            ascii(line.as_bytes())
-        } else if alike(line, &mut buffer) {
-            ascii(&buffer)
-        } else {
-            count(line.unicode_words())
-        }
-    })
+    by_line(text, ascii, |line| count(line.unicode_words()))
 }
 
 /// The rules `WB5` to `WB13b` as they are for ASCII and its stand-ins: runs of letters, digits and `_`, joined

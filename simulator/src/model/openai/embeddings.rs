@@ -8,7 +8,6 @@ use sha2::{Digest, Sha256};
 use crate::model::fields::Fields;
 use crate::model::problem::Problem;
 use crate::model::request::Request;
-use crate::model::tokens;
 
 /// A checked `POST /v1/embeddings`.
 #[derive(Debug, Clone)]
@@ -49,20 +48,7 @@ pub fn embeddings_request(body: &Value, dimensions: u16) -> Result<Embeddings, P
         Some(wanted) => u16::try_from(wanted)
             .map_err(|_| Problem::invalid("dimensions", "at most 65535 are possible"))?,
     };
-    let prompt = inputs.join("\n");
-    let request = Request {
-        model,
-        system: String::new(),
-        last_user: prompt.clone(),
-        prompt_tokens: inputs.iter().map(|input| tokens::count(input)).sum(),
-        prompt,
-        max_tokens: None,
-        stop: Vec::new(),
-        stream: false,
-        include_usage: false,
-        schema: None,
-        tool: None,
-    };
+    let request = Request::of_texts(model, &inputs);
     Ok(Embeddings {
         request,
         inputs,

@@ -9,7 +9,6 @@ use crate::model::fields::Fields;
 use crate::model::problem::Problem;
 use crate::model::request::Request;
 use crate::model::script::Script;
-use crate::model::tokens;
 
 /// The categories of OpenAI's current models.
 const CATEGORIES: [&str; 13] = [
@@ -48,20 +47,7 @@ pub fn moderations_request(body: &Value) -> Result<Moderations, Problem> {
     if inputs.is_empty() {
         return Err(Problem::invalid("input", "at least one text is expected"));
     }
-    let prompt = inputs.join("\n");
-    let request = Request {
-        model,
-        system: String::new(),
-        last_user: prompt.clone(),
-        prompt_tokens: inputs.iter().map(|input| tokens::count(input)).sum(),
-        prompt,
-        max_tokens: None,
-        stop: Vec::new(),
-        stream: false,
-        include_usage: false,
-        schema: None,
-        tool: None,
-    };
+    let request = Request::of_texts(model, &inputs);
     Ok(Moderations { request, inputs })
 }
 
