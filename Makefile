@@ -3,7 +3,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-CLUSTER = $(CARGO) run --quiet -p aios-e2e --bin cluster --
+CLUSTER = $(CARGO) run --quiet --bin cluster --
+
+# Suites are chosen by name, never by package: with every command over the whole workspace, each dependency has one set
+# of features and is built once.
+UNITS = --lib --bins $(addprefix --test ,$(sort $(basename $(notdir $(filter-out e2e/%,$(wildcard */tests/*.rs) \
+  $(wildcard examples/*/*/tests/*.rs)))) $(notdir $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))))
+SUITES = $(patsubst e2e/tests/%.rs,--test %,$(wildcard e2e/tests/*.rs))
 
 .PHONY: help
 help: ## List the commands
@@ -20,14 +26,14 @@ build: setup ## Build every binary
 .PHONY: test
 test: setup ## Run every test: units, then end to end on a real cluster
 	$(CARGO) build --workspace --all-targets
-	$(CARGO) test --workspace --exclude aios-e2e
+	$(CARGO) test --workspace $(UNITS)
 	$(CLUSTER) up --name aios-test
-	status=0; AIOS_CLUSTER_NAME=aios-test $(CARGO) test -p aios-e2e --no-fail-fast -- --test-threads 3 || status=$$?; \
+	status=0; AIOS_CLUSTER_NAME=aios-test $(CARGO) test --workspace --no-fail-fast $(SUITES) -- --test-threads 3 || status=$$?; \
 	  $(CLUSTER) down --name aios-test; exit $$status
 
 .PHONY: unit
 unit: setup ## Run the tests that need no cluster
-	$(CARGO) test --workspace --exclude aios-e2e
+	$(CARGO) test --workspace $(UNITS)
 
 BENCH ?= operator
 MEASURED_operator = -p aios-operator
@@ -47,11 +53,11 @@ lint: ## Formatting, lints, licences and duplicates
 
 .PHONY: generate
 generate: ## Write the generated files again (CRDs, condition tables)
-	$(CARGO) run --quiet -p aios-crds --features kube --bin crdgen -- charts/aios-crds/templates docs
+	$(CARGO) run --quiet --bin crdgen -- charts/aios-crds/templates docs
 
 .PHONY: demo
 demo: setup ## The main job: 300 e-mails on a real cluster, proved afterwards
-	$(CARGO) run --quiet -p aios-e2e --bin demo
+	$(CARGO) run --quiet --bin demo
 
 .PHONY: demo-down
 demo-down: cluster-down ## Take the demo and its cluster down

@@ -116,7 +116,7 @@ fn announce(campaign: &Campaign, settings: &Settings, count: usize) {
         )
     };
     println!("{count} documents wait for you. In another terminal, until none is left:");
-    println!("  export KUBECONFIG=$(cargo run -q -p aios-e2e --bin cluster -- kubeconfig)");
+    println!("  export KUBECONFIG=$(cargo run -q --bin cluster -- kubeconfig)");
     println!("  export PATH=$PWD/target/debug:$PATH");
     println!("{}", as_person("list", "reviewer"));
     println!("{}", as_person("approve ID", "reviewer"));

@@ -118,7 +118,7 @@ async fn bring_up(name: &str) -> Result<()> {
     let mut command = Command::new(cargo);
     command.current_dir(files::repository());
     command.args([
-        "run", "--quiet", "-p", "aios-e2e", "--bin", "cluster", "--", "up", "--name", name,
+        "run", "--quiet", "--bin", "cluster", "--", "up", "--name", name,
     ]);
     let status = Group::spawn(&mut command)?.wait().await?;
     anyhow::ensure!(
