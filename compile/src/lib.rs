@@ -23,12 +23,12 @@ mod times;
 mod trigger;
 mod weights;
 
-pub use aios_policy::Trial;
+pub use aios_policy::{Bounds, Trial, holding};
 pub use conflicts::{Conflict, RuleRef, conflicts};
 pub use diagnostic::{Diagnostic, Place};
 pub use model::{
-    ENGINE_PORT, INGRESS_PORT, MAX_MODEL_NAME, engine_health, model, model_name, model_service,
-    next_endpoint, next_service, standby_service,
+    ENGINE_PORT, INGRESS_PORT, MAX_MODEL_NAME, engine_health, hosted_at, model, model_name,
+    model_service, next_endpoint, next_service, standby_service,
 };
 pub use pipeline::{Resolved, pipeline};
 pub use policy::{Policy, PolicySource, policy};

@@ -8,7 +8,7 @@ use aios_crds::{
     model_deployment::{EngineName, Hosted, Provider, Scaling, ScalingMode, SelfHosted},
     rollout::Rollout,
 };
-use aios_proto::config::{Dialect, ModelConfig, Upstream};
+use aios_proto::config::{Dialect, HostedAt, ModelConfig, Upstream};
 
 use crate::{
     Diagnostic, checks, engine, schedule, text_engine,
@@ -65,6 +65,7 @@ pub fn model(
         endpoint: endpoint(&model_service(name), namespace),
         standby_endpoint: standby.then(|| endpoint(&standby_service(name), namespace)),
         upstream,
+        hosted: hosted_at(spec),
         limits: spec.limits.clone(),
         resilience: spec.resilience.clone(),
         pricing: spec.pricing.clone(),
@@ -74,6 +75,14 @@ pub fn model(
             .as_ref()
             .is_some_and(|scaling| scaling.mode == ScalingMode::Builtin),
         next: None,
+    })
+}
+
+/// Where a provider serves it; none for models of this cluster.
+pub fn hosted_at(spec: &ModelDeploymentSpec) -> Option<HostedAt> {
+    let hosted = spec.hosted.as_ref()?;
+    Some(HostedAt {
+        region: hosted.region.clone(),
     })
 }
 

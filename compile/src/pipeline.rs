@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aios_crds::{WritingPipelineSpec, writing_pipeline::Step};
+use aios_policy::{Bounds, Place};
 use aios_proto::config::{
-    PipelineConfig, PolicyPin, PolicyScope, PublisherConfig, RetrievalConfig, SourceConfig,
+    HostedAt, PipelineConfig, PolicyPin, PolicyScope, PublisherConfig, RetrievalConfig,
+    SourceConfig,
 };
 use jiff::tz::TimeZone;
 
@@ -25,6 +27,10 @@ const MAX_TEXTS: usize = 2 * 1024 * 1024;
 pub struct Resolved {
     /// ConfigMaps by name: their texts by key.
     pub config_maps: BTreeMap<String, BTreeMap<String, String>>,
+    /// ModelDeployments that a provider serves, by name.
+    pub hosted: BTreeMap<String, HostedAt>,
+    /// What the policies that a pipeline must run say of models.
+    pub bounds: Bounds,
 }
 
 /// Compiles a WritingPipeline. `pins` are the policies it must run: its own and the platform's.
@@ -46,7 +52,7 @@ pub fn pipeline(
     let skeletons = content::skeletons(spec, resolved, &declared, &mut found);
     context(spec, &declared, &mut found);
     let retrieval = retrieval(spec, resolved, &declared, &mut found);
-    models(spec, &mut found);
+    models(spec, resolved, &mut found);
     found.extend(budget(spec));
     policies(spec, &pins, &mut found);
     found.extend(trigger::triggers(spec).err().unwrap_or_default());
@@ -172,7 +178,7 @@ fn retrieval(
     })
 }
 
-fn models(spec: &WritingPipelineSpec, found: &mut Vec<Diagnostic>) {
+fn models(spec: &WritingPipelineSpec, resolved: &Resolved, found: &mut Vec<Diagnostic>) {
     let labels: Vec<&str> = spec
         .content
         .labels
@@ -201,11 +207,31 @@ fn models(spec: &WritingPipelineSpec, found: &mut Vec<Diagnostic>) {
             ));
         }
         for (index, route) in step.routes.iter().enumerate() {
+            found.extend(out_of_bounds(
+                || format!("{path}[{index}].model"),
+                &route.model,
+                resolved,
+            ));
             let path = format!("{path}[{index}].when");
             let when = route.when.as_deref();
             found.extend(when.and_then(|when| expression::condition(&path, when, &labels)));
         }
     }
+}
+
+fn out_of_bounds(
+    path: impl Fn() -> String,
+    model: &str,
+    resolved: &Resolved,
+) -> Option<Diagnostic> {
+    let hosted = resolved.hosted.get(model)?;
+    let region = hosted.region.as_deref();
+    let refused = resolved.bounds.admit(Place::Hosted { region }).err()?;
+    Some(Diagnostic::new(
+        path(),
+        format!("ModelDeployment `{model}` is out of bounds: {refused}"),
+        "route to a model within them, or have the policy changed by who owns it",
+    ))
 }
 
 fn budget(spec: &WritingPipelineSpec) -> Option<Diagnostic> {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use aios_crds::{
     ClusterPolicySetSpec, PolicySetSpec,
+    data_bounds::DataBounds,
     policy_set::{Review, Rule},
     policy_test::PolicyTest,
 };
-use aios_policy::{CompiledPolicy, PolicyTests};
+use aios_policy::{CompiledPolicy, PolicyTests, revisions_within};
 use aios_proto::config::{PolicyConfig, PolicyScope};
 
 use crate::{Diagnostic, Place, Resolved, checks, lists::written_out};
@@ -21,6 +22,7 @@ pub struct PolicySource<'a> {
     pub rules: &'a [Rule],
     pub review: &'a Review,
     pub dry_run: bool,
+    pub data: &'a DataBounds,
     pub tests: &'a [PolicyTest],
 }
 
@@ -59,6 +61,7 @@ pub fn policy<'a>(
                 rules,
                 review: source.review.clone(),
                 dry_run: source.dry_run,
+                data: source.data.clone(),
             },
             compiled: Arc::new(compiled.into_dry_run_if(source.dry_run)),
             tests,
@@ -71,12 +74,20 @@ pub fn policy<'a>(
     }
 }
 
+impl Policy {
+    /// By which revisions a data plane judges that enforces it.
+    pub fn revisions(&self) -> String {
+        revisions_within(self.compiled.revisions(), &self.config.data)
+    }
+}
+
 impl<'a> From<&'a PolicySetSpec> for PolicySource<'a> {
     fn from(spec: &'a PolicySetSpec) -> Self {
         Self {
             rules: &spec.rules,
             review: &spec.review,
             dry_run: spec.dry_run,
+            data: &spec.data,
             tests: &spec.tests,
         }
     }
@@ -88,6 +99,7 @@ impl<'a> From<&'a ClusterPolicySetSpec> for PolicySource<'a> {
             rules: &spec.rules,
             review: &spec.review,
             dry_run: spec.dry_run,
+            data: &spec.data,
             tests: &spec.tests,
         }
     }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use aios_compile::{Diagnostic, Policy, Resolved};
+use aios_compile::{Bounds, Diagnostic, Policy, Resolved};
 use aios_crds::{ModelDeploymentSpec, PolicySetSpec, policy_set::Rule, text_engine::CallSetting};
-use aios_proto::config::{Dialect, PolicyPin, PolicyScope, TextShape};
+use aios_proto::config::{Dialect, HostedAt, PolicyPin, PolicyScope, TextShape};
 use serde_json::{Value, json};
 
 /// One change to a good spec, and what must be said about it.
@@ -110,6 +110,7 @@ fn resolved() -> Resolved {
                 BTreeMap::from([("a".to_owned(), " ".to_owned())]),
             ),
         ]),
+        ..Resolved::default()
     }
 }
 
@@ -474,6 +475,35 @@ fn bad_pipelines_are_refused_with_field_and_remedy() {
         let spec = serde_json::from_value(changed(pipeline(), &case)).unwrap();
         let found = aios_compile::pipeline("webinar", &spec, &resolved(), pins()).unwrap_err();
         expect(&case, &found);
+    }
+}
+
+#[test]
+fn a_route_to_a_model_that_a_policy_keeps_texts_from_is_refused() {
+    let spec: aios_crds::WritingPipelineSpec = serde_json::from_value(pipeline()).unwrap();
+    let model = spec.models.draft.routes[0].model.clone();
+    let hosted = |region: Option<&str>| Resolved {
+        hosted: BTreeMap::from([(
+            model.clone(),
+            HostedAt {
+                region: region.map(Into::into),
+            },
+        )]),
+        bounds: Bounds::new([(
+            "bank".to_owned(),
+            serde_json::from_value(json!({"regions": ["eu"]})).unwrap(),
+        )]),
+        ..resolved()
+    };
+    let compiled = |resolved: &Resolved| {
+        aios_compile::pipeline("webinar", &spec, resolved, pins()).map(|_| ())
+    };
+    assert_eq!(compiled(&hosted(Some("eu"))), Ok(()));
+    for (region, says) in [(Some("us"), "is in us"), (None, "names no hosted.region")] {
+        let found = compiled(&hosted(region)).unwrap_err();
+        assert_eq!(found[0].path, "spec.models.draft.routes[0].model");
+        assert!(found[0].message.contains(says), "{found:?}");
+        assert!(found[0].message.contains("`bank`"), "{found:?}");
     }
 }
 
@@ -1401,6 +1431,7 @@ fn lists_of_words_are_read_from_config_maps() {
     let texts = texts.map(|(key, text)| (key.to_owned(), text.to_owned()));
     let resolved = Resolved {
         config_maps: BTreeMap::from([("words".to_owned(), BTreeMap::from(texts))]),
+        ..Resolved::default()
     };
 
     let resolve = |key: &str| policy(&rules(key), &resolved);

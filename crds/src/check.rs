@@ -421,6 +421,20 @@ pub enum InjectionSign {
     Exfiltration,
 }
 
+/// Values that tell one person of a batch from all others, which must not stand in another one's text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Leak {
+    /// Variables whose values identify a person, by path, as in `customer.account`.
+    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 256)))]
+    pub variables: Vec<String>,
+    /// Letters and digits of the shortest value that identifies; 6 when left out. A character that is
+    /// repeated counts once, a Chinese, Japanese or Korean one as three.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 4, max = 64))]
+    pub min_length: Option<u32>,
+}
+
 /// What has a default is not written where it says nothing else: who does not know the field yet reads
 /// the rest.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -6,6 +6,7 @@ pub mod check;
 pub mod cold_start;
 mod condition_list;
 pub mod conditions;
+pub mod data_bounds;
 pub mod decimal;
 pub mod duration;
 pub mod json;

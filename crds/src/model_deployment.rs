@@ -122,6 +122,10 @@ pub struct Hosted {
         length(max = 2048)
     )]
     pub base_url: Option<String>,
+    /// Where the provider serves it and keeps what it is told, as in eu. Bounds of policies go by this word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))]
+    pub region: Option<String>,
     /// The provider's key. Leave out for servers without authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<SecretSource>,

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Conditions, Duration,
     check::{
-        Citations, Disclosure, Facts, Injection, Language, Length, Links, Pattern, Pii, Require,
-        Schema, Secrets, Style, Terms,
+        Citations, Disclosure, Facts, Injection, Language, Leak, Length, Links, Pattern, Pii,
+        Require, Schema, Secrets, Style, Terms,
     },
+    data_bounds::DataBounds,
     moderation::Moderation,
     policy_test::PolicyTest,
     status::{conditions_schema, never_observed},
@@ -60,6 +61,9 @@ pub struct PolicySetSpec {
     /// Whether the rules only report what they would do. What other policies say stands.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Which models may be told texts. In dry run all may.
+    #[serde(default, skip_serializing_if = "DataBounds::is_open")]
+    pub data: DataBounds,
     /// What the policy must say of fixed texts. While one says otherwise, a change is not enforced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -116,6 +120,9 @@ pub struct ClusterPolicySetSpec {
     /// Whether the rules only report what they would do. What other policies say stands.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Which models may be told texts. In dry run all may.
+    #[serde(default, skip_serializing_if = "DataBounds::is_open")]
+    pub data: DataBounds,
     /// What the policy must say of fixed texts. While one says otherwise, a change is not enforced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -135,17 +142,26 @@ pub struct NamespaceSelector {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "[has(self.terms), has(self.pattern), has(self.pii), has(self.secrets), has(self.links), has(self.require), has(self.disclosure), has(self.length), has(self.style), has(self.language), has(self.facts), has(self.citations), has(self.schema), has(self.injection), has(self.moderation), has(self.cel)].filter(x, x).size() == 1",
-    "message": "a rule makes exactly one check: set one of terms, pattern, pii, secrets, links, require, disclosure, length, style, language, facts, citations, schema, injection, moderation, cel",
+    "rule": "[has(self.terms), has(self.pattern), has(self.pii), has(self.leak), has(self.secrets), has(self.links), has(self.require), has(self.disclosure), has(self.length), has(self.style), has(self.language), has(self.facts), has(self.citations), has(self.schema), has(self.injection), has(self.moderation), has(self.cel)].filter(x, x).size() == 1",
+    "message": "a rule makes exactly one check: set one of terms, pattern, pii, leak, secrets, links, require, disclosure, length, style, language, facts, citations, schema, injection, moderation, cel",
 }, {
-    "rule": "self.action != 'Redact' || has(self.terms) || has(self.pattern) || has(self.pii) || has(self.secrets)",
-    "message": "action Redact needs a check with spans: terms, pattern, pii or secrets",
+    "rule": "self.action != 'Redact' || has(self.terms) || has(self.pattern) || has(self.pii) || has(self.leak) || has(self.secrets)",
+    "message": "action Redact needs a check with spans: terms, pattern, pii, leak or secrets",
 }, {
     "rule": "self.action != 'Normalize' || has(self.style) || has(self.links)",
     "message": "action Normalize needs a check that can mend: style or links",
 }, {
     "rule": "self.action != 'Revise' || !has(self.injection)",
     "message": "injection is found before a text is written: no revision mends it; set action Warn, Review or Block",
+}, {
+    "rule": "!has(self.calls) || has(self.terms) || has(self.pattern) || has(self.pii) || has(self.secrets) || has(self.links)",
+    "message": "a call is judged by what stands in it alone: set calls with terms, pattern, pii, secrets or links",
+}, {
+    "rule": "!has(self.calls) || self.action == 'Warn' || self.action == 'Redact' || self.action == 'Block'",
+    "message": "a call waits for nobody: with calls set action Warn, Redact or Block",
+}, {
+    "rule": "!has(self.calls) || (!has(self.parts) && !has(self.when) && (!has(self.pii) || !has(self.pii.allowVariables)))",
+    "message": "a call has no parts and no record: with calls leave out parts, when and pii.allowVariables",
 }]))]
 pub struct Rule {
     /// Name of the rule in verdicts, metrics and the audit log.
@@ -162,6 +178,11 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub when: Option<String>,
+    /// Where calls of models are judged too, beside documents: on each call of the pipelines that the
+    /// policy is for, a ClusterPolicySet on each of the namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "set"))]
+    pub calls: Vec<CallSide>,
     /// What follows when the check fails.
     pub action: Action,
     /// What follows when the check itself cannot run.
@@ -180,6 +201,9 @@ pub struct Rule {
     /// Identifying data that must not occur.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii: Option<Pii>,
+    /// Values of other people of the batch that must not occur.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leak: Option<Leak>,
     /// Keys, tokens and passwords that must not occur.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Secrets>,
@@ -220,6 +244,17 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub cel: Option<String>,
+}
+
+/// A side of a call of a model.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum CallSide {
+    /// What the model is asked: a match never leaves the pod.
+    Prompt,
+    /// What it answers: a match never reaches who asked.
+    Answer,
 }
 
 /// What follows when a check fails, mildest first.

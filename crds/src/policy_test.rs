@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{Json, json::any_object, moderation::TestModeration};
@@ -34,6 +34,10 @@ pub struct PolicyTest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub variables: Option<Json>,
+    /// Variables of other people's documents: what of them `leak` must find.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "others")]
+    pub others: Vec<Json>,
     /// `labels` of expressions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -51,6 +55,16 @@ pub struct PolicyTest {
     pub moderation: Vec<TestModeration>,
     /// What the policy must say.
     pub expect: Expected,
+}
+
+/// A few objects of any fields.
+fn others(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "atomic",
+        "items": any_object(generator)
+    })
 }
 
 /// A part of a test's document.

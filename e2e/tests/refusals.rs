@@ -308,17 +308,17 @@ fn refused_at_apply() -> Vec<Bad> {
         (
             policy(&json!({"name": "a", "action": "Block"})),
             "spec.rules[0]",
-            "set one of terms, pattern, pii, secrets, links, require",
+            "set one of terms, pattern, pii, leak, secrets, links, require",
         ),
         (
             policy(&json!({"name": "a", "action": "Block", "facts": {}, "cel": "true"})),
             "spec.rules[0]",
-            "set one of terms, pattern, pii, secrets, links, require",
+            "set one of terms, pattern, pii, leak, secrets, links, require",
         ),
         (
             policy(&json!({"name": "a", "action": "Redact", "facts": {}})),
             "spec.rules[0]",
-            "needs a check with spans: terms, pattern, pii or secrets",
+            "needs a check with spans: terms, pattern, pii, leak or secrets",
         ),
         (
             policy(&json!({"name": "a", "action": "Normalize", "facts": {}})),

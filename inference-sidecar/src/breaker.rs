@@ -183,6 +183,7 @@ impl Verdict {
             | Outcome::NotApplicable
             | Outcome::ConditionFailed
             | Outcome::ModelUnknown
+            | Outcome::OutOfBounds
             | Outcome::Refused => Self::Open,
         }
     }

@@ -141,6 +141,18 @@ pub enum ApiError {
     BudgetUnreachable(String),
     #[error("the answer ended before it was whole: use none of it")]
     StreamCut,
+    #[error("rule `{rule}` of policy `{policy}` refuses the prompt: {message}")]
+    PromptBlocked {
+        policy: String,
+        rule: String,
+        message: String,
+    },
+    #[error("rule `{rule}` of policy `{policy}` refuses the answer, use none of it: {message}")]
+    AnswerBlocked {
+        policy: String,
+        rule: String,
+        message: String,
+    },
 }
 
 /// `type` of an OpenAI error, HTTP status, `code`, and whether asking again may help.
@@ -247,6 +259,7 @@ impl ApiError {
         }
     }
 
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn class(&self) -> Class {
         let mistake = |status, code| Class {
             status,
@@ -346,6 +359,8 @@ impl ApiError {
                 "upstream_rejected",
             ),
             Self::StreamCut => failure(StatusCode::BAD_GATEWAY, "stream_cut", false),
+            Self::PromptBlocked { .. } => mistake(StatusCode::BAD_REQUEST, "prompt_blocked"),
+            Self::AnswerBlocked { .. } => mistake(StatusCode::BAD_REQUEST, "answer_blocked"),
         }
     }
 }

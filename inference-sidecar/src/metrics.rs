@@ -22,6 +22,7 @@ use crate::{
     egress::Origin,
     ingress::Measures,
     outcome::Outcome,
+    shield::Meters,
 };
 
 const DURATIONS: [f64; 14] = [
@@ -139,6 +140,8 @@ pub struct Metrics {
     budget_leased: Family<LeaseLabels, Gauge<i64, AtomicI64>>,
     budget_refused: Family<NoBudgetLabels, Counter<u64, AtomicU64>>,
     records_lost: Counter<u64, AtomicU64>,
+    /// What policy did to texts.
+    pub policy: Meters,
     sequence: Gauge<i64, AtomicI64>,
     refused_items: Gauge<i64, AtomicI64>,
 }
@@ -271,6 +274,7 @@ impl Metrics {
             budget_leased: Family::default(),
             budget_refused: Family::default(),
             records_lost: Counter::default(),
+            policy: Meters::default(),
             sequence: Gauge::default(),
             refused_items: Gauge::default(),
         };
@@ -585,6 +589,7 @@ impl Metrics {
     }
 
     fn register_own(&self, registry: &mut Registry) {
+        self.policy.register(registry);
         registry.register(
             "aios_sidecar_held_calls",
             "Calls that wait for a group of the model to take them",

@@ -13,6 +13,8 @@ pub enum Outcome {
     ConditionFailed,
     /// The route names a model that is not in force.
     ModelUnknown,
+    /// A policy keeps texts from the model.
+    OutOfBounds,
     /// Prompt and answer do not fit the model's context.
     ContextExceeded,
     /// No connection.
@@ -42,6 +44,7 @@ impl Outcome {
             Self::NotApplicable => "not_applicable",
             Self::ConditionFailed => "condition_failed",
             Self::ModelUnknown => "model_unknown",
+            Self::OutOfBounds => "out_of_bounds",
             Self::ContextExceeded => "context_exceeded",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",

@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream::BoxStream};
 use http::HeaderMap;
 use http_body::Frame;
@@ -16,6 +16,7 @@ use crate::{
     error::ApiError,
     meter::{Account, Receipt},
     outcome::Outcome,
+    shield::Shielded,
     sse::{Event, Splitter},
     voice::Voice,
 };
@@ -47,6 +48,8 @@ pub struct Relay<A> {
     /// Longest silence of the upstream.
     pub gap: Duration,
     pub voice: Voice,
+    /// Policy on what it says; none where there is none.
+    pub shield: Option<Box<Shielded>>,
     /// Whether the caller did not ask for the usage chunk.
     pub strip_usage: bool,
     /// What the trailers say; none sends no trailers.
@@ -180,10 +183,51 @@ impl<A: Account> Relay<A> {
         Body::new(StreamBody::new(frames))
     }
 
+    /// What the caller hears of an event.
+    fn say(&mut self, event: Event) -> Result<Bytes, ApiError> {
+        let Some(shield) = &mut self.shield else {
+            return self.voice.say(event);
+        };
+        let events = shield.push(event)?;
+        self.say_all(events)
+    }
+
+    /// What the caller hears at the end.
+    fn last(&mut self, event: Option<Event>) -> Result<Bytes, ApiError> {
+        let Some(shield) = &mut self.shield else {
+            return Ok(self.voice.end(event));
+        };
+        let rest = shield.finish()?;
+        let mut said = BytesMut::from(&*self.say_all(rest)?);
+        said.extend_from_slice(&self.voice.end(None));
+        Ok(said.freeze())
+    }
+
+    fn say_all(&mut self, events: Vec<Event>) -> Result<Bytes, ApiError> {
+        let mut said = events.into_iter().map(|event| self.voice.say(event));
+        let first = said.next().transpose()?.unwrap_or_default();
+        let mut all = None::<BytesMut>;
+        for more in said {
+            all.get_or_insert_with(|| BytesMut::from(&*first))
+                .extend_from_slice(&more?);
+        }
+        Ok(all.map_or(first, BytesMut::freeze))
+    }
+
+    /// What the caller hears of an event that says what went wrong. Its words are the server's, too.
+    fn repeat(&mut self, event: Event, code: &str, message: &str) -> Bytes {
+        match &self.shield {
+            None => self.voice.repeat(event, &reported(code, message)),
+            Some(_) => self.voice.fail(&reported(code, "it does not say why")),
+        }
+    }
+
     /// Ends a stream that broke.
     fn fail(mut self, error: &ApiError) -> (Frame<Bytes>, State<A>) {
         let outcome = match error.outcome() {
             Outcome::Timeout => Outcome::Timeout,
+            // The model did its part; what it said so far is counted.
+            _ if matches!(error, ApiError::AnswerBlocked { .. }) => Outcome::Cancelled,
             _ => Outcome::Cut,
         };
         let last = self.voice.fail(error);
@@ -194,7 +238,10 @@ impl<A: Account> Relay<A> {
     fn end(mut self, outcome: Outcome, last: Bytes) -> (Frame<Bytes>, State<A>) {
         self.account.told(&last);
         let receipt = self.account.settle(outcome);
-        let trailers = self.trailers.map(|write| write(&receipt));
+        let mut trailers = self.trailers.map(|write| write(&receipt));
+        if let (Some(trailers), Some(shield)) = (&mut trailers, &self.shield) {
+            shield.write(trailers);
+        }
         (
             Frame::data(last),
             State::Ending(Box::new(self.source), trailers),
@@ -226,14 +273,16 @@ async fn step<A: Account>(state: State<A>) -> Option<(Frame<Bytes>, State<A>)> {
                 return Some(relay.fail(&ApiError::UpstreamMalformed(problem)));
             }
             Ok(Some((event, Seen::Error { code, message }))) => {
-                let last = relay.voice.repeat(event, &reported(&code, &message));
+                let last = relay.repeat(event, &code, &message);
                 return Some(relay.end(Outcome::Failed, last));
             }
             Ok(Some((event, Seen::Done))) => {
-                let last = relay.voice.end(Some(event));
-                return Some(relay.end(Outcome::Ok, last));
+                return Some(match relay.last(Some(event)) {
+                    Ok(last) => relay.end(Outcome::Ok, last),
+                    Err(error) => relay.fail(&error),
+                });
             }
-            Ok(Some((event, _))) => match relay.voice.say(event) {
+            Ok(Some((event, _))) => match relay.say(event) {
                 Ok(said) if said.is_empty() => {}
                 Ok(said) => {
                     relay.account.told(&said);
@@ -243,8 +292,10 @@ async fn step<A: Account>(state: State<A>) -> Option<(Frame<Bytes>, State<A>)> {
             },
             // Some servers end after the reason without `[DONE]`; whole is whole.
             Ok(None) if observer.finished => {
-                let last = relay.voice.end(None);
-                return Some(relay.end(Outcome::Ok, last));
+                return Some(match relay.last(None) {
+                    Ok(last) => relay.end(Outcome::Ok, last),
+                    Err(error) => relay.fail(&error),
+                });
             }
             Ok(None) => return Some(relay.fail(&ApiError::StreamCut)),
             Err(error) => return Some(relay.fail(&error)),

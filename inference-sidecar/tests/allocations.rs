@@ -44,9 +44,9 @@ const LETTER: &str =
 
 /// Allocations of a call. Raise one only with a reason that callers profit from.
 const OFF: f64 = 61.0;
-const ON: f64 = 142.0;
-/// Allocations of one token of a stream, with everything on.
-const TOKEN: f64 = 3.0;
+const ON: f64 = 195.0;
+/// Allocations of one token of a stream, with everything on: most are the policy on its text.
+const TOKEN: f64 = 11.0;
 
 #[test]
 fn a_call_with_everything_off_allocates_no_more_than_it_did() {
@@ -133,11 +133,12 @@ fn egress(everything: &Value) -> Egress {
     let live = Live::new(Scope::Egress, None, metrics.clone());
     let items = [
         ("models", ItemKind::Model),
+        ("policies", ItemKind::ClusterPolicy),
         ("pipelines", ItemKind::Pipeline),
     ];
     let items = items.into_iter().flat_map(|(list, kind)| {
-        let bodies = everything[list].as_array().unwrap();
-        bodies.iter().map(move |body| {
+        let bodies = everything[list].as_array().into_iter().flatten();
+        bodies.map(move |body| {
             let owner = Owner {
                 name: body["name"].as_str().unwrap().into(),
                 uid: "u".into(),

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use aios_policy::CompiledPolicy;
+use aios_policy::{CompiledPolicy, revisions_within};
 use aios_proto::{
     config::{PipelineConfig, PolicyConfig, PolicyScope, RunConfig, unpack},
     control::{Item, ItemAck, ItemKind, Snapshot},
@@ -38,7 +38,16 @@ pub struct Enforced {
 #[derive(Default)]
 struct Parts {
     items: BTreeMap<(i32, String), Item>,
-    policies: BTreeMap<(PolicyScope, String), (String, Arc<CompiledPolicy>)>,
+    policies: BTreeMap<(PolicyScope, String), Known>,
+}
+
+/// A policy as it is in force.
+struct Known {
+    /// Of its item.
+    digest: String,
+    /// By which revisions it judges.
+    revisions: String,
+    compiled: Arc<CompiledPolicy>,
 }
 
 impl Default for Enforced {
@@ -169,8 +178,8 @@ impl Build<'_> {
             .policies
             .get(&(scope(item.kind()), item.name.clone()));
         known
-            .filter(|(digest, _)| *digest == item.digest)
-            .map(|(_, policy)| policy.revisions())
+            .filter(|policy| policy.digest == item.digest)
+            .map(|policy| policy.revisions.clone())
             .unwrap_or_default()
     }
 
@@ -180,7 +189,7 @@ impl Build<'_> {
             .parts
             .policies
             .get(&key)
-            .is_some_and(|(digest, _)| *digest == item.digest)
+            .is_some_and(|policy| policy.digest == item.digest)
         {
             return Ok(());
         }
@@ -190,10 +199,14 @@ impl Build<'_> {
                 let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
                 lines.join("; ")
             })?;
-        let compiled = compiled.into_dry_run_if(config.dry_run);
-        self.parts
-            .policies
-            .insert(key, (item.digest.clone(), Arc::new(compiled)));
+        // Bounds of models are the sidecar's business; to say that one knows them is everyone's.
+        let revisions = revisions_within(compiled.revisions(), &config.data);
+        let known = Known {
+            digest: item.digest.clone(),
+            revisions,
+            compiled: Arc::new(compiled.into_dry_run_if(config.dry_run)),
+        };
+        self.parts.policies.insert(key, known);
         Ok(())
     }
 
@@ -214,7 +227,7 @@ impl Build<'_> {
         let mut policies = Vec::new();
         for pin in pins {
             match self.parts.policies.get(&(pin.scope, pin.name.clone())) {
-                Some((digest, policy)) if *digest == pin.digest => policies.push(policy.clone()),
+                Some(known) if known.digest == pin.digest => policies.push(known.compiled.clone()),
                 _ => {
                     return Err(format!(
                         "policy `{}` at {} is not here",

@@ -8,8 +8,9 @@ use serde_json::Value;
 use crate::digest::{Canonical, Digest};
 
 /// Lists that are sets.
-const SETS: [&str; 9] = [
+const SETS: [&str; 11] = [
     "parts",
+    "calls",
     "list",
     "endings",
     "detect",
@@ -17,6 +18,7 @@ const SETS: [&str; 9] = [
     "allowVariables",
     "allow",
     "schemes",
+    "variables",
     "openings",
 ];
 /// Fields that hold names or JSON of the user's making, in which everything means something.
@@ -168,6 +170,8 @@ mod tests {
         "action": "Review"}]), json!({}))]
     #[case(json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Review",
         "when": "vars.a"}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Review",
+        "calls": ["Answer"]}]), json!({}))]
     #[case(base(), json!({"when": "Always"}))]
     #[case(base(), json!({"due": "24h"}))]
     fn whatever_changes_behaviour_changes_the_digest(#[case] rules: Value, #[case] review: Value) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aios_crds::{
     Duration,
     check::Citations as CitationsSpec,
-    policy_set::{Action, OnError, Review, ReviewWhen, Rule},
+    policy_set::{Action, CallSide, OnError, Review, ReviewWhen, Rule},
 };
 
 use crate::{
@@ -15,8 +15,8 @@ use crate::{
     document::PartName,
     explain,
     rule::{
-        Checker, Citations, Disclosure, Expression, Facts, Injection, Language, Length, Links,
-        Moderation, Pattern, Pii, Require, Schema, Secrets, Style, Terms, cel::Scope,
+        Checker, Citations, Disclosure, Expression, Facts, Injection, Language, Leak, Length,
+        Links, Moderation, Pattern, Pii, Require, Schema, Secrets, Style, Terms, cel::Scope,
     },
 };
 
@@ -106,6 +106,24 @@ impl CompiledPolicy {
         })
     }
 
+    /// The rules of such a policy that judge one side of the calls of models; none where no rule does. Nobody
+    /// reviews a call.
+    ///
+    /// # Errors
+    /// As [`Self::compile`], with paths counted over those rules.
+    pub fn for_calls(
+        name: &str,
+        rules: &[Rule],
+        side: CallSide,
+    ) -> Result<Option<Self>, Vec<Diagnostic>> {
+        let judging = rules.iter().filter(|rule| rule.calls.contains(&side));
+        let judging: Vec<_> = judging.cloned().collect();
+        if judging.is_empty() {
+            return Ok(None);
+        }
+        Self::compile(name, &judging, &Review::default()).map(Some)
+    }
+
     /// The same rules, which only report what they would do where that is asked for; under a digest of its
     /// own.
     #[must_use]
@@ -142,7 +160,7 @@ impl CompiledPolicy {
     }
 }
 
-fn compile_rule(rule: &Rule, path: &str) -> Result<CompiledRule, Vec<Diagnostic>> {
+pub(crate) fn compile_rule(rule: &Rule, path: &str) -> Result<CompiledRule, Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
     let name = rule.name.as_bytes();
     let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -209,6 +227,7 @@ fn compile_check(rule: &Rule, path: &str) -> Result<Checker, Vec<Diagnostic>> {
         |pattern| Checker::Pattern(Box::new(pattern)),
     );
     checks.add("pii", rule.pii.as_ref(), Pii::compile, Checker::Pii);
+    checks.add("leak", rule.leak.as_ref(), Leak::compile, Checker::Leak);
     checks.add(
         "secrets",
         rule.secrets.as_ref(),
@@ -296,7 +315,7 @@ impl Checks<'_> {
             mistakes.push(Diagnostic::new(
                 self.path,
                 format!(
-                    "{} checks: set exactly one of terms, pattern, pii, secrets, links, require, \
+                    "{} checks: set exactly one of terms, pattern, pii, leak, secrets, links, require, \
                      disclosure, length, style, language, facts, citations, schema, injection, moderation, \
                      cel",
                     self.compiled.len()
@@ -307,12 +326,14 @@ impl Checks<'_> {
             rule.terms.is_some(),
             rule.pattern.is_some(),
             rule.pii.is_some(),
+            rule.leak.is_some(),
             rule.secrets.is_some(),
         ];
         if rule.action == Action::Redact && !may_redact.contains(&true) {
             mistakes.push(Diagnostic::new(
                 format!("{}.action", self.path),
-                "Redact needs a check with spans to replace: use terms, pattern, pii or secrets, or \
+                "Redact needs a check with spans to replace: use terms, pattern, pii, leak or secrets, \
+                 or \
                  another action",
             ));
         }
@@ -332,8 +353,37 @@ impl Checks<'_> {
         {
             mistakes.push(Diagnostic::new(format!("{}.action", self.path), why));
         }
+        if !rule.calls.is_empty()
+            && let Some(why) = unfit_for_calls(rule)
+        {
+            mistakes.push(Diagnostic::new(format!("{}.calls", self.path), why));
+        }
         compiled.filter(|_| mistakes.is_empty()).ok_or(mistakes)
     }
+}
+
+/// Why calls of models can't be judged by a rule: of a call there is its text alone, and nobody waits.
+fn unfit_for_calls(rule: &Rule) -> Option<&'static str> {
+    let reads_text = rule.terms.is_some()
+        || rule.pattern.is_some()
+        || rule.pii.is_some()
+        || rule.secrets.is_some()
+        || rule.links.is_some();
+    let pii = rule.pii.as_ref();
+    if !reads_text {
+        return Some(
+            "a call is judged by what stands in it alone: use terms, pattern, pii, secrets or links",
+        );
+    }
+    if !matches!(rule.action, Action::Warn | Action::Redact | Action::Block) {
+        return Some("a call waits for nobody: use action Warn, Redact or Block");
+    }
+    let knows_more = !rule.parts.is_empty()
+        || rule.when.is_some()
+        || pii.is_some_and(|pii| !pii.allow_variables.is_empty());
+    knows_more.then_some(
+        "a call has no parts and no record: leave out parts, when and pii.allowVariables",
+    )
 }
 
 /// Why action Normalize cannot mend what a check finds.

@@ -1,6 +1,7 @@
 //! Several policies, one verdict: all rules are asked, redaction is applied and asked about again,
 //! the strictest action wins. Rules that need evidence come last, and name what they need.
 
+mod among;
 mod asked;
 mod pass;
 mod sample;
@@ -24,6 +25,7 @@ use crate::{
     document::Document,
     evidence::{Collected, Query},
     inputs::Inputs,
+    others::Others,
     redact::redact,
     rule::Checker,
     verdict::{DryRun, Finding, PolicyRef, RuleError, RuleErrorReason, Verdict, VerdictAction},
@@ -57,6 +59,23 @@ pub enum Judgement {
     /// Rules ask this; each question once. With the answers, or why there are none, the document is
     /// judged again.
     Needs(Vec<Query>),
+}
+
+/// What is known beside a document and its inputs.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) evidence: &'a Collected,
+    /// What other people's records hold, where that can be known.
+    pub(crate) others: Option<&'a Others>,
+}
+
+impl<'a> Known<'a> {
+    fn of(evidence: &'a Collected) -> Self {
+        Self {
+            evidence,
+            others: None,
+        }
+    }
 }
 
 impl PolicyStack {
@@ -98,13 +117,16 @@ impl PolicyStack {
     /// Where rules with action `Redact` or `Normalize` match and nothing blocks, their spans are
     /// replaced or mended and the result is judged again, until nothing is left to do. What the
     /// redacted document breaks (a notice that was removed) counts as much as what the original did.
+    ///
+    /// Rules that ask what other people's records hold can't run without `others`: see `evaluate_among`.
     pub fn evaluate_with(
         &self,
         document: &Document,
         inputs: &Inputs<'_>,
         evidence: &Collected,
     ) -> Judgement {
-        let (evaluation, needs) = self.weigh(document, inputs, evidence);
+        let known = Known::of(evidence);
+        let (evaluation, needs) = self.weigh(document, inputs, known);
         if needs.is_empty() {
             Judgement::Reached(Box::new(evaluation))
         } else {
@@ -120,7 +142,7 @@ impl PolicyStack {
         inputs: &Inputs<'_>,
         evidence: &Collected,
     ) -> Evaluation {
-        self.weigh(document, inputs, evidence).0
+        self.weigh(document, inputs, Known::of(evidence)).0
     }
 
     /// As `conclude`, without any evidence.
@@ -133,12 +155,12 @@ impl PolicyStack {
         &self,
         document: &Document,
         inputs: &Inputs<'_>,
-        evidence: &Collected,
+        known: Known<'_>,
     ) -> (Evaluation, Vec<Query>) {
-        let (mut evaluation, mut needs) = self.judge(document, inputs, evidence);
+        let (mut evaluation, mut needs) = self.judge(document, inputs, known);
         self.sample(&mut evaluation.verdict);
         for policy in &self.dry {
-            let (dry, more) = policy.would(document, inputs, evidence);
+            let (dry, more) = policy.would(document, inputs, known);
             evaluation.verdict.dry_run.push(dry);
             let fresh: Vec<_> = more.into_iter().filter(|q| !needs.contains(q)).collect();
             needs.extend(fresh);
@@ -150,9 +172,10 @@ impl PolicyStack {
         &self,
         document: &Document,
         inputs: &Inputs<'_>,
-        evidence: &Collected,
+        known: Known<'_>,
     ) -> (Evaluation, Vec<Query>) {
-        let mut found = pass::run(&self.policies, document, inputs);
+        let Known { evidence, others } = known;
+        let mut found = pass::run(&self.policies, document, inputs, others);
         let mut redacted: Option<Document> = None;
         let mut rounds = 0;
         let mut edits = std::mem::take(&mut found.edits);
@@ -163,7 +186,7 @@ impl PolicyStack {
             }
             rounds += 1;
             let next = redact(redacted.as_ref().unwrap_or(document), edits);
-            let mut again = pass::run(&self.policies, &next, inputs);
+            let mut again = pass::run(&self.policies, &next, inputs, others);
             edits = std::mem::take(&mut again.edits);
             found.join(again);
             redacted = Some(next);
@@ -275,21 +298,22 @@ impl CompiledPolicy {
     /// Judges a document by this policy alone, as `PolicyStack::evaluate` does, dry run or not, and
     /// samples nothing: what the rules say.
     pub fn evaluate(self: &Arc<Self>, document: &Document, inputs: &Inputs<'_>) -> Evaluation {
-        self.alone(document, inputs, &Collected::default()).0
+        self.alone(document, inputs, Known::of(&Collected::default()))
+            .0
     }
 
-    /// The same with the evidence at hand, and what more is needed.
+    /// The same with what is known, and what more is needed.
     pub(crate) fn alone(
         self: &Arc<Self>,
         document: &Document,
         inputs: &Inputs<'_>,
-        evidence: &Collected,
+        known: Known<'_>,
     ) -> (Evaluation, Vec<Query>) {
         let alone = PolicyStack {
             policies: vec![Arc::clone(self)],
             dry: Vec::new(),
         };
-        alone.judge(document, inputs, evidence)
+        alone.judge(document, inputs, known)
     }
 
     /// What it would do if it were enforced, alone.
@@ -297,9 +321,9 @@ impl CompiledPolicy {
         self: &Arc<Self>,
         document: &Document,
         inputs: &Inputs<'_>,
-        evidence: &Collected,
+        known: Known<'_>,
     ) -> (DryRun, Vec<Query>) {
-        let (Evaluation { verdict, .. }, needs) = self.alone(document, inputs, evidence);
+        let (Evaluation { verdict, .. }, needs) = self.alone(document, inputs, known);
         let would = DryRun {
             policy: self.reference(),
             action: verdict.action,

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use aios_crds::policy_set::{Action, OnError};
+use aios_crds::policy_set::{Action, CallSide, OnError, Rule};
 use serde::Serialize;
 
 use crate::{
     ENGINE_REVISION,
-    compile::{CompiledPolicy, CompiledRule},
+    compile::{CompiledPolicy, CompiledRule, compile_rule},
     document::PartName,
     verdict::Check,
 };
@@ -86,13 +86,59 @@ impl CompiledPolicy {
     }
 }
 
+impl Check {
+    /// What a rule checks, if it checks anything.
+    fn of(rule: &Rule) -> Option<Self> {
+        let set = [
+            (rule.terms.is_some(), Self::Terms),
+            (rule.pattern.is_some(), Self::Pattern),
+            (rule.pii.is_some(), Self::Pii),
+            (rule.leak.is_some(), Self::Leak),
+            (rule.secrets.is_some(), Self::Secrets),
+            (rule.links.is_some(), Self::Links),
+            (rule.require.is_some(), Self::Require),
+            (rule.disclosure.is_some(), Self::Disclosure),
+            (rule.length.is_some(), Self::Length),
+            (rule.style.is_some(), Self::Style),
+            (rule.language.is_some(), Self::Language),
+            (rule.facts.is_some(), Self::Facts),
+            (rule.citations.is_some(), Self::Citations),
+            (rule.schema.is_some(), Self::Schema),
+            (rule.injection.is_some(), Self::Injection),
+            (rule.moderation.is_some(), Self::Moderation),
+            (rule.cel.is_some(), Self::Cel),
+        ];
+        set.into_iter()
+            .find(|(is_set, _)| *is_set)
+            .map(|(_, check)| check)
+    }
+}
+
+/// [`CompiledPolicy::revisions`] of rules that are not compiled here, as where none of them judges calls.
+pub fn revisions(rules: &[Rule]) -> String {
+    let engine = named(rules.iter().filter_map(Check::of));
+    format!("engine.{ENGINE_REVISION} {engine}")
+}
+
+/// Names of the rules that hold streamed answers of models to their end.
+pub fn holding(rules: &[Rule]) -> Vec<String> {
+    let judging =
+        |rule: &&Rule| rule.calls.contains(&CallSide::Answer) && rule.action != Action::Warn;
+    let holds = |rule: &&Rule| {
+        let compiled = compile_rule(rule, "");
+        compiled.is_ok_and(|rule| rule.checker.class() != Class::Windowed)
+    };
+    let holding = rules.iter().filter(judging).filter(holds);
+    holding.map(|rule| rule.name.clone()).collect()
+}
+
 /// Revisions of the checks that rules make, by name.
 pub(crate) fn engine(rules: &[CompiledRule]) -> String {
-    let kinds: BTreeMap<_, _> = rules
-        .iter()
-        .map(|rule| rule.checker.kind())
-        .map(|kind| (kind.as_str(), kind.revision()))
-        .collect();
+    named(rules.iter().map(|rule| rule.checker.kind()))
+}
+
+fn named(kinds: impl Iterator<Item = Check>) -> String {
+    let kinds: BTreeMap<_, _> = kinds.map(|kind| (kind.as_str(), kind.revision())).collect();
     let named = kinds
         .iter()
         .map(|(name, revision)| format!("{name}.{revision}"));

@@ -2,6 +2,7 @@
 //! No I/O, no clock, no randomness, no hash order: equal inputs give equal verdicts, byte for byte.
 //! Rules come from `aios-crds`; this room parses them into evaluators and never prints a text.
 
+mod bounds;
 mod bytes;
 mod canonical;
 mod compile;
@@ -12,6 +13,7 @@ mod evaluate;
 mod evidence;
 mod explain;
 mod inputs;
+mod others;
 mod redact;
 mod rule;
 mod scan;
@@ -20,14 +22,17 @@ mod verdict;
 mod view;
 mod work;
 
+pub use bounds::{Bounds, Place, revisions_within};
 pub use compile::CompiledPolicy;
 pub use diagnostic::Diagnostic;
 pub use digest::{Digest, InvalidDigest};
 pub use document::{Document, DocumentError, InvalidPartName, Part, PartKind, PartName};
 pub use evaluate::{Evaluation, Judgement, PolicyStack};
 pub use evidence::{Answer, Collected, Evidence, EvidenceRef, FULL_SCORE, MAX_CATEGORIES, Query};
-pub use explain::{Class, RuleSummary};
+pub use explain::{Class, RuleSummary, holding, revisions};
 pub use inputs::Inputs;
+pub use others::{Asked, Others};
+pub use rule::leak::Identifiers;
 pub use scan::{Finished, Pushed, StreamScanner};
 pub use trial::{Difference, PolicyTests, Trial};
 pub use verdict::{

@@ -35,10 +35,10 @@ const CONTEXT: usize = 160;
 /// Judges one part of a document while it arrives.
 #[derive(Debug)]
 pub struct StreamScanner<'a> {
-    stack: &'a PolicyStack,
+    stack: PolicyStack,
     inputs: &'a Inputs<'a>,
     part: PartName,
-    watched: Vec<Watched<'a>>,
+    watched: Vec<Watched>,
     text: String,
     released: usize,
     /// Length at the last look.
@@ -54,10 +54,17 @@ pub struct StreamScanner<'a> {
 
 /// A rule that is asked while the text is written.
 #[derive(Debug)]
-struct Watched<'a> {
-    policy: &'a CompiledPolicy,
-    rule: &'a CompiledRule,
+struct Watched {
+    policy: Arc<CompiledPolicy>,
+    /// Index of the rule in it.
+    rule: usize,
     class: Class,
+}
+
+impl Watched {
+    fn rule(&self) -> Option<&CompiledRule> {
+        self.policy.rules.get(self.rule)
+    }
 }
 
 #[derive(Debug)]
@@ -108,28 +115,29 @@ pub struct Finished {
 
 impl<'a> StreamScanner<'a> {
     /// Starts on an empty part.
-    pub fn new(stack: &'a PolicyStack, part: PartName, inputs: &'a Inputs<'a>) -> Self {
+    pub fn new(stack: &PolicyStack, part: PartName, inputs: &'a Inputs<'a>) -> Self {
         let html = part.kind() == PartKind::Html;
         // Who is sampled is known once the whole text is.
         let asks = |policy: &Arc<CompiledPolicy>| policy.always_review || policy.sample_percent > 0;
         let mut holds = html || stack.policies().iter().any(asks);
         let mut watched = Vec::new();
         for policy in stack.policies() {
-            for rule in &policy.rules {
+            for (index, rule) in policy.rules.iter().enumerate() {
                 let Some(class) = class(rule, &part, inputs) else {
                     continue;
                 };
                 holds |= class != Class::Windowed;
                 watched.push(Watched {
-                    policy,
-                    rule,
+                    policy: policy.clone(),
+                    rule: index,
                     class,
                 });
             }
         }
         let state = if holds {
             // What can't stop the writer need not be asked before the end.
-            let stops = |watched: &Watched<'_>| watched.rule.action == Action::Block;
+            let blocks = |rule: &CompiledRule| rule.action == Action::Block;
+            let stops = |watched: &Watched| watched.rule().is_some_and(blocks);
             watched.retain(|watched| stops(watched) && watched.class != Class::WholeText);
             if html || watched.is_empty() {
                 State::Waiting
@@ -140,7 +148,7 @@ impl<'a> StreamScanner<'a> {
             State::Flowing
         };
         Self {
-            stack,
+            stack: stack.clone(),
             inputs,
             part,
             watched,
@@ -201,6 +209,16 @@ impl<'a> StreamScanner<'a> {
     /// Bytes released so far.
     pub fn released(&self) -> usize {
         self.released
+    }
+
+    /// Bytes that came so far.
+    pub fn received(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Bytes that came and are not released.
+    pub fn held(&self) -> usize {
+        self.text.len() - self.released
     }
 
     fn scan(&mut self) -> Pushed {
@@ -264,23 +282,24 @@ impl<'a> StreamScanner<'a> {
             first_match: stable,
         };
         for watched in &self.watched {
-            if !watched.rule.reads(&self.part) {
+            let Some(rule) = watched.rule().filter(|rule| rule.reads(&self.part)) else {
                 continue;
-            }
-            if let Checker::Length(length) = &watched.rule.checker {
+            };
+            let policy = &watched.policy;
+            if let Checker::Length(length) = &rule.checker {
                 if counts && !self.is_within(length, stable)? {
-                    return Err(self.blocked(watched, iter::once(0..stable)));
+                    return Err(self.blocked(policy, rule, iter::once(0..stable)));
                 }
                 continue;
             }
-            let (frontier, found) = self.windowed(watched, &scene, begin..stable)?;
+            let (frontier, found) = self.windowed(rule, &scene, begin..stable)?;
             seen.settled = seen.settled.min(frontier);
             let mut found = found.into_iter().peekable();
-            let warns = watched.rule.action == Action::Warn;
+            let warns = rule.action == Action::Warn;
             if let Some(first) = found.peek().filter(|_| !warns) {
                 seen.first_match = seen.first_match.min(first.start);
-                if watched.rule.action == Action::Block {
-                    return Err(self.blocked(watched, found));
+                if rule.action == Action::Block {
+                    return Err(self.blocked(policy, rule, found));
                 }
             }
         }
@@ -312,24 +331,24 @@ impl<'a> StreamScanner<'a> {
     /// before and that.
     fn windowed(
         &self,
-        watched: &Watched<'_>,
+        rule: &CompiledRule,
         scene: &Scene<'_>,
         window: Range<usize>,
     ) -> Result<(usize, Ranges), Stop> {
-        let Some(view) = scene.parts(watched.rule).next() else {
+        let Some(view) = scene.parts(rule).next() else {
             return Ok((window.end, Ranges::new()));
         };
         let begin = window.start;
-        let (frontier, found) = if let Checker::Pattern(pattern) = &watched.rule.checker {
+        let (frontier, found) = if let Checker::Pattern(pattern) = &rule.checker {
             // Its assertions look at all that stands in front.
             let text = self.text.get(..window.end).unwrap_or_default();
             (pattern.frontier(text), pattern.find_from(text, begin))
         } else {
-            let found = ranges(watched.rule, view, scene).map_err(|_| Stop::Undecided)?;
+            let found = ranges(rule, view, scene).map_err(|_| Stop::Undecided)?;
             let found = found
                 .into_iter()
                 .map(|range| range.start + begin..range.end + begin);
-            let frontier = begin + frontier(&watched.rule.checker, view);
+            let frontier = begin + frontier(&rule.checker, view);
             (frontier, found.collect())
         };
         let mut found = merged(found);
@@ -337,9 +356,14 @@ impl<'a> StreamScanner<'a> {
         Ok((frontier, found))
     }
 
-    fn blocked(&self, watched: &Watched<'_>, found: impl Iterator<Item = Range<usize>>) -> Stop {
+    fn blocked(
+        &self,
+        policy: &CompiledPolicy,
+        rule: &CompiledRule,
+        found: impl Iterator<Item = Range<usize>>,
+    ) -> Stop {
         let spans = found.map(|range| span(&self.part, range)).collect();
-        Stop::Blocked(Box::new(finding(watched.policy, watched.rule, spans)))
+        Stop::Blocked(Box::new(finding(policy, rule, spans)))
     }
 
     fn release(&mut self, until: usize) -> Pushed {
@@ -368,7 +392,9 @@ fn class(rule: &CompiledRule, part: &PartName, inputs: &Inputs<'_>) -> Option<Cl
         Checker::Cel(_) | Checker::Disclosure(_) | Checker::Moderation(_) => harmless,
         Checker::Injection(injection) => warns || injection.find(inputs).is_empty(),
         Checker::Require(_) => warns,
-        Checker::Language(_) | Checker::Terms(_) | Checker::Pii(_) => harmless || !rule.reads(part),
+        Checker::Language(_) | Checker::Terms(_) | Checker::Pii(_) | Checker::Leak(_) => {
+            harmless || !rule.reads(part)
+        }
         Checker::Length(_)
         | Checker::Facts(_)
         | Checker::Pattern(_)
@@ -395,7 +421,8 @@ fn frontier(checker: &Checker, view: &PartView<'_>) -> usize {
         Checker::Secrets(_) => layer.compat_start(Secrets::frontier(layer.compat())),
         Checker::Links(_) => Links::frontier(text),
         Checker::Pattern(pattern) => pattern.frontier(text),
-        Checker::Require(_)
+        Checker::Leak(_)
+        | Checker::Require(_)
         | Checker::Disclosure(_)
         | Checker::Length(_)
         | Checker::Style(_)

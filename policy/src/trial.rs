@@ -17,9 +17,10 @@ use crate::{
     compile::CompiledPolicy,
     diagnostic::Diagnostic,
     document::{Document, Part, PartName},
-    evaluate::Evaluation,
+    evaluate::{Evaluation, Known},
     evidence::{Collected, Evidence},
     inputs::Inputs,
+    others::Others,
     rule::Checker,
     verdict::{Verdict, VerdictAction},
 };
@@ -42,6 +43,7 @@ struct Case {
     language: String,
     passages: Vec<String>,
     moderation: Vec<TestModeration>,
+    others: Vec<Value>,
     action: VerdictAction,
     rules: Option<BTreeSet<String>>,
 }
@@ -164,6 +166,7 @@ fn case(test: &PolicyTest, document: Document) -> Case {
         language: test.language.clone(),
         passages: test.passages.clone(),
         moderation: test.moderation.clone(),
+        others: test.others.iter().map(aios_crds::Json::value).collect(),
         action: test.expect.action.into(),
         rules: rules.map(|rules| rules.iter().cloned().collect()),
     }
@@ -208,15 +211,25 @@ impl Case {
             passages: &passages,
             template: &[],
         };
+        let others = Others::of(&self.others, &policy.identifiers());
+        let others = Some(&others);
         let mut evidence = Collected::default();
-        let (_, queries) = policy.alone(&self.document, &inputs, &evidence);
+        let known = Known {
+            evidence: &evidence,
+            others,
+        };
+        let (_, queries) = policy.alone(&self.document, &inputs, known);
         for query in queries {
             match Evidence::told(&self.moderation, &query) {
                 Ok(said) => evidence.add(said),
                 Err(why) => evidence.fail(&query, why),
             }
         }
-        let (Evaluation { verdict, .. }, _) = policy.alone(&self.document, &inputs, &evidence);
+        let known = Known {
+            evidence: &evidence,
+            others,
+        };
+        let (Evaluation { verdict, .. }, _) = policy.alone(&self.document, &inputs, known);
         Trial {
             name: self.name.clone(),
             differences: self.differences(&verdict),

@@ -204,6 +204,8 @@ pub enum RuleErrorReason {
     Unsupported,
     /// Whom the check asks did not answer.
     NoEvidence,
+    /// What the check needs to know is not known here.
+    Unavailable,
 }
 
 /// What a rule checks.
@@ -216,6 +218,8 @@ pub enum Check {
     Pattern,
     /// Identifying data that must not occur.
     Pii,
+    /// Values of other people of the batch.
+    Leak,
     /// Keys, tokens and passwords.
     Secrets,
     /// Where links lead.
@@ -300,10 +304,11 @@ impl From<OnError> for VerdictAction {
 
 impl Check {
     /// Every check, as the documentation has them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Terms,
         Self::Pattern,
         Self::Pii,
+        Self::Leak,
         Self::Secrets,
         Self::Links,
         Self::Require,
@@ -325,6 +330,7 @@ impl Check {
             Self::Terms => "terms",
             Self::Pattern => "pattern",
             Self::Pii => "pii",
+            Self::Leak => "leak",
             Self::Secrets => "secrets",
             Self::Links => "links",
             Self::Require => "require",
@@ -352,7 +358,8 @@ impl Check {
             | Self::Require
             | Self::Facts
             | Self::Injection => 2,
-            Self::Links
+            Self::Leak
+            | Self::Links
             | Self::Disclosure
             | Self::Length
             | Self::Style

@@ -11,7 +11,7 @@ use std::{
 
 use aios_crds::{moderation::TestModeration, policy_set::Action};
 use aios_policy::{
-    Check, Collected, CompiledPolicy, Document, Evaluation, Evidence, Inputs, Judgement,
+    Check, Collected, CompiledPolicy, Document, Evaluation, Evidence, Inputs, Judgement, Others,
     PolicyStack, RuleErrorReason,
 };
 use common::{document, policy};
@@ -36,6 +36,7 @@ fn rules(mends: bool) -> Value {
         {"name": "pattern", "pattern": {"regex": "[aeo][^a-z]"}, "action": "Review"},
         {"name": "pii", "pii": {"detect": ["Email", "Phone", "Iban", "Card", "BirthDate",
             "Address", "NationalId"]}, "action": redact},
+        {"name": "leak", "leak": {"variables": ["customer.street"]}, "action": redact},
         {"name": "secrets", "secrets": {}, "action": redact},
         {"name": "links", "links": {"allow": ["bank.example"], "text": "Honest"},
             "action": "Review"},
@@ -58,7 +59,7 @@ fn rules(mends: bool) -> Value {
 }
 
 fn judge(document: &Document, policy: &Arc<CompiledPolicy>) -> Evaluation {
-    let variables = json!({"rate": 2.5});
+    let variables = json!({"rate": 2.5, "customer": {}});
     let inputs = Inputs {
         variables: &variables,
         labels: &BTreeMap::new(),
@@ -78,7 +79,9 @@ fn judge(document: &Document, policy: &Arc<CompiledPolicy>) -> Evaluation {
             evidence.add(Evidence::told(std::slice::from_ref(&said), &query).unwrap());
         }
     }
-    stack.conclude(document, &inputs, &evidence)
+    let others = [json!({"customer": {"street": "Große Straße"}})];
+    let others = Others::of(&others, &policy.identifiers());
+    policy.conclude_among(document, &inputs, &evidence, &others)
 }
 
 /// What some check or some tokenizer takes notice of.

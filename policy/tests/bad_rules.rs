@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 #[case::part(json!({"parts": ["text", "HTML part"], "cel": "true"}),
     "spec.rules[0].parts[1]", "a-z, 0-9")]
 #[case::redact(json!({"length": {"maxWords": 3}, "action": "Redact"}),
-    "spec.rules[0].action", "pii or secrets")]
+    "spec.rules[0].action", "leak or secrets")]
 #[case::normalize(json!({"length": {"maxWords": 3}, "action": "Normalize"}),
     "spec.rules[0].action", "use style or links")]
 #[case::mends_not_all(json!({"style": {"spacing": "Single", "openings": ["Hi"]},
@@ -35,6 +35,14 @@ use serde_json::{Value, json};
     "spec.rules[0].action", "pii or secrets")]
 #[case::no_disclosure(json!({"disclosure": {}}), "spec.rules[0].disclosure", "at least one of")]
 #[case::secret(json!({"secrets": {"allow": [" "]}}), "spec.rules[0].secrets.allow[0]", "remove")]
+#[case::calls_of_a_document(json!({"require": {"text": "a"}, "calls": ["Answer"]}),
+    "spec.rules[0].calls", "use terms, pattern")]
+#[case::calls_wait(json!({"secrets": {}, "calls": ["Answer"], "action": "Review"}),
+    "spec.rules[0].calls", "use action Warn, Redact or Block")]
+#[case::calls_of_a_record(json!({"pii": {"detect": ["Email"], "allowVariables": ["a"]},
+    "calls": ["Prompt"], "action": "Block"}), "spec.rules[0].calls", "leave out parts")]
+#[case::calls_with_a_condition(json!({"secrets": {}, "calls": ["Prompt"], "when": "true",
+    "action": "Block"}), "spec.rules[0].calls", "leave out parts")]
 #[case::empty_term(json!({"terms": {"list": ["a", " \u{200b}"]}}),
     "spec.rules[0].terms.list[1]", "remove the entry")]
 #[case::no_terms(json!({"terms": {"list": []}}), "spec.rules[0].terms.list", "at least one")]
@@ -61,6 +69,10 @@ use serde_json::{Value, json};
     "spec.rules[0].pii.allowVariables[0]", "`customer.email`")]
 #[case::pii_value(json!({"pii": {"detect": ["Email"], "allow": [""]}}),
     "spec.rules[0].pii.allow[0]", "remove the entry")]
+#[case::no_leak(json!({"leak": {"variables": []}}),
+    "spec.rules[0].leak.variables", "nothing identifies")]
+#[case::leak_path(json!({"leak": {"variables": ["customer.id", "customer..id"]}}),
+    "spec.rules[0].leak.variables[1]", "`customer.account`")]
 #[case::require(json!({"require": {"text": " \n"}}),
     "spec.rules[0].require.text", "write the sentence")]
 #[case::length(json!({"length": {}}), "spec.rules[0].length", "minWords, maxWords")]

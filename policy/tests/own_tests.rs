@@ -62,6 +62,29 @@ fn a_test_gives_a_policy_all_that_a_pipeline_would() {
 }
 
 #[test]
+fn others_of_a_test_are_whose_data_it_may_not_give_away() {
+    let rules =
+        json!([{"name": "others", "action": "Block", "leak": {"variables": ["customer.name"]}}]);
+    let case = |name: &str, others: Value, rules: &Value| {
+        json!({"name": name, "text": "As Mia Rossi told us.", "variables": {"customer": {}},
+            "others": others, "expect": {"action": if rules == &json!([]) { "Pass" } else { "Block" }, "rules": rules}})
+    };
+    let mia = json!({"customer": {"name": "Mia Rossi"}});
+    let all = json!([
+        case("hers", json!([mia]), &json!(["others"])),
+        case("of-two", json!([mia, mia]), &json!([])),
+        case("nobodys", json!([]), &json!([])),
+    ]);
+    let spec = json!({"rules": rules, "tests": all});
+    let spec: PolicySetSpec = serde_json::from_value(spec).unwrap();
+    let policy = policy("house", &rules);
+    let tests = PolicyTests::compile(&spec.tests, &policy).unwrap();
+    for trial in tests.run(&policy) {
+        assert!(trial.passes(), "{}: {:?}", trial.name, trial.differences);
+    }
+}
+
+#[test]
 fn what_differs_is_told_rule_by_rule() {
     let trials = run(&json!([
         {"name": "acme", "text": "Acme", "expect": {"action": "Review", "rules": ["known"]}},

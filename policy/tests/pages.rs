@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use aios_crds::{PolicySetSpec, moderation::TestModeration};
 use aios_policy::{
-    Check, Collected, CompiledPolicy, Evidence, Inputs, Judgement, PolicyStack, VerdictAction,
+    Check, Collected, CompiledPolicy, Evidence, Inputs, Judgement, Others, PolicyStack,
+    VerdictAction,
 };
 use common::document;
 use serde::Deserialize;
@@ -24,6 +25,8 @@ struct Given {
     passages: Vec<String>,
     /// What models say of the texts.
     moderation: Vec<TestModeration>,
+    /// Variables of other people's documents.
+    others: Vec<Value>,
 }
 
 /// A fenced block: the words behind the fence, and what it holds.
@@ -98,7 +101,9 @@ fn the_examples_of_every_check_hold() {
                             evidence.add(Evidence::told(&given.moderation, &query).unwrap());
                         }
                     }
-                    let verdict = stack.conclude(&document, &inputs, &evidence).verdict;
+                    let others = Others::of(&given.others, &policy.identifiers());
+                    let judged = policy.conclude_among(&document, &inputs, &evidence, &others);
+                    let verdict = judged.verdict;
                     assert_eq!(verdict.errors, [], "{check:?}: {}", block.body);
                     let fired = verdict.findings.into_iter().map(|found| found.rule);
                     (verdict.action, fired.collect::<Vec<_>>())

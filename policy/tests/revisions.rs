@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use aios_policy::{Check, Inputs};
+use aios_policy::{Check, Inputs, Others};
 use common::{document, policy};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -43,10 +43,13 @@ fn found(rule: &Value) -> String {
         passages: &["Our promise: we never share your data."],
         template: &["100,000"],
     };
+    let other = json!({"customer": {"mail": "jane@mail.example", "phone": "0171 7654321",
+        "street": "grosse strasse", "bank": "银行了"}});
+    let others = Others::of(&[other], &policy.identifiers());
     let plain = PLAIN.iter().map(|text| document(&[("text", text)]));
     let mut hash = Sha256::new();
     for document in plain.chain([document(&[("html", PAGE)])]) {
-        let verdict = policy.evaluate(&document, &inputs).verdict;
+        let verdict = policy.evaluate_among(&document, &inputs, &others).verdict;
         for finding in &verdict.findings {
             let spans = finding.spans.iter().map(|span| (span.start, span.end));
             hash.update(format!("{:?};", spans.collect::<Vec<_>>()));
@@ -62,6 +65,7 @@ fn found(rule: &Value) -> String {
 #[case(json!({"terms": {"list": ["ete", "cafe", "lodz"], "view": "Unaccented"}}), Check::Terms, 2, "b4bab147966b146a")]
 #[case(json!({"pattern": {"regex": "(?i)[ae]|acme"}}), Check::Pattern, 3, "f7721a81bf9b036a")]
 #[case(json!({"pii": {"detect": ["Email", "Phone", "Iban", "Card"]}}), Check::Pii, 2, "d22cf0a7d6d327c0")]
+#[case(json!({"leak": {"variables": ["customer"]}}), Check::Leak, 1, "7d149c549408ad8a")]
 #[case(json!({"secrets": {}}), Check::Secrets, 2, "81260c8b0e947ff1")]
 #[case(json!({"links": {"allow": ["bank.example"], "tracking": "Forbidden", "text": "Honest"}}),
     Check::Links, 1, "121e7e6fdc667824")]
@@ -100,4 +104,28 @@ fn another_unicode_needs_other_revisions() {
         ((18, 0, 0), (17, 0, 0)),
         "texts are read by other tables: raise the revision of every check, and pin these here"
     );
+}
+
+#[test]
+fn revisions_are_known_without_compiling() {
+    let rules = json!([
+        {"name": "a", "secrets": {}, "action": "Block"},
+        {"name": "b", "terms": {"list": ["x"]}, "action": "Block"},
+        {"name": "c", "cel": "true", "action": "Block"},
+    ]);
+    let compiled = common::policy("p", &rules).revisions();
+    let rules: Vec<_> = serde_json::from_value(rules).unwrap();
+    assert_eq!(aios_policy::revisions(&rules), compiled);
+}
+
+#[test]
+fn rules_that_hold_answers_to_their_end_are_named() {
+    let rules = json!([
+        {"name": "bounded", "pattern": {"regex": "a{1,9}"}, "action": "Block", "calls": ["Answer"]},
+        {"name": "open", "pattern": {"regex": "a.*b"}, "action": "Block", "calls": ["Answer"]},
+        {"name": "warns", "pattern": {"regex": "a.*b"}, "action": "Warn", "calls": ["Answer"]},
+        {"name": "asked", "pattern": {"regex": "a.*b"}, "action": "Block", "calls": ["Prompt"]},
+    ]);
+    let rules: Vec<_> = serde_json::from_value(rules).unwrap();
+    assert_eq!(aios_policy::holding(&rules), ["open"]);
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use aios_crds::{
+    data_bounds::DataBounds,
     model_deployment::{Limits, Pricing, Resilience},
     policy_set::{Review, Rule},
     reference::SecretSource,
@@ -34,6 +35,9 @@ pub struct PolicyConfig {
     /// Whether the rules only report.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Which models may be told texts.
+    #[serde(default, skip_serializing_if = "DataBounds::is_open")]
+    pub data: DataBounds,
 }
 
 /// Whether the tenant or the platform wrote a policy.
@@ -134,6 +138,9 @@ pub struct ModelConfig {
     /// Address of the ingresses before standby groups, tried when `endpoint` cannot be reached.
     pub standby_endpoint: Option<String>,
     pub upstream: Upstream,
+    /// The provider that serves it; none for models of this cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosted: Option<HostedAt>,
     pub limits: Limits,
     pub resilience: Resilience,
     pub pricing: Option<Pricing>,
@@ -146,6 +153,13 @@ pub struct ModelConfig {
     /// The revision that is to follow, while it takes a part of the calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<NextRevision>,
+}
+
+/// Where a provider serves a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostedAt {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 /// A revision that takes a part of a model's calls.

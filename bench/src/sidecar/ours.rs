@@ -33,6 +33,8 @@ pub struct Everything {
     /// What callers say in headers.
     pub headers: BTreeMap<String, String>,
     models: Vec<Value>,
+    #[serde(default)]
+    policies: Vec<Value>,
     pipelines: Vec<Value>,
 }
 
@@ -68,8 +70,11 @@ impl Everything {
 
     fn snapshot(&self) -> Result<Snapshot> {
         let models = self.models.iter().map(|body| (ItemKind::Model, body));
+        let policies = self.policies.iter();
+        let policies = policies.map(|body| (ItemKind::ClusterPolicy, body));
         let pipelines = self.pipelines.iter().map(|body| (ItemKind::Pipeline, body));
         let items: Result<Vec<Item>> = models
+            .chain(policies)
             .chain(pipelines)
             .map(|(kind, body)| {
                 let owner = Owner {

@@ -14,12 +14,13 @@ use super::{
     cache::{self, Cache, Origin},
     call::Call,
     demand::{Calling, Demand},
-    failure::{self, Failure, Next, Patience, Rejection, Tried},
+    failure::{self, Failure, Next, Patience, Tried},
     hedge::Hedges,
     hold::{Holds, Pass, Place},
     payer::Payer,
     retries::Retries,
     route::{Candidate, Plan},
+    unanswered::Unanswered,
 };
 use crate::{
     breaker::Breakers,
@@ -89,13 +90,6 @@ pub type UnderWay = (Option<Calling>, Option<Pass>);
 pub enum Reply {
     Whole(Whole),
     Started(Box<Started>),
-}
-
-/// Why nobody answered.
-pub enum Unanswered {
-    Refused(ApiError),
-    /// Every route was reached, and every one says that the request is wrong.
-    Rejected(Rejection),
 }
 
 impl Exchange {

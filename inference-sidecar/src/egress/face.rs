@@ -20,7 +20,7 @@ use super::{
     cache::{self, Cache},
     call::Call,
     demand::Demand,
-    exchange::{Exchange, Question, Unanswered},
+    exchange::{Exchange, Question},
     hedge::Hedges,
     hold::{BOUNDS, Holds},
     records::{Ledger, Recording, now_ms},
@@ -36,6 +36,7 @@ use crate::{
     face::{self, Face},
     metrics::{Metrics, Side},
     money::{Lessor, Money},
+    shield::Shield,
 };
 
 const ATTEMPTS: HeaderName = HeaderName::from_static("aios-attempts");
@@ -163,8 +164,16 @@ impl Egress {
         if config.sequence == 0 {
             return Err(ApiError::NotConfigured);
         }
-        let asked = Asked::read(face, body)?;
         let call = Call::from_headers(&caller)?;
+        let mut shield = config.guard_of(call.owner()).map(|guard| {
+            let metrics = self.metrics.clone();
+            Shield::new(guard, metrics)
+        });
+        let body = match &mut shield {
+            None => body,
+            Some(shield) => shield.prompt(body)?,
+        };
+        let asked = Asked::read(face, body)?;
         let plan = route::plan(&config, &call, asked.own())?;
         let pipeline = config.pipelines.get(call.owner());
         let budgeted = pipeline
@@ -196,9 +205,8 @@ impl Egress {
         let answered = exchange.run(plan).await;
         let (attempts, waited) = (exchange.attempts, exchange.waited);
         let mut response = match answered {
-            Ok(answered) => reply(answered, &question.asked, recording),
-            Err(Unanswered::Refused(error)) => face.refusal(error),
-            Err(Unanswered::Rejected(rejection)) => rejection.into_answer(face),
+            Ok(answered) => reply(answered, &question.asked, (recording, shield)),
+            Err(unanswered) => unanswered.judged(shield.as_mut()).into_answer(face),
         };
         let headers = response.headers_mut();
         headers.insert(ATTEMPTS, HeaderValue::from(attempts));

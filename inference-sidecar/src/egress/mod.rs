@@ -16,6 +16,7 @@ mod records;
 mod reply;
 mod retries;
 mod route;
+mod unanswered;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 

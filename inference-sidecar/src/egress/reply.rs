@@ -26,6 +26,7 @@ use crate::{
     meter::{Account, Receipt},
     outcome::Outcome,
     relay::Relay,
+    shield::Shield,
     voice::Voice,
 };
 
@@ -48,8 +49,12 @@ const CACHE: HeaderName = HeaderName::from_static("aios-cache");
 const POLICIES: HeaderName = HeaderName::from_static("aios-policy-digest");
 const CALL: HeaderName = HeaderName::from_static("aios-call");
 
-/// The answer, or the beginning of its stream. A call of a pipeline is recorded.
-pub fn reply(answered: Answered, asked: &Asked, recording: Option<Recording>) -> Response {
+/// The answer, or the beginning of its stream. A call of a pipeline is recorded, and may be judged.
+pub fn reply(
+    answered: Answered,
+    asked: &Asked,
+    (recording, shield): (Option<Recording>, Option<Shield>),
+) -> Response {
     let Answered {
         given,
         candidate,
@@ -73,17 +78,16 @@ pub fn reply(answered: Answered, asked: &Asked, recording: Option<Recording>) ->
     let (mut response, upstream) = match reply {
         Reply::Whole(mut whole) => {
             let headers = std::mem::take(&mut whole.headers);
-            (self::whole(whole, operation, asked, (payer, note)), headers)
+            let response = self::whole(whole, operation, (asked, shield), (payer, note));
+            (response, headers)
         }
         Reply::Started(started) => {
             let mut started = *started;
             let headers = std::mem::take(&mut started.headers);
-            let voice = voice(operation, asked);
+            let voice = (voice(operation, asked), shield);
             let account = Noted::new(payer, note);
-            (
-                stream(started, voice, &candidate, (account, under_way)),
-                headers,
-            )
+            let response = stream(started, operation, voice, &candidate, (account, under_way));
+            (response, headers)
         }
     };
     let headers = response.headers_mut();
@@ -123,34 +127,46 @@ fn digest(answer: &HeaderMap, candidate: &Candidate) -> Option<HeaderValue> {
 fn whole(
     whole: Whole,
     operation: Operation,
-    asked: &Asked,
+    (asked, mut shield): (&Asked, Option<Shield>),
     (payer, note): (Payer, Option<Note>),
 ) -> Response {
     let receipt = payer.settle(Outcome::Ok);
     let counted = whole.counted.unwrap_or(receipt.usage);
-    let body = match translated(&whole.body, operation, asked, counted) {
+    let body = match &mut shield {
         None => Ok(whole.body),
-        Some(translated) => translated,
+        Some(shield) => shield.answer(operation, whole.body),
     };
-    let outcome = match &body {
-        Ok(_) => Outcome::Ok,
-        Err(_) => Outcome::Malformed,
-    };
+    let body = body.and_then(|body| {
+        let translated = translated(&body, operation, asked, counted);
+        translated.unwrap_or(Ok(body))
+    });
     if let Some(mut note) = note {
-        if let Ok(body) = &body {
-            note.told(body);
-        }
+        // The commitment is to what the caller was told.
+        let outcome = match &body {
+            Ok(body) => {
+                note.told(body);
+                Outcome::Ok
+            }
+            Err(error) => error.outcome(),
+        };
         note.write(outcome, &receipt);
     }
-    let body = match body {
-        Ok(body) => body,
-        Err(error) => return asked.face.refusal(ApiError::UpstreamMalformed(error)),
+    let mut response = match body {
+        Ok(body) => told(body),
+        Err(error) => asked.face.refusal(error),
     };
-    let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     write_receipt(headers, &receipt);
+    if let Some(shield) = shield {
+        shield.write(headers);
+    }
+    response
+}
+
+fn told(body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
     let kind = HeaderValue::from_static("application/json");
-    headers.insert(header::CONTENT_TYPE, kind);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
 
@@ -160,14 +176,15 @@ fn translated(
     operation: Operation,
     asked: &Asked,
     usage: Usage,
-) -> Option<Result<Bytes, String>> {
+) -> Option<Result<Bytes, ApiError>> {
     let counted = Tokens::estimated(usage.input, usage.output);
     let translated = match (asked.face, operation, &asked.envelope) {
         (Face::Messages, Operation::Chat, _) => inbound::to_message(body, counted),
         (Face::Responses, _, Some(envelope)) => envelope.to_response(body, counted),
         _ => return None,
     };
-    Some(translated.map(|value| value.to_string().into()))
+    let told = translated.map(|value| value.to_string().into());
+    Some(told.map_err(ApiError::UpstreamMalformed))
 }
 
 fn voice(operation: Operation, asked: &Asked) -> Voice {
@@ -186,22 +203,12 @@ fn voice(operation: Operation, asked: &Asked) -> Voice {
 
 fn stream(
     started: Started,
-    voice: Voice,
+    operation: Operation,
+    (voice, shield): (Voice, Option<Shield>),
     candidate: &Candidate,
     (account, under_way): (Noted, UnderWay),
 ) -> Response {
-    let relay = Relay {
-        source: started.source,
-        account,
-        deadline: started.deadline,
-        gap: candidate.model.token_gap_timeout,
-        strip_usage: matches!(voice, Voice::Same(_)) && !started.usage_asked,
-        voice,
-        trailers: Some(receipt_headers),
-        guard: Some(Box::new(under_way)),
-    };
-    let mut response = Response::new(relay.into_body());
-    let headers = response.headers_mut();
+    let mut headers = HeaderMap::new();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache"),
@@ -209,6 +216,20 @@ fn stream(
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    let shield = shield.and_then(|shield| shield.stream(operation, &mut headers));
+    let relay = Relay {
+        source: started.source,
+        account,
+        deadline: started.deadline,
+        gap: candidate.model.token_gap_timeout,
+        strip_usage: matches!(voice, Voice::Same(_)) && !started.usage_asked,
+        voice,
+        shield,
+        trailers: Some(receipt_headers),
+        guard: Some(Box::new(under_way)),
+    };
+    let mut response = Response::new(relay.into_body());
+    *response.headers_mut() = headers;
     response
 }
 

@@ -39,6 +39,7 @@ pub fn plan(config: &Config, call: &Call, request: &Request) -> Result<Plan, Api
     let mut passed = Vec::new();
     let mut candidates = Vec::new();
     let mut roomiest: Option<ApiError> = None;
+    let bounds = config.bounds_of(call.owner());
     for (route, name) in named(config, call, request, &mut passed)? {
         let note = |outcome, detail: String| Note {
             route,
@@ -53,6 +54,10 @@ pub fn plan(config: &Config, call: &Call, request: &Request) -> Result<Plan, Api
             ));
             continue;
         };
+        if let Err(forbidden) = bounds.admit(model.place()) {
+            passed.push(note(Outcome::OutOfBounds, forbidden));
+            continue;
+        }
         match cap(model, request) {
             Ok(cap) => candidates.push(Candidate {
                 route,
@@ -289,6 +294,88 @@ mod tests {
         let error = plan(&config(), &call("de"), &request("auto", 100_000)).unwrap_err();
         assert_eq!(error.code(), "context_length_exceeded");
         assert!(error.to_string().contains("4096"), "{error}");
+    }
+
+    /// Models `own` of this cluster, `eu` and `us` at providers; pipeline `p` tries them in turn. What the
+    /// platform says of models, and the tenant's policy of the pipeline.
+    fn bounded(platform: &serde_json::Value, own: &serde_json::Value) -> Config {
+        let mut eu = tests::model("eu");
+        eu["hosted"] = json!({"region": "eu"});
+        let mut us = tests::model("us");
+        us["hosted"] = json!({"region": "us"});
+        let policy = |kind, name: &str, scope: &str, data| {
+            let body =
+                json!({"name": name, "scope": scope, "rules": [], "review": {}, "data": data});
+            tests::item(kind, name, &body)
+        };
+        let platform = policy(ItemKind::ClusterPolicy, "law", "Cluster", platform);
+        let own = policy(ItemKind::Policy, "house", "Namespace", own);
+        let routes = json!([{"model": "us"}, {"model": "eu"}, {"model": "own"}]);
+        let mut pipeline = tests::pipeline("p", &routes);
+        pipeline["policies"] = json!([
+            {"scope": "Cluster", "name": "law", "digest": platform.digest},
+            {"scope": "Namespace", "name": "house", "digest": own.digest},
+        ]);
+        let items = vec![
+            platform,
+            own,
+            tests::item(ItemKind::Model, "eu", &eu),
+            tests::item(ItemKind::Model, "us", &us),
+            tests::item(ItemKind::Model, "own", &tests::model("own")),
+            tests::item(ItemKind::Pipeline, "p", &pipeline),
+        ];
+        let snapshot = Snapshot { sequence: 1, items };
+        let applied = apply(&Config::default(), &snapshot, &Scope::Egress);
+        assert!(applied.acks.iter().all(|ack| ack.accepted), "{applied:?}");
+        applied.config.unwrap()
+    }
+
+    #[test]
+    fn texts_never_go_to_a_model_that_a_policy_keeps_them_from() {
+        let models = |platform: &serde_json::Value, own: &serde_json::Value| {
+            let plan = plan(&bounded(platform, own), &call("en"), &request("auto", 4)).unwrap();
+            let named = plan.candidates.iter().map(|c| c.model.name.clone());
+            named.collect::<Vec<_>>()
+        };
+        let (open, private) = (json!({}), json!({"models": "PrivateOnly"}));
+        let europe = json!({"regions": ["eu"]});
+        assert_eq!(models(&open, &open), ["us", "eu", "own"]);
+        assert_eq!(models(&europe, &open), ["eu", "own"]);
+        assert_eq!(models(&open, &europe), ["eu", "own"]);
+        assert_eq!(models(&json!({"regions": ["us"]}), &europe), ["own"]);
+        assert_eq!(models(&private, &europe), ["own"]);
+    }
+
+    #[test]
+    fn a_call_that_names_its_model_is_held_to_what_the_platform_says() {
+        let private = json!({"models": "PrivateOnly"});
+        let asked = |platform: &serde_json::Value| {
+            let config = bounded(platform, &private);
+            plan(&config, &Call::Named, &request("us", 4))
+        };
+        assert!(asked(&json!({})).is_ok(), "the tenant's is its pipeline's");
+        let refused = asked(&private).unwrap_err();
+        assert_eq!(refused.code(), "routes_exhausted");
+        assert_eq!(
+            refused.body()["error"]["attempts"][0]["outcome"],
+            "out_of_bounds"
+        );
+        assert!(refused.to_string().contains("`law`"), "{refused}");
+    }
+
+    #[test]
+    fn a_policy_in_dry_run_keeps_texts_from_no_model() {
+        let body = json!({"name": "law", "scope": "Cluster", "rules": [], "review": {}, "dryRun": true,
+            "data": {"models": "PrivateOnly"}});
+        let mut hosted = tests::model("us");
+        hosted["hosted"] = json!({});
+        let items = vec![
+            tests::item(ItemKind::ClusterPolicy, "law", &body),
+            tests::item(ItemKind::Model, "us", &hosted),
+        ];
+        let snapshot = Snapshot { sequence: 1, items };
+        let config = apply(&Config::default(), &snapshot, &Scope::Egress).config;
+        assert!(plan(&config.unwrap(), &Call::Named, &request("us", 4)).is_ok());
     }
 
     #[test]

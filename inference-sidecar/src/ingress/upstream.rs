@@ -156,6 +156,7 @@ impl Admitted<'_> {
                 Operation::Messages => Face::Messages,
                 Operation::Chat | Operation::Embeddings | Operation::Moderations => Face::Chat,
             }),
+            shield: None,
             strip_usage: false,
             trailers: None,
             guard: Some(Box::new(self.held)),

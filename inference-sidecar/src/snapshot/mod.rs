@@ -2,23 +2,26 @@
 
 pub mod file;
 
+mod guard;
 mod model;
 mod pipeline;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use aios_policy::Bounds;
 use aios_proto::{
-    config::{ModelConfig, Upstream, unpack},
+    config::{ModelConfig, PolicyConfig, PolicyScope, Upstream, unpack},
     control::{Item, ItemAck, ItemKind, Snapshot},
 };
 
+pub use guard::{Guard, Policy};
 pub use model::Model;
 pub use pipeline::{Facts, Labels, Pipeline, Route, Routes};
 
 /// Which items concern this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All models and pipelines of the namespace.
+    /// All models, pipelines and policies of the namespace.
     Egress,
     /// The one model that this ingress stands before.
     Ingress {
@@ -48,6 +51,12 @@ pub struct Config {
     pub models: BTreeMap<String, Arc<Model>>,
     /// By name of the WritingPipeline.
     pub pipelines: BTreeMap<String, Arc<Pipeline>>,
+    /// By scope and name.
+    pub policies: BTreeMap<(PolicyScope, String), Arc<Policy>>,
+    /// What judges calls that name no pipeline: the platform's policies.
+    guard: Option<Arc<Guard>>,
+    /// Which models calls may go to that name no pipeline, says the platform.
+    bounds: Bounds,
     /// The items behind the above, to be kept between restarts.
     items: BTreeMap<(i32, String), Item>,
 }
@@ -72,7 +81,7 @@ pub fn apply(current: &Config, snapshot: &Snapshot, scope: &Scope) -> Applied {
         let refused = snapshot
             .items
             .iter()
-            .map(|item| ack(item, Err(message.clone())))
+            .map(|item| ack(item, Err(message.clone()), String::new()))
             .collect();
         return Applied {
             config: None,
@@ -83,17 +92,29 @@ pub fn apply(current: &Config, snapshot: &Snapshot, scope: &Scope) -> Applied {
         sequence: snapshot.sequence,
         ..Config::default()
     };
+    // Policies first: pipelines pin them.
+    let numbered = snapshot.items.iter().enumerate();
+    let (policies, others): (Vec<_>, Vec<_>) =
+        numbered.partition(|(_, item)| scope_of(item).is_some());
     let mut acks = Vec::with_capacity(snapshot.items.len());
-    for item in &snapshot.items {
+    for (at, item) in policies.into_iter().chain(others) {
         let entered = enter(&mut next, current, item, scope);
         if entered.is_err() {
             keep(&mut next, current, item);
         }
-        acks.push(ack(item, entered));
+        acks.push((at, ack(item, entered, next.revisions(item))));
     }
+    acks.sort_by_key(|(at, _)| *at);
+    let of_platform = next
+        .policies
+        .range(..(PolicyScope::Namespace, String::new()))
+        .map(|(_, policy)| &**policy);
+    let guard = Guard::of(of_platform.clone());
+    next.bounds = Policy::bounds(of_platform);
+    next.guard = guard;
     Applied {
         config: Some(next),
-        acks,
+        acks: acks.into_iter().map(|(_, ack)| ack).collect(),
     }
 }
 
@@ -103,7 +124,10 @@ impl Scope {
     /// Whether this process enforces the item.
     pub fn concerns(&self, item: &Item) -> bool {
         match self {
-            Self::Egress => matches!(item.kind(), ItemKind::Model | ItemKind::Pipeline),
+            Self::Egress => {
+                matches!(item.kind(), ItemKind::Model | ItemKind::Pipeline)
+                    || scope_of(item).is_some()
+            }
             Self::Ingress { model, .. } => item.kind() == ItemKind::Model && item.name == *model,
         }
     }
@@ -131,6 +155,28 @@ impl Scope {
 // === impl Config ===
 
 impl Config {
+    /// What judges a pipeline's calls, or those that name none; none where no rule does.
+    pub fn guard_of(&self, pipeline: &str) -> Option<Arc<Guard>> {
+        match self.pipelines.get(pipeline) {
+            Some(pipeline) => pipeline.guard.clone(),
+            None => self.guard.clone(),
+        }
+    }
+
+    /// Which models a pipeline's calls may go to, or those that name none.
+    pub fn bounds_of(&self, pipeline: &str) -> &Bounds {
+        let pipeline = self.pipelines.get(pipeline);
+        pipeline.map_or(&self.bounds, |pipeline| &pipeline.bounds)
+    }
+
+    /// By which revisions a policy judges that is in force at this digest.
+    fn revisions(&self, item: &Item) -> String {
+        let known = scope_of(item).and_then(|scope| self.policies.get(&(scope, item.name.clone())));
+        let same = known.filter(|policy| policy.digest == item.digest);
+        same.map(|policy| policy.revisions.clone())
+            .unwrap_or_default()
+    }
+
     /// The snapshot that leads here from nothing.
     pub fn to_snapshot(&self) -> Snapshot {
         Snapshot {
@@ -157,16 +203,24 @@ fn enter(next: &mut Config, current: &Config, item: &Item, scope: &Scope) -> Res
     });
     if same {
         keep(next, current, item);
-        return Ok(());
+        let pipeline = next.pipelines.get(&item.name);
+        let kept = pipeline.filter(|_| item.kind() == ItemKind::Pipeline);
+        return kept.map_or(Ok(()), |pipeline| pipeline.is_pinned_in(&next.policies));
     }
     if item.kind() == ItemKind::Model {
         let config = unpack(item).map_err(|error| error.to_string())?;
         let model = Model::new(scope.seen_from(config))?;
         named(&model.name, item)?;
         next.models.insert(item.name.clone(), Arc::new(model));
+    } else if let Some(scope) = scope_of(item) {
+        let config: PolicyConfig = unpack(item).map_err(|error| error.to_string())?;
+        let policy = Policy::new(config, item.digest.clone())?;
+        named(&policy.name, item)?;
+        next.policies
+            .insert((scope, item.name.clone()), Arc::new(policy));
     } else {
         let config = unpack(item).map_err(|error| error.to_string())?;
-        let pipeline = Pipeline::new(config)?;
+        let pipeline = Pipeline::new(config, &next.policies)?;
         named(&pipeline.name, item)?;
         next.pipelines.insert(item.name.clone(), Arc::new(pipeline));
     }
@@ -194,7 +248,20 @@ fn keep(next: &mut Config, current: &Config, item: &Item) {
     if let Some(pipeline) = pipeline.filter(|_| item.kind() == ItemKind::Pipeline) {
         next.pipelines.insert(item.name.clone(), pipeline.clone());
     }
+    let policy = scope_of(item).map(|scope| (scope, item.name.clone()));
+    if let Some((key, policy)) = policy.and_then(|key| current.policies.get_key_value(&key)) {
+        next.policies.insert(key.clone(), policy.clone());
+    }
     next.items.insert(key, known.clone());
+}
+
+/// Who wrote a policy; none of what is no policy.
+fn scope_of(item: &Item) -> Option<PolicyScope> {
+    match item.kind() {
+        ItemKind::ClusterPolicy => Some(PolicyScope::Cluster),
+        ItemKind::Policy => Some(PolicyScope::Namespace),
+        _ => None,
+    }
 }
 
 fn named(body: &str, item: &Item) -> Result<(), String> {
@@ -207,14 +274,14 @@ fn named(body: &str, item: &Item) -> Result<(), String> {
     ))
 }
 
-fn ack(item: &Item, result: Result<(), String>) -> ItemAck {
+fn ack(item: &Item, result: Result<(), String>, engine: String) -> ItemAck {
     ItemAck {
         kind: item.kind,
         name: item.name.clone(),
         digest: item.digest.clone(),
         accepted: result.is_ok(),
         message: result.err().unwrap_or_default(),
-        engine: String::new(),
+        engine,
     }
 }
 

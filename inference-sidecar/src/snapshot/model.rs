@@ -3,7 +3,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use aios_crds::model_deployment::{Hedge, Pricing};
-use aios_proto::config::{Dialect, ModelConfig, NextRevision};
+use aios_policy::Place;
+use aios_proto::config::{Dialect, HostedAt, ModelConfig, NextRevision};
 use reqwest::Url;
 
 use crate::{dialect::openai::CapField, metrics::ModelLabels};
@@ -25,6 +26,8 @@ pub struct Model {
     /// Root of an engine in the same pod, without a trailing slash; none for other upstreams.
     pub engine: Option<String>,
     pub dialect: Dialect,
+    /// The provider that serves it; none for models of this cluster.
+    pub hosted: Option<HostedAt>,
     pub cap_field: CapField,
     pub context_tokens: u64,
     pub max_output_tokens: u64,
@@ -94,6 +97,7 @@ impl Model {
             next,
             base_url,
             dialect: config.upstream.dialect,
+            hosted: config.hosted,
             context_tokens: limits.context_tokens.into(),
             max_output_tokens: limits.max_output_tokens.into(),
             max_in_flight: limits.max_in_flight,
@@ -106,6 +110,14 @@ impl Model {
             demand: config.demand,
             pricing: config.pricing,
             labels,
+        })
+    }
+
+    /// Where it is served.
+    pub fn place(&self) -> Place<'_> {
+        self.hosted.as_ref().map_or(Place::Private, |hosted| {
+            let region = hosted.region.as_deref();
+            Place::Hosted { region }
         })
     }
 

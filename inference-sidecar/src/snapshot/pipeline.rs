@@ -1,10 +1,16 @@
 //! A pipeline's routes, with their conditions compiled.
 
-use std::{cell::OnceCell, collections::BTreeMap};
+use std::{cell::OnceCell, collections::BTreeMap, sync::Arc};
 
 use aios_crds::writing_pipeline::{self, AnswerCache, Budget};
-use aios_proto::{canonical, config::PipelineConfig};
+use aios_policy::Bounds;
+use aios_proto::{
+    canonical,
+    config::{PipelineConfig, PolicyPin, PolicyScope},
+};
 use cel::{Context, Program, Value};
+
+use super::{Guard, Policy};
 
 /// Impersonal labels of a document: text, numbers, booleans.
 pub type Labels = BTreeMap<String, serde_json::Value>;
@@ -18,6 +24,11 @@ pub struct Pipeline {
     pub finish: Option<Routes>,
     /// Digest of what its documents are judged by.
     pub policies: String,
+    pins: Vec<PolicyPin>,
+    /// What judges its calls; none where no rule of them does.
+    pub guard: Option<Arc<Guard>>,
+    /// Which models its calls may go to.
+    pub bounds: Bounds,
     /// Most that its calls may cost.
     pub budget: Option<Budget>,
 }
@@ -40,11 +51,22 @@ pub struct Route {
 }
 
 impl Pipeline {
-    /// Compiles the conditions.
+    /// Compiles the conditions. `known` are the policies in force.
     ///
     /// # Errors
-    /// Path of the condition and what is wrong with it.
-    pub fn new(config: PipelineConfig) -> Result<Self, String> {
+    /// Path of the condition and what is wrong with it, or a policy that is not in force.
+    pub fn new(
+        config: PipelineConfig,
+        known: &BTreeMap<(PolicyScope, String), Arc<Policy>>,
+    ) -> Result<Self, String> {
+        let pinned: Result<Vec<_>, String> = config
+            .policies
+            .iter()
+            .map(|pin| pinned(pin, known))
+            .collect();
+        let pinned = pinned?;
+        let guard = Guard::of(pinned.iter().copied());
+        let bounds = Policy::bounds(pinned.into_iter());
         let policies = canonical::to_vec(&config.policies);
         let policies = policies.map_err(|error| format!("policies: {error}"))?;
         let draft = routes("models.draft", config.models.draft)?;
@@ -58,9 +80,36 @@ impl Pipeline {
             draft,
             finish,
             policies: canonical::digest(&policies),
+            pins: config.policies,
+            guard,
+            bounds,
             budget: config.budget,
         })
     }
+}
+
+impl Pipeline {
+    /// Whether the policies that it was compiled with are in force still.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn is_pinned_in(
+        &self,
+        known: &BTreeMap<(PolicyScope, String), Arc<Policy>>,
+    ) -> Result<(), String> {
+        let mut pins = self.pins.iter();
+        pins.try_for_each(|pin| pinned(pin, known).map(|_| ()))
+    }
+}
+
+fn pinned<'a>(
+    pin: &PolicyPin,
+    known: &'a BTreeMap<(PolicyScope, String), Arc<Policy>>,
+) -> Result<&'a Policy, String> {
+    let policy = known.get(&(pin.scope, pin.name.clone()));
+    let same = policy.filter(|policy| policy.digest == pin.digest);
+    same.map(|policy| &**policy)
+        .ok_or_else(|| format!("policy `{}` at {} is not here", pin.name, pin.digest))
 }
 
 impl Route {

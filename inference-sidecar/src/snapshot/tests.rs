@@ -184,3 +184,76 @@ fn a_snapshot_survives_the_file() {
     std::fs::write(&path, "{").unwrap();
     assert!(file::read(&path).is_err());
 }
+
+fn policy(scope: &str, name: &str, calls: &Value) -> Item {
+    let kind = match scope {
+        "Cluster" => ItemKind::ClusterPolicy,
+        _ => ItemKind::Policy,
+    };
+    let rule = json!({"name": "no-keys", "secrets": {}, "action": "Block", "calls": calls});
+    let body = json!({"name": name, "scope": scope, "rules": [rule], "review": {}});
+    item(kind, name, &body)
+}
+
+fn pinning(policies: &[&Item]) -> Item {
+    let mut body = pipeline("p", &json!([{"model": "m"}]));
+    let scope = |item: &Item| match item.kind() {
+        ItemKind::ClusterPolicy => "Cluster",
+        _ => "Namespace",
+    };
+    let pin =
+        |item: &&Item| json!({"scope": scope(item), "name": item.name, "digest": item.digest});
+    body["policies"] = policies.iter().map(pin).collect();
+    item(ItemKind::Pipeline, "p", &body)
+}
+
+#[test]
+fn a_pipeline_is_in_force_with_the_policies_that_it_pins_or_not_at_all() {
+    let house = policy("Namespace", "house", &json!(["Answer"]));
+    let pipeline = pinning(&[&house]);
+    let (config, acks) = applied(
+        &Config::default(),
+        &snapshot(1, vec![pipeline.clone(), house.clone()]),
+    );
+    assert!(acks.iter().all(|ack| ack.0), "{acks:?}");
+    let guard = config.guard_of("p").unwrap();
+    assert!(guard.answer.is_some() && guard.prompt.is_none());
+    let other = policy("Namespace", "house", &json!(["Prompt"]));
+    let (next, acks) = applied(&config, &snapshot(2, vec![pipeline, other.clone()]));
+    assert!(acks[0].1.contains("policy `house` at sha256:"), "{acks:?}");
+    assert!(acks[1].0);
+    assert_eq!(
+        next.guard_of("p").unwrap().digest,
+        guard.digest,
+        "the last good one"
+    );
+    let (next, _) = applied(&next, &snapshot(3, vec![pinning(&[&other]), other]));
+    assert_ne!(next.guard_of("p").unwrap().digest, guard.digest);
+}
+
+#[test]
+fn calls_are_judged_by_the_rules_that_name_them() {
+    let law = policy("Cluster", "law", &json!(["Prompt"]));
+    let house = policy("Namespace", "house", &json!([]));
+    let of = |items: Vec<Item>| applied(&Config::default(), &snapshot(1, items)).0;
+    let config = of(vec![pinning(&[&house]), house.clone()]);
+    assert!(config.guard_of("p").is_none() && config.guard_of("").is_none());
+    let config = of(vec![pinning(&[&law, &house]), law, house]);
+    assert!(config.guard_of("p").unwrap().prompt.is_some());
+    assert!(
+        config.guard_of("").is_some(),
+        "no pipeline, and the platform's all the same"
+    );
+}
+
+#[test]
+fn a_policy_is_acknowledged_with_the_revisions_that_it_judges_by() {
+    let law = policy("Cluster", "law", &json!([]));
+    let acks = apply(&Config::default(), &snapshot(1, vec![law]), &Scope::Egress).acks;
+    assert!(acks[0].accepted);
+    assert!(acks[0].engine.starts_with("engine."), "{acks:?}");
+    assert!(acks[0].engine.ends_with(&format!(
+        "secrets.{}",
+        aios_policy::Check::Secrets.revision()
+    )));
+}

@@ -577,7 +577,8 @@ fn configurations() -> Vec<(Item, &'static str)> {
         ),
         (altered(|item| item.format = 99), "format"),
         (altered(|item| item.digest = "sha256:00".into()), "digest"),
-        (item(ItemKind::Policy, "x", &good()), "not enforced here"),
+        (item(ItemKind::Run, "x", &good()), "not enforced here"),
+        (item(ItemKind::Policy, "x", &good()), "cannot be read"),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use aios_proto::control::{ItemKind, Snapshot};
+use aios_proto::control::{Item, ItemKind, Snapshot};
 use aios_simulator::{
     Listen, Served,
     model::{Settings, router},
@@ -49,6 +49,7 @@ fn put(
         .iter()
         .map(|model| item(ItemKind::Model, model["name"].as_str().unwrap(), model))
         .collect();
+    items.push(house());
     for name in pipelines {
         let mut body = pipeline(json!(routes));
         body["name"] = json!(name);
@@ -58,6 +59,13 @@ fn put(
     }
     let acks = world.live.apply(&Snapshot { sequence, items });
     assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
+}
+
+/// A policy that pipelines may pin.
+fn house() -> Item {
+    let rule = json!({"name": "no-word", "terms": {"list": ["word"]}, "action": "Review"});
+    let body = json!({"name": "house", "scope": "Namespace", "rules": [rule], "review": {}});
+    item(ItemKind::Policy, "house", &body)
 }
 
 fn deterministic() -> Value {
@@ -275,7 +283,7 @@ async fn no_pipeline_is_given_anothers_answer_nor_one_from_before_its_policies_c
         ("hit", "hit")
     );
     assert_eq!(fake.calls(), 2);
-    let pin = json!([{"scope": "Namespace", "name": "house", "digest": "sha256:1"}]);
+    let pin = json!([{"scope": "Namespace", "name": "house", "digest": house().digest}]);
     put(&world, 2, &models, &["p", "q"], &all(), &pin);
     assert_eq!(of("p").await, "miss");
     put(&world, 3, &models, &["p", "q"], &Value::Null, &pin);

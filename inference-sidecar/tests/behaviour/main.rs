@@ -34,6 +34,7 @@ mod processes;
 mod properties;
 mod recorded;
 mod sdks;
+mod shield;
 mod simulated;
 mod thoughts;
 mod trials;

@@ -5,7 +5,7 @@ use std::{
 };
 
 use aios_compile::{Conflict, Policy, Resolved, conflicts};
-use aios_crds::{ClusterPolicySetSpec, PolicySetSpec};
+use aios_crds::{ClusterPolicySetSpec, PolicySetSpec, data_bounds::AllowedModels};
 use aios_policy::{Document, Inputs, Part, PartKind, PolicyStack};
 use aios_proto::config::PolicyScope;
 use anyhow::{Context, Result, bail};
@@ -124,6 +124,12 @@ pub fn explain(arguments: &PolicyExplain) -> Result<bool> {
             policy.digest(),
             policy.engine()
         );
+        if config.data.models == AllowedModels::PrivateOnly {
+            println!("  texts go to models of this cluster alone");
+        } else if !config.data.is_open() {
+            let regions = config.data.regions.join(", ");
+            println!("  texts go to models of this cluster, and to hosted ones in {regions}");
+        }
         for line in text::rules(&policy.explain()) {
             println!("  {line}");
         }
@@ -142,6 +148,7 @@ fn explained(policy: &Policy, conflicts: &[Conflict]) -> Value {
         "policy": compiled.name(),
         "scope": config.scope,
         "dryRun": config.dry_run,
+        "data": config.data,
         "digest": compiled.digest(),
         "engine": compiled.engine(),
         "rules": compiled.explain(),
@@ -177,6 +184,7 @@ pub(super) fn policies(files: &[PathBuf]) -> Result<Vec<Policy>> {
     }
     let resolved = Resolved {
         config_maps: objects.iter().filter_map(config_map).collect(),
+        ..Resolved::default()
     };
     let mut policies = Vec::new();
     for object in &objects {

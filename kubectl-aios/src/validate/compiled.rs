@@ -1,13 +1,14 @@
 //! What only a compiler sees, and references among the files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aios_compile::{Diagnostic, PolicySource, References, Resolved, references};
 use aios_crds::{
     ClusterPolicySetSpec, ModelDeploymentSpec, PolicySetSpec, WritingPipelineSpec, WritingRunSpec,
     rollout::EvaluationInput,
 };
-use aios_proto::config::{PolicyPin, PolicyScope};
+use aios_policy::Bounds;
+use aios_proto::config::{HostedAt, PolicyPin, PolicyScope};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -79,8 +80,12 @@ impl World<'_> {
                 digest: String::new(),
             })
             .collect();
-        let compiled =
-            aios_compile::pipeline(&manifest.name, &spec, &self.resolved(manifest), pins);
+        let resolved = Resolved {
+            hosted: self.hosted(&named.models, manifest),
+            bounds: self.bounds(&named.policies, manifest),
+            ..self.resolved(manifest)
+        };
+        let compiled = aios_compile::pipeline(&manifest.name, &spec, &resolved, pins);
         let mut found: Vec<_> = compiled.err().unwrap_or_default();
         self.forgive(manifest, &named, &mut found);
         for (path, model) in models(&spec) {
@@ -200,6 +205,32 @@ impl World<'_> {
         self.options.partial || self.known.contains_key(&key) || report.broken.contains(&key)
     }
 
+    fn hosted(&self, models: &BTreeSet<String>, beside: &Manifest) -> BTreeMap<String, HostedAt> {
+        let hosted = models.iter().filter_map(|name| {
+            let found = self.get("ModelDeployment", beside, name)?;
+            let spec: ModelDeploymentSpec = spec(found).ok()?;
+            Some((name.clone(), aios_compile::hosted_at(&spec)?))
+        });
+        hosted.collect()
+    }
+
+    /// Of the policies that a pipeline names, and of the platform's that select every namespace: the
+    /// labels of namespaces stand in no file.
+    fn bounds(&self, policies: &BTreeSet<String>, beside: &Manifest) -> Bounds {
+        let platforms = self.known.values().filter_map(|manifest| {
+            let is_platforms = manifest.kind == Some(Kind::ClusterPolicySet);
+            let spec: ClusterPolicySetSpec = spec(manifest).ok().filter(|_| is_platforms)?;
+            let selects_all = spec.namespace_selector.match_labels.is_empty();
+            (selects_all && !spec.dry_run).then(|| (manifest.name.clone(), spec.data))
+        });
+        let own = policies.iter().filter_map(|name| {
+            let found = self.get("PolicySet", beside, name)?;
+            let spec: PolicySetSpec = spec(found).ok()?;
+            (!spec.dry_run).then(|| (name.clone(), spec.data))
+        });
+        Bounds::new(platforms.chain(own))
+    }
+
     fn resolved(&self, beside: &Manifest) -> Resolved {
         let maps = self.known.iter().filter(|((kind, namespace, _), _)| {
             kind == "ConfigMap" && *namespace == beside.namespace
@@ -208,6 +239,7 @@ impl World<'_> {
             config_maps: maps
                 .map(|((_, _, name), m)| (name.clone(), texts(&m.value)))
                 .collect(),
+            ..Resolved::default()
         }
     }
 }

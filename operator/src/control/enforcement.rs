@@ -91,7 +91,8 @@ pub(super) fn count(
             }
         }
         found.total += 1;
-        match acks.and_then(|acks| acks.get(key)) {
+        let own = acks.and_then(|acks| acks.get(key));
+        match enforced_last(tenant, &pod.uid, key, (own, item), audience) {
             Some(ack) if ack.digest == item.digest && !ack.accepted => {
                 found.refused = Some((pod.name.clone(), ack.message.clone()));
             }
@@ -105,6 +106,24 @@ pub(super) fn count(
         }
     }
     found
+}
+
+/// What the last of a pod's processes says that must run the item: where writers run a policy, so must the
+/// egress beside them, which judges their calls.
+fn enforced_last<'a>(
+    tenant: &'a Tenant,
+    pod: &str,
+    key: &Key,
+    (own, item): (Option<&'a ItemAck>, &Item),
+    audience: Audience,
+) -> Option<&'a ItemAck> {
+    let runs =
+        |ack: &ItemAck| ack.accepted && ack.digest == item.digest && ack.engine == item.engine;
+    if audience != Audience::Writers || !own.is_some_and(runs) {
+        return own;
+    }
+    let egress = tenant.acks.get(&(pod.to_owned(), Seat::Egress));
+    egress.map_or(own, |acks| acks.get(key))
 }
 
 /// A pod, and by what it judges where that alone differs: it runs another version of AIOS.

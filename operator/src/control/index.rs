@@ -360,19 +360,28 @@ impl Index {
         let Some(tenant) = self.tenants.get(namespace) else {
             return Vec::new();
         };
-        let mandatory = self
-            .mandatory
-            .iter()
-            .filter(|(_, p)| p.selects(&tenant.labels));
         let own = tenant
             .drafts
             .get(pipeline)
             .into_iter()
             .flat_map(|draft| &draft.policies);
-        mandatory
-            .map(|(name, _)| Key::new(Kind::ClusterPolicy, name))
-            .chain(own.map(|name| Key::new(Kind::Policy, name)))
-            .collect()
+        let own = own.map(|name| Key::new(Kind::Policy, name));
+        self.mandatory_of(tenant).chain(own).collect()
+    }
+
+    /// Policies that every pipeline of a namespace must run, whatever it names.
+    pub fn platforms(&self, namespace: &str) -> Vec<Key> {
+        let tenant = self.tenants.get(namespace);
+        let mandatory = tenant
+            .into_iter()
+            .flat_map(|known| self.mandatory_of(known));
+        mandatory.collect()
+    }
+
+    fn mandatory_of<'a>(&'a self, tenant: &'a Tenant) -> impl Iterator<Item = Key> + 'a {
+        let mandatory = self.mandatory.iter();
+        let selecting = mandatory.filter(|(_, policy)| policy.selects(&tenant.labels));
+        selecting.map(|(name, _)| Key::new(Kind::ClusterPolicy, name))
     }
 
     /// Policies that judge on behalf of a namespace: the platform's first, then those that are named; or

@@ -345,7 +345,7 @@ fn each_seat_gets_what_it_reads() {
     let count = |seat: &Seat| index.snapshot(NS, seat).unwrap().items.len();
     assert_eq!(count(&Seat::Gateway), 5);
     assert_eq!(count(&Seat::Worker), 4);
-    assert_eq!(count(&Seat::Egress), 3);
+    assert_eq!(count(&Seat::Egress), 4);
     assert_eq!(count(&Seat::Ingress("small".into())), 1);
 }
 
@@ -408,6 +408,26 @@ fn a_pod_that_judges_the_same_digest_by_other_revisions_does_not_enforce_it_and_
             "old (judges by pii.1)"
         ]
     );
+}
+
+#[test]
+fn a_pod_enforces_a_policy_once_its_egress_does_too() {
+    let mut index = index();
+    index.apply(NS, Kind::Policy, policy("tone", "1"));
+    let key = Key::new(Kind::Policy, "tone");
+    let keys = std::slice::from_ref(&key);
+    index.pod(NS, pod("writer", Component::Worker, 600));
+    let said = ack(&index, keys, true);
+    index.acknowledge(NS, "uid-writer", &Seat::Worker, said.clone());
+    let mut without = said.clone();
+    without.items.clear();
+    index.acknowledge(NS, "uid-writer", &Seat::Egress, without);
+    let found = index.enforcement(NS, &key, Audience::Writers, now());
+    assert_eq!((found.enforcing, found.total), (0, 1));
+    assert_eq!(found.awaiting, ["writer"]);
+    index.acknowledge(NS, "uid-writer", &Seat::Egress, said);
+    let found = index.enforcement(NS, &key, Audience::Writers, now());
+    assert!(found.is_complete());
 }
 
 #[test]

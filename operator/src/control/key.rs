@@ -105,8 +105,8 @@ impl Seat {
     pub fn reads(&self, key: &Key) -> bool {
         match self {
             Self::Gateway => true,
-            Self::Worker => key.kind != Kind::Run,
-            Self::Egress => matches!(key.kind, Kind::Pipeline | Kind::Model),
+            // An egress judges calls by the policies of its pipelines.
+            Self::Worker | Self::Egress => key.kind != Kind::Run,
             Self::Ingress(model) => key.kind == Kind::Model && key.name == *model,
             Self::Prefetch(_) => false,
         }

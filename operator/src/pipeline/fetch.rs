@@ -1,10 +1,11 @@
 //! The only reads: ConfigMaps from the server, everything else from watches, index and board.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aios_budget::Book;
-use aios_compile::{Resolved, references};
+use aios_compile::{Bounds, PolicySource, Resolved, references};
 use aios_crds::{ConditionType, WritingPipeline};
+use aios_proto::config::HostedAt;
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
@@ -62,7 +63,11 @@ pub async fn fetch(
     };
     Ok(Found {
         book,
-        resolved: Resolved { config_maps },
+        resolved: Resolved {
+            config_maps,
+            hosted: hosted(&refers.models, namespace, context),
+            bounds: bounds(&refers.policies, namespace, context),
+        },
         missing,
     })
 }
@@ -146,17 +151,52 @@ pub fn observe(
 
 /// Models that the rules of a policy ask.
 fn judges(namespace: &str, policy: &Key, context: &Context) -> BTreeSet<String> {
+    let named = of_source(namespace, policy, context, |source| {
+        references::of_rules(source.rules).models
+    });
+    named.unwrap_or_default()
+}
+
+/// The models among these that a provider serves.
+fn hosted(
+    models: &BTreeSet<String>,
+    namespace: &str,
+    context: &Context,
+) -> BTreeMap<String, HostedAt> {
+    let hosted = models.iter().filter_map(|name| {
+        let found = context.stores.model(namespace, name)?;
+        let at = aios_compile::hosted_at(&valid(&found)?.spec)?;
+        Some((name.clone(), at))
+    });
+    hosted.collect()
+}
+
+/// What the platform's policies and these say of models; those in dry run say nothing.
+fn bounds(policies: &BTreeSet<String>, namespace: &str, context: &Context) -> Bounds {
+    let mut keys = context.hub.read(|index| index.platforms(namespace));
+    keys.extend(policies.iter().map(|name| Key::new(Kind::Policy, name)));
+    Bounds::new(keys.into_iter().filter_map(|key| {
+        let data = of_source(namespace, &key, context, |source| {
+            (!source.dry_run).then(|| source.data.clone())
+        });
+        Some((key.name, data??))
+    }))
+}
+
+/// What a policy says, as its object stands.
+fn of_source<T>(
+    namespace: &str,
+    policy: &Key,
+    context: &Context,
+    read: impl FnOnce(PolicySource<'_>) -> T,
+) -> Option<T> {
     let stores = &context.stores;
-    let named = if policy.kind == Kind::ClusterPolicy {
-        let found = stores.cluster.policies.get(&ObjectRef::new(&policy.name));
-        let found = found.as_deref().and_then(valid);
-        found.map(|policy| references::of_rules(&policy.spec.rules))
-    } else {
-        let found = stores.policy(namespace, &policy.name);
-        let found = found.as_deref().and_then(valid);
-        found.map(|policy| references::of_rules(&policy.spec.rules))
-    };
-    named.unwrap_or_default().models
+    if policy.kind == Kind::ClusterPolicy {
+        let found = stores.cluster.policies.get(&ObjectRef::new(&policy.name))?;
+        return valid(&found).map(|policy| read((&policy.spec).into()));
+    }
+    let found = stores.policy(namespace, &policy.name)?;
+    valid(&found).map(|policy| read((&policy.spec).into()))
 }
 
 /// Whether a PolicySet was found not to compile, or to fail its tests.

@@ -1,6 +1,6 @@
 //! Whether a policy is fit to be offered: it compiles, and says of its own tests what it must. Pure.
 
-use aios_compile::{Diagnostic, Policy, PolicySource, Trial};
+use aios_compile::{Diagnostic, Policy, PolicySource, Trial, holding};
 use aios_proto::control::Item;
 
 /// Failed tests in one message.
@@ -17,6 +17,8 @@ pub struct Fit {
     pub rules: usize,
     /// Whether they only report.
     pub dry_run: bool,
+    /// Rules that hold streamed answers of models to their end.
+    pub holding: Vec<String>,
     /// Own tests, all of which pass.
     pub tests: usize,
 }
@@ -41,6 +43,7 @@ impl Fit {
             engine: item.engine.clone(),
             rules: source.rules.len(),
             dry_run: source.dry_run,
+            holding: holding(source.rules),
             tests: source.tests.len(),
         }
     }

@@ -9,5 +9,8 @@ use crate::{apply::Applier, error::Result};
 pub async fn found(rules: &[Rule], namespace: &str, applier: &Applier) -> Result<Resolved> {
     let names = references::of_rules(rules).config_maps;
     let config_maps = applier.config_maps(namespace, &names).await?;
-    Ok(Resolved { config_maps })
+    Ok(Resolved {
+        config_maps,
+        ..Resolved::default()
+    })
 }

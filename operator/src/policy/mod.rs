@@ -130,7 +130,7 @@ async fn item<K: Policy>(
         return Ok(Err(unfit));
     }
     let mut item = pack(K::KIND.to_wire(), owner.clone(), &compiled.config)?;
-    item.engine = compiled.compiled.revisions();
+    item.engine = compiled.revisions();
     Ok(Ok(item))
 }
 

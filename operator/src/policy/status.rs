@@ -76,6 +76,12 @@ fn compiled(observed: &Observed) -> Fact {
             let message = format!("{rules} rules, which only report (spec.dryRun)");
             Fact::yes(kind, Reason::Ready, message)
         }
+        Ok(Fit { rules, holding, .. }) if !holding.is_empty() => {
+            let holding = holding.join(", ");
+            let message =
+                format!("{rules} rules; streamed answers are held to their end by {holding}");
+            Fact::yes(kind, Reason::Ready, message)
+        }
         Ok(Fit { rules, .. }) | Err(Unfit::Tests { rules, .. }) => {
             Fact::yes(kind, Reason::Ready, format!("{rules} rules"))
         }
@@ -199,6 +205,7 @@ mod tests {
             engine: "engine.2 pii.2".into(),
             rules: 2,
             dry_run: false,
+            holding: Vec::new(),
             tests: 0,
         });
         Observed {
@@ -364,6 +371,16 @@ mod tests {
             *has_tests = true;
         }
         assert!(told(&broken).unwrap().starts_with("Unknown/"));
+    }
+
+    #[test]
+    fn a_policy_that_holds_streams_to_their_end_names_the_rules() {
+        let mut observed = good(Enforcement::default());
+        observed.judged.as_mut().unwrap().holding = vec!["no-shouting".into()];
+        let status = seen(&observed);
+        let told = status.conditions.get(ConditionType::Compiled).unwrap();
+        let message = "2 rules; streamed answers are held to their end by no-shouting";
+        assert_eq!(told.message, message);
     }
 
     #[test]

@@ -56,6 +56,9 @@ pub enum EgressError {
     /// Every route failed, or none can ever answer this question.
     #[error("no route answers: {0}")]
     Exhausted(String),
+    /// Policy refuses the question, or its answer.
+    #[error("policy refuses the call: {0}")]
+    Blocked(String),
     /// Worth another try later.
     #[error("the egress is not available: {0}")]
     Unavailable(String),
@@ -214,6 +217,7 @@ fn refusal(status: u16, body: &[u8]) -> EgressError {
         .unwrap_or_default();
     let said = format!("{status} {code}");
     match status {
+        400 if matches!(code, "prompt_blocked" | "answer_blocked") => EgressError::Blocked(said),
         503 if code == "routes_exhausted" => EgressError::Exhausted(said),
         400 | 413 | 422 | 502 | 504 => EgressError::Exhausted(said),
         _ => EgressError::Unavailable(said),
@@ -271,6 +275,8 @@ mod tests {
     fn only_what_may_work_later_is_tried_again() {
         let exhausted = br#"{"error":{"code":"routes_exhausted"}}"#;
         assert!(matches!(refusal(503, exhausted), EgressError::Exhausted(_)));
+        let blocked = br#"{"error":{"code":"answer_blocked"}}"#;
+        assert!(matches!(refusal(400, blocked), EgressError::Blocked(_)));
         assert!(matches!(refusal(503, b"{}"), EgressError::Unavailable(_)));
         assert!(matches!(refusal(400, b"{}"), EgressError::Exhausted(_)));
         assert!(matches!(refusal(404, b"{}"), EgressError::Unavailable(_)));

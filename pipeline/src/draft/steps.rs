@@ -106,6 +106,10 @@ impl Desk<'_> {
                 tracing::info!(document = self.state.id, slot, why, "safe wording");
                 Ok(self.safe(slot, SafeReason::RoutesExhausted))
             }
+            Err(StepError::Egress(EgressError::Blocked(why))) => {
+                tracing::info!(document = self.state.id, slot, why, "safe wording");
+                Ok(self.safe(slot, SafeReason::CallBlocked))
+            }
             Err(error) => Err(error),
         }
     }
@@ -131,7 +135,7 @@ impl Desk<'_> {
                 text,
                 usage: answer.usage,
             }),
-            Err(StepError::Egress(EgressError::Exhausted(why))) => {
+            Err(StepError::Egress(EgressError::Exhausted(why) | EgressError::Blocked(why))) => {
                 tracing::info!(document = self.state.id, slot, why, "the draft is final");
                 Ok(Event::Finished {
                     slot: slot_name,

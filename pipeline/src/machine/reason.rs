@@ -69,6 +69,8 @@ pub enum SafeReason {
     RevisionsExhausted,
     /// Policy found inputs that speak to the model: none is asked with them.
     SuspectInput,
+    /// Policy on calls refused the prompt, or what the model answered.
+    CallBlocked,
 }
 
 /// Who wrote the words of a document.
@@ -124,7 +126,7 @@ names!(ParkReason: Unproven => "Unproven", Mismatch => "Mismatch",
     TargetRefused => "TargetRefused");
 names!(SafeReason: SafeWriter => "SafeWriter", RoutesExhausted => "RoutesExhausted",
     Unusable => "Unusable", RevisionsExhausted => "RevisionsExhausted",
-    SuspectInput => "SuspectInput");
+    SuspectInput => "SuspectInput", CallBlocked => "CallBlocked");
 names!(Origin: Model => "Model", Edited => "Edited", Template => "Template");
 names!(Step: Retrieve => "retrieve", Draft => "draft", Final => "final", Check => "check",
     Review => "review", Publish => "publish");

@@ -9,6 +9,7 @@ use crate::{
     compile::{CompiledPolicy, CompiledRule},
     document::{Document, PartName},
     inputs::Inputs,
+    others::Others,
     redact::Edit,
     rule::{Checker, Failure, Links, MAX_MATCHES, Ranges},
     verdict::{Finding, InputSpan, RuleError, Scanned, Span, VerdictAction},
@@ -40,8 +41,9 @@ pub(crate) fn run(
     policies: &[Arc<CompiledPolicy>],
     document: &Document,
     inputs: &Inputs<'_>,
+    others: Option<&Others>,
 ) -> Found {
-    let scene = Scene::new(document, inputs);
+    let scene = Scene::new(document, inputs).among(others);
     let mut found = Found::default();
     let mut readers = vec![0; document.parts().len()];
     for policy in policies {
@@ -234,6 +236,7 @@ pub(crate) fn ranges(
                     .flat_map(|hidden| pii.find(hidden, true, allowed)),
             );
         }
+        Checker::Leak(leak) => ranges.extend(leak.find(part, scene.inputs, scene.others)?),
         Checker::Secrets(secrets) => {
             ranges.extend(secrets.find(visible));
             ranges.extend(hidden.into_iter().flat_map(|hidden| secrets.find(hidden)));

@@ -6,6 +6,7 @@ use crate::{
     compile::CompiledRule,
     document::Document,
     inputs::Inputs,
+    others::Others,
     rule::{
         Expression, Failure,
         cel::{Bindings, Size, Texts},
@@ -19,6 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Scene<'a> {
     pub(crate) inputs: &'a Inputs<'a>,
+    pub(crate) others: Option<&'a Others>,
     pub(crate) views: Vec<PartView<'a>>,
     known: OnceCell<Known>,
     sources: OnceCell<Sources>,
@@ -29,10 +31,16 @@ impl<'a> Scene<'a> {
         let views = document.parts().iter().map(PartView::new).collect();
         Self {
             inputs,
+            others: None,
             views,
             known: OnceCell::new(),
             sources: OnceCell::new(),
         }
+    }
+
+    /// The same, where it is known what other people's records hold.
+    pub(crate) fn among(self, others: Option<&'a Others>) -> Self {
+        Self { others, ..self }
     }
 
     /// The parts that a rule reads, in document order.

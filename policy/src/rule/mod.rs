@@ -8,6 +8,7 @@ mod disclosure;
 pub(crate) mod facts;
 mod injection;
 mod language;
+pub(crate) mod leak;
 mod length;
 mod links;
 mod moderation;
@@ -30,6 +31,7 @@ pub(crate) use disclosure::Disclosure;
 pub(crate) use facts::Facts;
 pub(crate) use injection::Injection;
 pub(crate) use language::Language;
+pub(crate) use leak::Leak;
 pub(crate) use length::Length;
 pub(crate) use links::Links;
 pub(crate) use moderation::Moderation;
@@ -55,6 +57,7 @@ pub(crate) enum Checker {
     Terms(Terms),
     Pattern(Box<Pattern>),
     Pii(Pii),
+    Leak(Leak),
     Secrets(Secrets),
     Links(Links),
     Require(Require),
@@ -76,6 +79,7 @@ impl Checker {
             Self::Terms(_) => Check::Terms,
             Self::Pattern(_) => Check::Pattern,
             Self::Pii(_) => Check::Pii,
+            Self::Leak(_) => Check::Leak,
             Self::Secrets(_) => Check::Secrets,
             Self::Links(_) => Check::Links,
             Self::Require(_) => Check::Require,
@@ -115,6 +119,7 @@ impl Checker {
             Self::Pattern(pattern) if pattern.is_bounded() => Class::Windowed,
             Self::Length(length) if length.only_grows() => Class::Monotone,
             Self::Pattern(_)
+            | Self::Leak(_)
             | Self::Require(_)
             | Self::Disclosure(_)
             | Self::Length(_)
@@ -134,6 +139,7 @@ impl Checker {
             Self::Terms(terms) => terms.message(),
             Self::Pattern(_) => "leave out the marked wording".to_owned(),
             Self::Pii(pii) => pii.message(),
+            Self::Leak(_) => "leave out what belongs to another person".to_owned(),
             Self::Secrets(_) => "leave out keys, tokens and passwords".to_owned(),
             Self::Links(links) => links.message(),
             Self::Require(require) => require.message(),

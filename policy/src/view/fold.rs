@@ -247,7 +247,7 @@ fn plain_mark(c: char) -> char {
 }
 
 /// Decimal digits of the scripts that business mail is written in (Unicode category Nd).
-fn ascii_digit(c: char) -> Option<char> {
+pub(crate) fn ascii_digit(c: char) -> Option<char> {
     const ZEROS: [u32; 12] = [
         0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xe50, 0xed0, 0x1040,
     ];

@@ -16,7 +16,7 @@ use std::{cell::OnceCell, ops::Range};
 use aios_crds::check::TermView;
 
 pub(crate) use clusters::{cluster_start, widened};
-pub(crate) use fold::{compat, folded, spaced, unaccented};
+pub(crate) use fold::{ascii_digit, compat, folded, spaced, unaccented};
 pub(crate) use html::{PageLink, address};
 pub(crate) use mapped::{Builder as MappedBuilder, Mapped};
 pub(crate) use skeleton::{Skeleton, skeleton};

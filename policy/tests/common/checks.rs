@@ -121,6 +121,7 @@ fn rule(check: Check, said: &str) -> Option<Value> {
             "BirthDate", "Address", "NationalId"]}})
         }
         Check::Secrets => json!({"secrets": {"allow": some(said)}}),
+        Check::Leak => json!({"leak": {"variables": [said]}}),
         Check::Links => json!({"links": {"tracking": "Forbidden"}}),
         Check::Require => json!({"require": {"text": said}}),
         Check::Disclosure => json!({"disclosure": {"labels": [{"language": "en", "text": said}],

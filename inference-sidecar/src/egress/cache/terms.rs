@@ -116,15 +116,25 @@ mod tests {
         snapshot::{Config, Labels, Scope, apply, tests},
     };
 
-    fn config(cache: &Value, policies: &Value, patch: impl Fn(&mut Value)) -> Config {
+    /// The pipelines have a policy against each of the words.
+    fn config(cache: &Value, words: &Value, patch: impl Fn(&mut Value)) -> Config {
         let mut model = tests::model("m");
         model["digest"] = json!("sha256:aa");
         patch(&mut model);
         let mut items = vec![tests::item(ItemKind::Model, "m", &model)];
+        let mut policies = Vec::new();
+        for word in words.as_array().unwrap() {
+            let rule = json!({"name": "no-word", "terms": {"list": [word]}, "action": "Review"});
+            let body =
+                json!({"name": "house", "scope": "Namespace", "rules": [rule], "review": {}});
+            let policy = tests::item(ItemKind::Policy, "house", &body);
+            policies.push(json!({"scope": "Namespace", "name": "house", "digest": policy.digest}));
+            items.push(policy);
+        }
         for name in ["p", "q"] {
             let mut pipeline = tests::pipeline(name, &json!([{"model": "m"}]));
             pipeline["models"]["draft"]["cache"] = cache.clone();
-            pipeline["policies"] = policies.clone();
+            pipeline["policies"] = json!(policies);
             items.push(tests::item(ItemKind::Pipeline, name, &pipeline));
         }
         let applied = apply(
@@ -206,7 +216,7 @@ mod tests {
 
     struct Asked<'a> {
         pipeline: &'a str,
-        policies: Value,
+        words: Value,
         operation: Operation,
         body: &'static str,
         header: (&'static str, &'static str),
@@ -216,7 +226,7 @@ mod tests {
         fn default() -> Self {
             Self {
                 pipeline: "p",
-                policies: json!([]),
+                words: json!([]),
                 operation: Operation::Chat,
                 body: "{}",
                 header: ("traceparent", "1"),
@@ -225,11 +235,7 @@ mod tests {
     }
 
     fn key(asked: &Asked<'_>, patch: impl Fn(&mut Value)) -> Option<Key> {
-        let config = config(
-            &json!({"ttl": "5m", "calls": "All"}),
-            &asked.policies,
-            patch,
-        );
+        let config = config(&json!({"ttl": "5m", "calls": "All"}), &asked.words, patch);
         let request = request(Operation::Chat, &json!({}));
         let terms = Terms::of(&config, &call(asked.pipeline), &request).unwrap();
         let mut headers = HeaderMap::new();
@@ -251,8 +257,8 @@ mod tests {
             key(&Asked::default(), |model| model["pricing"] = json!(null)),
             usual
         );
-        let pin = json!([{"scope": "Namespace", "name": "house", "digest": "sha256:1"}]);
-        let again = json!([{"scope": "Namespace", "name": "house", "digest": "sha256:2"}]);
+        let pin = json!(["one"]);
+        let again = json!(["another"]);
         let mut keys = vec![
             usual,
             key(
@@ -264,14 +270,14 @@ mod tests {
             ),
             key(
                 &Asked {
-                    policies: pin,
+                    words: pin,
                     ..Asked::default()
                 },
                 |_| {},
             ),
             key(
                 &Asked {
-                    policies: again,
+                    words: again,
                     ..Asked::default()
                 },
                 |_| {},

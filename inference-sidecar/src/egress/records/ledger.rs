@@ -146,7 +146,7 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{collections::BTreeMap, sync::Arc};
 
     use aios_audit::{CallBatch, CallChains, CallToken, Kind, Leaf, commit};
     use prometheus_client::registry::Registry;
@@ -194,7 +194,7 @@ mod tests {
         let model = serde_json::from_value(tests::model("m")).unwrap();
         let model = Arc::new(Model::new(model).unwrap());
         let pipeline = tests::pipeline("p", &json!([{"model": "m"}]));
-        let pipeline = Pipeline::new(serde_json::from_value(pipeline).unwrap());
+        let pipeline = Pipeline::new(serde_json::from_value(pipeline).unwrap(), &BTreeMap::new());
         let pipeline = Arc::new(pipeline.unwrap());
         let calls = (OPEN + 1) as u64;
         for number in 0..calls {

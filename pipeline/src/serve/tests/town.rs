@@ -9,6 +9,7 @@ use std::{
 
 use aios_audit::{CallBatch, CallToken, Scribe};
 use aios_crds::{
+    data_bounds::DataBounds,
     policy_set::{Action, Review, ReviewWhen, Rule},
     reference::{KeyRef, SecretSource},
     writing_pipeline::{
@@ -613,6 +614,7 @@ fn policy(options: &TownOptions) -> PolicyConfig {
     PolicyConfig {
         name: "house".into(),
         scope: PolicyScope::Namespace,
+        data: DataBounds::default(),
         rules: [
             terms(
                 "no-competitors",

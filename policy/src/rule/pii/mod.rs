@@ -237,7 +237,7 @@ fn code(value: &str) -> String {
 }
 
 /// Every string and number in a value.
-fn leaves(value: Option<&Value>, out: &mut Vec<String>) {
+pub(crate) fn leaves(value: Option<&Value>, out: &mut Vec<String>) {
     match value {
         Some(Value::String(text)) => out.push(text.clone()),
         Some(Value::Number(number)) => out.push(number.to_string()),

@@ -61,6 +61,7 @@ impl Setting {
         };
         let resolved = Resolved {
             config_maps: config_maps(&objects),
+            ..Resolved::default()
         };
         let pipeline = aios_compile::pipeline(&name, &spec, &resolved, vec![pin])
             .unwrap_or_else(|found| panic!("{found:#?}"));

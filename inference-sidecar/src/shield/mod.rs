@@ -1,0 +1,342 @@
+//! Policy on the texts of calls: what a model is asked before it leaves the pod, what it answers before
+//! the caller sees a word. Every text is judged by itself, in the dialect that the model speaks; what is told in
+//! another dialect is made of what passed.
+
+mod channel;
+mod meters;
+mod report;
+mod stream;
+mod texts;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aios_crds::policy_set::CallSide;
+use aios_policy::{
+    Document, Evaluation, Finding, Inputs, Part, PartKind, PartName, PolicyStack, VerdictAction,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::Value;
+
+pub use meters::Meters;
+pub use stream::Shielded;
+
+use self::{
+    channel::{Channel, Node},
+    report::Report,
+    texts::{said, spliced, texts},
+};
+use crate::{dialect::openai::Operation, error::ApiError, metrics::Metrics, snapshot::Guard};
+
+/// Of a call nothing is known but its text.
+static INPUTS: Inputs<'static> = Inputs {
+    variables: &NOTHING,
+    labels: &NO_LABELS,
+    language: "",
+    passages: &[],
+    template: &[],
+};
+static NOTHING: Value = Value::Null;
+static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+
+/// What judges one call.
+pub struct Shield {
+    guard: Arc<Guard>,
+    metrics: Arc<Metrics>,
+    report: Report,
+}
+
+impl Shield {
+    pub fn new(guard: Arc<Guard>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            guard,
+            metrics,
+            report: Report::default(),
+        }
+    }
+
+    /// What may be asked: the body, or the same with other words.
+    ///
+    /// # Errors
+    /// `PromptBlocked`, or `InvalidJson`.
+    pub fn prompt(&mut self, body: Bytes) -> Result<Bytes, ApiError> {
+        let guard = self.guard.clone();
+        let Some(stack) = &guard.prompt else {
+            return Ok(body);
+        };
+        let mut judge = Judge {
+            stack,
+            side: CallSide::Prompt,
+            metrics: &self.metrics,
+            report: &mut self.report,
+        };
+        let changed = judge.json(&body, Node::Request).map_err(Stop::of_prompt)?;
+        Ok(changed.map_or(body, Bytes::from))
+    }
+
+    /// What of a whole answer may be told.
+    ///
+    /// # Errors
+    /// `AnswerBlocked`, or `UpstreamMalformed`.
+    pub fn answer(&mut self, operation: Operation, body: Bytes) -> Result<Bytes, ApiError> {
+        let root = match operation {
+            Operation::Chat => Node::Completion,
+            Operation::Messages => Node::Message,
+            // Numbers and the provider's own words.
+            Operation::Embeddings | Operation::Moderations => return Ok(body),
+        };
+        self.told(body, root)
+    }
+
+    /// What of a server's own refusal may be told.
+    ///
+    /// # Errors
+    /// As of [`Self::answer`].
+    pub fn refusal(&mut self, body: Bytes) -> Result<Bytes, ApiError> {
+        self.told(body, channel::OTHER)
+    }
+
+    /// The same, with what servers say of their failures judged.
+    pub fn failure(&mut self, error: ApiError) -> ApiError {
+        let ApiError::RoutesExhausted(mut notes) = error else {
+            return error;
+        };
+        let guard = self.guard.clone();
+        let Some(mut judge) = self.judge_of_answers(&guard) else {
+            return ApiError::RoutesExhausted(notes);
+        };
+        for note in &mut notes {
+            match judge.text(Channel::Other, &note.detail) {
+                Ok(None) => {}
+                Ok(Some(changed)) => note.detail = changed,
+                Err(_) => note.detail = "a policy withholds why".to_owned(),
+            }
+        }
+        ApiError::RoutesExhausted(notes)
+    }
+
+    fn told(&mut self, body: Bytes, root: Node) -> Result<Bytes, ApiError> {
+        let guard = self.guard.clone();
+        let Some(mut judge) = self.judge_of_answers(&guard) else {
+            return Ok(body);
+        };
+        let changed = judge.json(&body, root).map_err(Stop::of_answer)?;
+        Ok(changed.map_or(body, Bytes::from))
+    }
+
+    fn judge_of_answers<'a>(&'a mut self, guard: &'a Guard) -> Option<Judge<'a>> {
+        Some(Judge {
+            stack: guard.answer.as_ref()?,
+            side: CallSide::Answer,
+            metrics: &self.metrics,
+            report: &mut self.report,
+        })
+    }
+
+    /// What judges a stream; none where no rule judges answers. What it finds is said at the end.
+    pub fn stream(self, operation: Operation, headers: &mut HeaderMap) -> Option<Box<Shielded>> {
+        if self.guard.answer.is_none() {
+            self.write(headers);
+            return None;
+        }
+        self.write_digest(headers);
+        let trailers = HeaderValue::from_static(report::AT_THE_END);
+        headers.append(header::TRAILER, trailers);
+        Some(Box::new(Shielded::new(self, operation)))
+    }
+
+    /// Which policies judged, what was scanned, and what was said of it.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        self.write_digest(headers);
+        self.report.write(headers);
+    }
+
+    fn write_digest(&self, headers: &mut HeaderMap) {
+        if let Ok(digest) = HeaderValue::from_str(&self.guard.digest) {
+            headers.insert(report::POLICY, digest);
+        }
+    }
+}
+
+/// Why a body does not go on.
+enum Stop {
+    /// It can't be read.
+    Unread,
+    /// It says words by their numbers in a model's vocabulary.
+    Tokens,
+    Blocked(Blocked),
+}
+
+/// Which rule refuses a text.
+struct Blocked {
+    policy: String,
+    rule: String,
+    message: String,
+}
+
+/// Judges texts of one side of a call.
+struct Judge<'a> {
+    stack: &'a PolicyStack,
+    side: CallSide,
+    metrics: &'a Metrics,
+    report: &'a mut Report,
+}
+
+impl Judge<'_> {
+    /// Judges every text in JSON; none where it stays as it is.
+    fn json(&mut self, json: &[u8], root: Node) -> Result<Option<Vec<u8>>, Stop> {
+        let found = texts(json, root).ok_or(Stop::Unread)?;
+        if found.tokens {
+            return Err(Stop::Tokens);
+        }
+        self.report.stripped(found.stripped.len());
+        let stripped = found.stripped.into_iter();
+        let mut edits: Vec<_> = stripped.map(|range| (range, "null".to_owned())).collect();
+        for piece in found.pieces {
+            let token = json.get(piece.range.clone()).unwrap_or_default();
+            let text = said(token).ok_or(Stop::Unread)?;
+            let changed = if piece.json {
+                self.json_text(&text)?
+            } else {
+                self.text(piece.channel, &text).map_err(Stop::Blocked)?
+            };
+            edits.extend(changed.map(|text| (piece.range, Value::String(text).to_string())));
+        }
+        if edits.is_empty() {
+            return Ok(None);
+        }
+        spliced(json, edits).map(Some).ok_or(Stop::Unread)
+    }
+
+    /// Judges JSON in a text by what it says, whatever its escapes.
+    fn json_text(&mut self, text: &str) -> Result<Option<String>, Stop> {
+        match self.json(text.as_bytes(), Node::Arguments) {
+            Ok(changed) => {
+                let changed = changed.map(String::from_utf8).transpose();
+                changed.map_err(|_| Stop::Unread)
+            }
+            Err(Stop::Unread) => {
+                let judged = self.text(Channel::ToolArguments, text);
+                judged.map_err(Stop::Blocked)
+            }
+            Err(blocked) => Err(blocked),
+        }
+    }
+
+    /// Judges one text; none where it stays as it is.
+    fn text(&mut self, channel: Channel, text: &str) -> Result<Option<String>, Blocked> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        self.report.scanned(channel, text.len());
+        let part = Part {
+            name: part(channel)?,
+            kind: PartKind::Plain,
+            text: text.to_owned(),
+        };
+        let document = Document::new(vec![part]);
+        let document = document.map_err(|error| Blocked::unjudged(&error.to_string()))?;
+        let evaluation = self.stack.evaluate(&document, &INPUTS);
+        self.judged(channel, &evaluation)?;
+        let parts = evaluation.redacted.map(Document::into_parts);
+        Ok(parts.and_then(|parts| parts.into_iter().next().map(|part| part.text)))
+    }
+
+    /// Notes what was said of a text.
+    fn judged(&mut self, channel: Channel, evaluation: &Evaluation) -> Result<(), Blocked> {
+        self.report.judged(evaluation);
+        let verdict = &evaluation.verdict;
+        self.metrics
+            .policy
+            .judged(self.side, channel, verdict.action);
+        if verdict.passes() {
+            return Ok(());
+        }
+        let mut errors = verdict.errors.iter();
+        if let Some(error) =
+            errors.find(|error| VerdictAction::from(error.on_error) > VerdictAction::Redact)
+        {
+            return Err(Blocked {
+                policy: error.policy.clone(),
+                rule: error.rule.clone(),
+                message: error.message.clone(),
+            });
+        }
+        let found = verdict.findings.iter();
+        let worst = found.max_by_key(|finding| VerdictAction::from(finding.action));
+        Err(worst.map_or_else(
+            || Blocked::unjudged("it may not go on by itself"),
+            Blocked::by,
+        ))
+    }
+}
+
+impl Blocked {
+    /// A text that no rule could judge.
+    fn unjudged(why: &str) -> Self {
+        Self {
+            policy: "aios".to_owned(),
+            rule: "unjudged".to_owned(),
+            message: why.to_owned(),
+        }
+    }
+
+    fn by(finding: &Finding) -> Self {
+        Self {
+            policy: finding.policy.clone(),
+            rule: finding.rule.clone(),
+            message: finding.message.clone(),
+        }
+    }
+
+    fn in_answer(self) -> ApiError {
+        let Self {
+            policy,
+            rule,
+            message,
+        } = self;
+        ApiError::AnswerBlocked {
+            policy,
+            rule,
+            message,
+        }
+    }
+}
+
+impl Stop {
+    fn of_prompt(self) -> ApiError {
+        match self {
+            Self::Unread => ApiError::InvalidJson("a text in it is not valid UTF-8".to_owned()),
+            Self::Tokens => ApiError::field(
+                "input",
+                "must be text, which a policy can judge, and no token ids",
+            ),
+            Self::Blocked(Blocked {
+                policy,
+                rule,
+                message,
+            }) => ApiError::PromptBlocked {
+                policy,
+                rule,
+                message,
+            },
+        }
+    }
+
+    fn of_answer(self) -> ApiError {
+        match self {
+            Self::Unread | Self::Tokens => unread(),
+            Self::Blocked(blocked) => blocked.in_answer(),
+        }
+    }
+}
+
+fn unread() -> ApiError {
+    ApiError::UpstreamMalformed("policy cannot read all of its texts".to_owned())
+}
+
+/// The part of a document that a text of the channel is judged as.
+fn part(channel: Channel) -> Result<PartName, Blocked> {
+    let name = channel.as_str().parse::<PartName>();
+    name.map_err(|_| Blocked::unjudged("its channel has no name"))
+}

@@ -1,0 +1,350 @@
+//! Finds every text in JSON, byte by byte: where it stands, of which channel it is. What is not JSON to
+//! the letter has no texts, so that nothing of it goes on unread.
+
+use std::{borrow::Cow, ops::Range};
+
+use super::channel::{Channel, LABEL, Node};
+
+/// Deeper than any answer; as deep as other readers go.
+const DEPTH: usize = 120;
+
+/// One text, or what counts as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    pub channel: Channel,
+    /// Under which name it comes in pieces; empty of what comes whole.
+    pub field: &'static str,
+    /// Whether it is JSON in a text.
+    pub json: bool,
+    /// Index of the choice or the block, and of the call in it.
+    pub of: u64,
+    pub call: u64,
+    /// The whole token, with its quotes.
+    pub range: Range<usize>,
+}
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    pub pieces: Vec<Piece>,
+    /// Values to be left out.
+    pub stripped: Vec<Range<usize>>,
+    /// Choices or blocks that end here.
+    pub ended: Vec<u64>,
+    /// Whether numbers stand for words.
+    pub tokens: bool,
+}
+
+/// Reads JSON whose outermost value is such a node; none when it is no JSON.
+pub fn texts(json: &[u8], root: Node) -> Option<Texts> {
+    let mut reader = Reader {
+        json,
+        at: 0,
+        found: Texts::default(),
+    };
+    reader.value(root, 0)?;
+    reader.space();
+    (reader.at == json.len()).then_some(reader.found)
+}
+
+/// What a token says; none of one that is no text.
+pub fn said(token: &[u8]) -> Option<Cow<'_, str>> {
+    let Some(quoted) = token.strip_prefix(b"\"") else {
+        return std::str::from_utf8(token).ok().map(Cow::Borrowed);
+    };
+    if token.contains(&b'\\') {
+        return serde_json::from_slice(token).ok().map(Cow::Owned);
+    }
+    let inner = quoted.strip_suffix(b"\"")?;
+    std::str::from_utf8(inner).ok().map(Cow::Borrowed)
+}
+
+/// Puts other JSON in the place of parts of it.
+pub fn spliced(json: &[u8], mut edits: Vec<(Range<usize>, String)>) -> Option<Vec<u8>> {
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut out = Vec::with_capacity(json.len() + 64);
+    let mut at = 0;
+    for (range, text) in edits {
+        out.extend_from_slice(json.get(at..range.start)?);
+        out.extend_from_slice(text.as_bytes());
+        at = range.end;
+    }
+    out.extend_from_slice(json.get(at..)?);
+    Some(out)
+}
+
+struct Reader<'a> {
+    json: &'a [u8],
+    at: usize,
+    found: Texts,
+}
+
+impl<'a> Reader<'a> {
+    fn value(&mut self, node: Node, depth: usize) -> Option<()> {
+        if depth > DEPTH {
+            return None;
+        }
+        self.space();
+        let start = self.at;
+        let before = (self.found.pieces.len(), self.found.stripped.len());
+        match self.peek()? {
+            b'{' => self.object(node, depth)?,
+            b'[' => self.list(node, depth)?,
+            b'"' => {
+                self.string()?;
+                self.text(node, start);
+            }
+            _ => {
+                let is_number = self.scalar()?;
+                match node {
+                    Node::Arguments | Node::Given if is_number => {
+                        self.piece(node.channel(), "", false, start);
+                    }
+                    Node::InputItem => self.found.tokens |= is_number,
+                    _ => {}
+                }
+            }
+        }
+        if node == Node::Stripped && self.json.get(start..self.at) != Some(b"null") {
+            // What stands in it goes with it.
+            self.found.pieces.truncate(before.0);
+            self.found.stripped.truncate(before.1);
+            self.found.stripped.push(start..self.at);
+        }
+        Some(())
+    }
+
+    fn object(&mut self, node: Node, depth: usize) -> Option<()> {
+        let from = self.found.pieces.len();
+        let (mut index, mut ends) = (None, false);
+        self.at += 1;
+        self.space();
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            self.space();
+            let start = self.at;
+            let key = said(self.string()?)?;
+            if node.has_free_names() {
+                self.piece(node.channel(), "", false, start);
+            }
+            self.space();
+            self.expect(b':')?;
+            self.space();
+            let start = self.at;
+            self.value(node.field(&key), depth + 1)?;
+            let value = self.json.get(start..self.at)?;
+            match (&*key, node) {
+                ("index", Node::Choice | Node::ToolCall | Node::Event) => {
+                    index = std::str::from_utf8(value).ok()?.parse().ok();
+                }
+                ("finish_reason", Node::Choice) => ends |= value != b"null",
+                ("type", Node::Event) => ends |= said(value)? == "content_block_stop",
+                _ => {}
+            }
+            self.space();
+            match self.next()? {
+                b',' => {}
+                b'}' => break,
+                _ => return None,
+            }
+        }
+        let index = index.unwrap_or_default();
+        for piece in self.found.pieces.iter_mut().skip(from) {
+            match node {
+                Node::Choice | Node::Event => piece.of = index,
+                Node::ToolCall => piece.call = index,
+                _ => {}
+            }
+        }
+        if ends {
+            self.found.ended.push(index);
+        }
+        Some(())
+    }
+
+    fn list(&mut self, node: Node, depth: usize) -> Option<()> {
+        self.at += 1;
+        self.space();
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            self.value(node.item(), depth + 1)?;
+            self.space();
+            match self.next()? {
+                b',' => {}
+                b']' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Notes the text that ends here.
+    fn text(&mut self, node: Node, start: usize) {
+        let inner = self.json.get(start + 1..self.at - 1).unwrap_or_default();
+        let channel = node.channel();
+        match node {
+            Node::Text(_, field) => self.piece(channel, field, false, start),
+            Node::Json(field) => self.piece(channel, field, true, start),
+            Node::Label if inner.len() <= LABEL => {}
+            Node::Media if is_media(inner) => {}
+            Node::Sealed | Node::Stripped => {}
+            _ => self.piece(channel, "", false, start),
+        }
+    }
+
+    fn piece(&mut self, channel: Channel, field: &'static str, json: bool, start: usize) {
+        self.found.pieces.push(Piece {
+            channel,
+            field,
+            json,
+            of: 0,
+            call: 0,
+            range: start..self.at,
+        });
+    }
+
+    /// The token of a text, with its quotes.
+    fn string(&mut self) -> Option<&'a [u8]> {
+        let start = self.at;
+        self.expect(b'"')?;
+        loop {
+            match self.next()? {
+                b'"' => return self.json.get(start..self.at),
+                b'\\' => {
+                    self.next()?;
+                }
+                0..0x20 => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// A number, a truth value or nothing; whether it is a number.
+    fn scalar(&mut self) -> Option<bool> {
+        let rest = self.json.get(self.at..)?;
+        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
+        let len = rest.iter().position(ends).unwrap_or(rest.len());
+        let token = rest.get(..len)?;
+        self.at += len;
+        if matches!(token, b"null" | b"true" | b"false") {
+            return Some(false);
+        }
+        let number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+        (!token.is_empty() && token.iter().all(number)).then_some(true)
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.json.get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then_some(())
+    }
+}
+
+/// Base64 or an address of it, and no words.
+fn is_media(text: &[u8]) -> bool {
+    text.len() > 256 && !text.iter().any(u8::is_ascii_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::{Channel, Node, said, spliced, texts};
+
+    fn found(json: &str, root: Node) -> Option<Vec<(Channel, String, u64, u64)>> {
+        let texts = texts(json.as_bytes(), root)?;
+        let piece = |piece: super::Piece| {
+            let text = said(&json.as_bytes()[piece.range]).unwrap().into_owned();
+            (piece.channel, text, piece.of, piece.call)
+        };
+        Some(texts.pieces.into_iter().map(piece).collect())
+    }
+
+    #[test]
+    fn an_index_counts_wherever_it_stands() {
+        let chunk = r#"{"id":"c","choices":[{"delta":{"tool_calls":[
+            {"function":{"arguments":"a"},"index":3}],"c\u006fntent":"\u00e9"},"index":2}]}"#;
+        let found = found(chunk, Node::Completion).unwrap();
+        let expected = [
+            (Channel::ToolArguments, "a".to_owned(), 2, 3),
+            (Channel::Content, "é".to_owned(), 2, 0),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_no_table_knows_is_text_with_its_names() {
+        let found = found(
+            r#"{"more":{"a":"b"},"usage":{"n":1},"id":"c"}"#,
+            Node::Completion,
+        )
+        .unwrap();
+        let texts: Vec<_> = found.iter().map(|found| found.1.as_str()).collect();
+        assert_eq!(texts, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_long_label_is_text() {
+        let id = "x".repeat(129);
+        let found = found(&format!(r#"{{"id":"{id}"}}"#), Node::Completion).unwrap();
+        assert_eq!(found[0].0, Channel::Other);
+    }
+
+    #[test]
+    fn probabilities_are_left_out() {
+        let json = br#"{"choices":[{"index":0,"logprobs":{"content":[{"token":"x"}]}}]}"#;
+        let texts = texts(json, Node::Completion).unwrap();
+        assert!(texts.pieces.is_empty());
+        let edits = texts
+            .stripped
+            .into_iter()
+            .map(|range| (range, "null".to_owned()));
+        let spliced = spliced(json, edits.collect()).unwrap();
+        assert_eq!(spliced, br#"{"choices":[{"index":0,"logprobs":null}]}"#);
+    }
+
+    #[test]
+    fn ends_are_seen() {
+        let ended = |json: &str, root| texts(json.as_bytes(), root).unwrap().ended;
+        let chunk =
+            r#"{"choices":[{"index":1,"finish_reason":"stop"},{"index":2,"finish_reason":null}]}"#;
+        assert_eq!(ended(chunk, Node::Completion), [1]);
+        assert_eq!(
+            ended(r#"{"type":"content_block_stop","index":4}"#, Node::Event),
+            [4]
+        );
+        assert!(ended(r#"{"type":"content_block_start","index":4}"#, Node::Event).is_empty());
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("{")]
+    #[case(r#"{"a":1} Acme"#)]
+    #[case(r#"{"a" 1}"#)]
+    #[case(r#"{"a":Acme}"#)]
+    #[case(r#"{"a":1,}"#)]
+    #[case("{\"a\":\"\n\"}")]
+    #[case(r#"["a" "b"]"#)]
+    fn what_is_no_json_has_no_texts(#[case] json: &str) {
+        assert_eq!(found(json, Node::Arguments), None);
+    }
+}
