@@ -61,6 +61,16 @@ pub enum Judgement {
     Needs(Vec<Query>),
 }
 
+impl From<(Evaluation, Vec<Query>)> for Judgement {
+    fn from((evaluation, needs): (Evaluation, Vec<Query>)) -> Self {
+        if needs.is_empty() {
+            Self::Reached(Box::new(evaluation))
+        } else {
+            Self::Needs(needs)
+        }
+    }
+}
+
 /// What is known beside a document and its inputs.
 #[derive(Clone, Copy)]
 pub(crate) struct Known<'a> {
@@ -118,7 +128,7 @@ impl PolicyStack {
     /// replaced or mended and the result is judged again, until nothing is left to do. What the
     /// redacted document breaks (a notice that was removed) counts as much as what the original did.
     ///
-    /// Rules that ask what other people's records hold can't run without `others`: see `evaluate_among`.
+    /// Rules that ask what other people's records hold can't run without `others`: see `judge_among`.
     pub fn evaluate_with(
         &self,
         document: &Document,
@@ -126,12 +136,7 @@ impl PolicyStack {
         evidence: &Collected,
     ) -> Judgement {
         let known = Known::of(evidence);
-        let (evaluation, needs) = self.weigh(document, inputs, known);
-        if needs.is_empty() {
-            Judgement::Reached(Box::new(evaluation))
-        } else {
-            Judgement::Needs(needs)
-        }
+        self.weigh(document, inputs, known).into()
     }
 
     /// As `evaluate_with`, where nobody else can be asked: a rule whose evidence is not there cannot

@@ -68,8 +68,11 @@ fn judge(document: &Document, policy: &Arc<CompiledPolicy>) -> Evaluation {
         template: &[],
     };
     let stack = PolicyStack::new(vec![policy.clone()]);
+    let others = [json!({"customer": {"street": "Große Straße"}})];
+    let others = Others::of(&others, &policy.identifiers());
     let mut evidence = Collected::default();
-    if let Judgement::Needs(queries) = stack.evaluate_with(document, &inputs, &evidence) {
+    let judged = stack.judge_among(document, &inputs, &evidence, &others);
+    if let Judgement::Needs(queries) = judged.unwrap() {
         let said = TestModeration {
             model: "judge".into(),
             flagged: true,
@@ -79,8 +82,6 @@ fn judge(document: &Document, policy: &Arc<CompiledPolicy>) -> Evaluation {
             evidence.add(Evidence::told(std::slice::from_ref(&said), &query).unwrap());
         }
     }
-    let others = [json!({"customer": {"street": "Große Straße"}})];
-    let others = Others::of(&others, &policy.identifiers());
     policy.conclude_among(document, &inputs, &evidence, &others)
 }
 

@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 #[case::no_threshold(json!({"moderation": {"model": "judge", "categories": {"hate": 0}}}),
     "spec.rules[0].moderation.categories", "1 to 100")]
 #[case::cuts_out_what_a_model_objects_to(json!({"moderation": {"model": "judge"}, "action": "Redact"}),
-    "spec.rules[0].action", "pii or secrets")]
+    "spec.rules[0].action", "pii, leak or secrets")]
 #[case::no_disclosure(json!({"disclosure": {}}), "spec.rules[0].disclosure", "at least one of")]
 #[case::secret(json!({"secrets": {"allow": [" "]}}), "spec.rules[0].secrets.allow[0]", "remove")]
 #[case::calls_of_a_document(json!({"require": {"text": "a"}, "calls": ["Answer"]}),

@@ -1,12 +1,13 @@
 //! Values of other people of a batch: asked for, found however they are written, never told.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use aios_policy::{
-    Asked, CompiledPolicy, Evaluation, Inputs, Others, PolicyStack, RuleErrorReason, VerdictAction,
+    Asked, Collected, CompiledPolicy, Evaluation, Inputs, Judgement, Others, PolicyStack,
+    RuleErrorReason, VerdictAction,
 };
 use allocation_counter::measure;
 use common::{document, mistakes, policy};
@@ -164,6 +165,35 @@ fn a_stack_asks_for_what_a_text_says_and_for_nothing_twice() {
         questions.len() <= 2,
         "the redacted text is asked about once"
     );
+}
+
+#[test]
+fn a_text_that_is_refused_for_anothers_value_is_shown_to_no_model() {
+    let mut all = json!([{"name": "kind", "action": "Review",
+        "moderation": {"model": "judge", "categories": {"hate": 40}}}]);
+    all.as_array_mut()
+        .unwrap()
+        .extend(rules("Block").as_array().unwrap().clone());
+    let stack = PolicyStack::new(vec![policy("p", &all)]);
+    let none = Collected::default();
+    let judge = |text: &str| {
+        let text = document(&[("text", text)]);
+        with_inputs(&[], |inputs| {
+            let asked = stack.judge_among(&text, inputs, &none, &Others::default());
+            assert!(asked.is_err(), "the records are asked first");
+            let others = Others::of(&batch(), &stack.identifiers());
+            stack.judge_among(&text, inputs, &none, &others).unwrap()
+        })
+    };
+    let Judgement::Reached(refused) = judge("As Mia Rossi told us.") else {
+        panic!("a model is asked")
+    };
+    assert_eq!(refused.verdict.action, VerdictAction::Block);
+    assert_eq!(refused.verdict.unasked[0].rule, "kind");
+    let Judgement::Needs(queries) = judge("Dear Zoe Miller.") else {
+        panic!("no model is asked")
+    };
+    assert_eq!(queries.len(), 1);
 }
 
 #[test]

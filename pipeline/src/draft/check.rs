@@ -1,12 +1,12 @@
-//! Judges texts by a pipeline's policies, and fetches the evidence that their rules need.
+//! Judges texts by a pipeline's policies, and fetches what their rules need: evidence of the egress, and
+//! what is another's of the records, where those are here.
 
 use std::time::Instant;
 
-use aios_policy::{
-    Collected, Document, Evaluation, Evidence, Inputs, Judgement, PolicyStack, Query,
-};
+use aios_policy::{Collected, Document, Evaluation, Evidence, Judgement, PolicyStack, Query};
 
 use super::{
+    batch::Batch,
     egress::EgressError,
     moderation::{Judge, Judged},
     steps::{Desk, StepError, with_inputs},
@@ -14,20 +14,26 @@ use super::{
 use crate::{
     compiled::Skeleton,
     machine::{Checked, Material},
+    store::StoreError,
 };
 
 /// Judges a text by the pipeline's policies.
 pub(super) async fn check(desk: &Desk<'_>, document: Document) -> Result<Checked, StepError> {
     let started = Instant::now();
-    let mut evidence: Collected = desk.state.evidence.iter().cloned().collect();
-    let evaluation = match weigh(desk, &document, &evidence) {
+    let (state, material) = (desk.state, desk.material);
+    let mut batch = desk
+        .records
+        .map(|store| Batch::new(store, desk.pipeline, &state.pipeline, &material.variables));
+    let mut evidence: Collected = state.evidence.iter().cloned().collect();
+    let evaluation = match weigh(desk, batch.as_mut(), &document, &evidence).await? {
         Judgement::Reached(evaluation) => *evaluation,
         Judgement::Needs(queries) => {
             for query in queries {
                 fetch(desk, &query, &mut evidence).await?;
             }
-            let policies = &desk.pipeline.policies;
-            judge(policies, desk.material, desk.skeleton, &document, &evidence)
+            let (skeleton, policies) = (desk.skeleton, &desk.pipeline.policies);
+            let batch = batch.as_mut();
+            judge(policies, batch, material, skeleton, &document, &evidence).await?
         }
     };
     let evidence = evidence.of(&evaluation.verdict.evidence);
@@ -45,12 +51,28 @@ pub(super) async fn check(desk: &Desk<'_>, document: Document) -> Result<Checked
     })
 }
 
-fn weigh(desk: &Desk<'_>, document: &Document, evidence: &Collected) -> Judgement {
-    with_inputs(desk.material, desk.skeleton, |inputs: &Inputs<'_>| {
-        desk.pipeline
-            .policies
-            .evaluate_with(document, inputs, evidence)
-    })
+/// What is another's is known before evidence is asked for: a letter that is refused for it is shown to
+/// no model.
+async fn weigh(
+    desk: &Desk<'_>,
+    batch: Option<&mut Batch<'_>>,
+    document: &Document,
+    evidence: &Collected,
+) -> Result<Judgement, StoreError> {
+    let policies = &desk.pipeline.policies;
+    if let Some(batch) = batch {
+        let judged = batch.judge(policies, |others| {
+            with_inputs(desk.material, desk.skeleton, |inputs| {
+                policies.judge_among(document, inputs, evidence, others)
+            })
+        });
+        if let Some(judgement) = judged.await? {
+            return Ok(judgement);
+        }
+    }
+    Ok(with_inputs(desk.material, desk.skeleton, |inputs| {
+        policies.evaluate_with(document, inputs, evidence)
+    }))
 }
 
 /// An egress that is away is an error, and the step is tried again: only a model that was asked in vain
@@ -78,15 +100,27 @@ async fn fetch(desk: &Desk<'_>, query: &Query, evidence: &mut Collected) -> Resu
     Ok(())
 }
 
-/// Judges a text with all that it was made from, and what was said of it; nobody is asked.
-pub fn judge(
+/// Judges a text with all that it was made from, what was said of it, and the records of its pipeline
+/// where those are here; nobody else is asked.
+pub async fn judge(
     policies: &PolicyStack,
+    batch: Option<&mut Batch<'_>>,
     material: &Material,
     skeleton: &Skeleton,
     document: &Document,
     evidence: &Collected,
-) -> Evaluation {
-    with_inputs(material, skeleton, |inputs| {
+) -> Result<Evaluation, StoreError> {
+    if let Some(batch) = batch {
+        let judged = batch.judge(policies, |others| {
+            with_inputs(material, skeleton, |inputs| {
+                policies.conclude_among(document, inputs, evidence, others)
+            })
+        });
+        if let Some(evaluation) = judged.await? {
+            return Ok(evaluation);
+        }
+    }
+    Ok(with_inputs(material, skeleton, |inputs| {
         policies.conclude(document, inputs, evidence)
-    })
+    }))
 }

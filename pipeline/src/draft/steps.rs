@@ -15,11 +15,14 @@ use crate::{
         Step, Usage, clean,
     },
     render::{RenderError, Template},
+    store::{Store, StoreError},
 };
 
 /// Why a step gave no event: it is tried again later.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum StepError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error(transparent)]
     Egress(#[from] EgressError),
     #[error("the document has no material yet")]
@@ -32,12 +35,13 @@ pub enum StepError {
     NotWriting,
 }
 
-/// Carries out one step of writing.
+/// Carries out one step of writing. Rules that ask for other people's data run where the records are.
 pub async fn write_step(
     effect: &Effect,
     state: &State,
     pipeline: &Pipeline,
     egress: &Egress,
+    records: Option<&Store>,
 ) -> Result<Event, StepError> {
     let material = state.material.as_ref().ok_or(StepError::NoMaterial)?;
     let skeleton = pipeline.skeleton_of(state).ok_or(StepError::NoSkeleton)?;
@@ -47,6 +51,7 @@ pub async fn write_step(
         skeleton,
         pipeline,
         egress,
+        records,
     };
     match effect {
         Effect::Draft { slot, open } => desk.draft(slot, open).await,
@@ -77,6 +82,8 @@ pub(super) struct Desk<'a> {
     pub(super) skeleton: &'a Skeleton,
     pub(super) pipeline: &'a Pipeline,
     pub(super) egress: &'a Egress,
+    /// Where the records are, unless this is a worker.
+    pub(super) records: Option<&'a Store>,
 }
 
 impl Desk<'_> {

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use aios_crds::rollout::EvaluationInput;
 use aios_policy::{
-    CompiledPolicy, Document, DocumentError, Inputs, InvalidPartName, Part, PartKind, PolicyStack,
-    Verdict, VerdictAction,
+    CompiledPolicy, Document, DocumentError, Inputs, InvalidPartName, Others, Part, PartKind,
+    PolicyStack, Verdict, VerdictAction,
 };
 use aios_proto::config::PolicyConfig;
 use serde_json::Value;
@@ -65,7 +65,13 @@ impl Judge {
             // What it was asked with, it knows.
             template: &[&input.prompt],
         };
-        let verdict = self.policies.evaluate(&document, &inputs).verdict;
+        // Inputs that are written by hand are of no batch.
+        let evaluated = self
+            .policies
+            .evaluate_among(&document, &inputs, &Others::nobody());
+        let verdict = evaluated
+            .map_err(|_| "cannot be judged without a batch".to_owned())?
+            .verdict;
         if by_rules(&verdict) <= VerdictAction::Redact {
             return Ok(());
         }

@@ -202,7 +202,7 @@ async fn step(
         Effect::Park { target } => Ok(vec![parked(target, ParkReason::Unproven)]),
         Effect::Complete => Ok(vec![Event::Completed]),
         step => Ok(vec![
-            write_step(step, state, pipeline, &gateway.egress).await?,
+            write_step(step, state, pipeline, &gateway.egress, Some(&gateway.store)).await?,
         ]),
     }
 }

@@ -99,6 +99,9 @@ async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
         let why = "the run or its records came after its deadline";
         return Err(Refusal::Run(why.to_owned()));
     }
+    for identifiers in pipeline.policies.identifiers() {
+        gateway.store.identify(&run.pipeline, &identifiers).await?;
+    }
     let creator = run
         .author
         .clone()

@@ -14,7 +14,7 @@ use super::{deadline, gateway::Gateway, retrieve::retrieve};
 use crate::{
     clock::now_ms,
     compiled::Pipeline,
-    draft::write_step,
+    draft::{StepError, write_step},
     machine::{Effect, Event, Phase, State, next},
     store::{Claim, Fence, StoreError},
 };
@@ -130,7 +130,7 @@ impl Work for Leases {
                 released: !state.for_worker(),
                 state: serde_json::to_vec(&state).map_err(|e| Status::internal(e.to_string()))?,
             })),
-            Err(StoreError::Fenced | StoreError::Erased(_)) => {
+            Err(StepError::Store(StoreError::Fenced | StoreError::Erased(_))) => {
                 self.gateway.metrics().fenced();
                 Ok(Response::new(CheckpointResponse {
                     fenced: true,
@@ -138,7 +138,10 @@ impl Work for Leases {
                     state: Vec::new(),
                 }))
             }
-            Err(error) => Err(status(&error)),
+            Err(StepError::Store(error)) => Err(status(&error)),
+            Err(error) => Err(Status::unavailable(format!(
+                "the text cannot be judged now: {error}"
+            ))),
         }
     }
 }
@@ -201,7 +204,7 @@ impl Leases {
     }
 
     /// Fetches context as late as possible; an item that is refused for it needs no worker.
-    async fn prepare(&self, worker: &str, claim: Claim) -> Result<Option<LeasedItem>, StoreError> {
+    async fn prepare(&self, worker: &str, claim: Claim) -> Result<Option<LeasedItem>, StepError> {
         let store = &self.gateway.store;
         let mut state = store.document(&claim.document).await?;
         if state.phase == Phase::Accepted {
@@ -227,11 +230,11 @@ impl Leases {
             pipeline: state.pipeline.clone(),
             fencing_token: claim.token,
             lease_ms: u32::try_from(lease_ms()).unwrap_or(u32::MAX),
-            state: serde_json::to_vec(&state)?,
+            state: serde_json::to_vec(&state).map_err(StoreError::from)?,
         }))
     }
 
-    async fn apply(&self, id: &str, event: Event, fence: &Fence) -> Result<State, StoreError> {
+    async fn apply(&self, id: &str, event: Event, fence: &Fence) -> Result<State, StepError> {
         let store = &self.gateway.store;
         let before = store.document(id).await?;
         let pipeline = self
@@ -243,7 +246,7 @@ impl Leases {
             _ => pipeline.view_of(&before),
         };
         let event = match event {
-            Event::Checked(_) => self.judged(&pipeline, &before, event).await,
+            Event::Checked(_) => self.judged(&pipeline, &before, event).await?,
             event => event,
         };
         let after = store
@@ -253,23 +256,27 @@ impl Leases {
         Ok(after)
     }
 
-    /// The gateway's own verdict in place of the worker's, which may hold other policies by now. What the
-    /// worker was told by others is not asked again.
-    async fn judged(&self, pipeline: &Pipeline, state: &State, reported: Event) -> Event {
+    /// The gateway's own verdict in place of the worker's, which may hold other policies by now and has no
+    /// records. What the worker was told by others is not asked again. While the gateway cannot judge,
+    /// nothing is taken.
+    async fn judged(
+        &self,
+        pipeline: &Pipeline,
+        state: &State,
+        reported: Event,
+    ) -> Result<Event, StepError> {
         let view = pipeline.view_of(state);
         let effect = next(state, &view, now_ms(), self.gateway.store.epoch());
         if effect != Effect::Check {
             // Out of place: the machine says why.
-            return reported;
+            return Ok(reported);
         }
         let mut state = state.clone();
         if let Event::Checked(checked) = &reported {
             state.evidence.extend(checked.evidence.iter().cloned());
         }
-        match write_step(&effect, &state, pipeline, &self.gateway.egress).await {
-            Ok(event) => event,
-            Err(_) => reported,
-        }
+        let (egress, store) = (&self.gateway.egress, &self.gateway.store);
+        write_step(&effect, &state, pipeline, egress, Some(store)).await
     }
 }
 

@@ -1,6 +1,9 @@
 //! Uploaded records, sealed each under the key of the person it is about.
 
-use super::{database::query, error::StoreError, keys, open::Store, rows::subject, vault::Subject};
+use super::{
+    database::query, error::StoreError, identities, keys, open::Store, rows::subject,
+    vault::Subject,
+};
 use serde_json::{Map, Value};
 
 /// A record: an object of the user's.
@@ -30,6 +33,7 @@ impl Store {
             .bind(context)
             .execute(&mut write)
             .await?;
+        identities::forget(&mut write, pipeline).await?;
         for (ordinal, uploaded) in (0_u64..).zip(records) {
             let subject = uploaded
                 .subject
@@ -104,6 +108,6 @@ impl Store {
     }
 }
 
-fn record_place(key: &[u8]) -> String {
+pub(super) fn record_place(key: &[u8]) -> String {
     format!("record/{}", hex::encode(key))
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     database::{Session, query},
     error::StoreError,
-    keys,
+    identities, keys,
     leaves::Line,
     open::Store,
     vault::Subject,
@@ -60,6 +60,7 @@ impl Store {
             .await?;
         }
         destroy(&mut write, person, now_ms).await?;
+        identities::erase(&mut write, person).await?;
         query("DELETE FROM contexts WHERE subject = $1")
             .bind(person.0)
             .execute(&mut write)

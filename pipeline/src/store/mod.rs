@@ -9,6 +9,7 @@ mod documents;
 mod erase;
 mod error;
 mod idempotency;
+mod identities;
 mod keys;
 mod leases;
 mod leaves;
@@ -23,6 +24,8 @@ mod vault;
 #[cfg(test)]
 pub(crate) mod calls_tests;
 #[cfg(test)]
+mod identity_tests;
+#[cfg(test)]
 mod replica_tests;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -34,6 +37,7 @@ pub use database::{Place, PostgresUri};
 pub use documents::{Accept, Fence, Listed};
 pub use error::StoreError;
 pub use idempotency::Idempotency;
+pub use identities::Owner;
 pub use leases::Claim;
 pub(crate) use leases::worker_owner;
 pub use leaves::StoredLeaf;

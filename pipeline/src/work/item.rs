@@ -61,7 +61,7 @@ async fn steps(desk: &Desk, item: LeasedItem) -> Result<(), LeaseError> {
         if !effect.for_worker() {
             return Ok(());
         }
-        let event = match write_step(&effect, &state, &compiled, &desk.egress).await {
+        let event = match write_step(&effect, &state, &compiled, &desk.egress, None).await {
             Ok(event) => event,
             Err(error) => {
                 tracing::warn!(document = document_id, %error, ?delay, "step will be tried again");

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Evaluation, Known, PolicyStack, applies};
+use super::{Evaluation, Judgement, Known, PolicyStack, applies};
 use crate::{
     compile::{CompiledPolicy, CompiledRule},
     document::Document,
-    evidence::Collected,
+    evidence::{Collected, Query},
     inputs::Inputs,
     others::{Asked, Others},
     rule::leak::Identifiers,
@@ -14,27 +14,68 @@ use crate::{
 };
 
 impl PolicyStack {
-    /// Judges a document as `evaluate` does, where it is known which values are other people's.
+    /// Judges a document as `evaluate_with` does, where it is known which values are other people's. They
+    /// are asked about before evidence is: a text that is refused for them is shown to nobody.
     ///
     /// # Errors
     /// What must be asked first: give the answers to `Others::learn`, and call again. The text that goes on
     /// after redaction may ask again; no more than it has rounds.
+    pub fn judge_among(
+        &self,
+        document: &Document,
+        inputs: &Inputs<'_>,
+        evidence: &Collected,
+        others: &Others,
+    ) -> Result<Judgement, Asked> {
+        let weighed = self.weigh_among(document, inputs, evidence, others)?;
+        Ok(weighed.into())
+    }
+
+    /// As `judge_among`, where nobody outside can be asked: a rule whose evidence is not there cannot run.
+    ///
+    /// # Errors
+    /// As those of `judge_among`.
+    pub fn conclude_among(
+        &self,
+        document: &Document,
+        inputs: &Inputs<'_>,
+        evidence: &Collected,
+        others: &Others,
+    ) -> Result<Evaluation, Asked> {
+        let (evaluation, _) = self.weigh_among(document, inputs, evidence, others)?;
+        Ok(evaluation)
+    }
+
+    /// As `conclude_among`, without any evidence.
+    ///
+    /// # Errors
+    /// As those of `judge_among`.
     pub fn evaluate_among(
         &self,
         document: &Document,
         inputs: &Inputs<'_>,
         others: &Others,
     ) -> Result<Evaluation, Asked> {
+        self.conclude_among(document, inputs, &Collected::default(), others)
+    }
+
+    fn weigh_among(
+        &self,
+        document: &Document,
+        inputs: &Inputs<'_>,
+        evidence: &Collected,
+        others: &Others,
+    ) -> Result<(Evaluation, Vec<Query>), Asked> {
         self.ask(document, inputs, others)?;
         let known = Known {
-            evidence: &Collected::default(),
+            evidence,
             others: Some(others),
         };
-        let (evaluation, _) = self.weigh(document, inputs, known);
+        let (evaluation, needs) = self.weigh(document, inputs, known);
         if let Some(redacted) = &evaluation.redacted {
             self.ask(redacted, inputs, others)?;
         }
-        Ok(evaluation)
+        Ok((evaluation, needs))
     }
 
     /// What the rules of all policies look up in a batch, in order; those of policies that only report

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{caller::Caller, view};
 use crate::{
     clock::now_ms,
-    draft::write_step,
+    draft::{StepError, write_step},
     machine::{self, Effect, Event, apply, next},
     serve::{auth::Verb, gateway::Gateway, problem::Problem, retrieve::retrieve},
 };
@@ -45,12 +45,17 @@ pub async fn preview(
         let effect = next(&state, &view, now_ms(), 0);
         let event = match &effect {
             Effect::Retrieve => retrieve(&gateway.store, &compiled, &state).await?.event,
-            effect if effect.for_worker() => write_step(effect, &state, &compiled, &gateway.egress)
-                .await
-                .map_err(|error| {
-                    let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
-                    Problem::new(status, "cannot_draft", error.to_string())
-                })?,
+            effect if effect.for_worker() => {
+                let (egress, store) = (&gateway.egress, &gateway.store);
+                let step = write_step(effect, &state, &compiled, egress, Some(store)).await;
+                step.map_err(|error| match error {
+                    StepError::Store(error) => error.into(),
+                    error => {
+                        let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
+                        Problem::new(status, "cannot_draft", error.to_string())
+                    }
+                })?
+            }
             _ => break,
         };
         let view = match &event {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use aios_policy::{Collected, CompiledPolicy, Verdict};
+use aios_policy::{Collected, CompiledPolicy, PolicyStack, Verdict};
 use aios_proto::config::{PolicyConfig, PolicyScope};
 use axum::{
     Json,
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::caller::Caller;
 use crate::{
-    draft::judge,
+    draft::{Batch, judge},
     machine::verdict_rules,
     serve::{auth::Verb, gateway::Gateway, problem::Problem},
     store::StoreError,
@@ -66,9 +66,15 @@ pub async fn replay(
             continue;
         };
         let evidence: Collected = state.evidence.iter().cloned().collect();
-        let said = |stack| judge(stack, material, skeleton, &version.document, &evidence).verdict;
+        let mut batch = Batch::new(store, &compiled, &pipeline, &material.variables);
+        let mut said = async |stack: &PolicyStack| {
+            let (batch, document) = (Some(&mut batch), &version.document);
+            judge(stack, batch, material, skeleton, document, &evidence).await
+        };
+        let before = said(policies).await?;
+        let after = said(&others).await?;
         judged += 1;
-        changes.extend(change(&state.id, &said(policies), &said(&others)));
+        changes.extend(change(&state.id, &before.verdict, &after.verdict));
     }
     Ok(Json(
         json!({"judged": judged, "changes": changes, "next": next.flatten()}),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{caller::Caller, documents::of_pipeline, view};
 use crate::{
     clock::now_ms,
-    draft::write_step,
+    draft::{StepError, write_step},
     fault::KillPoint,
     machine::{Effect, Event, State as Machine, apply, verdict_rules},
     serve::{auth::Verb, gateway::Gateway, problem::Problem},
@@ -158,10 +158,12 @@ async fn refuse_blocked(gateway: &Gateway, state: Machine, event: &Event) -> Res
     let edited = apply(state, event.clone(), &compiled.view(None), now_ms())
         .map_err(StoreError::from)?
         .state;
-    let checked = write_step(&Effect::CheckEdited, &edited, &compiled, &gateway.egress).await;
+    let (effect, store) = (Effect::CheckEdited, &gateway.store);
+    let checked = write_step(&effect, &edited, &compiled, &gateway.egress, Some(store)).await;
     let verdict = match checked {
         Ok(Event::Checked(checked)) => checked.verdict,
         Ok(_) => return Ok(()),
+        Err(StepError::Store(error)) => return Err(error.into()),
         Err(error) => {
             return Err(Problem::new(
                 StatusCode::CONFLICT,

@@ -4,6 +4,7 @@
 mod api;
 mod audit;
 mod fields;
+mod leaks;
 mod moderated;
 mod publish;
 mod replicas;

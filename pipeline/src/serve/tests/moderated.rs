@@ -22,7 +22,7 @@ async fn town(judge: Router, on_error: &str) -> Town {
     town
 }
 
-fn simulator() -> Router {
+pub(super) fn simulator() -> Router {
     let say = r#"{"harassment": 0.87}"#;
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("script.json");
@@ -40,7 +40,7 @@ fn simulator() -> Router {
 }
 
 /// Texts that the simulator judged, in order.
-async fn judged(town: &Town) -> Vec<Value> {
+pub(super) async fn judged(town: &Town) -> Vec<Value> {
     let log = town.judge_log().await;
     let calls = log["calls"].as_array().unwrap().iter();
     calls.map(|call| call["body"]["input"].clone()).collect()

@@ -10,8 +10,9 @@ use aios_proto::{
 use aios_runtime::control::Enforce;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
 
-use super::town::{Town, TownOptions, until};
+use super::town::{Town, TownOptions, rule, until};
 use crate::{
     clock::now_ms,
     draft::Egress,
@@ -47,7 +48,7 @@ fn due(ago: Duration) -> RunConfig {
     }
 }
 
-fn worker(town: &Town, name: &str, shutdown: CancellationToken) -> Worker {
+pub(super) fn worker(town: &Town, name: &str, shutdown: CancellationToken) -> Worker {
     let gateway = GatewayClient::new(&town.work, None, "uid-batch", name).unwrap();
     let enforced = Arc::new(Enforced::default());
     enforced.enforce(town.gateway.enforced.snapshot());
@@ -60,7 +61,7 @@ fn worker(town: &Town, name: &str, shutdown: CancellationToken) -> Worker {
     )
 }
 
-async fn in_run(town: &Town, status: &str) -> Vec<Value> {
+pub(super) async fn in_run(town: &Town, status: &str) -> Vec<Value> {
     let path = format!("/v1/pipelines/mail/documents?run=batch&status={status}");
     town.get("alice", &path).await.1["documents"]
         .as_array()
@@ -216,9 +217,8 @@ async fn a_worker_that_lost_its_lease_cannot_write_and_none_may_decide() {
     assert_eq!(refused.code(), tonic::Code::PermissionDenied);
 }
 
-#[tokio::test]
-async fn a_forged_verdict_publishes_nothing() {
-    let town = begun(TownOptions::default()).await;
+/// One item, drafted by a worker of other policies, and the events it reports.
+async fn forged(town: &Town) -> (WorkClient<Channel>, [CheckpointRequest; 2]) {
     let mut client = WorkClient::connect(town.work.clone()).await.unwrap();
     let lease = LeaseRequest {
         run_uid: "uid-batch".into(),
@@ -250,28 +250,56 @@ async fn a_forged_verdict_publishes_nothing() {
         .state;
     let egress = Egress::new(town.model_uri()).unwrap();
     let check = crate::machine::Effect::Check;
-    let checked = crate::draft::write_step(&check, &written, &lax, &egress)
+    let checked = crate::draft::write_step(&check, &written, &lax, &egress, None)
         .await
         .unwrap();
-    for event in [drafted, checked] {
-        let request = CheckpointRequest {
-            worker: "w1".into(),
-            document_id: item.document_id.clone(),
-            fencing_token: item.fencing_token,
-            event: serde_json::to_vec(&event).unwrap(),
-        };
-        assert!(
-            !client
-                .checkpoint(request)
-                .await
-                .unwrap()
-                .into_inner()
-                .fenced
-        );
+    let requests = [drafted, checked].map(|event| CheckpointRequest {
+        worker: "w1".into(),
+        document_id: item.document_id.clone(),
+        fencing_token: item.fencing_token,
+        event: serde_json::to_vec(&event).unwrap(),
+    });
+    (client, requests)
+}
+
+#[tokio::test]
+async fn a_forged_verdict_publishes_nothing() {
+    let town = begun(TownOptions::default()).await;
+    let (mut client, requests) = forged(&town).await;
+    let document = requests[0].document_id.clone();
+    for request in requests {
+        let answer = client.checkpoint(request).await.unwrap();
+        assert!(!answer.into_inner().fenced);
     }
-    let document = town.wait_for(&item.document_id, "Refused").await;
+    let document = town.wait_for(&document, "Refused").await;
     assert_eq!(document["reason"], "PolicyBlocked");
     assert_eq!(town.receiver_counts().await["posts"], 0);
+}
+
+#[tokio::test]
+async fn a_workers_verdict_does_not_stand_while_the_gateway_cannot_judge() {
+    let moderation = json!({"name": "kind", "action": "Review", "onError": "Open",
+        "moderation": {"model": "judge", "categories": {"harassment": 40}}});
+    let away = axum::routing::post(async || axum::http::StatusCode::SERVICE_UNAVAILABLE);
+    let town = begun(TownOptions {
+        judge: Some(axum::Router::new().route("/v1/moderations", away)),
+        more_rules: vec![rule(moderation)],
+        ..TownOptions::default()
+    })
+    .await;
+    let (mut client, [drafted, checked]) = forged(&town).await;
+    let document = drafted.document_id.clone();
+    let harmless = String::from_utf8(drafted.event).unwrap();
+    let event = harmless
+        .replace("A win is guaranteed.", "Join us.")
+        .into_bytes();
+    client
+        .checkpoint(CheckpointRequest { event, ..drafted })
+        .await
+        .unwrap();
+    let refused = client.checkpoint(checked).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    assert_eq!(town.read(&document).await["status"], "Writing");
 }
 
 #[tokio::test]

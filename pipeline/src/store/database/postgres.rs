@@ -98,6 +98,7 @@ pub(super) async fn forget_pages(pool: &PgPool) -> Result<(), StoreError> {
         "VACUUM leaves",
         "VACUUM documents",
         "VACUUM contexts",
+        "VACUUM identities",
     ] {
         sqlx::query(sql).execute(pool).await?;
     }
@@ -143,12 +144,14 @@ impl News {
 }
 
 fn migrator() -> Migrator {
-    let sql = sqlx::SqlSafeStr::into_sql_str(include_str!("../schema/postgres/0001_init.sql"));
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "init".into(),
-        MigrationType::Simple,
-        sql,
-        false,
-    )])
+    let migration = |version, name: &'static str, sql: &'static str| {
+        let sql = sqlx::SqlSafeStr::into_sql_str(sql);
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    };
+    let init = include_str!("../schema/postgres/0001_init.sql");
+    let identities = include_str!("../schema/postgres/0034_identities.sql");
+    Migrator::with_migrations(vec![
+        migration(1, "init", init),
+        migration(34, "identities", identities),
+    ])
 }

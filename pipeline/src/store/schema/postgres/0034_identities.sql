@@ -1,0 +1,16 @@
+-- Keyed hashes of values that tell people apart, by the rule that asks for them, and whose they are.
+CREATE TABLE identities (
+  pipeline TEXT NOT NULL,
+  value    BYTEA NOT NULL,
+  owner    BYTEA NOT NULL,
+  PRIMARY KEY (pipeline, value, owner)
+);
+
+CREATE INDEX identities_by_owner ON identities (owner);
+
+-- The rules whose values were taken from the pipeline's records as they stand.
+CREATE TABLE identified (
+  pipeline TEXT NOT NULL,
+  rule     BYTEA NOT NULL,
+  PRIMARY KEY (pipeline, rule)
+);
