@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aios_crds::{
     ClusterPolicySetSpec, PolicySetSpec,
     data_bounds::DataBounds,
-    policy_set::{Review, Rule},
+    policy_set::{Quotas, Review, Rule},
     policy_test::PolicyTest,
 };
 use aios_policy::{CompiledPolicy, PolicyTests, revisions_within};
@@ -21,6 +21,7 @@ const MAX_NAME: usize = 63;
 pub struct PolicySource<'a> {
     pub rules: &'a [Rule],
     pub review: &'a Review,
+    pub quotas: Option<&'a Quotas>,
     pub dry_run: bool,
     pub data: &'a DataBounds,
     pub tests: &'a [PolicyTest],
@@ -60,6 +61,7 @@ pub fn policy<'a>(
                 scope,
                 rules,
                 review: source.review.clone(),
+                quotas: source.quotas.copied(),
                 dry_run: source.dry_run,
                 data: source.data.clone(),
             },
@@ -86,6 +88,7 @@ impl<'a> From<&'a PolicySetSpec> for PolicySource<'a> {
         Self {
             rules: &spec.rules,
             review: &spec.review,
+            quotas: spec.quotas.as_ref(),
             dry_run: spec.dry_run,
             data: &spec.data,
             tests: &spec.tests,
@@ -98,6 +101,7 @@ impl<'a> From<&'a ClusterPolicySetSpec> for PolicySource<'a> {
         Self {
             rules: &spec.rules,
             review: &spec.review,
+            quotas: spec.quotas.as_ref(),
             dry_run: spec.dry_run,
             data: &spec.data,
             tests: &spec.tests,

@@ -58,6 +58,9 @@ pub struct PolicySetSpec {
     /// When a person must decide.
     #[serde(default)]
     pub review: Review,
+    /// How much may be written under these rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<Quotas>,
     /// Whether the rules only report what they would do. What other policies say stands.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -117,6 +120,9 @@ pub struct ClusterPolicySetSpec {
     /// When a person must decide.
     #[serde(default)]
     pub review: Review,
+    /// How much may be written under these rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<Quotas>,
     /// Whether the rules only report what they would do. What other policies say stands.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -303,6 +309,16 @@ pub struct Review {
     /// Time to decide; afterwards the document is rejected. Without it documents wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Duration>,
+}
+
+/// How much may be written under a policy. Of several policies the least counts; a policy that only
+/// reports limits nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Quotas {
+    /// Documents that each pipeline accepts in a day of UTC, those of runs with the others.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub documents_per_day: i32,
 }
 
 /// Which documents a person must see.

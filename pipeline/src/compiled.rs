@@ -24,6 +24,8 @@ pub struct Pipeline {
     pub digest: String,
     pub skeletons: Vec<Skeleton>,
     pub policies: PolicyStack,
+    /// Documents that it accepts in a day.
+    pub documents_per_day: Option<u64>,
     schema: Option<Schema>,
     retrieval: Option<(Environment<'static>, Index, u32)>,
 }
@@ -80,6 +82,7 @@ impl Pipeline {
             digest,
             skeletons,
             policies,
+            documents_per_day: None,
             schema,
             retrieval,
         })

@@ -8,7 +8,7 @@ use std::{
 
 use aios_policy::{CompiledPolicy, revisions_within};
 use aios_proto::{
-    config::{PipelineConfig, PolicyConfig, PolicyScope, RunConfig, unpack},
+    config::{PipelineConfig, PolicyConfig, PolicyPin, PolicyScope, RunConfig, unpack},
     control::{Item, ItemAck, ItemKind, Snapshot},
 };
 use aios_runtime::control::Enforce;
@@ -48,6 +48,8 @@ struct Known {
     /// By which revisions it judges.
     revisions: String,
     compiled: Arc<CompiledPolicy>,
+    /// Documents a day that it allows.
+    quota: Option<u64>,
 }
 
 impl Default for Enforced {
@@ -201,10 +203,12 @@ impl Build<'_> {
             })?;
         // Bounds of models are the sidecar's business; to say that one knows them is everyone's.
         let revisions = revisions_within(compiled.revisions(), &config.data);
+        let quota = config.quotas.filter(|_| !config.dry_run);
         let known = Known {
             digest: item.digest.clone(),
             revisions,
             compiled: Arc::new(compiled.into_dry_run_if(config.dry_run)),
+            quota: quota.and_then(|quotas| u64::try_from(quotas.documents_per_day).ok()),
         };
         self.parts.policies.insert(key, known);
         Ok(())
@@ -225,6 +229,11 @@ impl Build<'_> {
         // The platform speaks first.
         pins.sort_by_key(|pin| pin.scope);
         let mut policies = Vec::new();
+        let of = |pin: &PolicyPin| {
+            let known = self.parts.policies.get(&(pin.scope, pin.name.clone()));
+            known.and_then(|known| known.quota)
+        };
+        let quota = pins.iter().filter_map(of).min();
         for pin in pins {
             match self.parts.policies.get(&(pin.scope, pin.name.clone())) {
                 Some(known) if known.digest == pin.digest => policies.push(known.compiled.clone()),
@@ -236,8 +245,9 @@ impl Build<'_> {
                 }
             }
         }
-        let compiled = Pipeline::compile(config, item.digest.clone(), policies)
+        let mut compiled = Pipeline::compile(config, item.digest.clone(), policies)
             .map_err(|error| error.to_string())?;
+        compiled.documents_per_day = quota;
         self.after
             .pipelines
             .insert(item.name.clone(), Arc::new(compiled));

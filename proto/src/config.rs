@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use aios_crds::{
     data_bounds::DataBounds,
     model_deployment::{Limits, Pricing, Resilience},
-    policy_set::{Review, Rule},
+    policy_set::{Quotas, Review, Rule},
     reference::SecretSource,
     text_engine::CallSetting,
     writing_pipeline::{
@@ -32,6 +32,8 @@ pub struct PolicyConfig {
     pub scope: PolicyScope,
     pub rules: Vec<Rule>,
     pub review: Review,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<Quotas>,
     /// Whether the rules only report.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,

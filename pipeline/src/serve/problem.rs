@@ -85,6 +85,7 @@ impl From<StoreError> for Problem {
             StoreError::NoDocument(_) => (StatusCode::NOT_FOUND, "no_such_document"),
             StoreError::Erased(_) => (StatusCode::GONE, "erased"),
             StoreError::Fenced => (StatusCode::CONFLICT, "busy"),
+            StoreError::Quota { .. } => (StatusCode::TOO_MANY_REQUESTS, "quota_exceeded"),
             StoreError::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             StoreError::Machine(MachineError::AuthorCannotApprove(_)) => {
                 (StatusCode::FORBIDDEN, "author_cannot_approve")

@@ -91,11 +91,15 @@ async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
     let pipeline = gateway
         .pipeline(&run.pipeline)
         .ok_or_else(|| Refusal::Run(format!("pipeline `{}` is not in force", run.pipeline)))?;
+    let is_late = deadline::is_past(run, now_ms());
+    if !is_late && let Some(quota) = pipeline.documents_per_day {
+        fits(gateway, run, quota).await?;
+    }
     let pointers = pointers(gateway, run, &pipeline).await?;
     if pointers.is_empty() {
         return Err(Refusal::Run("the run has no items".to_owned()));
     }
-    if deadline::is_past(run, now_ms()) {
+    if is_late {
         let why = "the run or its records came after its deadline";
         return Err(Refusal::Run(why.to_owned()));
     }
@@ -121,11 +125,38 @@ async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
             item,
         },
         pointer,
+        quota: pipeline.documents_per_day,
     });
-    gateway
-        .store
-        .accept_run(&row(run, true, String::new()), accepts.collect(), now_ms())
-        .await?;
+    let row = row(run, true, String::new());
+    let store = &gateway.store;
+    match store.accept_run(&row, accepts.collect(), now_ms()).await {
+        // Tried again as time goes on: a run is accepted whole or not at all.
+        Err(error @ StoreError::Quota { .. }) => Err(Refusal::Run(error.to_string())),
+        accepted => accepted.map_err(Refusal::Store),
+    }
+}
+
+/// Whether the day has room for the run, without reading its records: a run that waits for another day is
+/// looked at often.
+async fn fits(gateway: &Gateway, run: &RunConfig, quota: u64) -> Result<(), Refusal> {
+    let store = &gateway.store;
+    let items = match (&run.input.pointers, &run.input.upload) {
+        (Some(pointers), _) => pointers.len() as u64,
+        (None, Some(upload)) => store.count_records(&run.pipeline, &upload.context).await?,
+        (None, None) => 0,
+    };
+    let pipeline = run.pipeline.clone();
+    if items > quota {
+        let why = format!(
+            "the run has {items} items, and pipeline `{pipeline}` accepts {quota} documents a day \
+             (spec.quotas of its policies): no day has room for them"
+        );
+        return Err(Refusal::Run(why));
+    }
+    if store.accepted_today(&pipeline, now_ms()).await? + items > quota {
+        let why = StoreError::Quota { pipeline, quota };
+        return Err(Refusal::Run(why.to_string()));
+    }
     Ok(())
 }
 

@@ -84,6 +84,17 @@ impl Store {
         Ok(Some(serde_json::from_slice(&plain)?))
     }
 
+    /// How many records a context has.
+    pub async fn count_records(&self, pipeline: &str, context: &str) -> Result<u64, StoreError> {
+        let mut session = self.database.read().await?;
+        query("SELECT count(*) FROM contexts WHERE pipeline = $1 AND name = $2")
+            .bind(pipeline)
+            .bind(context)
+            .one(&mut session)
+            .await?
+            .number(0)
+    }
+
     /// Every record of a context, in the order of the upload.
     pub async fn records(&self, pipeline: &str, context: &str) -> Result<Vec<Record>, StoreError> {
         let mut session = self.database.read().await?;

@@ -7,6 +7,7 @@ use super::{
     keys,
     leaves::Line,
     open::Store,
+    quotas,
     rows::{self, Lane, Loaded, state_place},
     stats,
     vault::Subject,
@@ -26,6 +27,8 @@ pub struct Accept {
     /// The person it is about, if the pointer leads to them already.
     pub subject: Option<Subject>,
     pub idempotency: Idempotency,
+    /// Documents that the pipeline accepts in a day.
+    pub quota: Option<u64>,
 }
 
 /// Who may change the document.
@@ -77,6 +80,7 @@ impl Store {
             pointer,
             subject,
             idempotency,
+            quota,
         } = accept;
         let key = idempotency.hash(&self.vault, &pipeline);
         let request = self
@@ -85,6 +89,7 @@ impl Store {
         if let Some(first) = idempotency::find(write, &key, &request).await? {
             return Ok((first, false));
         }
+        quotas::count(write, &pipeline, quota, now_ms).await?;
         idempotency::remember(write, &key, &request, &id).await?;
         let subject = subject.unwrap_or_else(|| self.vault.nobody(&id));
         let payload = json!({"pipeline": pipeline, "creator": creator, "pointer": pointer,

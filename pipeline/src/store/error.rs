@@ -30,6 +30,11 @@ pub enum StoreError {
     Erased(String),
     #[error("another holder works on the document")]
     Fenced,
+    #[error(
+        "pipeline `{pipeline}` accepts {quota} documents a day (spec.quotas of its policies), and no more \
+         fit into this one: it ends at midnight UTC"
+    )]
+    Quota { pipeline: String, quota: u64 },
     #[error("the idempotency key was used with another request: use a new key for a new document")]
     KeyReused,
     #[error(transparent)]

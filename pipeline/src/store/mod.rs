@@ -14,6 +14,7 @@ mod keys;
 mod leases;
 mod leaves;
 mod open;
+mod quotas;
 mod rows;
 mod runs;
 mod snapshot;
@@ -25,6 +26,8 @@ mod vault;
 pub(crate) mod calls_tests;
 #[cfg(test)]
 mod identity_tests;
+#[cfg(test)]
+mod quota_tests;
 #[cfg(test)]
 mod replica_tests;
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub(super) fn accept(id: &str, key: &str, of_run: bool) -> Accept {
         pointer: Map::from_iter([("customerId".into(), json!(key))]),
         subject: None,
         idempotency: Idempotency::Key(key.into()),
+        quota: None,
     }
 }
 

@@ -38,7 +38,7 @@ pub async fn create(
     body: Result<Json<Create>, axum::extract::rejection::JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     caller.may(&gateway, Verb::Create, &pipeline).await?;
-    gateway
+    let compiled = gateway
         .pipeline(&pipeline)
         .ok_or_else(|| Problem::no_pipeline(&pipeline))?;
     let Json(create) = body.map_err(|rejection| Problem::invalid("body", rejection.body_text()))?;
@@ -50,6 +50,7 @@ pub async fn create(
         subject: None,
         idempotency: idempotency(&headers, &create)?,
         pointer: create.pointer,
+        quota: compiled.documents_per_day,
     };
     let (id, new) = gateway.store.accept(accept, now_ms()).await?;
     let status = if new {

@@ -132,7 +132,7 @@ async fn a_letter_that_is_refused_for_anothers_account_is_shown_to_no_judge() {
     let own = town.created("k2", json!({"customerId": 18})).await;
     let own = town.wait_for(&own, "Published").await;
     let verdict = &own["verdict"];
-    assert_eq!(verdict["errors"], json!([]), "{verdict}");
+    assert!(verdict["errors"].is_null(), "{verdict}");
     assert_eq!(verdict["evidence"].as_array().unwrap().len(), 3);
 }
 
@@ -150,5 +150,5 @@ async fn a_workers_letter_is_judged_by_records_and_by_a_model() {
     let document = town.read(review["id"].as_str().unwrap()).await;
     let verdict = &document["verdict"];
     assert_eq!(verdict["findings"][0]["rule"], "kind", "{verdict}");
-    assert_eq!(verdict["errors"], json!([]), "{verdict}");
+    assert!(verdict["errors"].is_null(), "{verdict}");
 }

@@ -7,6 +7,7 @@ mod fields;
 mod leaks;
 mod moderated;
 mod publish;
+mod quotas;
 mod replicas;
 mod town;
 mod workers;

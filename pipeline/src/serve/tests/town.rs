@@ -10,7 +10,7 @@ use std::{
 use aios_audit::{CallBatch, CallToken, Scribe};
 use aios_crds::{
     data_bounds::DataBounds,
-    policy_set::{Action, Review, ReviewWhen, Rule},
+    policy_set::{Action, Quotas, Review, ReviewWhen, Rule},
     reference::{KeyRef, SecretSource},
     writing_pipeline::{
         ContentKind, ContextSource, Execution, Label, Models, RetrievalQuery, Route, Slot, Step,
@@ -67,6 +67,8 @@ pub struct TownOptions {
     /// A person sees every document.
     pub always_review: bool,
     pub dry_run: bool,
+    /// Documents a day.
+    pub quota: Option<i32>,
     /// Time to decide.
     pub review_due: Option<&'static str>,
     /// The target cannot be read back.
@@ -592,7 +594,7 @@ async fn complete(
     (headers, Json(body)).into_response()
 }
 
-fn item<T: serde::Serialize>(kind: ItemKind, name: &str, body: &T) -> Item {
+pub fn item<T: serde::Serialize>(kind: ItemKind, name: &str, body: &T) -> Item {
     let owner = Owner {
         name: name.into(),
         uid: format!("uid-{name}"),
@@ -644,6 +646,9 @@ fn policy(options: &TownOptions) -> PolicyConfig {
             due: options.review_due.map(|due| due.parse().unwrap()),
             ..Review::default()
         },
+        quotas: options
+            .quota
+            .map(|documents_per_day| Quotas { documents_per_day }),
         dry_run: options.dry_run,
     }
 }

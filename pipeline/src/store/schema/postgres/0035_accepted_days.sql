@@ -1,0 +1,7 @@
+-- Documents that a pipeline accepted, by days since 1970 in UTC.
+CREATE TABLE accepted_days (
+  pipeline TEXT NOT NULL,
+  day      BIGINT NOT NULL,
+  accepted BIGINT NOT NULL,
+  PRIMARY KEY (pipeline, day)
+);
