@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod data_bounds;
 pub mod decimal;
 pub mod duration;
+pub mod fired;
 pub mod json;
 pub mod model_deployment;
 pub mod moderation;
@@ -31,6 +32,7 @@ pub use condition_list::Conditions;
 pub use conditions::{ConditionType, Reason};
 pub use decimal::Decimal;
 pub use duration::Duration;
+pub use fired::{RuleFired, coarse};
 pub use json::Json;
 #[cfg(feature = "kube")]
 pub use model_deployment::ModelDeployment;

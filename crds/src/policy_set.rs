@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Conditions, Duration,
+    Conditions, Duration, RuleFired,
     check::{
         Citations, Disclosure, Facts, Injection, Language, Leak, Length, Links, Pattern, Pii,
         Require, Schema, Secrets, Style, Terms,
@@ -354,6 +354,15 @@ pub struct PolicySetStatus {
     /// Rules compiled.
     #[serde(default)]
     pub rules: i32,
+    /// Texts that were judged under this digest, those on which it only reported with them. Rounded down to
+    /// one digit, to two from 100 on; the metrics count exactly.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub texts: i64,
+    /// Rules that fired on some of them or could not run, rounded in the same way. Not told where several
+    /// operators share a ClusterPolicySet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub fired: Vec<RuleFired>,
     /// `n/m` data planes enforce this digest by these revisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforced_by: Option<String>,
@@ -389,6 +398,11 @@ pub struct OperatorSeen {
     pub refused: Option<String>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(count: &i64) -> bool {
+    *count == 0
+}
+
 impl Default for PolicySetStatus {
     fn default() -> Self {
         Self {
@@ -397,6 +411,8 @@ impl Default for PolicySetStatus {
             digest: None,
             engine: None,
             rules: 0,
+            texts: 0,
+            fired: Vec::new(),
             enforced_by: None,
             operators: Vec::new(),
         }

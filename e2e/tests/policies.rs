@@ -56,10 +56,15 @@ fn condition(conditions: &Conditions, kind: &str) -> Option<Condition> {
 
 /// The quickstart's rules, and one more that blocks a word.
 async fn with_rule(scene: &Scene, name: &str, word: &str) -> Value {
+    let more = json!({"name": name, "action": "Block", "terms": {"list": [word]}});
+    with(scene, more).await
+}
+
+/// The quickstart's rules, and one more.
+async fn with(scene: &Scene, more: Value) -> Value {
     let policies = scene.namespace.api::<PolicySet>();
     let rules = policies.get(POLICY).await.unwrap().spec.rules;
     let mut rules = serde_json::to_value(rules).unwrap();
-    let more = json!({"name": name, "action": "Block", "terms": {"list": [word]}});
     rules.as_array_mut().unwrap().push(more);
     rules
 }
@@ -142,4 +147,41 @@ async fn a_data_plane_that_is_partitioned_away_is_named_and_the_policy_is_not_en
     let found = status(&scene).await.unwrap();
     assert_eq!(found.enforced_by.as_deref(), Some("1/1"));
     assert!(found.engine.unwrap().starts_with("engine."));
+}
+
+#[tokio::test]
+async fn a_letter_with_another_customers_address_waits_for_a_person_and_the_status_counts_it() {
+    let scene = Scene::open("leak").await;
+    let rule = json!({"name": "no-others", "action": "Review",
+        "leak": {"variables": ["customer.email"]}});
+    let rules = with(&scene, rule).await;
+    let generation = change(&scene, json!({"rules": rules})).await;
+    says(&scene, generation, "Enforced", "True").await;
+
+    let customer = |id: u64, name: &str, topic: &str| {
+        let email = format!("{}@mail.example", name.to_lowercase());
+        json!({"id": id, "name": name, "topic": topic, "email": email}).to_string()
+    };
+    let customers = [customer(1, "Ann", "refunds"), customer(2, "Bob", "savings")];
+    scene.upload(&customers.join("\n")).await;
+    let answer = "Welcome, and do write to BOB@mail.example.";
+    scene
+        .model_answers(&json!([{"match": "refunds", "answer": answer}]))
+        .await;
+    scene.run("letters", pointers(2)).await;
+    let items = scene.finished("letters").await;
+    assert_eq!((items.waiting, items.published), (1, 1));
+
+    let told = eventually("the status counts both", DEADLINE, async || {
+        let status = status(&scene).await?;
+        ensure!(status.texts == 2, "{status:?}");
+        Ok(Some(status.fired))
+    });
+    let fired: Vec<_> = told
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|rule| (rule.name, rule.fired, rule.failed))
+        .collect();
+    assert_eq!(fired, [("no-others".to_owned(), 1, 0)]);
 }

@@ -27,6 +27,17 @@ pub struct Config {
     pub runs: BTreeMap<String, RunConfig>,
 }
 
+/// A policy that is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    pub kind: ItemKind,
+    pub name: String,
+    /// Of its control item.
+    pub digest: String,
+    /// Of its rules, as verdicts name it.
+    pub rules: String,
+}
+
 /// The holder of what is in force.
 pub struct Enforced {
     config: ArcSwap<Config>,
@@ -72,6 +83,22 @@ impl Enforced {
     /// Sends the sequence whenever another snapshot came into force.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// The policies in force.
+    pub fn policies(&self) -> Vec<InForce> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let policies = parts.policies.iter();
+        let policies = policies.map(|((scope, name), known)| InForce {
+            kind: match scope {
+                PolicyScope::Cluster => ItemKind::ClusterPolicy,
+                PolicyScope::Namespace => ItemKind::Policy,
+            },
+            name: name.clone(),
+            digest: known.digest.clone(),
+            rules: known.compiled.digest().to_string(),
+        });
+        policies.collect()
     }
 
     /// The items in force, to be kept for a restart.

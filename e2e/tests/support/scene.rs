@@ -271,6 +271,11 @@ impl Scene {
         self.model.post("simulator/faults", &fault).await.unwrap();
     }
 
+    /// What the model says to which questions.
+    pub async fn model_answers(&self, script: &Value) {
+        self.model.post("simulator/script", script).await.unwrap();
+    }
+
     pub async fn heal_model(&self) {
         self.model.delete("simulator/faults").await.unwrap();
     }

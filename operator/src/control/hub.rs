@@ -163,13 +163,23 @@ impl Hub {
         }
     }
 
-    pub fn reported(&self, namespace: &str, pod: &str, report: Report) {
-        let (pipelines, runs) = {
+    pub fn reported(&self, namespace: &str, pod: &str, mut report: Report) {
+        let of_policies = std::mem::take(&mut report.policies);
+        let (pipelines, runs, policies) = {
             let mut index = self.index();
             let (pipelines, uids) = index.report(namespace, pod, report);
             let runs = uids.iter().filter_map(|uid| index.run_name(namespace, uid));
-            (pipelines, runs.collect::<Vec<_>>())
+            let runs = runs.collect::<Vec<_>>();
+            let policies = index.policies_reported(namespace, pod, of_policies);
+            (pipelines, runs, policies)
         };
+        for key in &policies {
+            match key.kind {
+                Kind::Policy => self.triggers.policy(namespace, &key.name),
+                Kind::ClusterPolicy => self.triggers.cluster_policy(&key.name),
+                Kind::Model | Kind::Pipeline | Kind::Run => {}
+            }
+        }
         for name in &pipelines {
             self.triggers.pipeline(namespace, name);
         }

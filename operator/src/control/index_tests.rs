@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aios_crds::writing_pipeline::{ContentKind, Execution, Models, Step};
 use aios_proto::{
     config::{Owner, PipelineConfig, PolicyScope, pack, unpack},
-    control::{Ack, Item, ItemAck, ItemKind, PipelineReport, Report},
+    control::{Ack, Item, ItemAck, ItemKind, PipelineReport, PolicyReport, Report, RuleReport},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -552,4 +552,50 @@ fn of_two_gateways_the_one_that_has_seen_more_is_believed_while_it_runs() {
     assert_eq!(accepted(&index), 6);
     index.report(NS, "one", report(5, 50));
     assert_eq!(accepted(&index), 5, "the other one does not run any more");
+}
+
+#[test]
+fn what_policies_did_is_summed_of_the_gateways_that_counted_last() {
+    let mut index = Index::new(1);
+    index.listed();
+    let item = policy("house", "a");
+    index.apply(NS, Kind::Policy, item.clone());
+    let key = Key::new(Kind::Policy, "house");
+    let digest = index.offered(NS, &key).map(|item| item.digest.clone());
+    let said = |texts: u64| PolicyReport {
+        kind: ItemKind::Policy.into(),
+        name: "house".into(),
+        digest: digest.clone().unwrap_or_default(),
+        texts,
+        rules: vec![RuleReport {
+            rule: "tone".into(),
+            fired: texts / 10,
+            failed: 0,
+        }],
+    };
+    let counted = |log_size: u64| Report {
+        log_size,
+        ..Default::default()
+    };
+    index.report(NS, "one", counted(5));
+    let news = index.policies_reported(NS, "one", vec![said(20)]);
+    assert_eq!(news, std::slice::from_ref(&key));
+    assert!(
+        index
+            .policies_reported(NS, "one", vec![said(20)])
+            .is_empty()
+    );
+    assert!(
+        index
+            .policies_reported(NS, "other", vec![said(90)])
+            .is_empty()
+    );
+    let rates = index.rates(NS, &key);
+    assert_eq!((rates.texts, rates.rules["tone"]), (20, (2, 0)));
+    let old = PolicyReport {
+        digest: "sha256:0".into(),
+        ..said(40)
+    };
+    index.policies_reported(NS, "one", vec![old]);
+    assert_eq!(index.rates(NS, &key).texts, 0, "of other rules");
 }

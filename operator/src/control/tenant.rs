@@ -9,7 +9,7 @@ use std::{
 use aios_proto::{
     canonical,
     config::{Owner, PipelineConfig, PolicyPin, PolicyScope, pack},
-    control::{Item, ItemAck, ItemKind, PipelineReport, RunReport, WeightsReport},
+    control::{Item, ItemAck, ItemKind, PipelineReport, PolicyReport, RunReport, WeightsReport},
 };
 use jiff::Timestamp;
 
@@ -105,6 +105,7 @@ pub(super) struct Tenant {
     pub acks: BTreeMap<(String, Seat), BTreeMap<Key, ItemAck>>,
     pub pipeline_reports: BTreeMap<String, PipelineReport>,
     pub run_reports: BTreeMap<String, RunReport>,
+    pub policy_reports: BTreeMap<Key, PolicyReport>,
     /// The pod whose report was taken last, and how long the log was for it.
     pub reported: Option<(String, u64)>,
     /// By model.

@@ -6,6 +6,7 @@ mod judge;
 mod kinds;
 mod lists;
 mod operators;
+mod rates;
 mod status;
 
 use judge::{Fit, Unfit};
@@ -26,7 +27,7 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use crate::{
     context::{Context, next_look},
-    control::{Audience, Broken, Enforcement, Key, Kind},
+    control::{Audience, Broken, Enforcement, Key, Kind, Rates},
     error::Result,
     invalid,
     share::Choice,
@@ -40,6 +41,7 @@ pub struct Observed {
     /// Whether an earlier version stays in force.
     pub last_good: bool,
     pub enforcement: Enforcement,
+    pub rates: Rates,
 }
 
 /// Compiles, tries and offers a policy, and tells who enforces it.
@@ -86,6 +88,7 @@ where
         judged,
         last_good: index.owner(&namespace, &key).is_some() || index.is_held(&namespace, &key),
         enforcement: index.enforcement(&namespace, &key, Audience::Writers, now),
+        rates: index.rates(&namespace, &key),
     });
     let before = Stated::status(policy).cloned().unwrap_or_default();
     let teller = Teller {

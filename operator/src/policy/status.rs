@@ -12,6 +12,7 @@ use crate::{
         Observed,
         judge::{Fit, Unfit},
         operators::{Teller, Wanted, together},
+        rates,
     },
     status::Status,
 };
@@ -41,6 +42,17 @@ pub fn status(
     facts.extend(tests_passed(observed));
     facts.push(enforced(observed, &enforcement));
     let conditions = write(summarize(facts), &before.conditions, generation, now);
+    let shared = !operators.is_empty();
+    let in_force = match &observed.judged {
+        Ok(fit) => Some(fit.digest.as_str()),
+        Err(_) if observed.last_good => before.digest.as_deref(),
+        Err(_) => None,
+    };
+    let (texts, fired) = if shared {
+        (0, Vec::new())
+    } else {
+        rates::told(&before, in_force, &observed.rates)
+    };
     let (digest, engine, rules) = match &observed.judged {
         Ok(fit) => (
             Some(fit.digest.clone()),
@@ -60,6 +72,8 @@ pub fn status(
         digest,
         engine,
         rules,
+        texts,
+        fired,
         enforced_by: Some(format!("{enforcing}/{total}")),
         operators,
     }
@@ -155,7 +169,7 @@ impl Status for PolicySetStatus {
         &self.conditions
     }
 
-    /// Pods of a run come and go: their count is a number.
+    /// Pods of a run come and go: their count is a number, as are those of texts.
     fn without_numbers(&self) -> Self {
         let conditions = self.conditions.iter().map(without_count).collect();
         let operators = self.operators.iter().map(|seen| OperatorSeen {
@@ -165,6 +179,8 @@ impl Status for PolicySetStatus {
         });
         Self {
             enforced_by: None,
+            texts: 0,
+            fired: Vec::new(),
             operators: operators.collect(),
             conditions,
             ..self.clone()
@@ -189,11 +205,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::status;
     use crate::{
-        control::Enforcement,
+        control::{Enforcement, Rates},
         policy::{
             Observed,
             judge::{Fit, Unfit},
         },
+        status::Status,
     };
     use aios_compile::Diagnostic;
     use aios_crds::{ConditionType, PolicySetStatus};
@@ -212,6 +229,7 @@ mod tests {
             judged,
             last_good: true,
             enforcement,
+            rates: Rates::default(),
         }
     }
 
@@ -225,6 +243,7 @@ mod tests {
             }),
             last_good,
             enforcement,
+            rates: Rates::default(),
         }
     }
 
@@ -318,6 +337,7 @@ mod tests {
                 total: usize::from(last_good),
                 ..Enforcement::default()
             },
+            rates: Rates::default(),
         }
     }
 
@@ -381,6 +401,18 @@ mod tests {
         let told = status.conditions.get(ConditionType::Compiled).unwrap();
         let message = "2 rules; streamed answers are held to their end by no-shouting";
         assert_eq!(told.message, message);
+    }
+
+    #[test]
+    fn rates_are_told_and_are_numbers() {
+        let mut observed = good(Enforcement::default());
+        let silent = seen(&observed);
+        observed.rates.texts = 1234;
+        observed.rates.rules.insert("no-pii".into(), (17, 0));
+        let status = seen(&observed);
+        assert_eq!((status.texts, status.fired[0].fired), (1200, 10));
+        assert_ne!(status, silent);
+        assert_eq!(status.without_numbers(), silent.without_numbers());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod metrics;
 mod options;
 mod problem;
 mod process;
+mod rates;
 mod reports;
 mod retrieve;
 mod runner;

@@ -6,7 +6,7 @@ use aios_proto::control::{PipelineReport, Report, RunReport};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::gateway::Gateway;
+use super::{gateway::Gateway, rates};
 use crate::store::{StatusCounts, StoreError};
 
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub async fn run(gateway: Gateway, reports: watch::Sender<Report>, shutdown: Can
     }
 }
 
-async fn report(gateway: &Gateway) -> Result<Report, StoreError> {
+pub(super) async fn report(gateway: &Gateway) -> Result<Report, StoreError> {
     let configuration = gateway.enforced.load();
     // Before it is counted: what comes meanwhile is counted again.
     let log_size = gateway.store.with_log(aios_audit::Log::size);
@@ -68,10 +68,12 @@ async fn report(gateway: &Gateway) -> Result<Report, StoreError> {
             overdue: number(counts.overdue),
         });
     }
+    let policies = rates::reports(&gateway.store, &gateway.enforced.policies()).await?;
     Ok(Report {
         pipelines,
         runs,
         log_size,
+        policies,
         ..Report::default()
     })
 }

@@ -3,6 +3,7 @@
 use super::{
     database::{Session, query},
     error::StoreError,
+    fired,
     idempotency::{self, Idempotency},
     keys,
     leaves::Line,
@@ -149,10 +150,12 @@ impl Store {
             ..
         } = loaded;
         let measured = stats::measure(&before, &event, now_ms);
+        let counts = fired::counts(&event);
         let Applied { state, entries } = machine::apply(before, event, view, now_ms)?;
         self.save(&mut write, &state, subject, seq, entries, now_ms)
             .await?;
         stats::record(&mut write, &state, measured, now_ms).await?;
+        fired::record(&mut write, counts).await?;
         if !state.for_worker() {
             release(&mut write, id).await?;
         }

@@ -8,6 +8,7 @@ mod leaks;
 mod moderated;
 mod publish;
 mod quotas;
+mod rates;
 mod replicas;
 mod town;
 mod workers;

@@ -151,9 +151,11 @@ fn migrator() -> Migrator {
     let init = include_str!("../schema/postgres/0001_init.sql");
     let identities = include_str!("../schema/postgres/0034_identities.sql");
     let days = include_str!("../schema/postgres/0035_accepted_days.sql");
+    let fired = include_str!("../schema/postgres/0036_fired.sql");
     Migrator::with_migrations(vec![
         migration(1, "init", init),
         migration(34, "identities", identities),
         migration(35, "accepted days", days),
+        migration(36, "fired", fired),
     ])
 }

@@ -70,10 +70,12 @@ fn migrator() -> Migrator {
     let sequence = include_str!("../schema/sqlite/0002_snapshot_sequence.sql");
     let identities = include_str!("../schema/sqlite/0034_identities.sql");
     let days = include_str!("../schema/sqlite/0035_accepted_days.sql");
+    let fired = include_str!("../schema/sqlite/0036_fired.sql");
     Migrator::with_migrations(vec![
         migration(1, "init", init),
         migration(2, "snapshot sequence", sequence),
         migration(34, "identities", identities),
         migration(35, "accepted days", days),
+        migration(36, "fired", fired),
     ])
 }
