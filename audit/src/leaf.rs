@@ -46,10 +46,12 @@ pub enum Kind {
     Provenance,
     /// A batch of model calls, as the process that made them signed it: the payload is its JSON.
     Calls,
+    /// What became of the published document outside: an event that its sender signed.
+    Outcome,
 }
 
 impl Kind {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Accepted,
         Self::Retrieved,
         Self::Drafted,
@@ -69,6 +71,7 @@ impl Kind {
         Self::Erased,
         Self::Provenance,
         Self::Calls,
+        Self::Outcome,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -92,6 +95,7 @@ impl Kind {
             Self::Erased => "Erased",
             Self::Provenance => "Provenance",
             Self::Calls => "Calls",
+            Self::Outcome => "Outcome",
         }
     }
 }

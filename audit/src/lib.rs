@@ -11,6 +11,7 @@ mod hash;
 mod key;
 mod leaf;
 mod log;
+mod outcome;
 mod proof;
 mod statement;
 
@@ -27,6 +28,7 @@ pub use hash::{Hash, leaf_hash, node_hash, sha256};
 pub use key::{LogKey, VerifierKey};
 pub use leaf::{Commitment, Kind, Leaf, Salt, commit};
 pub use log::Log;
+pub use outcome::{Happened, SenderKey, SignedEvent};
 pub use proof::{verify_consistency, verify_inclusion};
 pub use statement::{
     Decision, ModelUse, Origin, PREDICATE_TYPE, Passage, PolicyUse, Provenance, Review, Statement,

@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aios_crds::{WritingPipelineSpec, writing_pipeline::Step};
+use aios_crds::{
+    WritingPipelineSpec,
+    experiment::{CONTROL, Experiment},
+    writing_pipeline::Step,
+};
 use aios_policy::{Bounds, Place};
 use aios_proto::config::{
     HostedAt, PipelineConfig, PolicyPin, PolicyScope, PublisherConfig, RetrievalConfig,
@@ -57,6 +61,10 @@ pub fn pipeline(
     policies(spec, &pins, &mut found);
     found.extend(trigger::triggers(spec).err().unwrap_or_default());
     let publish = publish(spec, &mut found);
+    found.extend(checks::doubled(
+        spec.reporters.iter().map(|reporter| reporter.name.as_str()),
+        |index| format!("spec.reporters[{index}].name"),
+    ));
     found.extend(size(&skeletons, retrieval.as_ref()));
     if !found.is_empty() {
         return Err(found);
@@ -74,6 +82,7 @@ pub fn pipeline(
         models: spec.models.clone(),
         policies: pins,
         publish,
+        reporters: spec.reporters.clone(),
         execution: spec.execution.clone(),
         budget: spec.budget.clone(),
     })
@@ -206,6 +215,13 @@ fn models(spec: &WritingPipelineSpec, resolved: &Resolved, found: &mut Vec<Diagn
                 "name a span of 1s to 1h",
             ));
         }
+        if let Some(experiment) = &step.experiment {
+            found.extend(self::experiment(
+                &format!("spec.models.{name}.experiment"),
+                experiment,
+                resolved,
+            ));
+        }
         for (index, route) in step.routes.iter().enumerate() {
             found.extend(out_of_bounds(
                 || format!("{path}[{index}].model"),
@@ -232,6 +248,35 @@ fn out_of_bounds(
         format!("ModelDeployment `{model}` is out of bounds: {refused}"),
         "route to a model within them, or have the policy changed by who owns it",
     ))
+}
+
+fn experiment(path: &str, experiment: &Experiment, resolved: &Resolved) -> Vec<Diagnostic> {
+    let variants = &experiment.variants;
+    let names = variants.iter().map(|variant| variant.name.as_str());
+    let mut found = checks::doubled(names, |index| format!("{path}.variants[{index}].name"));
+    let percent = experiment.percent();
+    if percent > 100 {
+        found.push(Diagnostic::new(
+            format!("{path}.variants"),
+            format!("the variants take {percent} percent of the documents"),
+            "lower their percents to 100 in all, or less: the rest goes by the routes",
+        ));
+    }
+    for (index, variant) in variants.iter().enumerate() {
+        found.extend(out_of_bounds(
+            || format!("{path}.variants[{index}].model"),
+            &variant.model,
+            resolved,
+        ));
+        if variant.name == CONTROL {
+            found.push(Diagnostic::new(
+                format!("{path}.variants[{index}].name"),
+                format!("`{CONTROL}` is the name of the documents that no variant takes"),
+                "give the variant another",
+            ));
+        }
+    }
+    found
 }
 
 fn budget(spec: &WritingPipelineSpec) -> Option<Diagnostic> {

@@ -35,10 +35,13 @@ pub fn of_pipeline(spec: &WritingPipelineSpec) -> References {
         .iter()
         .flat_map(|retrieval| &retrieval.sources);
     let steps = std::iter::once(&spec.models.draft).chain(&spec.models.finish);
+    let experiments = steps.clone().filter_map(|step| step.experiment.as_ref());
+    let variants = experiments.flat_map(|experiment| &experiment.variants);
     References {
         models: steps
             .flat_map(|step| &step.routes)
             .map(|route| route.model.clone())
+            .chain(variants.map(|variant| variant.model.clone()))
             .collect(),
         policies: spec
             .policy_refs

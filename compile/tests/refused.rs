@@ -429,6 +429,29 @@ fn bad_pipelines_are_refused_with_field_and_remedy() {
             "1h",
         ),
         case(
+            "/models/draft/experiment",
+            json!({"name": "tone", "variants": [
+                {"name": "bold", "model": "m", "percent": 60},
+                {"name": "calm", "model": "m", "percent": 60}]}),
+            "spec.models.draft.experiment.variants",
+            "120",
+            "routes",
+        ),
+        case(
+            "/models/draft/experiment",
+            json!({"name": "tone", "variants": [{"name": "control", "model": "m", "percent": 1}]}),
+            "spec.models.draft.experiment.variants[0].name",
+            "control",
+            "another",
+        ),
+        case(
+            "/reporters",
+            json!([{"name": "shop", "publicKey": "k"}, {"name": "shop", "publicKey": "l"}]),
+            "spec.reporters[1].name",
+            "twice",
+            "own name",
+        ),
+        case(
             "/models/draft/routes",
             json!([]),
             "spec.models.draft.routes",
@@ -505,6 +528,28 @@ fn a_route_to_a_model_that_a_policy_keeps_texts_from_is_refused() {
         assert!(found[0].message.contains(says), "{found:?}");
         assert!(found[0].message.contains("`bank`"), "{found:?}");
     }
+}
+
+#[test]
+fn a_variant_of_a_model_that_a_policy_keeps_texts_from_is_refused() {
+    let mut body = pipeline();
+    body["models"]["draft"]["experiment"] = json!({"name": "tone",
+        "variants": [{"name": "bold", "model": "abroad", "percent": 10}]});
+    let spec = serde_json::from_value(body).unwrap();
+    let region = Some("us".into());
+    let resolved = Resolved {
+        hosted: BTreeMap::from([("abroad".to_owned(), HostedAt { region })]),
+        bounds: Bounds::new([(
+            "bank".to_owned(),
+            serde_json::from_value(json!({"regions": ["eu"]})).unwrap(),
+        )]),
+        ..resolved()
+    };
+    let found = aios_compile::pipeline("webinar", &spec, &resolved, pins()).unwrap_err();
+    assert_eq!(
+        found[0].path,
+        "spec.models.draft.experiment.variants[0].model"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod data_bounds;
 pub mod decimal;
 pub mod duration;
+pub mod experiment;
 pub mod fired;
 pub mod json;
 pub mod model_deployment;

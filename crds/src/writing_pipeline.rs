@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Conditions, Decimal, Duration, Json,
+    experiment::{Experiment, Reporter},
     json::any_object,
     reference::{LocalRef, SecretSource, TextSource},
     status::{conditions_schema, never_observed},
@@ -87,6 +88,10 @@ pub struct WritingPipelineSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub publish: Vec<Publisher>,
+    /// Who reports what became of published documents: each report is signed by one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub reporters: Vec<Reporter>,
     /// How batches run.
     #[serde(default)]
     pub execution: Execution,
@@ -289,6 +294,9 @@ pub struct Step {
     /// The routes; after the last comes the safe template.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub routes: Vec<Route>,
+    /// Models that write a part of the documents instead, to be compared with the routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<Experiment>,
     /// Answers that may be used again. Left out, every call asks a model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<AnswerCache>,

@@ -59,6 +59,9 @@ pub enum Command {
     Review(Review),
     /// Write one document and judge it, without keeping it.
     Preview(Preview),
+    /// Compare the variants of a pipeline's experiments.
+    #[command(subcommand)]
+    Experiment(Experiment),
     /// Try policies on a text, without a cluster.
     #[command(subcommand)]
     Policy(Policy),
@@ -279,6 +282,24 @@ pub struct PolicyTest {
     #[arg(long, default_value = "en")]
     pub language: String,
     /// The verdict, or what became of each test, as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  kubectl aios experiment report -p savings --as-service-account author")]
+pub enum Experiment {
+    /// How the documents of each variant fared, and what was reported of them. Counts and intervals, no verdict.
+    Report(ExperimentReport),
+}
+
+#[derive(Debug, Args)]
+pub struct ExperimentReport {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    /// The same as JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -53,6 +53,11 @@ pub enum CompileError {
     Schema(#[from] SchemaError),
     #[error("content.skeletons: at least one is needed")]
     NoSkeleton,
+    #[error("reporters: `{name}`: {error}")]
+    Reporter {
+        name: String,
+        error: aios_audit::AuditError,
+    },
     #[error("the skeleton has no canonical form: {0}")]
     Encode(String),
 }
@@ -73,6 +78,13 @@ impl Pipeline {
             .collect::<Result<_, _>>()?;
         if skeletons.is_empty() {
             return Err(CompileError::NoSkeleton);
+        }
+        for reporter in &config.reporters {
+            let key = reporter.public_key.parse::<aios_audit::SenderKey>();
+            key.map_err(|error| CompileError::Reporter {
+                name: reporter.name.clone(),
+                error,
+            })?;
         }
         let schema = config.variables.as_ref().map(Schema::compile).transpose()?;
         let retrieval = config.retrieval.as_ref().map(retrieval).transpose()?;

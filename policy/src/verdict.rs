@@ -254,6 +254,13 @@ impl Verdict {
         self.action <= VerdictAction::Redact
     }
 
+    /// What the rules ask for: that a policy has a person see every document says nothing of this one.
+    pub fn by_rules(&self) -> VerdictAction {
+        let findings = self.findings.iter().map(|found| found.action.into());
+        let errors = self.errors.iter().map(|error| error.on_error.into());
+        findings.chain(errors).max().unwrap_or(VerdictAction::Pass)
+    }
+
     /// True when a rule asks for a revision and none blocks: worth a try before a person is asked.
     pub fn wants_revision(&self) -> bool {
         self.action < VerdictAction::Block

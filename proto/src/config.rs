@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use aios_crds::{
     data_bounds::DataBounds,
+    experiment::Reporter,
     model_deployment::{Limits, Pricing, Resilience},
     policy_set::{Quotas, Review, Rule},
     reference::SecretSource,
@@ -76,6 +77,8 @@ pub struct PipelineConfig {
     pub models: Models,
     pub policies: Vec<PolicyPin>,
     pub publish: Vec<PublisherConfig>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reporters: Vec<Reporter>,
     pub execution: Execution,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,

@@ -113,6 +113,10 @@ pub enum Fault {
     EnvelopeSubject,
     #[error("{0}")]
     Calls(CallsError),
+    #[error("{0}")]
+    Outcome(AuditError),
+    #[error("the signed event speaks of another document than its leaf")]
+    OutcomeSubject,
     #[error("the checkpoint covers {signed} leaves, the file holds {found}")]
     Count { signed: u64, found: u64 },
     #[error(

@@ -7,7 +7,10 @@ use super::error::{BundleError, Fault, Part};
 use super::format::{EnvelopeLine, LeafLine, Line, Opening};
 use super::lines::{LastLeaf, RawLine};
 use super::verify::Report;
-use crate::{CallChains, CallToken, Checkpoint, Hash, Kind, Leaf, Log, VerifierKey, commit};
+use crate::{
+    AuditError, CallChains, CallToken, Checkpoint, Hash, Kind, Leaf, Log, SignedEvent, VerifierKey,
+    commit,
+};
 
 /// Verifies the lines behind the checkpoint, one by one.
 pub struct Leaves {
@@ -143,6 +146,7 @@ impl Leaves {
         let leaf = self.open(line.index, line.salt, &payload)?;
         match leaf.kind {
             Kind::Calls => self.calls.batch(&leaf, &payload).map_err(Fault::Calls)?,
+            Kind::Outcome => outcome(&leaf, &payload)?,
             Kind::Drafted | Kind::Revised => {
                 if let Some(token) = call(&payload) {
                     self.calls.name(token);
@@ -185,6 +189,25 @@ impl Leaves {
         }
         Ok(leaf)
     }
+}
+
+/// The event is as its sender signed it, and of the document that its leaf names. Whose key it is, the reader knows.
+fn outcome(leaf: &Leaf, payload: &[u8]) -> Result<(), Fault> {
+    #[derive(serde::Deserialize)]
+    struct Payload {
+        event: SignedEvent,
+    }
+    let payload: Payload = serde_json::from_slice(payload).map_err(|_| {
+        Fault::Outcome(AuditError::Malformed {
+            what: "outcome",
+            why: "an event with its signature is expected",
+        })
+    })?;
+    let happened = payload.event.verify().map_err(Fault::Outcome)?;
+    if happened.document != leaf.document {
+        return Err(Fault::OutcomeSubject);
+    }
+    Ok(())
 }
 
 /// The call that a document's words are from, as its leaf says.

@@ -174,7 +174,9 @@ impl Egress {
             Some(shield) => shield.prompt(body)?,
         };
         let asked = Asked::read(face, body)?;
-        let plan = route::plan(&config, &call, asked.own())?;
+        let mut plan = route::plan(&config, &call, asked.own())?;
+        let document = caller.get("aios-document");
+        let variant = plan.assign(&config, &call, document, asked.own());
         let pipeline = config.pipelines.get(call.owner());
         let budgeted = pipeline
             .filter(|pipeline| pipeline.budget.is_some())
@@ -186,7 +188,7 @@ impl Egress {
             asked,
             caller,
         });
-        let recording = Recording::of(&self.records, pipeline, &question);
+        let recording = Recording::of(&self.records, pipeline, &question, variant);
         let mut exchange = Exchange {
             client: self.client.clone(),
             metrics: self.metrics.clone(),

@@ -7,6 +7,7 @@ mod call;
 mod count;
 mod demand;
 mod exchange;
+mod experiment;
 mod face;
 mod failure;
 mod hedge;

@@ -48,6 +48,7 @@ const COST: HeaderName = HeaderName::from_static("aios-cost");
 const CACHE: HeaderName = HeaderName::from_static("aios-cache");
 const POLICIES: HeaderName = HeaderName::from_static("aios-policy-digest");
 const CALL: HeaderName = HeaderName::from_static("aios-call");
+const VARIANT: HeaderName = HeaderName::from_static("aios-variant");
 
 /// The answer, or the beginning of its stream. A call of a pipeline is recorded, and may be judged.
 pub fn reply(
@@ -72,9 +73,10 @@ pub fn reply(
     };
     let digest = digest(headers, &candidate);
     let note = recording.map(|recording| recording.begin(&candidate, digest.clone(), origin));
-    let said = note
-        .as_ref()
-        .map(|note| (note.token(), HeaderValue::from_str(note.policies())));
+    let said = note.as_ref().map(|note| {
+        let policies = HeaderValue::from_str(note.policies());
+        (note.token(), policies, note.variant().cloned())
+    });
     let (mut response, upstream) = match reply {
         Reply::Whole(mut whole) => {
             let headers = std::mem::take(&mut whole.headers);
@@ -101,10 +103,13 @@ pub fn reply(
     if let Some(digest) = digest {
         headers.insert(HeaderName::from_static(DIGEST), digest);
     }
-    if let Some((token, policies)) = said {
+    if let Some((token, policies, variant)) = said {
         set(headers, CALL, &token.to_string());
         if let Ok(policies) = policies {
             headers.insert(POLICIES, policies);
+        }
+        if let Some(variant) = variant {
+            headers.insert(VARIANT, variant);
         }
     }
     if let Some(route) = candidate.route {

@@ -39,34 +39,15 @@ pub fn plan(config: &Config, call: &Call, request: &Request) -> Result<Plan, Api
     let mut passed = Vec::new();
     let mut candidates = Vec::new();
     let mut roomiest: Option<ApiError> = None;
-    let bounds = config.bounds_of(call.owner());
     for (route, name) in named(config, call, request, &mut passed)? {
-        let note = |outcome, detail: String| Note {
-            route,
-            model: name.clone(),
-            outcome,
-            detail,
-        };
-        let Some(model) = config.models.get(&name) else {
-            passed.push(note(
-                Outcome::ModelUnknown,
-                "no such model is in force".to_owned(),
-            ));
-            continue;
-        };
-        if let Err(forbidden) = bounds.admit(model.place()) {
-            passed.push(note(Outcome::OutOfBounds, forbidden));
-            continue;
-        }
-        match cap(model, request) {
-            Ok(cap) => candidates.push(Candidate {
-                route,
-                model: model.clone(),
-                cap,
-            }),
-            Err(error) => {
-                passed.push(note(Outcome::ContextExceeded, error.to_string()));
-                roomiest = Some(roomier(roomiest, error));
+        match candidate(config, call, (route, &name), request) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(unfit) => {
+                let (note, error) = *unfit;
+                passed.push(note);
+                if let Some(error) = error {
+                    roomiest = Some(roomier(roomiest, error));
+                }
             }
         }
     }
@@ -74,6 +55,42 @@ pub fn plan(config: &Config, call: &Call, request: &Request) -> Result<Plan, Api
         (false, _) => Ok(Plan { candidates, passed }),
         (true, Some(error)) => Err(error),
         (true, None) => Err(ApiError::RoutesExhausted(passed)),
+    }
+}
+
+/// A model that may answer, or why it may not; the error where it has no room for prompt and answer.
+///
+/// # Errors
+/// As it says.
+pub fn candidate(
+    config: &Config,
+    call: &Call,
+    (route, name): (Option<usize>, &str),
+    request: &Request,
+) -> Result<Candidate, Box<(Note, Option<ApiError>)>> {
+    let note = |outcome, detail: String| Note {
+        route,
+        model: name.to_owned(),
+        outcome,
+        detail,
+    };
+    let Some(model) = config.models.get(name) else {
+        let why = "no such model is in force".to_owned();
+        return Err(Box::new((note(Outcome::ModelUnknown, why), None)));
+    };
+    if let Err(forbidden) = config.bounds_of(call.owner()).admit(model.place()) {
+        return Err(Box::new((note(Outcome::OutOfBounds, forbidden), None)));
+    }
+    match cap(model, request) {
+        Ok(cap) => Ok(Candidate {
+            route,
+            model: model.clone(),
+            cap,
+        }),
+        Err(error) => {
+            let note = note(Outcome::ContextExceeded, error.to_string());
+            Err(Box::new((note, Some(error))))
+        }
     }
 }
 

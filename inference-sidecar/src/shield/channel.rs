@@ -100,7 +100,9 @@ impl Node {
     /// What the value of a field is. What no table knows is text.
     pub fn field(self, name: &str) -> Self {
         match self {
-            Self::Request | Self::Text(Channel::Prompt, _) | Self::Media => in_request(name),
+            Self::Request | Self::Text(Channel::Prompt, _) | Self::Media | Self::InputItem => {
+                in_request(name)
+            }
             Self::Completion | Self::Choice | Self::Said | Self::ToolCall | Self::Function(_) => {
                 self.in_completion(name)
             }
@@ -111,7 +113,6 @@ impl Node {
                 _ => Self::Text(channel, piece),
             },
             Self::Arguments | Self::Json(_) => Self::Arguments,
-            Self::InputItem => in_request(name),
             Self::Input | Self::Given => Self::Given,
             Self::Counts | Self::Sealed | Self::Stripped => self,
             Self::Label | Self::Choices | Self::ToolCalls => OTHER,

@@ -109,7 +109,7 @@ impl Shield {
             match judge.text(Channel::Other, &note.detail) {
                 Ok(None) => {}
                 Ok(Some(changed)) => note.detail = changed,
-                Err(_) => note.detail = "a policy withholds why".to_owned(),
+                Err(_) => "a policy withholds why".clone_into(&mut note.detail),
             }
         }
         ApiError::RoutesExhausted(notes)

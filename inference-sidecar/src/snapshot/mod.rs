@@ -16,7 +16,7 @@ use aios_proto::{
 
 pub use guard::{Guard, Policy};
 pub use model::Model;
-pub use pipeline::{Facts, Labels, Pipeline, Route, Routes};
+pub use pipeline::{Experiment, Facts, Labels, Pipeline, Route, Routes, Variant};
 
 /// Which items concern this process.
 #[derive(Clone, Debug, PartialEq, Eq)]

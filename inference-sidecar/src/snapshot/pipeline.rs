@@ -2,13 +2,17 @@
 
 use std::{cell::OnceCell, collections::BTreeMap, sync::Arc};
 
-use aios_crds::writing_pipeline::{self, AnswerCache, Budget};
+use aios_crds::{
+    experiment::{self, CONTROL},
+    writing_pipeline::{self, AnswerCache, Budget},
+};
 use aios_policy::Bounds;
 use aios_proto::{
     canonical,
     config::{PipelineConfig, PolicyPin, PolicyScope},
 };
 use cel::{Context, Program, Value};
+use http::HeaderValue;
 
 use super::{Guard, Policy};
 
@@ -38,8 +42,30 @@ pub struct Pipeline {
 pub struct Routes {
     /// In the order in which they are tried.
     pub list: Vec<Route>,
+    /// What writes a part of the documents instead.
+    pub experiment: Option<Experiment>,
     /// Which answers are used again.
     pub cache: Option<AnswerCache>,
+}
+
+/// Variants that documents are divided among.
+#[derive(Debug)]
+pub struct Experiment {
+    pub name: String,
+    pub variants: Vec<Variant>,
+    /// `EXPERIMENT/control`: what a document is in that no variant takes.
+    pub control: HeaderValue,
+}
+
+/// A model that writes a part of the documents.
+#[derive(Debug)]
+pub struct Variant {
+    /// `EXPERIMENT/VARIANT`.
+    pub label: HeaderValue,
+    /// Name of the ModelDeployment.
+    pub model: String,
+    /// Percent of the documents.
+    pub percent: u32,
 }
 
 /// A model to call, where a condition holds.
@@ -196,9 +222,48 @@ fn routes(path: &str, step: writing_pipeline::Step) -> Result<Routes, String> {
             })
         })
         .collect();
+    let experiment = step
+        .experiment
+        .map(|experiment| divided(&format!("{path}.experiment"), experiment));
     Ok(Routes {
         list: list?,
+        experiment: experiment.transpose()?,
         cache: step.cache,
+    })
+}
+
+fn divided(path: &str, config: experiment::Experiment) -> Result<Experiment, String> {
+    let name = config.name;
+    let label = |variant: &str| {
+        let label = HeaderValue::try_from(format!("{name}/{variant}"));
+        label.map_err(|_| format!("{path}: its names must be visible ASCII"))
+    };
+    // In whatever order they are written, a document stays where it is.
+    let mut written = config.variants;
+    written.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut left = 100;
+    let mut variants = Vec::new();
+    for experiment::Variant {
+        name,
+        model,
+        percent,
+    } in written
+    {
+        let percent = u32::try_from(percent).ok();
+        let percent = percent.filter(|percent| (1..=left).contains(percent));
+        let percent = percent
+            .ok_or_else(|| format!("{path}.variants: must take 1 to 100 percent, 100 in all"))?;
+        left -= percent;
+        variants.push(Variant {
+            label: label(&name)?,
+            model,
+            percent,
+        });
+    }
+    Ok(Experiment {
+        control: label(CONTROL)?,
+        variants,
+        name,
     })
 }
 

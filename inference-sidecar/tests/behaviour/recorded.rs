@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     fake::{Answer, DONE, End, Fake, completion, role, stop, stream, token},
-    world::{World, chat, header, item, model, pipeline},
+    world::{World, chat, header, item, model, nowhere, pipeline},
 };
 
 async fn recorded(answer: Answer) -> (World, Fake) {
@@ -164,6 +164,59 @@ async fn answers_that_are_used_again_are_recorded_for_each_call_and_paid_once() 
     );
     let recorded: Vec<_> = records.iter().map(|record| record.call).collect();
     assert_eq!(recorded, calls, "each has a name of its own");
+}
+
+#[tokio::test]
+async fn a_variant_is_named_in_headers_and_in_the_record() {
+    let usual = Fake::start(vec![completion("Usual.", Some((1, 1)))]).await;
+    let bold = Fake::start(vec![completion("Bold.", Some((1, 1)))]).await;
+    let world = World::unconfigured().await;
+    let mut body = pipeline(json!([{"model": "usual"}]));
+    let put = |sequence, body: &serde_json::Value| {
+        let items = vec![
+            item(ItemKind::Model, "usual", &model("usual", &usual.address)),
+            item(ItemKind::Model, "bold", &model("bold", &bold.address)),
+            item(ItemKind::Pipeline, "p", body),
+        ];
+        let acks = world.live.apply(&Snapshot { sequence, items });
+        assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
+    };
+    for (sequence, name, percent, answered) in [(1, "bold", 100, "bold"), (2, "calm", 1, "usual")] {
+        body["models"]["draft"]["experiment"] = json!({"name": "tone",
+            "variants": [{"name": name, "model": "bold", "percent": percent}]});
+        put(sequence, &body);
+        let response = world.call(&chat(json!({}))).send().await.unwrap();
+        let variant = header(&response, "aios-variant").to_owned();
+        let expected = if percent == 100 {
+            "tone/bold"
+        } else {
+            "tone/control"
+        };
+        assert_eq!(variant, expected);
+        assert_eq!(header(&response, "aios-model"), answered);
+        let batches = taken(&world, "").await;
+        let record = batches.last().unwrap().records.last().unwrap();
+        assert_eq!(record.variant.as_deref(), Some(expected));
+        assert_eq!(record.model, answered);
+    }
+}
+
+#[tokio::test]
+async fn a_variant_whose_model_does_not_answer_gives_way_to_the_routes() {
+    let usual = Fake::start(vec![completion("Usual.", Some((1, 1)))]).await;
+    let world = World::unconfigured().await;
+    let mut body = pipeline(json!([{"model": "usual"}]));
+    body["models"]["draft"]["experiment"] = json!({"name": "tone",
+        "variants": [{"name": "bold", "model": "bold", "percent": 100}]});
+    let items = vec![
+        item(ItemKind::Model, "usual", &model("usual", &usual.address)),
+        item(ItemKind::Model, "bold", &model("bold", &nowhere().await)),
+        item(ItemKind::Pipeline, "p", &body),
+    ];
+    world.live.apply(&Snapshot { sequence: 1, items });
+    let response = world.call(&chat(json!({}))).send().await.unwrap();
+    assert_eq!(header(&response, "aios-variant"), "tone/bold");
+    assert_eq!(header(&response, "aios-model"), "usual");
 }
 
 #[tokio::test]

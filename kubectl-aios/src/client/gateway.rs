@@ -18,7 +18,9 @@ use super::{
     auth::{Auth, Credentials},
     connect::{Connector, PORT, host},
     error::{ClientError, Problem},
-    types::{Accepted, DocumentSummary, DocumentView, Preview, Receipt, Replayed, Uploaded},
+    types::{
+        Accepted, DocumentSummary, DocumentView, Preview, Receipt, Replayed, Uploaded, Variant,
+    },
 };
 
 /// How long one answer may take to begin; a preview waits for a model.
@@ -213,6 +215,12 @@ impl Gateway {
             .map(|run| format!("?run={}", segment(run)))
             .unwrap_or_default();
         self.json(Call::get(pipeline, &format!("stats{query}")))
+            .await
+    }
+
+    /// How the documents of each variant of the pipeline's experiments fared.
+    pub async fn experiments(&self, pipeline: &str) -> Result<Vec<Variant>, ClientError> {
+        self.list(Call::get(pipeline, "experiments"), "variants")
             .await
     }
 

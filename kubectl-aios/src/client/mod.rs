@@ -12,5 +12,6 @@ pub use auth::{AUDIENCE, Auth};
 pub use error::{ClientError, Problem};
 pub use gateway::{DocumentFilter, Gateway};
 pub use types::{
-    Accepted, Change, DocumentSummary, DocumentView, Preview, Receipt, Replayed, Uploaded,
+    Accepted, Change, DocumentSummary, DocumentView, Outcome, Preview, Receipt, Replayed, Share,
+    Uploaded, Variant,
 };

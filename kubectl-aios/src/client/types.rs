@@ -1,6 +1,8 @@
 //! What the gateway answers. Unknown members are kept where people may want to see them, and
 //! ignored elsewhere, so that a newer gateway stays readable.
 
+use std::collections::BTreeMap;
+
 use aios_policy::{Part, Verdict, VerdictAction};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -117,4 +119,48 @@ pub struct Receipt {
 
 fn null_is_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Part>, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// The documents of one variant of an experiment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Variant {
+    pub step: String,
+    pub experiment: String,
+    pub variant: String,
+    /// For which a model answered.
+    pub exposed: u64,
+    /// Published or refused; the shares are of these.
+    pub finished: u64,
+    /// Of the checked: policy let the models' first words go on.
+    pub score: Share,
+    pub published: Share,
+    pub edited: Share,
+    pub rejected: Share,
+    pub blocked: Share,
+    pub template: Share,
+    /// What was reported of the published, by name.
+    #[serde(default)]
+    pub outcomes: BTreeMap<String, Outcome>,
+}
+
+/// One sort of event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// With an event or more, of the published.
+    pub documents: Share,
+    pub events: u64,
+    pub values: u64,
+    pub value_sum: u64,
+}
+
+/// A count out of others, and where the share is likely to be, in thousandths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Share {
+    pub count: u64,
+    pub of: u64,
+    pub low_per_mille: u32,
+    pub high_per_mille: u32,
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod diff;
 mod doctor;
+mod experiment;
 mod policy;
 mod preview;
 mod replay;
@@ -40,6 +41,7 @@ pub async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Status(arguments) => status::show(arguments, &session().await?).await?,
         Command::Run(arguments) => run::run(arguments, &session().await?).await?,
         Command::Review(arguments) => review::run(arguments, &session().await?).await?,
+        Command::Experiment(arguments) => experiment::run(arguments, &session().await?).await?,
         Command::Preview(arguments) => preview::run(arguments, &session().await?).await?,
         Command::Doctor(arguments) => doctor::run(arguments, &cli.global).await?,
     };

@@ -259,7 +259,7 @@ fn spec<S: DeserializeOwned>(manifest: &Manifest) -> Result<S, Diagnostic> {
         .map_err(|error| Diagnostic::new("spec", error.to_string(), "correct the value"))
 }
 
-/// Every route's model with its path.
+/// Models of every route and variant with their paths.
 fn models(spec: &WritingPipelineSpec) -> Vec<(String, &str)> {
     let steps = [
         ("draft", Some(&spec.models.draft)),
@@ -271,6 +271,16 @@ fn models(spec: &WritingPipelineSpec) -> Vec<(String, &str)> {
             models.push((
                 format!("spec.models.{name}.routes[{index}].model"),
                 route.model.as_str(),
+            ));
+        }
+        let experiment = step.and_then(|step| step.experiment.as_ref());
+        let variants = experiment
+            .iter()
+            .flat_map(|experiment| &experiment.variants);
+        for (index, variant) in variants.enumerate() {
+            models.push((
+                format!("spec.models.{name}.experiment.variants[{index}].model"),
+                variant.model.as_str(),
             ));
         }
     }

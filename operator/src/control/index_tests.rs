@@ -63,6 +63,7 @@ fn draft(name: &str, policies: &[&str]) -> Draft {
         models: Models {
             draft: Step {
                 routes: Vec::new(),
+                experiment: None,
                 cache: None,
             },
             finish: None,
@@ -70,6 +71,7 @@ fn draft(name: &str, policies: &[&str]) -> Draft {
         policies: Vec::new(),
         publish: Vec::new(),
         execution: Execution::default(),
+        reporters: Vec::new(),
         budget: None,
     };
     let policies = policies.iter().map(|p| (*p).to_owned()).collect();

@@ -193,6 +193,7 @@ fn usage(headers: &HeaderMap, started: Instant) -> Usage {
     let number = |name| text_of(headers, name).and_then(|text| text.parse().ok());
     Usage {
         call: text_of(headers, "aios-call"),
+        variant: text_of(headers, "aios-variant"),
         millis: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         input_tokens: number("aios-input-tokens").unwrap_or_default(),
         output_tokens: number("aios-output-tokens").unwrap_or_default(),

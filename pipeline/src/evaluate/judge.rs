@@ -72,7 +72,7 @@ impl Judge {
         let verdict = evaluated
             .map_err(|_| "cannot be judged without a batch".to_owned())?
             .verdict;
-        if by_rules(&verdict) <= VerdictAction::Redact {
+        if verdict.by_rules() <= VerdictAction::Redact {
             return Ok(());
         }
         Err(told(&verdict))
@@ -94,16 +94,9 @@ fn judging(mut policy: PolicyConfig) -> Option<PolicyConfig> {
     (!policy.rules.is_empty()).then_some(policy)
 }
 
-/// What the rules ask for: that a policy has a person see every document says nothing of this one.
-fn by_rules(verdict: &Verdict) -> VerdictAction {
-    let findings = verdict.findings.iter().map(|found| found.action.into());
-    let errors = verdict.errors.iter().map(|error| error.on_error.into());
-    findings.chain(errors).max().unwrap_or(VerdictAction::Pass)
-}
-
 /// As in `blocked by rule no-promise`.
 fn told(verdict: &Verdict) -> String {
-    let action = by_rules(verdict);
+    let action = verdict.by_rules();
     let done = match action {
         VerdictAction::Block => "blocked by",
         VerdictAction::Review => "sent to review by",

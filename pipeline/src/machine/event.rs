@@ -134,6 +134,9 @@ pub struct Usage {
     /// Names the call's record in the log, and proves what it says of texts: [`aios_audit::CallToken`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<String>,
+    /// `EXPERIMENT/VARIANT` that the document is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     pub millis: u64,
     pub input_tokens: u64,
     pub output_tokens: u64,

@@ -18,6 +18,8 @@ pub enum Verb {
     Preview,
     Approve,
     Publish,
+    /// What became of a document outside.
+    Report,
     Audit,
     Get,
     List,
@@ -77,6 +79,7 @@ impl Verb {
             Self::Preview => "preview",
             Self::Approve => "approve",
             Self::Publish => "publish",
+            Self::Report => "report",
             Self::Audit => "audit",
             Self::Get => "get",
             Self::List => "list",

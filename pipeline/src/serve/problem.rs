@@ -87,6 +87,7 @@ impl From<StoreError> for Problem {
             StoreError::Fenced => (StatusCode::CONFLICT, "busy"),
             StoreError::Quota { .. } => (StatusCode::TOO_MANY_REQUESTS, "quota_exceeded"),
             StoreError::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+            StoreError::EventReused => (StatusCode::UNPROCESSABLE_ENTITY, "event_id_reused"),
             StoreError::Machine(MachineError::AuthorCannotApprove(_)) => {
                 (StatusCode::FORBIDDEN, "author_cannot_approve")
             }

@@ -3,6 +3,7 @@
 use super::{
     database::{Session, query},
     error::StoreError,
+    exposures::{self, Seen},
     fired,
     idempotency::{self, Idempotency},
     keys,
@@ -151,11 +152,13 @@ impl Store {
         } = loaded;
         let measured = stats::measure(&before, &event, now_ms);
         let counts = fired::counts(&event);
+        let seen = Seen::of(&before, &event);
         let Applied { state, entries } = machine::apply(before, event, view, now_ms)?;
         self.save(&mut write, &state, subject, seq, entries, now_ms)
             .await?;
         stats::record(&mut write, &state, measured, now_ms).await?;
         fired::record(&mut write, counts).await?;
+        exposures::note(&mut write, &state, seen, now_ms).await?;
         if !state.for_worker() {
             release(&mut write, id).await?;
         }

@@ -37,6 +37,8 @@ pub enum StoreError {
     Quota { pipeline: String, quota: u64 },
     #[error("the idempotency key was used with another request: use a new key for a new document")]
     KeyReused,
+    #[error("the event's id was used for another event of the document: each has an id of its own")]
+    EventReused,
     #[error(transparent)]
     Machine(#[from] MachineError),
     #[error("the log's key: {0}")]

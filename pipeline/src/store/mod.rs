@@ -8,6 +8,7 @@ mod database;
 mod documents;
 mod erase;
 mod error;
+mod exposures;
 mod fired;
 mod idempotency;
 mod identities;
@@ -15,16 +16,21 @@ mod keys;
 mod leases;
 mod leaves;
 mod open;
+mod outcomes;
 mod quotas;
 mod rows;
 mod runs;
+mod share;
 mod snapshot;
 mod stats;
 mod tree;
+mod variants;
 mod vault;
 
 #[cfg(test)]
 pub(crate) mod calls_tests;
+#[cfg(test)]
+mod experiment_tests;
 #[cfg(test)]
 mod identity_tests;
 #[cfg(test)]
@@ -47,6 +53,9 @@ pub use leases::Claim;
 pub(crate) use leases::worker_owner;
 pub use leaves::StoredLeaf;
 pub use open::{Store, StoreConfig};
+pub use outcomes::Outcome;
 pub use runs::{RunCounts, RunRow};
+pub use share::Share;
 pub use stats::{Latency, PipelineStats, StatusCounts};
+pub use variants::{OutcomeReport, VariantReport};
 pub use vault::{Subject, Vault};

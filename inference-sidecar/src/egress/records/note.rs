@@ -30,6 +30,7 @@ pub struct Recording {
     pipeline: Arc<Pipeline>,
     step: Step,
     question: Arc<Question>,
+    variant: Option<HeaderValue>,
 }
 
 /// A record in the making.
@@ -57,6 +58,7 @@ impl Recording {
         ledger: &Arc<Ledger>,
         pipeline: Option<&Arc<Pipeline>>,
         question: &Arc<Question>,
+        variant: Option<HeaderValue>,
     ) -> Option<Self> {
         let Call::Routed { step, .. } = question.call else {
             return None;
@@ -66,6 +68,7 @@ impl Recording {
             ledger: ledger.clone(),
             question: question.clone(),
             step,
+            variant,
         })
     }
 
@@ -102,6 +105,11 @@ impl Note {
         &self.recording.pipeline.policies
     }
 
+    /// `EXPERIMENT/VARIANT` that the document is in.
+    pub fn variant(&self) -> Option<&HeaderValue> {
+        self.recording.variant.as_ref()
+    }
+
     pub fn told(&mut self, bytes: &[u8]) {
         self.told.more(bytes);
     }
@@ -112,6 +120,7 @@ impl Note {
             pipeline,
             step,
             question,
+            variant,
         } = self.recording;
         ledger.write(Ended {
             call: self.token.call(),
@@ -122,6 +131,7 @@ impl Note {
             model: self.model,
             model_digest: self.model_digest,
             route: self.route,
+            variant,
             origin: self.origin,
             outcome,
             receipt: receipt.clone(),

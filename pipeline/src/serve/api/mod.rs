@@ -4,6 +4,7 @@ mod audit;
 mod caller;
 mod context;
 mod documents;
+mod experiments;
 mod preview;
 mod replay;
 mod reviews;
@@ -32,6 +33,8 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/documents/{id}/reject", post(reviews::reject))
         .route("/documents/{id}/edit", post(reviews::edit))
         .route("/documents/{id}/publish", post(reviews::publish))
+        .route("/documents/{id}/outcomes", post(experiments::report))
+        .route("/experiments", get(experiments::variants))
         .route("/reviews", get(reviews::list))
         .route("/stats", get(documents::stats));
     Router::new()

@@ -78,6 +78,7 @@ async fn a_final_step_rewrites_the_draft() {
             model: "big".into(),
             when: None,
         }],
+        experiment: None,
         cache: None,
     });
     town.enforce(2, &[], vec![two]);

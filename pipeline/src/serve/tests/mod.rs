@@ -3,6 +3,7 @@
 
 mod api;
 mod audit;
+mod experiments;
 mod fields;
 mod leaks;
 mod moderated;

@@ -340,6 +340,25 @@ impl Town {
         answer(request).await
     }
 
+    /// With headers of its own, and the very bytes of a body.
+    pub async fn post_with(
+        &self,
+        who: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> (u16, Value) {
+        let request = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(who)
+            .body(body);
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        answer(request).await
+    }
+
     pub async fn put(&self, who: &str, path: &str, body: String) -> (u16, Value) {
         answer(
             self.http
@@ -579,6 +598,7 @@ async fn complete(
     let token = token.to_string();
     let headers = [
         ("aios-call", token.as_str()),
+        ("aios-variant", "tone/bold"),
         ("aios-model", "tiny"),
         (
             "aios-model-digest",
@@ -728,6 +748,7 @@ pub fn pipeline(receiver: &str) -> PipelineConfig {
                     model: "tiny".into(),
                     when: None,
                 }],
+                experiment: None,
                 cache: None,
             },
             finish: None,
@@ -744,6 +765,7 @@ pub fn pipeline(receiver: &str) -> PipelineConfig {
             }),
             read_back: true,
         }],
+        reporters: Vec::new(),
         execution: Execution {
             parallelism: 1,
             concurrency: 4,

@@ -149,13 +149,15 @@ fn migrator() -> Migrator {
         Migration::new(version, name.into(), MigrationType::Simple, sql, false)
     };
     let init = include_str!("../schema/postgres/0001_init.sql");
-    let identities = include_str!("../schema/postgres/0034_identities.sql");
-    let days = include_str!("../schema/postgres/0035_accepted_days.sql");
-    let fired = include_str!("../schema/postgres/0036_fired.sql");
+    let identities = include_str!("../schema/postgres/0002_identities.sql");
+    let days = include_str!("../schema/postgres/0003_accepted_days.sql");
+    let fired = include_str!("../schema/postgres/0004_fired.sql");
+    let experiments = include_str!("../schema/postgres/0005_experiments.sql");
     Migrator::with_migrations(vec![
         migration(1, "init", init),
-        migration(34, "identities", identities),
-        migration(35, "accepted days", days),
-        migration(36, "fired", fired),
+        migration(2, "identities", identities),
+        migration(3, "accepted days", days),
+        migration(4, "fired", fired),
+        migration(5, "experiments", experiments),
     ])
 }

@@ -68,14 +68,16 @@ fn migrator() -> Migrator {
     };
     let init = include_str!("../schema/sqlite/0001_init.sql");
     let sequence = include_str!("../schema/sqlite/0002_snapshot_sequence.sql");
-    let identities = include_str!("../schema/sqlite/0034_identities.sql");
-    let days = include_str!("../schema/sqlite/0035_accepted_days.sql");
-    let fired = include_str!("../schema/sqlite/0036_fired.sql");
+    let identities = include_str!("../schema/sqlite/0003_identities.sql");
+    let days = include_str!("../schema/sqlite/0004_accepted_days.sql");
+    let fired = include_str!("../schema/sqlite/0005_fired.sql");
+    let experiments = include_str!("../schema/sqlite/0006_experiments.sql");
     Migrator::with_migrations(vec![
         migration(1, "init", init),
         migration(2, "snapshot sequence", sequence),
-        migration(34, "identities", identities),
-        migration(35, "accepted days", days),
-        migration(36, "fired", fired),
+        migration(3, "identities", identities),
+        migration(4, "accepted days", days),
+        migration(5, "fired", fired),
+        migration(6, "experiments", experiments),
     ])
 }
