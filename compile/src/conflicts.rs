@@ -28,7 +28,7 @@ pub enum Conflict {
         fails: RuleRef,
         action: Action,
     },
-    /// One demands more words or characters than the other lets through.
+    /// One demands more words, sentences or characters than the other lets through.
     Length {
         demands: RuleRef,
         fails: RuleRef,
@@ -163,6 +163,8 @@ fn length(one: &Known<'_>, other: &Known<'_>) -> Option<Conflict> {
     let above = |least: Option<_>, most: Option<_>| matches!((least, most), (Some(least), Some(most)) if least > most);
     let unit = if above(lower.min_words, upper.max_words) {
         "words"
+    } else if above(lower.min_sentences, upper.max_sentences) {
+        "sentences"
     } else if above(lower.min_characters, upper.max_characters) {
         "characters"
     } else {
@@ -318,6 +320,9 @@ mod tests {
                 "own/long demands more words than platform/short lets through: no text satisfies both"
             ]
         );
+        let platform = json!([{"name": "short", "action": "Block", "length": {"maxSentences": 2}}]);
+        let own = json!([{"name": "long", "action": "Revise", "length": {"minSentences": 3}}]);
+        assert!(told(&platform, &own, false)[0].contains("more sentences than"));
     }
 
     #[test]

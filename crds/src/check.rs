@@ -154,8 +154,8 @@ pub struct Require {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "has(self.minWords) || has(self.maxWords) || has(self.minCharacters) || has(self.maxCharacters)",
-    "message": "set at least one of minWords, maxWords, minCharacters, maxCharacters",
+    "rule": "has(self.minWords) || has(self.maxWords) || has(self.minSentences) || has(self.maxSentences) || has(self.minCharacters) || has(self.maxCharacters)",
+    "message": "set at least one of minWords, maxWords, minSentences, maxSentences, minCharacters, maxCharacters",
 }]))]
 pub struct Length {
     /// Fewest words.
@@ -164,6 +164,12 @@ pub struct Length {
     /// Most words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_words: Option<u32>,
+    /// Fewest sentences.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_sentences: Option<u32>,
+    /// Most sentences.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_sentences: Option<u32>,
     /// Fewest characters (grapheme clusters).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_characters: Option<u32>,

@@ -75,7 +75,9 @@ use serde_json::{Value, json};
     "spec.rules[0].leak.variables[1]", "`customer.account`")]
 #[case::require(json!({"require": {"text": " \n"}}),
     "spec.rules[0].require.text", "write the sentence")]
-#[case::length(json!({"length": {}}), "spec.rules[0].length", "minWords, maxWords")]
+#[case::length(json!({"length": {}}), "spec.rules[0].length", "minWords, maxWords, minSentences")]
+#[case::sentences(json!({"length": {"minSentences": 3, "maxSentences": 2}}),
+    "spec.rules[0].length.minSentences", "swap them")]
 #[case::bounds(json!({"length": {"minCharacters": 9, "maxCharacters": 8}}),
     "spec.rules[0].length.minCharacters", "swap them")]
 #[case::facts(json!({"facts": {"allow": ["some"]}}), "spec.rules[0].facts.allow[0]", "write digits")]

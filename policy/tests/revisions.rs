@@ -73,6 +73,7 @@ fn found(rule: &Value) -> String {
 #[case(json!({"disclosure": {"labels": [{"language": "en", "text": "Written with AI"}],
     "mark": {"name": "ai"}}}), Check::Disclosure, 1, "a660fb760c67864e")]
 #[case(json!({"length": {"minWords": 5, "maxCharacters": 80}}), Check::Length, 1, "5dc78c3226851670")]
+#[case(json!({"length": {"minSentences": 2, "maxSentences": 2}}), Check::Length, 1, "62a03cb91d3a48c8")]
 #[case(json!({"style": {"quotes": "English", "spacing": "Single", "exclamations": "Single",
     "capitals": {}, "openings": ["I hope this"]}}), Check::Style, 1, "9be946164d41dd83")]
 #[case(json!({"language": {}}), Check::Language, 1, "b84e936fc79a9782")]

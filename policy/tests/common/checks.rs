@@ -126,7 +126,8 @@ fn rule(check: Check, said: &str) -> Option<Value> {
         Check::Require => json!({"require": {"text": said}}),
         Check::Disclosure => json!({"disclosure": {"labels": [{"language": "en", "text": said}],
             "mark": {"name": "ai"}}}),
-        Check::Length => json!({"length": {"minWords": 1, "maxCharacters": number()?}}),
+        Check::Length => json!({"length": {"minWords": 1, "maxSentences": number()?,
+            "maxCharacters": number()?}}),
         Check::Style => {
             json!({"style": {"quotes": "German", "spacing": "Single", "exclamations": "Single"}})
         }
