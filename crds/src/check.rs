@@ -148,6 +148,22 @@ pub struct Require {
     /// The wording; runs of white space count as one space.
     #[schemars(length(min = 1, max = 4096))]
     pub text: String,
+    /// Whether near wording will do: its words in their order, whatever their case, accents and compatibility
+    /// forms, and whatever punctuation and space stand between them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub near: bool,
+    /// Where in a part it must stand; anywhere when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+}
+
+/// A place in a part, white space aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Position {
+    /// Nothing stands in front.
+    Start,
+    /// Nothing follows.
+    End,
 }
 
 /// Bounds on the size of each part the rule reads.

@@ -42,6 +42,8 @@ fn rules(mends: bool) -> Value {
             "action": "Review"},
         {"name": "trackers", "links": {"tracking": "Forbidden"}, "action": normalize},
         {"name": "require", "require": {"text": "Note"}, "action": "Review"},
+        {"name": "near", "require": {"text": "Note", "near": true, "position": "End"},
+            "action": "Review"},
         {"name": "disclosure", "disclosure": {"labels": [{"language": "en", "text": "AI"}],
             "mark": {"name": "ai"}}, "action": "Review"},
         {"name": "length", "length": {"minWords": 2, "maxCharacters": 40}, "action": "Review"},

@@ -75,6 +75,7 @@ use serde_json::{Value, json};
     "spec.rules[0].leak.variables[1]", "`customer.account`")]
 #[case::require(json!({"require": {"text": " \n"}}),
     "spec.rules[0].require.text", "write the sentence")]
+#[case::near(json!({"require": {"text": "“…”", "near": true}}), "spec.rules[0].require.text", "leave out near")]
 #[case::length(json!({"length": {}}), "spec.rules[0].length", "minWords, maxWords, minSentences")]
 #[case::sentences(json!({"length": {"minSentences": 3, "maxSentences": 2}}),
     "spec.rules[0].length.minSentences", "swap them")]

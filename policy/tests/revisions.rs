@@ -70,6 +70,9 @@ fn found(rule: &Value) -> String {
 #[case(json!({"links": {"allow": ["bank.example"], "tracking": "Forbidden", "text": "Honest"}}),
     Check::Links, 1, "121e7e6fdc667824")]
 #[case(json!({"require": {"text": "protected up to 100,000 EUR"}}), Check::Require, 2, "a660fb760c67864e")]
+#[case(json!({"require": {"text": "PROTECTED: up to 100.000 eur", "near": true}}), Check::Require, 2, "a660fb760c67864e")]
+#[case(json!({"require": {"text": "Written with AI", "position": "Start"}}), Check::Require, 2, "a660fb760c67864e")]
+#[case(json!({"require": {"text": "and so on", "near": true, "position": "End"}}), Check::Require, 2, "f42a6c3996ed67ab")]
 #[case(json!({"disclosure": {"labels": [{"language": "en", "text": "Written with AI"}],
     "mark": {"name": "ai"}}}), Check::Disclosure, 1, "a660fb760c67864e")]
 #[case(json!({"length": {"minWords": 5, "maxCharacters": 80}}), Check::Length, 1, "5dc78c3226851670")]

@@ -10,6 +10,7 @@ mod html;
 mod mapped;
 mod skeleton;
 mod walk;
+mod words;
 
 use std::{cell::OnceCell, ops::Range};
 
@@ -36,6 +37,7 @@ pub(crate) struct PartView<'a> {
     characters: OnceCell<u32>,
     sentences: OnceCell<u32>,
     spaced: OnceCell<String>,
+    wording: OnceCell<String>,
 }
 
 /// What a part says, and to whom.
@@ -68,6 +70,7 @@ impl<'a> PartView<'a> {
             characters: OnceCell::new(),
             sentences: OnceCell::new(),
             spaced: OnceCell::new(),
+            wording: OnceCell::new(),
         }
     }
 
@@ -117,6 +120,12 @@ impl<'a> PartView<'a> {
             .get_or_init(|| spaced(self.visible().text.as_str()))
     }
 
+    /// The same as `wording` writes it.
+    pub(crate) fn wording(&self) -> &str {
+        let words = || words::words(self.visible().view(TermView::Unaccented).as_str());
+        self.wording.get_or_init(words)
+    }
+
     /// Words that a reader sees, by Unicode's rules (UAX #29).
     pub(crate) fn words(&self) -> u32 {
         let visible = || self.visible().text.as_str();
@@ -138,6 +147,11 @@ impl<'a> PartView<'a> {
         let visible = || self.visible().text.as_str();
         *self.sentences.get_or_init(|| counts::sentences(visible()))
     }
+}
+
+/// The words of a text without accents, one space in front of each and behind the last.
+pub(crate) fn wording(text: &str) -> String {
+    words::words(unaccented(text).as_str())
 }
 
 /// What a text says where it is read as HTML: to a reader, and in its markup.

@@ -53,6 +53,7 @@ const LINKS: &str =
     r#"{"links": {"allow": ["bank.example"], "tracking": "Forbidden", "text": "Honest"}}"#;
 const STYLE: &str = r#"{"style": {"quotes": "English", "spacing": "Single", "exclamations": "Single",
     "capitals": {}, "openings": ["so it"]}}"#;
+const NEAR: &str = r#"{"require": {"text": "a a a b", "near": true}}"#;
 const FACTS: &str = r#"{"facts": {}}"#;
 const CITATIONS: &str = r#"{"citations": {"minWords": 1}}"#;
 const SIZES_OF_TEXT: &str = r#"{"cel": "text.words + text.sentences + text.characters > 1"}"#;
@@ -92,6 +93,8 @@ const SIZES_OF_TEXT: &str = r#"{"cel": "text.words + text.sentences + text.chara
 #[case::long_spaces(STYLE, "  ")]
 #[case::capitals(STYLE, "AB-")]
 #[case::quotes(STYLE, "\"a ")]
+#[case::wording(NEAR, "a ")]
+#[case::wording_of_letters(NEAR, "银\u{301}a. ")]
 #[case::grouped(FACTS, " 111")]
 #[case::versions(FACTS, "1.1")]
 #[case::letters_before_numbers(FACTS, "euro1")]

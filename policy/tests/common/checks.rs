@@ -123,7 +123,15 @@ fn rule(check: Check, said: &str) -> Option<Value> {
         Check::Secrets => json!({"secrets": {"allow": some(said)}}),
         Check::Leak => json!({"leak": {"variables": [said]}}),
         Check::Links => json!({"links": {"tracking": "Forbidden"}}),
-        Check::Require => json!({"require": {"text": said}}),
+        Check::Require => {
+            let (said, how) = said.split_once('|').unwrap_or((said, ""));
+            let position = match how.trim_start_matches('~') {
+                "^" => json!("Start"),
+                "$" => json!("End"),
+                _ => Value::Null,
+            };
+            json!({"require": {"text": said, "near": how.starts_with('~'), "position": position}})
+        }
         Check::Disclosure => json!({"disclosure": {"labels": [{"language": "en", "text": said}],
             "mark": {"name": "ai"}}}),
         Check::Length => json!({"length": {"minWords": 1, "maxSentences": number()?,
