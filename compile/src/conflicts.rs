@@ -150,6 +150,7 @@ fn fires(policy: &std::sync::Arc<CompiledPolicy>, text: &str) -> bool {
         language: "",
         passages: &[],
         template: &[],
+        step: aios_policy::Step::Final,
     };
     !policy
         .evaluate(&document, &inputs)

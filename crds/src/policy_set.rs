@@ -180,7 +180,7 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 63)))]
     pub parts: Vec<String>,
-    /// CEL over `vars`, `labels` and `language`: the rule applies where it is true.
+    /// CEL over `vars`, `labels`, `language` and `step`: the rule applies where it is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub when: Option<String>,
@@ -246,7 +246,7 @@ pub struct Rule {
     /// What a model that judges texts says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moderation: Option<Moderation>,
-    /// CEL over `vars`, `labels`, `language`, `parts` and `text` that must be true.
+    /// CEL over `vars`, `labels`, `language`, `step`, `parts`, `text` and `findings` that must be true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub cel: Option<String>,

@@ -15,4 +15,26 @@ pub struct Inputs<'a> {
     pub passages: &'a [&'a str],
     /// Reviewed skeleton texts; their numbers are known to `facts`.
     pub template: &'a [&'a str],
+    /// `step` in CEL.
+    pub step: Step,
+}
+
+/// What the inputs are judged for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// A model is about to write from them.
+    Draft,
+    /// A text may go on, or what a model wrote may be written anew.
+    #[default]
+    Final,
+}
+
+impl Step {
+    /// Its name in CEL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Final => "final",
+        }
+    }
 }

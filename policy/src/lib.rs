@@ -30,7 +30,7 @@ pub use document::{Document, DocumentError, InvalidPartName, Part, PartKind, Par
 pub use evaluate::{Evaluation, Judgement, PolicyStack};
 pub use evidence::{Answer, Collected, Evidence, EvidenceRef, FULL_SCORE, MAX_CATEGORIES, Query};
 pub use explain::{Class, RuleSummary, holding, revisions};
-pub use inputs::Inputs;
+pub use inputs::{Inputs, Step};
 pub use others::{Asked, Others};
 pub use rule::leak::Identifiers;
 pub use scan::{Finished, Pushed, StreamScanner};

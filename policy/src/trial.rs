@@ -210,6 +210,7 @@ impl Case {
             language: &self.language,
             passages: &passages,
             template: &[],
+            step: crate::Step::Final,
         };
         let others = Others::of(&self.others, &policy.identifiers());
         let others = Some(&others);

@@ -34,6 +34,7 @@ fn counted(
         language: email.language,
         passages: &[],
         template: &[],
+        step: aios_policy::Step::Final,
     };
     // Regular expressions make room for themselves the first time.
     policy.evaluate(&document, &inputs);
@@ -159,6 +160,7 @@ fn traps_take_memory_in_line_with_their_size_and_come_to_an_end() {
             language: "en",
             passages: &[],
             template: &[],
+            step: aios_policy::Step::Final,
         };
         let taken = measure(|| {
             for document in &documents {

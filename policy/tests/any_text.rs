@@ -57,6 +57,7 @@ fn rules(mends: bool) -> Value {
         {"name": "injection", "injection": {}, "action": "Review"},
         {"name": "moderation", "moderation": {"model": "judge"}, "action": "Review"},
         {"name": "cel", "cel": "text.words < 9", "action": "Review"},
+        {"name": "few", "cel": "findings.all(f, f.count < 3) && size(findings) < 5", "action": "Review"},
     ])
 }
 
@@ -68,6 +69,7 @@ fn judge(document: &Document, policy: &Arc<CompiledPolicy>) -> Evaluation {
         language: "en",
         passages: &["we never share"],
         template: &[],
+        step: aios_policy::Step::Final,
     };
     let stack = PolicyStack::new(vec![policy.clone()]);
     let others = [json!({"customer": {"street": "Große Straße"}})];
@@ -203,6 +205,7 @@ fn judge_input(text: &str) -> Evaluation {
         language: "en",
         passages: &[text],
         template: &[],
+        step: aios_policy::Step::Final,
     };
     MARKS.evaluate(&document(&[("text", "x")]), &inputs)
 }

@@ -119,6 +119,7 @@ fn a_policys_own_verdict_samples_nothing() {
         language: "",
         passages: &[],
         template: &[],
+        step: aios_policy::Step::Final,
     };
     let verdict = all
         .evaluate(&document(&[("text", "fine")]), &inputs)

@@ -40,6 +40,7 @@ fn with_inputs<T>(template: &[&str], look: impl FnOnce(&Inputs<'_>) -> T) -> T {
         language: "en",
         passages: &["Our adviser is Mia Rossi."],
         template,
+        step: aios_policy::Step::Final,
     })
 }
 

@@ -19,6 +19,7 @@ const NO_INPUTS: Inputs<'_> = Inputs {
     language: "en",
     passages: &[],
     template: &[],
+    step: aios_policy::Step::Final,
 };
 
 fn house(rules: &Value) -> PolicyStack {

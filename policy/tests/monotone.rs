@@ -47,6 +47,7 @@ fn stream(policy: &Arc<CompiledPolicy>, pieces: &[&str]) -> Streamed {
         language: "en",
         passages: &[],
         template: &[],
+        step: aios_policy::Step::Final,
     };
     let mut scanner = StreamScanner::new(&stack, "text".parse().unwrap(), &inputs);
     let (mut arrived, mut stopped) = (0, None);

@@ -42,6 +42,7 @@ fn found(rule: &Value) -> String {
         language: "en",
         passages: &["Our promise: we never share your data."],
         template: &["100,000"],
+        step: aios_policy::Step::Final,
     };
     let other = json!({"customer": {"mail": "jane@mail.example", "phone": "0171 7654321",
         "street": "grosse strasse", "bank": "银行了"}});

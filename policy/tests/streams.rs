@@ -29,6 +29,7 @@ fn stream(policies: &[Arc<CompiledPolicy>], part: &str, pieces: &[&str]) -> Stre
         language: "en",
         passages: &[],
         template: &[],
+        step: aios_policy::Step::Final,
     };
     let mut scanner = StreamScanner::new(&stack, part.parse().unwrap(), &inputs);
     let (mut released, mut blocked) = (String::new(), false);
@@ -189,6 +190,7 @@ fn inputs_that_speak_to_the_model_hold_the_text_and_others_do_not() {
             language: "en",
             passages: &[],
             template: &[],
+            step: aios_policy::Step::Final,
         };
         let mut scanner = StreamScanner::new(&stack, "text".parse().unwrap(), &inputs);
         assert_eq!(scanner.push(&text) == Pushed::Held, held, "{note}");

@@ -246,6 +246,33 @@ fn policies_add_up_in_order_and_none_weakens_another() {
 }
 
 #[test]
+fn a_condition_knows_what_the_rules_before_it_in_its_policy_found() {
+    let term = |name: &str, word: &str, action: &str| json!({"name": name, "terms": {"list": [word]}, "action": action});
+    let cel = |name: &str, cel: &str| json!({"name": name, "cel": cel, "action": "Review"});
+    let own = policy(
+        "own",
+        &json!([
+            term("a", "acme", "Redact"),
+            cel("own-alone", "findings.map(f, f.rule) in [[], ['a']]"),
+            cel("none-often", "findings.all(f, f.count < 2)"),
+            cel("behind", "findings.exists(f, f.rule == 'none-often')"),
+            term("b", "other", "Warn"),
+        ]),
+    );
+    let stack = [policy("platform", &json!([term("p", "acme", "Warn")])), own];
+    let fired = |text: &str| {
+        let verdict = judge_all(&stack, &document(&[("text", text)]), &json!({})).verdict;
+        let fired = verdict.findings.into_iter().map(|found| found.rule);
+        fired.collect::<Vec<_>>()
+    };
+    assert_eq!(fired("acme and others"), ["p", "a", "behind"]);
+    assert_eq!(
+        fired("acme acme other"),
+        ["p", "a", "none-often", "b", "behind"]
+    );
+}
+
+#[test]
 fn always_reviewed_means_at_least_review_within_the_shortest_time() {
     let rules =
         |action: &str| json!([{"name": "r", "terms": {"list": ["acme"]}, "action": action}]);

@@ -32,6 +32,7 @@ impl Judge {
             language: email.language,
             passages: &[],
             template: &[],
+            step: aios_policy::Step::Final,
         };
         self.stack.evaluate(document, &inputs).verdict
     }

@@ -169,6 +169,7 @@ fn inputs<'a>(passages: &'a [&'a str]) -> Inputs<'a> {
         language: "en",
         passages,
         template: &[],
+        step: aios_policy::Step::Final,
     }
 }
 

@@ -110,6 +110,7 @@ fn fired(policy: &Arc<CompiledPolicy>, case: &Case) -> Result<Vec<String>> {
         language: &case.language,
         passages: &[],
         template: &[],
+        step: aios_policy::Step::Final,
     };
     let verdict = policy.evaluate(&document, &inputs).verdict;
     let rules = verdict

@@ -33,6 +33,7 @@ impl Stream {
             language: "en",
             passages: &[],
             template: &[],
+            step: aios_policy::Step::Final,
         };
         let mut scanner = StreamScanner::new(&self.0, "text".parse()?, &inputs);
         let begun = Instant::now();

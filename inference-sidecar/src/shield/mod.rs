@@ -35,6 +35,7 @@ static INPUTS: Inputs<'static> = Inputs {
     language: "",
     passages: &[],
     template: &[],
+    step: aios_policy::Step::Final,
 };
 static NOTHING: Value = Value::Null;
 static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();

@@ -74,6 +74,7 @@ fn judge(arguments: &PolicyTest, policies: &[Policy], path: &Path) -> Result<boo
         language: &arguments.language,
         passages: &[],
         template: &[],
+        step: aios_policy::Step::Final,
     };
     let stack = policies.iter().map(|policy| policy.compiled.clone());
     let evaluation = PolicyStack::new(stack.collect()).evaluate(&document, &inputs);

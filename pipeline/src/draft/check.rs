@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use aios_policy::{Collected, Document, Evaluation, Evidence, Judgement, PolicyStack, Query};
+use aios_policy::{Collected, Document, Evaluation, Evidence, Judgement, PolicyStack, Query, Step};
 
 use super::{
     batch::Batch,
@@ -62,7 +62,7 @@ async fn weigh(
     let policies = &desk.pipeline.policies;
     if let Some(batch) = batch {
         let judged = batch.judge(policies, |others| {
-            with_inputs(desk.material, desk.skeleton, |inputs| {
+            with_inputs(desk.material, desk.skeleton, Step::Final, |inputs| {
                 policies.judge_among(document, inputs, evidence, others)
             })
         });
@@ -70,9 +70,12 @@ async fn weigh(
             return Ok(judgement);
         }
     }
-    Ok(with_inputs(desk.material, desk.skeleton, |inputs| {
-        policies.evaluate_with(document, inputs, evidence)
-    }))
+    Ok(with_inputs(
+        desk.material,
+        desk.skeleton,
+        Step::Final,
+        |inputs| policies.evaluate_with(document, inputs, evidence),
+    ))
 }
 
 /// An egress that is away is an error, and the step is tried again: only a model that was asked in vain
@@ -112,7 +115,7 @@ pub async fn judge(
 ) -> Result<Evaluation, StoreError> {
     if let Some(batch) = batch {
         let judged = batch.judge(policies, |others| {
-            with_inputs(material, skeleton, |inputs| {
+            with_inputs(material, skeleton, Step::Final, |inputs| {
                 policies.conclude_among(document, inputs, evidence, others)
             })
         });
@@ -120,7 +123,7 @@ pub async fn judge(
             return Ok(evaluation);
         }
     }
-    Ok(with_inputs(material, skeleton, |inputs| {
+    Ok(with_inputs(material, skeleton, Step::Final, |inputs| {
         policies.conclude(document, inputs, evidence)
     }))
 }

@@ -1,7 +1,7 @@
 //! Carries out the effects of writing: model calls through the egress, everything else pure.
 
 use aios_crds::writing_pipeline::CachedCalls;
-use aios_policy::{Inputs, VerdictAction};
+use aios_policy::{Inputs, Step as Judged, VerdictAction};
 
 use super::{
     check::check,
@@ -88,7 +88,7 @@ pub(super) struct Desk<'a> {
 
 impl Desk<'_> {
     async fn draft(&self, slot: &str, open: &OpenSlot) -> Result<Event, StepError> {
-        if self.is_suspect() {
+        if self.is_suspect(Judged::Draft) {
             return Ok(self.safe(slot, SafeReason::SuspectInput));
         }
         let prompt = match self.prompt(slot) {
@@ -122,7 +122,7 @@ impl Desk<'_> {
     }
 
     async fn finish(&self, slot: &str, draft: &str) -> Result<Event, StepError> {
-        if self.is_suspect() {
+        if self.is_suspect(Judged::Final) {
             return Ok(Event::Finished {
                 slot: slot.to_owned(),
                 text: None,
@@ -200,8 +200,8 @@ impl Desk<'_> {
     }
 
     /// Whether policy keeps these inputs from a model; the check of the document says why.
-    fn is_suspect(&self) -> bool {
-        with_inputs(self.material, self.skeleton, |inputs| {
+    fn is_suspect(&self, step: Judged) -> bool {
+        with_inputs(self.material, self.skeleton, step, |inputs| {
             self.pipeline.policies.screen(inputs) >= VerdictAction::Review
         })
     }
@@ -238,6 +238,7 @@ fn passages(material: &Material) -> Vec<&str> {
 pub(super) fn with_inputs<T>(
     material: &Material,
     skeleton: &Skeleton,
+    step: Judged,
     look: impl FnOnce(&Inputs<'_>) -> T,
 ) -> T {
     let passages = passages(material);
@@ -254,6 +255,7 @@ pub(super) fn with_inputs<T>(
         language: &material.language,
         passages: &passages,
         template: &template,
+        step,
     })
 }
 

@@ -64,6 +64,7 @@ impl Judge {
             passages: &[],
             // What it was asked with, it knows.
             template: &[&input.prompt],
+            step: aios_policy::Step::Final,
         };
         // Inputs that are written by hand are of no batch.
         let evaluated = self

@@ -73,6 +73,7 @@ fn judged(text: &str) -> Event {
         language: "en",
         passages: &[],
         template: &[],
+        step: aios_policy::Step::Final,
     };
     let evaluation = PolicyStack::new(vec![policy.into()]).evaluate(&document, &inputs);
     let (document, original) = match evaluation.redacted {

@@ -47,8 +47,10 @@ pub(crate) fn run(
     let mut found = Found::default();
     let mut readers = vec![0; document.parts().len()];
     for policy in policies {
+        let before = found.findings.len();
         for rule in policy.rules.iter().filter(|rule| !rule.checker.asks()) {
-            let outcome = match check(rule, &scene) {
+            let own = found.findings.get(before..).unwrap_or_default();
+            let outcome = match check(rule, &scene, own) {
                 Ok(outcome) => outcome,
                 Err(failure) => {
                     found.errors.push(rule_error(policy, rule, failure));
@@ -115,7 +117,8 @@ pub(super) fn rule_error(
     }
 }
 
-fn check(rule: &CompiledRule, scene: &Scene<'_>) -> Result<Outcome, Failure> {
+/// `findings` are those of the rules in front.
+fn check(rule: &CompiledRule, scene: &Scene<'_>, findings: &[Finding]) -> Result<Outcome, Failure> {
     if !scene.applies(rule)? {
         return Ok(Outcome::Silent);
     }
@@ -133,7 +136,7 @@ fn check(rule: &CompiledRule, scene: &Scene<'_>) -> Result<Outcome, Failure> {
             let holds = disclosure.holds(&parts, scene.inputs.language)?;
             Ok(without_place(holds))
         }
-        Checker::Cel(condition) => Ok(without_place(scene.holds(rule, condition)?)),
+        Checker::Cel(condition) => Ok(without_place(scene.holds(rule, condition, findings)?)),
         Checker::Injection(injection) => {
             let found = injection.find(scene.inputs);
             Ok(if found.is_empty() {

@@ -13,6 +13,7 @@ use crate::{
         citations::Sources,
         facts::Known,
     },
+    verdict::Finding,
     view::PartView,
 };
 
@@ -59,14 +60,16 @@ impl<'a> Scene<'a> {
             .get_or_init(|| Sources::from_inputs(self.inputs))
     }
 
-    /// Whether the condition holds for the parts that the rule reads.
+    /// Whether the condition holds for the parts that the rule reads, behind what was found before.
     pub(crate) fn holds(
         &self,
         rule: &CompiledRule,
         condition: &Expression,
+        findings: &[Finding],
     ) -> Result<bool, Failure> {
         let texts = RuleTexts { scene: self, rule };
         condition.holds(&Bindings {
+            findings,
             texts: Some(&texts),
             ..before_text(self.inputs)
         })
@@ -121,6 +124,8 @@ fn before_text<'a>(inputs: &Inputs<'a>) -> Bindings<'a> {
         variables: inputs.variables,
         labels: inputs.labels,
         language: inputs.language,
+        step: inputs.step,
+        findings: &[],
         texts: None,
     }
 }

@@ -179,6 +179,7 @@ mod tests {
             language: "en",
             passages: &["Our promise: we never share your data, and we don’t sell it."],
             template: &[],
+            step: crate::Step::Final,
         };
         let part = Part {
             name: "text".parse().unwrap(),

@@ -37,6 +37,7 @@ fn work(policy: &Arc<CompiledPolicy>, trap: &str, size: usize) -> [usize; 2] {
             language: "en",
             passages: &["we never share"],
             template: &[],
+            step: crate::Step::Final,
         };
         counted(|| drop(policy.evaluate(&document, &inputs)))
     })

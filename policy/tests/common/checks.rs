@@ -44,6 +44,7 @@ pub fn any_check(name: &str, bytes: &[u8]) {
             &[said]
         },
         template: &[],
+        step: aios_policy::Step::Final,
     };
     let evidence = answered(&stack, &document, &inputs);
     let evaluation = stack.conclude(&document, &inputs, &evidence);

@@ -72,6 +72,7 @@ fn with_inputs<T>(run: impl FnOnce(&Inputs<'_>) -> T) -> T {
         language: "en",
         passages: &["we never share"],
         template: &[],
+        step: aios_policy::Step::Final,
     })
 }
 

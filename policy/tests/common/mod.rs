@@ -62,6 +62,7 @@ pub fn judge_all(
         language: "en",
         passages: &[],
         template: &[],
+        step: aios_policy::Step::Final,
     };
     PolicyStack::new(policies.to_vec()).evaluate(document, &inputs)
 }

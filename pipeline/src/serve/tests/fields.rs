@@ -69,6 +69,23 @@ async fn no_model_is_asked_with_inputs_that_speak_to_it() {
 }
 
 #[tokio::test]
+async fn a_rule_of_the_drafting_step_keeps_inputs_from_the_model_and_holds_no_document() {
+    let drafting = json!({"name": "drafting", "injection": {}, "action": "Review", "onError": "Review",
+        "when": "step == 'draft' && vars.consentToModels"});
+    let town = Town::start(TownOptions {
+        more_rules: vec![serde_json::from_value(drafting).unwrap()],
+        ..TownOptions::default()
+    })
+    .await;
+    town.upload_customers().await;
+    let id = town.created("k1", json!({"customerId": 17})).await;
+    let document = town.wait_for(&id, "Published").await;
+    assert_eq!(town.model.calls(), 0);
+    let text = document["parts"][1]["text"].as_str().unwrap();
+    assert!(text.contains("Safe words for Zoë."), "{text}");
+}
+
+#[tokio::test]
 async fn a_final_step_rewrites_the_draft() {
     let town = Town::start(TownOptions::default()).await;
     town.upload_customers().await;

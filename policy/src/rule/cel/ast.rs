@@ -1,5 +1,7 @@
 //! Conditions as they are evaluated: every name resolved, every function and regex known.
 
+use cel::common::ast::operators as op;
+
 use super::super::search::Search;
 
 use super::functions::Function;
@@ -82,6 +84,8 @@ pub(super) enum Root {
     Vars,
     Labels,
     Language,
+    Step,
+    Findings,
     Parts,
     Text,
 }
@@ -108,6 +112,8 @@ impl Root {
             Self::Vars => "vars",
             Self::Labels => "labels",
             Self::Language => "language",
+            Self::Step => "step",
+            Self::Findings => "findings",
             Self::Parts => "parts",
             Self::Text => "text",
         }
@@ -115,6 +121,25 @@ impl Root {
 }
 
 impl Operator {
+    /// The one of two operands that the parser calls so.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            op::ADD => Self::Add,
+            op::SUBSTRACT => Self::Subtract,
+            op::MULTIPLY => Self::Multiply,
+            op::DIVIDE => Self::Divide,
+            op::MODULO => Self::Modulo,
+            op::EQUALS => Self::Equals,
+            op::NOT_EQUALS => Self::NotEquals,
+            op::LESS => Self::Less,
+            op::LESS_EQUALS => Self::LessEquals,
+            op::GREATER => Self::Greater,
+            op::GREATER_EQUALS => Self::GreaterEquals,
+            op::IN => Self::In,
+            _ => return None,
+        })
+    }
+
     pub(super) fn symbol(self) -> &'static str {
         match self {
             Self::Add => "+",

@@ -6,10 +6,11 @@ use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
 use super::{
     super::Failure,
     Bindings, Size, Texts,
-    ast::{Comprehension, Literal, Node, Operator, Root},
+    arithmetic::{binary, negate},
+    ast::{Comprehension, Literal, Node, Root},
     value::{Value, type_mismatch},
 };
-use crate::verdict::RuleErrorReason;
+use crate::verdict::{Finding, RuleErrorReason, VerdictAction};
 
 /// Most steps of one evaluation; 64 bytes of text count as one.
 const BUDGET: usize = 200_000;
@@ -116,7 +117,7 @@ impl<'a> Evaluation<'a> {
         let bindings = self.bindings;
         Ok(match root {
             Root::Vars => Value::json(bindings.variables).field(field),
-            Root::Language => None,
+            Root::Language | Root::Step | Root::Findings => None,
             Root::Labels => bindings.labels.get(field).map(|value| text_value(value)),
             Root::Parts => self.texts(Root::Parts)?.part(field).map(text_value),
             Root::Text => {
@@ -127,12 +128,17 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    fn root(&self, root: Root) -> Result<Value<'a>, Failure> {
+    fn root(&mut self, root: Root) -> Result<Value<'a>, Failure> {
         let bindings = self.bindings;
         let labels = bindings.labels.iter();
         Ok(match root {
             Root::Vars => Value::json(bindings.variables),
-            Root::Language => Value::String(Cow::Borrowed(bindings.language)),
+            Root::Language => text_value(bindings.language),
+            Root::Step => text_value(bindings.step.as_str()),
+            Root::Findings => {
+                self.spend(4 * bindings.findings.len())?;
+                Value::List(Rc::new(bindings.findings.iter().map(finding).collect()))
+            }
             Root::Labels => map(labels.map(|(k, v)| (k.as_str(), text_value(v)))),
             Root::Parts => {
                 let parts = self.texts(root)?.parts().into_iter();
@@ -292,6 +298,22 @@ fn text_value(text: &str) -> Value<'_> {
     Value::String(Cow::Borrowed(text))
 }
 
+/// What fails because something is missing has one place.
+fn finding(found: &Finding) -> Value<'_> {
+    let places = found.spans.len().max(found.inputs.len()).max(1);
+    map([
+        ("rule", text_value(&found.rule)),
+        (
+            "action",
+            text_value(VerdictAction::from(found.action).as_str()),
+        ),
+        (
+            "count",
+            Value::Int(i64::try_from(places).unwrap_or(i64::MAX)),
+        ),
+    ])
+}
+
 fn missing(node: &Node) -> Failure {
     missing_path(&node.path())
 }
@@ -300,110 +322,5 @@ fn missing_path(path: &str) -> Failure {
     Failure::new(
         RuleErrorReason::Missing,
         format!("`{path}` is missing: give the record that field, or guard with has({path})"),
-    )
-}
-
-fn negate<'a>(value: &Value<'a>) -> Result<Value<'a>, Failure> {
-    match value {
-        Value::Int(number) => number.checked_neg().map(Value::Int).ok_or_else(overflow),
-        Value::Double(number) => Ok(Value::Double(-number)),
-        _ => Err(type_mismatch("`-` takes numbers")),
-    }
-}
-
-fn binary<'a>(
-    operator: Operator,
-    left: &Value<'a>,
-    right: &Value<'a>,
-) -> Result<Value<'a>, Failure> {
-    let ordered = |accept: fn(std::cmp::Ordering) -> bool| {
-        left.compare(right)
-            .map(|order| Value::Bool(accept(order)))
-            .ok_or_else(|| {
-                type_mismatch(format!(
-                    "`{}` can't compare values of different types: convert one, as in int(…)",
-                    operator.symbol()
-                ))
-            })
-    };
-    match operator {
-        Operator::Equals => Ok(Value::Bool(left.equals(right))),
-        Operator::NotEquals => Ok(Value::Bool(!left.equals(right))),
-        Operator::Less => ordered(std::cmp::Ordering::is_lt),
-        Operator::LessEquals => ordered(std::cmp::Ordering::is_le),
-        Operator::Greater => ordered(std::cmp::Ordering::is_gt),
-        Operator::GreaterEquals => ordered(std::cmp::Ordering::is_ge),
-        Operator::In => contains(left, right),
-        _ => arithmetic(operator, left, right),
-    }
-}
-
-fn contains<'a>(item: &Value<'a>, collection: &Value<'a>) -> Result<Value<'a>, Failure> {
-    let items = collection
-        .items()
-        .ok_or_else(|| type_mismatch("`in` takes a list or a map on its right side"))?;
-    Ok(Value::Bool(items.iter().any(|known| known.equals(item))))
-}
-
-fn arithmetic<'a>(
-    operator: Operator,
-    left: &Value<'a>,
-    right: &Value<'a>,
-) -> Result<Value<'a>, Failure> {
-    if matches!(operator, Operator::Divide | Operator::Modulo)
-        && matches!(right, Value::Int(0) | Value::Uint(0))
-    {
-        return Err(Failure::new(
-            RuleErrorReason::Arithmetic,
-            "division by zero: guard it with a condition",
-        ));
-    }
-    match (left, right) {
-        (Value::Int(l), Value::Int(r)) => match operator {
-            Operator::Add => l.checked_add(*r),
-            Operator::Subtract => l.checked_sub(*r),
-            Operator::Multiply => l.checked_mul(*r),
-            Operator::Divide => l.checked_div(*r),
-            _ => l.checked_rem(*r),
-        }
-        .map(Value::Int)
-        .ok_or_else(overflow),
-        (Value::Uint(l), Value::Uint(r)) => match operator {
-            Operator::Add => l.checked_add(*r),
-            Operator::Subtract => l.checked_sub(*r),
-            Operator::Multiply => l.checked_mul(*r),
-            Operator::Divide => l.checked_div(*r),
-            _ => l.checked_rem(*r),
-        }
-        .map(Value::Uint)
-        .ok_or_else(overflow),
-        (Value::Double(l), Value::Double(r)) if operator != Operator::Modulo => {
-            Ok(Value::Double(match operator {
-                Operator::Add => l + r,
-                Operator::Subtract => l - r,
-                Operator::Multiply => l * r,
-                _ => l / r,
-            }))
-        }
-        (Value::String(l), Value::String(r)) if operator == Operator::Add => {
-            Ok(Value::owned(format!("{l}{r}")))
-        }
-        _ => match (operator, left.items(), right.items()) {
-            (Operator::Add, Some(mut items), Some(more)) if !left.is_map() && !right.is_map() => {
-                items.extend(more);
-                Ok(Value::List(Rc::new(items)))
-            }
-            _ => Err(type_mismatch(format!(
-                "`{}` takes two numbers of one type: convert with int(…) or double(…)",
-                operator.symbol()
-            ))),
-        },
-    }
-}
-
-fn overflow() -> Failure {
-    Failure::new(
-        RuleErrorReason::Arithmetic,
-        "a number leaves 64 bits: use smaller ones",
     )
 }

@@ -143,6 +143,13 @@ impl Lowering<'_> {
                     );
                     return self.refuse(&field, message);
                 }
+                if matches!(*operand, Node::Root(Root::Findings)) {
+                    let message = format!(
+                        "`findings` is a list, and has no `{field}`: write \
+                         `findings.exists(f, f.{field} == …)`"
+                    );
+                    return self.refuse(&field, message);
+                }
                 if select.test {
                     Node::Has { operand, field }
                 } else {
@@ -232,9 +239,11 @@ impl Lowering<'_> {
             "vars" => Root::Vars,
             "labels" => Root::Labels,
             "language" => Root::Language,
+            "step" => Root::Step,
             "parts" if self.scope == Scope::Check => Root::Parts,
             "text" if self.scope == Scope::Check => Root::Text,
-            "parts" | "text" => {
+            "findings" if self.scope == Scope::Check => Root::Findings,
+            "parts" | "text" | "findings" => {
                 let message = format!(
                     "`{name}` is not known in `when`, which decides before the text is read: move \
                      the condition into `cel`"
@@ -243,8 +252,8 @@ impl Lowering<'_> {
             }
             _ => {
                 let known = match self.scope {
-                    Scope::When => "vars, labels, language",
-                    Scope::Check => "vars, labels, language, parts, text",
+                    Scope::When => "vars, labels, language, step",
+                    Scope::Check => "vars, labels, language, step, parts, text, findings",
                 };
                 let message = format!(
                     "`{name}` is not known: use one of {known}; for a variable write `vars.{name}`"
@@ -270,7 +279,7 @@ impl Lowering<'_> {
             .into_iter()
             .map(|argument| self.node(argument, depth + 1))
             .collect();
-        let binary = binary_operator(name);
+        let binary = Operator::named(name);
         let expected = match name {
             op::CONDITIONAL => 3,
             op::LOGICAL_AND | op::LOGICAL_OR | op::INDEX => 2,
@@ -379,22 +388,4 @@ impl Lowering<'_> {
         }
         Node::Literal(Literal::Null)
     }
-}
-
-fn binary_operator(name: &str) -> Option<Operator> {
-    Some(match name {
-        op::ADD => Operator::Add,
-        op::SUBSTRACT => Operator::Subtract,
-        op::MULTIPLY => Operator::Multiply,
-        op::DIVIDE => Operator::Divide,
-        op::MODULO => Operator::Modulo,
-        op::EQUALS => Operator::Equals,
-        op::NOT_EQUALS => Operator::NotEquals,
-        op::LESS => Operator::Less,
-        op::LESS_EQUALS => Operator::LessEquals,
-        op::GREATER => Operator::Greater,
-        op::GREATER_EQUALS => Operator::GreaterEquals,
-        op::IN => Operator::In,
-        _ => return None,
-    })
 }

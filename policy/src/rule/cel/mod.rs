@@ -2,6 +2,7 @@
 //! Own evaluation keeps verdicts free of hash order and panics, borrows variables instead of
 //! copying them, and counts steps, so that no expression runs away.
 
+mod arithmetic;
 mod ast;
 mod eval;
 mod functions;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::Failure;
-use crate::diagnostic::Diagnostic;
+use crate::{Step, diagnostic::Diagnostic, verdict::Finding};
 
 use ast::Node;
 
@@ -29,9 +30,9 @@ pub(crate) struct Expression {
 /// Names that an expression may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// `vars`, `labels`, `language`.
+    /// `vars`, `labels`, `language`, `step`.
     When,
-    /// Those and `parts`, `text`.
+    /// Those and `parts`, `text`, `findings`.
     Check,
 }
 
@@ -41,6 +42,9 @@ pub(crate) struct Bindings<'a> {
     pub(crate) variables: &'a Json,
     pub(crate) labels: &'a BTreeMap<String, String>,
     pub(crate) language: &'a str,
+    pub(crate) step: Step,
+    /// Of the rules in front, in the same policy; none in `when`.
+    pub(crate) findings: &'a [Finding],
     /// Absent in `when`.
     pub(crate) texts: Option<&'a dyn Texts>,
 }
@@ -104,7 +108,11 @@ mod tests {
     use serde_json::json;
 
     use super::{Bindings, Expression, Scope, Size, Texts};
-    use crate::{rule::Failure, verdict::RuleErrorReason};
+    use crate::{
+        Step,
+        rule::Failure,
+        verdict::{Finding, RuleErrorReason},
+    };
 
     #[derive(Debug)]
     struct Letter;
@@ -137,6 +145,8 @@ mod tests {
             variables: &variables,
             labels: &labels,
             language: "de",
+            step: Step::Final,
+            findings: &findings(),
             texts: Some(&Letter),
         };
         Expression::compile(source, Scope::Check, "p")
@@ -144,8 +154,26 @@ mod tests {
             .holds(&bindings)
     }
 
+    fn findings() -> Vec<Finding> {
+        let span = |start: u32| json!({"part": "text", "start": start, "end": start + 1});
+        let finding = |rule: &str, action: &str, spans: Vec<_>| {
+            let finding = json!({"policy": "p", "rule": rule, "check": "terms", "action": action,
+                "message": "", "spans": spans});
+            serde_json::from_value(finding).unwrap()
+        };
+        vec![
+            finding("shouts", "Warn", vec![span(1), span(7), span(9)]),
+            finding("notice", "Review", vec![]),
+        ]
+    }
+
     #[rstest]
     #[case(r#"vars.segment == "savings""#)]
+    #[case("step == 'final' && step in ['draft', 'final']")]
+    #[case("size(findings) == 2 && findings.map(f, f.count) == [3, 1]")]
+    #[case("findings.exists(f, f.rule == 'notice' && f.action == 'Review')")]
+    #[case("findings.all(f, f.action != 'Block') && findings[0].rule == 'shouts'")]
+    #[case("!findings.exists(f, f.rule == 'shouts' && f.count > 3)")]
     #[case("vars.age >= 18 && vars.age < 42u && vars.rate > 2")]
     #[case("vars.vip && !(!vars.vip)")]
     #[case("vars.nickname == null && vars.customer.name != null")]
@@ -219,6 +247,8 @@ mod tests {
             variables: &variables,
             labels: &labels,
             language: "en",
+            step: Step::Final,
+            findings: &[],
             texts: None,
         };
         let source = "vars.items.all(a, vars.items.all(b, a + b >= 0))";
@@ -227,6 +257,29 @@ mod tests {
             expression.holds(&bindings).unwrap_err().reason,
             RuleErrorReason::Cost
         );
+    }
+
+    #[test]
+    fn every_look_at_all_findings_costs_as_many_steps() {
+        let many = vec![findings().remove(0); 256];
+        let (variables, labels) = (json!({}), BTreeMap::new());
+        let bindings = Bindings {
+            variables: &variables,
+            labels: &labels,
+            language: "en",
+            step: Step::Final,
+            findings: &many,
+            texts: None,
+        };
+        let holds = |source: &str| {
+            let expression = Expression::compile(source, Scope::Check, "p").unwrap();
+            expression
+                .holds(&bindings)
+                .map_err(|failure| failure.reason)
+        };
+        assert_eq!(holds("findings.all(f, f.count == 3)"), Ok(true));
+        let twice = "findings.all(f, findings.all(g, f.rule == g.rule))";
+        assert_eq!(holds(twice), Err(RuleErrorReason::Cost));
     }
 
     #[rstest]
@@ -245,6 +298,8 @@ mod tests {
     #[case("timestamp('2026-01-01T00:00:00Z') == vars.a", None, "`timestamp`")]
     #[case("vars.a.startsWith('x', 'y')", None, "arguments")]
     #[case("has(vars)", None, "")]
+    #[case("findings.count > 2", None, "findings.exists(f, f.count")]
+    #[case("step", None, "true or false")]
     #[case("vars.x.all(a, vars.x.all(b, vars.x.all(c, true)))", None, "nest")]
     #[case("", None, "empty")]
     fn mistakes_are_found_before_any_text_is(
@@ -265,6 +320,7 @@ mod tests {
     #[rstest]
     #[case("text.words > 1", "`text`")]
     #[case("parts.subject == ''", "`parts`")]
+    #[case("size(findings) == 0", "`findings`")]
     fn when_knows_no_text(#[case] source: &str, #[case] says: &str) {
         let mistakes = Expression::compile(source, Scope::When, "p").unwrap_err();
         assert!(mistakes[0].message.contains(says), "{}", mistakes[0]);

@@ -85,6 +85,7 @@ mod tests {
             language: "en",
             passages: &["Page 3. Accounts from 1.5 million EUR pay 0,75 % on 12 December."],
             template: &["Reply within 14 days. Call 24/7."],
+            step: crate::Step::Final,
         };
         let spec = Spec {
             allow: vec!["99".to_owned(), "8 %".to_owned()],

@@ -21,6 +21,7 @@ fn found_by(spec: Value, text: &str) -> Vec<String> {
         language: "en",
         passages: &[text],
         template: &[],
+        step: crate::Step::Final,
     };
     let spans = injection(spec).find(&inputs).into_iter();
     spans
@@ -237,6 +238,7 @@ fn what_is_read_looked_for_and_allowed_is_the_rules_to_say() {
         language: "en",
         passages: &[order],
         template: &[],
+        step: crate::Step::Final,
     };
     let of = |spec: Value| -> Vec<String> {
         let spans = injection(spec).find(&inputs).into_iter();

@@ -98,6 +98,7 @@ impl Setting {
             language,
             passages: &[],
             template: &templates,
+            step: aios_policy::Step::Final,
         };
         let document = document(skeleton, &variables, written);
         self.policies.evaluate(&document, &inputs).verdict
