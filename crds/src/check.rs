@@ -259,8 +259,8 @@ pub struct Secrets {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "has(self.quotes) || has(self.spacing) || has(self.exclamations) || has(self.capitals) || has(self.openings)",
-    "message": "set at least one of quotes, spacing, exclamations, capitals, openings",
+    "rule": "has(self.quotes) || has(self.spacing) || has(self.exclamations) || has(self.capitals) || has(self.openings) || has(self.numbers)",
+    "message": "set at least one of quotes, spacing, exclamations, capitals, openings, numbers",
 }]))]
 pub struct Style {
     /// Quotation marks and apostrophes.
@@ -279,6 +279,22 @@ pub struct Style {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 256)))]
     pub openings: Vec<String>,
+    /// Thousands separators and decimal marks of numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<Numbers>,
+}
+
+/// Thousands separators and decimal marks of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Numbers {
+    /// `1,234.5`, as in English and Chinese.
+    English,
+    /// `1.234,5`, as in German, Spanish, Italian and Dutch.
+    German,
+    /// `1 234,5`, as in French, Polish, Swedish and Russian.
+    French,
+    /// `1'234.5`, as in Switzerland.
+    Swiss,
 }
 
 /// Quotation marks.

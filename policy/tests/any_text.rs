@@ -50,6 +50,7 @@ fn rules(mends: bool) -> Value {
         {"name": "typography", "style": {"quotes": "German", "spacing": "Single",
             "exclamations": "Single"}, "action": normalize},
         {"name": "tone", "style": {"capitals": {}, "openings": ["so it"]}, "action": "Review"},
+        {"name": "numbers", "style": {"numbers": "Swiss"}, "action": "Review"},
         {"name": "language", "language": {}, "action": "Review"},
         {"name": "facts", "facts": {}, "action": "Review"},
         {"name": "citations", "citations": {"minWords": 1}, "action": "Review"},

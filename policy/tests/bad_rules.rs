@@ -20,6 +20,8 @@ use serde_json::{Value, json};
     "spec.rules[0].action", "use style or links")]
 #[case::mends_not_all(json!({"style": {"spacing": "Single", "openings": ["Hi"]},
     "action": "Normalize"}), "spec.rules[0].action", "rule of their own")]
+#[case::mends_no_numbers(json!({"style": {"numbers": "English"}, "action": "Normalize"}),
+    "spec.rules[0].action", "rule of their own")]
 #[case::mends_nothing(json!({"links": {"allow": ["a.example"]}, "action": "Normalize"}),
     "spec.rules[0].action", "tracking: Forbidden")]
 #[case::no_style(json!({"style": {}}), "spec.rules[0].style", "at least one of")]

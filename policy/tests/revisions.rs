@@ -80,6 +80,8 @@ fn found(rule: &Value) -> String {
 #[case(json!({"length": {"minSentences": 2, "maxSentences": 2}}), Check::Length, 1, "62a03cb91d3a48c8")]
 #[case(json!({"style": {"quotes": "English", "spacing": "Single", "exclamations": "Single",
     "capitals": {}, "openings": ["I hope this"]}}), Check::Style, 1, "9be946164d41dd83")]
+#[case(json!({"style": {"numbers": "English"}}), Check::Style, 1, "be1c1358259e422b")]
+#[case(json!({"style": {"numbers": "French"}}), Check::Style, 1, "1fc4711208d92795")]
 #[case(json!({"language": {}}), Check::Language, 1, "b84e936fc79a9782")]
 #[case(json!({"facts": {}}), Check::Facts, 2, "cdc0759888cb3c4d")]
 #[case(json!({"citations": {}}), Check::Citations, 1, "0d8b731ff9915008")]

@@ -55,6 +55,7 @@ const LINKS: &str =
 const STYLE: &str = r#"{"style": {"quotes": "English", "spacing": "Single", "exclamations": "Single",
     "capitals": {}, "openings": ["so it"]}}"#;
 const NEAR: &str = r#"{"require": {"text": "a a a b", "near": true}}"#;
+const NUMBERS: &str = r#"{"style": {"numbers": "German"}}"#;
 const FACTS: &str = r#"{"facts": {}}"#;
 const CITATIONS: &str = r#"{"citations": {"minWords": 1}}"#;
 const SIZES_OF_TEXT: &str = r#"{"cel": "text.words + text.sentences + text.characters > 1"}"#;
@@ -96,6 +97,8 @@ const SIZES_OF_TEXT: &str = r#"{"cel": "text.words + text.sentences + text.chara
 #[case::quotes(STYLE, "\"a ")]
 #[case::wording(NEAR, "a ")]
 #[case::wording_of_letters(NEAR, "银\u{301}a. ")]
+#[case::numbers(NUMBERS, "1.111")]
+#[case::numbers_with_units(NUMBERS, "1.1 % ")]
 #[case::grouped(FACTS, " 111")]
 #[case::versions(FACTS, "1.1")]
 #[case::letters_before_numbers(FACTS, "euro1")]

@@ -22,7 +22,8 @@ pub fn any_check(name: &str, bytes: &[u8]) {
         return;
     };
     rule["name"] = json!("r");
-    rule["action"] = json!(action(check));
+    let mends = rule.pointer("/style/numbers").is_none();
+    rule["action"] = json!(if mends { action(check) } else { "Review" });
     let Ok(rule) = serde_json::from_value::<Rule>(rule) else {
         return;
     };
@@ -137,6 +138,10 @@ fn rule(check: Check, said: &str) -> Option<Value> {
             "mark": {"name": "ai"}}}),
         Check::Length => json!({"length": {"minWords": 1, "maxSentences": number()?,
             "maxCharacters": number()?}}),
+        // What is not mended is a rule of its own.
+        Check::Style if matches!(said, "English" | "German" | "French" | "Swiss") => {
+            json!({"style": {"numbers": said}})
+        }
         Check::Style => {
             json!({"style": {"quotes": "German", "spacing": "Single", "exclamations": "Single"}})
         }

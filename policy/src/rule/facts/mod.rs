@@ -2,12 +2,13 @@
 //! A percentage is not vouched for by a bare number in prose, nor by a day of a date.
 
 mod known;
-mod number;
+pub(super) mod number;
 mod unit;
 
 use aios_crds::check::Facts as Spec;
 
 pub(crate) use known::{Known, month};
+pub(super) use unit::scale;
 
 use super::{MAX_MATCHES, Ranges};
 use crate::{

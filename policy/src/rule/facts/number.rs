@@ -18,6 +18,13 @@ pub(crate) struct Number<'a> {
     pub(crate) in_date: bool,
 }
 
+impl Number<'_> {
+    /// Whether it counts money or percent.
+    pub(crate) fn has_unit(&self) -> bool {
+        self.unit != Unit::None
+    }
+}
+
 /// Everything a number can mean, as plain decimals: digits, a point, no zeros at either end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Readings<'a>([Option<Cow<'a, str>>; 4]);

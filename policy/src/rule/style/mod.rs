@@ -1,12 +1,13 @@
-//! How a text is set: quotation marks, spaces, exclamation marks, words in capitals, openings.
+//! How a text is set: quotation marks, spaces, exclamation marks, words in capitals, openings, numbers.
 //! The first three have one right form, which action Normalize puts in place.
 
+mod numbers;
 mod openings;
 mod quotes;
 
 use std::{collections::BTreeSet, ops::Range};
 
-use aios_crds::check::{Quotes, Style as Spec};
+use aios_crds::check::{Numbers, Quotes, Style as Spec};
 use memchr::memmem;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -30,6 +31,7 @@ pub(crate) struct Style {
     exclamations: bool,
     capitals: Option<Capitals>,
     openings: Option<Openings>,
+    numbers: Option<Numbers>,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl Style {
             return Err(vec![Diagnostic::new(
                 path,
                 "nothing is asked for: set at least one of quotes, spacing, exclamations, \
-                 capitals, openings",
+                 capitals, openings, numbers",
             )]);
         }
         let openings = (!spec.openings.is_empty())
@@ -65,14 +67,17 @@ impl Style {
             exclamations: spec.exclamations.is_some(),
             capitals,
             openings: openings.transpose()?,
+            numbers: spec.numbers,
         })
     }
 
     /// Why the rule can't mend all that it finds.
     pub(crate) fn unmendable(&self) -> Option<&'static str> {
-        (self.capitals.is_some() || self.openings.is_some()).then_some(
-            "Normalize mends quotes, spacing and exclamations: put capitals and openings into a \
-             rule of their own",
+        let asks_more =
+            self.capitals.is_some() || self.openings.is_some() || self.numbers.is_some();
+        asks_more.then_some(
+            "Normalize mends quotes, spacing and exclamations: put capitals, openings and numbers \
+             into a rule of their own",
         )
     }
 
@@ -83,12 +88,20 @@ impl Style {
             (self.exclamations, "exclamation marks"),
             (self.capitals.is_some(), "words in capitals"),
             (self.openings.is_some(), "the opening"),
+            (self.numbers.is_some(), "numbers"),
         ];
         let named: Vec<_> = aspects
             .iter()
             .filter_map(|(asked, name)| asked.then_some(*name))
             .collect();
-        format!("correct {}", named.join(", "))
+        let example = match self.numbers {
+            None => "",
+            Some(Numbers::English) => ", as in 1,234.5",
+            Some(Numbers::German) => ", as in 1.234,5",
+            Some(Numbers::French) => ", as in 1\u{a0}234,5",
+            Some(Numbers::Swiss) => ", as in 1'234.5",
+        };
+        format!("correct {}{example}", named.join(", "))
     }
 
     /// Bytes of the part that are set otherwise.
@@ -104,11 +117,16 @@ impl Style {
             .openings
             .iter()
             .flat_map(|openings| openings.find(text));
-        mendable
-            .chain(words)
-            .chain(opening)
-            .take(MAX_MATCHES + 1)
+        let in_text = mendable.chain(words).chain(opening);
+        let layer = part.visible();
+        let numbers = self
+            .numbers
+            .iter()
+            .flat_map(|convention| numbers::wrong(layer, *convention));
+        in_text
             .map(|range| visible.source(range))
+            .chain(numbers.map(|range| layer.compat_source(range)))
+            .take(MAX_MATCHES + 1)
             .collect()
     }
 
@@ -232,7 +250,7 @@ fn exclamations(text: &str) -> Vec<(Range<usize>, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use aios_crds::check::{Capitals, Exclamations, Quotes, Spacing, Style as Spec};
+    use aios_crds::check::{Capitals, Exclamations, Numbers, Quotes, Spacing, Style as Spec};
     use rstest::rstest;
 
     use super::Style;
@@ -307,6 +325,13 @@ mod tests {
         };
         let style = Style::compile(&spec, "p").unwrap();
         assert!(style.unmendable().unwrap().contains("rule of their own"));
+        let spec = Spec {
+            numbers: Some(Numbers::German),
+            ..Spec::default()
+        };
+        let style = Style::compile(&spec, "p").unwrap();
+        assert!(style.unmendable().unwrap().contains("numbers"));
+        assert_eq!(style.message(), "correct numbers, as in 1.234,5");
         assert!(Style::compile(&Spec::default(), "p").is_err());
     }
 }
