@@ -194,14 +194,18 @@ pub struct Length {
     pub max_characters: Option<u32>,
 }
 
-/// Numbers in the text must occur in the variables, the retrieved context or the template.
+/// Numbers, and names where asked for, must occur in the variables, the retrieved context or the template.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Facts {
-    /// Numbers that may always occur, as written in the text.
+    /// Numbers, and names where they are asked for, that may always occur, as written in the text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 64)))]
     pub allow: Vec<String>,
+    /// Whether names must be known, too: two or more words in title case in a row, in Latin, Greek or
+    /// Cyrillic letters. The first word of a sentence counts for none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub names: bool,
 }
 
 /// Where links may lead: those of HTML's attributes, and web addresses in the text.

@@ -231,7 +231,7 @@ pub struct Rule {
     /// The language of each paragraph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
-    /// Numbers must be known.
+    /// Numbers must be known, and names where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Facts>,
     /// Quotations must be known.

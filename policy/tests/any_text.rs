@@ -53,6 +53,7 @@ fn rules(mends: bool) -> Value {
         {"name": "numbers", "style": {"numbers": "Swiss"}, "action": "Review"},
         {"name": "language", "language": {}, "action": "Review"},
         {"name": "facts", "facts": {}, "action": "Review"},
+        {"name": "names", "facts": {"names": true}, "action": "Review"},
         {"name": "citations", "citations": {"minWords": 1}, "action": "Review"},
         {"name": "schema", "schema": {"jsonSchema": {"maxLength": 3}}, "action": "Review"},
         {"name": "injection", "injection": {}, "action": "Review"},

@@ -84,6 +84,7 @@ use serde_json::{Value, json};
 #[case::bounds(json!({"length": {"minCharacters": 9, "maxCharacters": 8}}),
     "spec.rules[0].length.minCharacters", "swap them")]
 #[case::facts(json!({"facts": {"allow": ["some"]}}), "spec.rules[0].facts.allow[0]", "write digits")]
+#[case::names(json!({"facts": {"names": true, "allow": ["– …"]}}), "spec.rules[0].facts.allow[0]", "remove")]
 #[case::schema(json!({"schema": {"jsonSchema": {"pattern": "(?<!a)b"}}}),
     "spec.rules[0].schema.jsonSchema.pattern", "look-around")]
 #[case::schema_of_no_end(json!({"schema": {"jsonSchema": {"items": {"$ref": "#"}}}}),

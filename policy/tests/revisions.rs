@@ -84,6 +84,7 @@ fn found(rule: &Value) -> String {
 #[case(json!({"style": {"numbers": "French"}}), Check::Style, 1, "1fc4711208d92795")]
 #[case(json!({"language": {}}), Check::Language, 1, "b84e936fc79a9782")]
 #[case(json!({"facts": {}}), Check::Facts, 2, "cdc0759888cb3c4d")]
+#[case(json!({"facts": {"names": true, "allow": ["100"]}}), Check::Facts, 2, "7125599a095f5be7")]
 #[case(json!({"citations": {}}), Check::Citations, 1, "0d8b731ff9915008")]
 #[case(json!({"cel": "text.words < 12 && text.sentences < 2"}),
     Check::Cel, 1, "8fe9f48048ccf81c")]

@@ -246,7 +246,10 @@ pub(crate) fn ranges(
         }
         Checker::Links(links) => ranges.extend(links.find(part)),
         // What hides in markup are addresses, full of numbers that nobody claims.
-        Checker::Facts(facts) => ranges.extend(facts.find(visible, scene.known())),
+        Checker::Facts(facts) => {
+            ranges.extend(facts.find(visible, scene.known()));
+            ranges.extend(facts.find_names(visible, || scene.known_names()));
+        }
         Checker::Style(style) => ranges.extend(style.find(part)),
         Checker::Language(language) => {
             ranges.extend(language.find(visible, scene.inputs.language)?);

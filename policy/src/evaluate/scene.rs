@@ -11,7 +11,7 @@ use crate::{
         Expression, Failure,
         cel::{Bindings, Size, Texts},
         citations::Sources,
-        facts::Known,
+        facts::{Known, KnownNames},
     },
     verdict::Finding,
     view::PartView,
@@ -24,6 +24,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) others: Option<&'a Others>,
     pub(crate) views: Vec<PartView<'a>>,
     known: OnceCell<Known>,
+    known_names: OnceCell<KnownNames>,
     sources: OnceCell<Sources>,
 }
 
@@ -35,6 +36,7 @@ impl<'a> Scene<'a> {
             others: None,
             views,
             known: OnceCell::new(),
+            known_names: OnceCell::new(),
             sources: OnceCell::new(),
         }
     }
@@ -52,6 +54,12 @@ impl<'a> Scene<'a> {
     /// Numbers that the inputs vouch for.
     pub(crate) fn known(&self) -> &Known {
         self.known.get_or_init(|| Known::from_inputs(self.inputs))
+    }
+
+    /// Names that the inputs vouch for.
+    pub(crate) fn known_names(&self) -> &KnownNames {
+        self.known_names
+            .get_or_init(|| KnownNames::from_inputs(self.inputs))
     }
 
     /// Texts that quotations may come from.

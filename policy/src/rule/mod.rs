@@ -147,7 +147,7 @@ impl Checker {
             Self::Length(length) => length.message(),
             Self::Style(style) => style.message(),
             Self::Language(language) => language.message(),
-            Self::Facts(_) => "use only numbers that the given facts contain".to_owned(),
+            Self::Facts(facts) => facts.message().to_owned(),
             Self::Citations(_) => "quote only what the given texts say".to_owned(),
             Self::Schema(_) => {
                 "write one JSON value that fits the schema, and nothing else".to_owned()

@@ -57,6 +57,7 @@ const STYLE: &str = r#"{"style": {"quotes": "English", "spacing": "Single", "exc
 const NEAR: &str = r#"{"require": {"text": "a a a b", "near": true}}"#;
 const NUMBERS: &str = r#"{"style": {"numbers": "German"}}"#;
 const FACTS: &str = r#"{"facts": {}}"#;
+const NAMES: &str = r#"{"facts": {"names": true, "allow": ["Ada B"]}}"#;
 const CITATIONS: &str = r#"{"citations": {"minWords": 1}}"#;
 const SIZES_OF_TEXT: &str = r#"{"cel": "text.words + text.sentences + text.characters > 1"}"#;
 
@@ -102,6 +103,11 @@ const SIZES_OF_TEXT: &str = r#"{"cel": "text.words + text.sentences + text.chara
 #[case::grouped(FACTS, " 111")]
 #[case::versions(FACTS, "1.1")]
 #[case::letters_before_numbers(FACTS, "euro1")]
+#[case::names(NAMES, "Ada ")]
+#[case::particles(NAMES, "Ada von ")]
+#[case::hyphens(NAMES, "Ada-")]
+#[case::apostrophes(NAMES, "A'")]
+#[case::initials(NAMES, "A. ")]
 #[case::quoted(CITATIONS, "“a ")]
 #[case::ends(SIZES_OF_TEXT, "a. (")]
 #[case::ends_in_a_row(SIZES_OF_TEXT, "1.")]

@@ -146,7 +146,7 @@ fn rule(check: Check, said: &str) -> Option<Value> {
             json!({"style": {"quotes": "German", "spacing": "Single", "exclamations": "Single"}})
         }
         Check::Language => json!({"language": {}}),
-        Check::Facts => json!({"facts": {}}),
+        Check::Facts => json!({"facts": {"names": said.contains(char::is_uppercase)}}),
         Check::Citations => json!({"citations": {"minWords": number().unwrap_or(1)}}),
         Check::Schema => {
             let schema: Value = serde_json::from_str(said).ok()?;

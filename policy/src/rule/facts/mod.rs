@@ -1,13 +1,16 @@
-//! Numbers in the text must be known: from the variables, the passages, the template or the policy.
+//! Numbers in the text must be known: from the variables, the passages, the template or the policy; and names
+//! where the rule asks for them.
 //! A percentage is not vouched for by a bare number in prose, nor by a day of a date.
 
 mod known;
+mod names;
 pub(super) mod number;
 mod unit;
 
 use aios_crds::check::Facts as Spec;
 
 pub(crate) use known::{Known, month};
+pub(crate) use names::KnownNames;
 pub(super) use unit::scale;
 
 use super::{MAX_MATCHES, Ranges};
@@ -21,31 +24,63 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Facts {
     allow: Known,
+    /// Where names are asked for.
+    allow_names: Option<KnownNames>,
 }
 
 impl Facts {
     pub(crate) fn compile(spec: &Spec, path: &str) -> Result<Self, Vec<Diagnostic>> {
         let mut allow = Known::default();
+        let mut allow_names = spec.names.then(KnownNames::default);
         let mut mistakes = Vec::new();
         for (index, written) in spec.allow.iter().enumerate() {
             let text = compat(written);
             let text = text.as_str();
-            if number::read(text, &digit_runs(text)).is_empty() {
+            let has_letters = text.contains(char::is_alphabetic);
+            let is_name = allow_names.is_some() && has_letters;
+            if !is_name && number::read(text, &digit_runs(text)).is_empty() {
                 mistakes.push(Diagnostic::new(
                     format!("{path}.allow[{index}]"),
                     format!(
-                        "`{written}` holds no number: write digits, as in `24` or `3 %`, or \
-                             remove the entry"
+                        "`{written}` holds no number: write digits, as in `24` or `3 %`, set names for \
+                             a name, or remove the entry"
                     ),
                 ));
             }
             allow.value(written);
+            if let Some(names) = &mut allow_names {
+                names.prose(written);
+            }
         }
         if mistakes.is_empty() {
-            Ok(Self { allow })
+            Ok(Self { allow, allow_names })
         } else {
             Err(mistakes)
         }
+    }
+
+    pub(crate) fn message(&self) -> &'static str {
+        if self.allow_names.is_some() {
+            "use only numbers and names that the given facts contain"
+        } else {
+            "use only numbers that the given facts contain"
+        }
+    }
+
+    /// Bytes of the part where names stand that nothing vouches for, if the rule asks for names.
+    pub(crate) fn find_names<'k>(
+        &self,
+        layer: &Layer<'_>,
+        known: impl FnOnce() -> &'k KnownNames,
+    ) -> Ranges {
+        let Some(allowed) = &self.allow_names else {
+            return Ranges::new();
+        };
+        let unknown = names::unknown(layer.text.as_str(), [known(), allowed]).into_iter();
+        unknown
+            .take(MAX_MATCHES + 1)
+            .map(|range| layer.text.source(range))
+            .collect()
     }
 
     /// Bytes of the part where numbers stand that nothing vouches for.
@@ -90,6 +125,7 @@ mod tests {
         };
         let spec = Spec {
             allow: vec!["99".to_owned(), "8 %".to_owned()],
+            ..Spec::default()
         };
         let facts = Facts::compile(&spec, "p").unwrap();
         let known = Known::from_inputs(&inputs);
@@ -149,7 +185,13 @@ mod tests {
     fn an_allowed_entry_without_a_number_is_refused() {
         let spec = Spec {
             allow: vec!["24".to_owned(), "many".to_owned()],
+            ..Spec::default()
         };
+        let named = Spec {
+            names: true,
+            ..spec.clone()
+        };
+        assert!(Facts::compile(&named, "p").is_ok());
         let mistakes = Facts::compile(&spec, "spec.rules[0].facts").unwrap_err();
         assert_eq!(mistakes[0].path, "spec.rules[0].facts.allow[1]");
         assert!(mistakes[0].message.contains("write digits"));
