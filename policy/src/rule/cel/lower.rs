@@ -73,10 +73,20 @@ pub(super) fn parse(source: &str, scope: Scope, path: &str) -> Result<Node, Vec<
     }
 }
 
-/// Deepest nesting of brackets and of signs in a row, an upper bound known before parsing.
+/// Deepest nesting of brackets, of signs in a row and of choices, an upper bound known before parsing: the
+/// parser loses count of what nests deeper.
 fn brackets(source: &str) -> usize {
-    let (mut depth, mut signs, mut deepest) = (0_usize, 0_usize, 0_usize);
+    let (mut depth, mut signs, mut choices, mut deepest) = (0_usize, 0_usize, 0_usize, 0_usize);
+    let (mut quote, mut escaped) = (None, false);
     for byte in source.bytes() {
+        if let Some(end) = quote {
+            quote = (escaped || byte != end).then_some(end);
+            escaped = byte == b'\\' && !escaped;
+        } else if matches!(byte, b'"' | b'\'') {
+            quote = Some(byte);
+        } else {
+            choices += usize::from(byte == b'?');
+        }
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
@@ -87,7 +97,7 @@ fn brackets(source: &str) -> usize {
         } else {
             0
         };
-        deepest = deepest.max(depth + signs);
+        deepest = deepest.max(depth + signs + choices);
     }
     deepest
 }

@@ -327,21 +327,30 @@ mod tests {
     }
 
     #[rstest]
-    #[case("(", 700)]
-    #[case("!", 1500)]
-    #[case("-", 1500)]
-    #[case("[", 700)]
-    #[case("vars.a == 1 || ", 130)]
-    #[case("1 + ", 500)]
-    #[case("{", 700)]
-    fn deep_expressions_are_refused_not_followed(#[case] piece: &str, #[case] times: usize) {
-        let source = format!("{}true", piece.repeat(times));
-        let _ = Expression::compile(&source, Scope::Check, "p");
+    #[case("(", ")", 700)]
+    #[case("!", "", 1500)]
+    #[case("-", "", 1500)]
+    #[case("[", "]", 700)]
+    #[case("{1: ", "}", 400)]
+    #[case("1 + ", "", 500)]
+    #[case("vars.a ? 1 : ", "", 150)]
+    fn deep_expressions_are_refused_not_followed(
+        #[case] open: &str,
+        #[case] close: &str,
+        #[case] times: usize,
+    ) {
+        let source = format!("{}1{}", open.repeat(times), close.repeat(times));
+        let mistakes = Expression::compile(&source, Scope::Check, "p").unwrap_err();
+        assert!(
+            mistakes[0].message.contains("nests too deep"),
+            "{}",
+            mistakes[0]
+        );
     }
 
     #[test]
     fn long_flat_expressions_compile() {
-        let source = vec!["vars.a == 1"; 120].join(" || ");
+        let source = vec!["vars.a == 1"; 130].join(" || ");
         assert!(Expression::compile(&source, Scope::Check, "p").is_ok());
     }
 
