@@ -172,6 +172,19 @@ mod tests {
         "when": "vars.a"}]), json!({}))]
     #[case(json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Review",
         "calls": ["Answer"]}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Review",
+        "onError": "Open"}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Review",
+        "message": "say it otherwise"}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Review",
+        "parts": ["subject"]}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x", "y"], "view": "Raw"},
+        "action": "Review"}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x", "y"], "stem": "German"},
+        "action": "Review"}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x", "y"], "endings": ["s"]},
+        "action": "Review"}]), json!({}))]
+    #[case(base(), json!({"samplePercent": 5}))]
     #[case(base(), json!({"when": "Always"}))]
     #[case(base(), json!({"due": "24h"}))]
     fn whatever_changes_behaviour_changes_the_digest(#[case] rules: Value, #[case] review: Value) {

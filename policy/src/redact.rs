@@ -7,6 +7,7 @@ use crate::{
     document::{Document, Part, PartKind},
     verdict::Span,
     view::PartView,
+    work::spend,
 };
 
 /// What stands where something was removed.
@@ -39,6 +40,7 @@ impl Edit {
 /// The document with the edits made. Tags inside a span stay, so that HTML keeps its shape.
 pub(crate) fn redact(document: &Document, edits: Vec<Edit>) -> Document {
     let edits = apart(edits);
+    spend(edits.len() * document.parts().len());
     let parts = document.parts().iter().map(|part| {
         let of_part = edits.iter().filter(|edit| edit.span.part == part.name);
         Part {
@@ -85,6 +87,7 @@ fn overlap(one: &Edit, other: &Edit) -> bool {
 fn edited<'e>(part: &Part, edits: impl Iterator<Item = &'e Edit>) -> String {
     let view = PartView::new(part);
     let mut text = String::with_capacity(part.text.len());
+    spend(part.text.len());
     let mut at = 0;
     for edit in edits {
         let range = edit.range();
@@ -95,6 +98,7 @@ fn edited<'e>(part: &Part, edits: impl Iterator<Item = &'e Edit>) -> String {
         if pieces.is_empty() {
             pieces.push(range.clone());
         }
+        spend(pieces.len());
         for (index, piece) in pieces.into_iter().enumerate() {
             text.push_str(part.text.get(at..piece.start).unwrap_or_default());
             if index == 0 {

@@ -24,6 +24,7 @@ use crate::{
     rule::{Checker, Length, Links, Ranges, Secrets},
     verdict::{Finding, Verdict, VerdictAction},
     view::PartView,
+    work::spend,
 };
 
 /// New bytes that are worth a look, beside a sixty-fourth of what is to be read for it.
@@ -267,8 +268,10 @@ impl<'a> StreamScanner<'a> {
             let before = at.checked_sub(1).and_then(|before| bytes.get(before));
             before.is_some_and(u8::is_ascii_graphic) && matches!(bytes.get(*at), Some(b' ' | b'\n'))
         };
-        let latest = (self.begin..latest).rev().find(parts);
-        latest.unwrap_or(self.begin)
+        let found = (self.begin..latest).rev().find(parts);
+        let begin = found.unwrap_or(self.begin);
+        spend(latest.saturating_sub(begin));
+        begin
     }
 
     /// Asks every watched rule about what is not settled.
@@ -310,6 +313,7 @@ impl<'a> StreamScanner<'a> {
     }
 
     fn document(&self, range: Range<usize>) -> Result<Document, Stop> {
+        spend(range.len());
         let part = Part {
             name: self.part.clone(),
             kind: self.part.kind(),

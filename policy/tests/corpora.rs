@@ -69,6 +69,19 @@ fn rules() {
 }
 
 #[test]
+fn every_check_has_a_fuzz_target() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/Cargo.toml");
+    let manifest = fs::read_to_string(manifest).unwrap();
+    for check in Check::ALL {
+        let target = format!(
+            "name = \"{}\"\npath = \"fuzz_targets/check.rs\"",
+            check.as_str()
+        );
+        assert!(manifest.contains(&target), "{check:?}");
+    }
+}
+
+#[test]
 fn texts_under_every_check() {
     for check in Check::ALL {
         run(check.as_str(), |bytes| {

@@ -178,6 +178,42 @@ fn rules_that_cannot_stop_the_text_hold_nothing(#[case] rules: Value) {
 }
 
 #[test]
+fn what_a_later_redaction_would_replace_of_the_released_text_blocks_it() {
+    let rules = json!([
+        {"name": "phones", "pii": {"detect": ["Phone"]}, "action": "Redact"},
+        {"name": "no-empty-offers", "terms": {"list": ["call us at [removed]"]}, "action": "Redact"},
+    ]);
+    let policies = [policy("p", &rules)];
+    let text = "It is a long letter that ends with an offer: call us at +49 171 7654321 today.";
+    let whole = common::judge_all(&policies, &document(&[("text", text)]), &json!({}));
+    assert_eq!(whole.verdict.action, VerdictAction::Redact);
+    let redacted = whole.redacted.unwrap();
+    assert!(
+        redacted.parts()[0]
+            .text
+            .ends_with("offer: [removed] today.")
+    );
+    let pieces: Vec<_> = text.split_inclusive(' ').collect();
+    let streamed = stream(&policies, "text", &pieces);
+    assert!(
+        streamed.released.ends_with("call us at"),
+        "{}",
+        streamed.released
+    );
+    assert_eq!(
+        streamed.finished.evaluation.verdict.action,
+        VerdictAction::Block
+    );
+    assert_eq!(
+        (
+            streamed.finished.rest,
+            streamed.finished.evaluation.redacted
+        ),
+        (None, None)
+    );
+}
+
+#[test]
 fn inputs_that_speak_to_the_model_hold_the_text_and_others_do_not() {
     let rules = json!([{"name": "r", "injection": {"read": ["Variables"]}, "action": "Review"}]);
     let stack = PolicyStack::new(vec![policy("p", &rules)]);

@@ -8,6 +8,7 @@ use crate::{
     document::PartKind,
     verdict::RuleErrorReason,
     view::{PartView, spaced},
+    work::spend,
 };
 
 /// Compiled label and mark.
@@ -71,7 +72,10 @@ impl Disclosure {
     /// True when one part holds the label of the language, and every HTML part the mark.
     pub(crate) fn holds(&self, parts: &[&PartView<'_>], language: &str) -> Result<bool, Failure> {
         let labelled = match self.label(language)? {
-            Some(label) => parts.iter().any(|part| part.spaced().contains(label)),
+            Some(label) => parts.iter().any(|part| {
+                spend(part.spaced().len());
+                part.spaced().contains(label)
+            }),
             None => true,
         };
         let mut pages = parts.iter().filter(|part| part.part.kind == PartKind::Html);
@@ -104,6 +108,7 @@ impl Disclosure {
 
 fn has(page: &PartView<'_>, mark: &DisclosureMark) -> bool {
     page.metas().iter().any(|(name, content)| {
+        spend(1 + content.len());
         name.eq_ignore_ascii_case(&mark.name)
             && mark
                 .content

@@ -7,6 +7,7 @@ use crate::{
     diagnostic::Diagnostic,
     evidence::{Answer, Evidence, FULL_SCORE, Query},
     verdict::RuleErrorReason,
+    work::spend,
 };
 
 /// Longest name of a category.
@@ -70,6 +71,7 @@ impl Moderation {
     }
 
     pub(crate) fn query(&self, text: &str) -> Query {
+        spend(text.len());
         Query::Moderation {
             model: self.model.clone(),
             text: text.to_owned(),

@@ -108,12 +108,14 @@ impl Pattern {
                 at += c.len_utf8();
                 continue;
             }
+            spend(next.end() - at);
             at = next.end();
             found.push(next.range());
             if found.len() > MAX_MATCHES {
                 break;
             }
         }
+        spend(text.len() - at.min(text.len()));
         widened(text, found)
     }
 

@@ -5,7 +5,10 @@ use aios_crds::check::Stemmer as Language;
 use rust_stemmers::{Algorithm, Stemmer};
 
 use super::in_word;
-use crate::view::{Mapped, MappedBuilder};
+use crate::{
+    view::{Mapped, MappedBuilder},
+    work::spend,
+};
 
 /// Bytes of the longest word that is cut: longer ones are no words.
 const LONGEST: usize = 64;
@@ -17,8 +20,10 @@ pub(crate) fn stemmed(text: &str, language: Language) -> Mapped<'static> {
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let word = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
+        spend(word);
         if word == 0 {
             let gap = rest.find(in_word).unwrap_or(rest.len());
+            spend(gap);
             out.linear(at, rest.get(..gap).unwrap_or_default());
             at += gap;
             continue;

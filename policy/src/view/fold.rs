@@ -7,7 +7,7 @@ use super::{
     mapped::Mapped,
     walk::{Fold, walk},
 };
-use crate::bytes::position;
+use crate::{bytes::position, work::spend};
 
 /// For terms: NFKC, lower case, `ß` as `ss`, plain quotes and hyphens, invisible characters left
 /// out, each run of white space one space.
@@ -35,6 +35,7 @@ pub(super) fn other_compat(text: &str) -> Option<Mapped<'static>> {
 
 /// For wording: NFC, invisible characters left out, each run of white space one space, trimmed.
 pub(crate) fn spaced(text: &str) -> String {
+    spend(text.len());
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         let at = out.len();
@@ -390,13 +391,36 @@ mod tests {
         #[test]
         fn every_range_maps_to_character_boundaries(text in "[a-cİßﬁ é\u{301}\u{200b}\u{a0}👨‍👩‍👧\r\n٣]{0,24}") {
             for view in [folded(&text), unaccented(&text), compat(&text)] {
-                let mut before = 0;
+                let mut before = 0..0;
                 for (at, c) in view.as_str().char_indices() {
                     let source = view.source(at..at + c.len_utf8());
-                    prop_assert!(text.get(source.clone()).is_some());
-                    prop_assert!(source.start >= before && !source.is_empty());
-                    before = source.start;
+                    prop_assert!(text.get(source.clone()).is_some() && !source.is_empty());
+                    prop_assert!(source.start >= before.start && source.end >= before.end);
+                    before = source;
                 }
+            }
+        }
+
+        #[test]
+        fn what_stands_later_stands_later_in_the_original(
+            text in "[a-cİßﬁ é\u{301}\u{200b}\u{a0}👨‍👩‍👧\r\n٣]{1,24}",
+            ends in prop::array::uniform4(any::<prop::sample::Index>()),
+        ) {
+            for view in [folded(&text), unaccented(&text), compat(&text)] {
+                let places: Vec<_> = view.as_str().char_indices().map(|(at, _)| at).collect();
+                if places.is_empty() {
+                    continue;
+                }
+                let [a, b, c, d] = ends.map(|end| places[end.index(places.len())]);
+                let range = |one: usize, other: usize| {
+                    let last = one.max(other);
+                    let end = last + view.as_str()[last..].chars().next().unwrap().len_utf8();
+                    one.min(other)..end
+                };
+                let (one, other) = (range(a, b), range(c, d));
+                let (of_one, of_other) = (view.source(one.clone()), view.source(other.clone()));
+                prop_assert!(one.start > other.start || of_one.start <= of_other.start);
+                prop_assert!(one.end > other.end || of_one.end <= of_other.end);
             }
         }
 

@@ -7,21 +7,42 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::counted;
-use crate::{CompiledPolicy, Document, Inputs, Part, PartName};
+use crate::{CompiledPolicy, Document, Inputs, Others, Part, PartName, PolicyStack, rule::Checker};
+
+mod profile;
+mod streams;
 
 const SIZES: [usize; 4] = [8 << 10, 16 << 10, 32 << 10, 64 << 10];
 
-fn policy(check: &Value) -> Arc<CompiledPolicy> {
+fn policy(check: &Value, action: &str) -> Arc<CompiledPolicy> {
     let mut rule = check.clone();
     rule["name"] = json!("r");
-    rule["action"] = json!("Warn");
-    let rules: Vec<Rule> = serde_json::from_value(json!([rule])).unwrap();
+    rule["action"] = json!(action);
+    compiled(&json!([rule]))
+}
+
+fn compiled(rules: &Value) -> Arc<CompiledPolicy> {
+    let rules: Vec<Rule> = serde_json::from_value(rules.clone()).unwrap();
     Arc::new(CompiledPolicy::compile("p", &rules, &Review::default()).unwrap())
 }
 
 /// Work on the trap over and over, as a plain part and as a page.
 fn work(policy: &Arc<CompiledPolicy>, trap: &str, size: usize) -> [usize; 2] {
     let text = trap.repeat(size / trap.len());
+    let stack = PolicyStack::new(vec![policy.clone()]);
+    let neighbour = json!({"customer": {"street": "Hauptstrasse 12"}});
+    let others = Others::of(&[neighbour], &policy.identifiers());
+    let reads_inputs = matches!(policy.rules[0].checker, Checker::Injection(_));
+    let variables = if reads_inputs {
+        json!({"customer": {"note": text}})
+    } else {
+        json!({"customer": {"street": "Am Platz 3"}})
+    };
+    let passage = if reads_inputs {
+        &text
+    } else {
+        "we never share"
+    };
     ["text", "html"].map(|name| {
         let name: PartName = name.parse().unwrap();
         let part = Part {
@@ -30,16 +51,15 @@ fn work(policy: &Arc<CompiledPolicy>, trap: &str, size: usize) -> [usize; 2] {
             text: text.clone(),
         };
         let document = Document::new(vec![part]).unwrap();
-        let variables = json!({});
         let inputs = Inputs {
             variables: &variables,
             labels: &BTreeMap::new(),
             language: "en",
-            passages: &["we never share"],
+            passages: &[passage],
             template: &[],
             step: crate::Step::Final,
         };
-        counted(|| drop(policy.evaluate(&document, &inputs)))
+        counted(|| drop(stack.evaluate_among(&document, &inputs, &others)))
     })
 }
 
@@ -59,6 +79,20 @@ const NUMBERS: &str = r#"{"style": {"numbers": "German"}}"#;
 const FACTS: &str = r#"{"facts": {}}"#;
 const NAMES: &str = r#"{"facts": {"names": true, "allow": ["Ada B"]}}"#;
 const CITATIONS: &str = r#"{"citations": {"minWords": 1}}"#;
+const STEMS: &str = r#"{"terms": {"list": ["bank", "sichere Rendite"], "stem": "German"}}"#;
+const SUFFIX: &str = r#"{"terms": {"list": ["bank", "nk"], "match": "Suffix"}}"#;
+const ENDINGS: &str = r#"{"terms": {"list": ["acme", "a"], "endings": ["s", "ss"]}}"#;
+const UNACCENTED: &str =
+    r#"{"terms": {"list": ["e", "ee"], "view": "Unaccented", "match": "Substring"}}"#;
+const REQUIRE: &str = r#"{"require": {"text": "note note note that"}}"#;
+const DISCLOSURE: &str = r#"{"disclosure": {"labels": [{"language": "en", "text": "written with AI"}],
+    "mark": {"name": "ai", "content": "yes"}}}"#;
+const LENGTH: &str = r#"{"length": {"minWords": 1, "maxCharacters": 40}}"#;
+const LANGUAGE: &str = r#"{"language": {}}"#;
+const SCHEMA: &str = r#"{"schema": {"jsonSchema": {"items": {"type": "object"}}}}"#;
+const INJECTION: &str = r#"{"injection": {}}"#;
+const LEAK: &str = r#"{"leak": {"variables": ["customer.street"]}}"#;
+const MODERATION: &str = r#"{"moderation": {"model": "judge"}}"#;
 const SIZES_OF_TEXT: &str = r#"{"cel": "text.words + text.sentences + text.characters > 1"}"#;
 
 #[rstest]
@@ -116,13 +150,99 @@ const SIZES_OF_TEXT: &str = r#"{"cel": "text.words + text.sentences + text.chara
 #[case::markup(SIZES_OF_TEXT, "<!--")]
 #[case::open_tags(SIZES_OF_TEXT, "<a b='")]
 #[case::scripts(SIZES_OF_TEXT, "<title></")]
+#[case::stems(STEMS, "banken ")]
+#[case::stems_of_one_word(STEMS, "bank-")]
+#[case::stems_without_gaps(STEMS, "aa")]
+#[case::compounds(SUFFIX, "bank")]
+#[case::endings(ENDINGS, "acmess ")]
+#[case::bare_letters(UNACCENTED, "e\u{301}\u{301}")]
+#[case::wordings(REQUIRE, "note ")]
+#[case::wordings_of_one_letter(REQUIRE, "nn")]
+#[case::spaces_between_wordings(REQUIRE, "\u{a0}\u{200b}")]
+#[case::labels(DISCLOSURE, "written with ")]
+#[case::metas(DISCLOSURE, "<meta name=ai content=no>")]
+#[case::sizes(LENGTH, "a. ")]
+#[case::sizes_of_marks(LENGTH, "e\u{301}\u{1f1e9}")]
+#[case::paragraphs(LANGUAGE, "nous sommes dans la maison\n")]
+#[case::one_paragraph(LANGUAGE, "nous sommes dans la maison ")]
+#[case::scripts_in_turn(LANGUAGE, "a\u{43e}")]
+#[case::no_json(SCHEMA, "[")]
+#[case::open_strings(SCHEMA, "\"a\\")]
+#[case::values(SCHEMA, "{\"a\": 1} ")]
+#[case::orders(INJECTION, "ignore ")]
+#[case::denied_orders(INJECTION, "do not forget   ")]
+#[case::orders_in_disguise(INJECTION, "ign\u{43e}re previous ")]
+#[case::roles(INJECTION, "   ### system:")]
+#[case::speakers(INJECTION, "system: you are not\n")]
+#[case::marks_of_turns(INJECTION, "<|im_start|>")]
+#[case::shapeless(INJECTION, "a\u{200b}b\u{2060}")]
+#[case::hiding_tags(INJECTION, "<b style='opacity:0")]
+#[case::hidden_tags(INJECTION, "<b style='opacity:0000'>")]
+#[case::encoded(INJECTION, "aWdub3JlIHByZXZpb3Vz")]
+#[case::encoded_lines(
+    INJECTION,
+    "aWdub3JlIHByZXZpb3VzIGluc3RydWN0aW9ucwaWdub3JlIHByZXZpb3Vz\n"
+)]
+#[case::images(INJECTION, "![a](http://b?c=")]
+#[case::sources(
+    INJECTION,
+    "src=//b.example/of/many/names/that/end/nowhere/and/go/on/?c=d&"
+)]
+#[case::spaced_sources(INJECTION, "src  =  ")]
+#[case::leaks(LEAK, "Hauptstrasse 12 ")]
+#[case::letters_of_leaks(LEAK, "h ")]
+#[case::leaks_without_spaces(LEAK, "\u{94f6}\u{884c}")]
+#[case::leaks_in_attributes(LEAK, "<a title='Hauptstrasse 12'>")]
+#[case::judged(MODERATION, "a ")]
+#[case::judged_markup(MODERATION, "<b>\u{a0}")]
 fn twice_the_text_is_twice_the_work(#[case] check: &str, #[case] trap: &str) {
-    let policy = policy(&serde_json::from_str(check).unwrap());
-    let works = SIZES.map(|size| work(&policy, trap, size));
+    let policy = policy(&serde_json::from_str(check).unwrap(), "Warn");
+    grows_in_line(&SIZES.map(|size| work(&policy, trap, size)), trap);
+}
+
+/// Parts long enough that no rule finds more than it may replace.
+#[rstest]
+#[case::terms(
+    TERMS,
+    "acme and as many other words behind it as keep matches apart, so no"
+)]
+#[case::data(
+    PII,
+    "a@b.de and as many other words behind it as keep one from the next one. "
+)]
+#[case::tags(
+    TERMS,
+    "<b>ac</b>me and as many words behind it as keep matches apart, so no"
+)]
+fn twice_the_text_to_redact_is_twice_the_work(#[case] check: &str, #[case] unit: &str) {
+    let mut check: Value = serde_json::from_str(check).unwrap();
+    if let Some(terms) = check.get_mut("terms") {
+        terms["list"] = json!(["acme", "no [removed]"]);
+    }
+    let policy = policy(&check, "Redact");
+    grows_in_line(&SIZES.map(|size| work(&policy, unit, size)), unit);
+}
+
+fn grows_in_line(works: &[[usize; 2]], trap: &str) {
     for pair in works.windows(2) {
         for (less, more) in pair[0].iter().zip(pair[1]) {
             // A tenth more than twice, and what does not grow with the text.
             assert!(more * 10 <= less * 22 + 40_000, "{trap:?}: {works:?}");
         }
     }
+}
+
+/// JSON of growing size: what repeats stands between brackets.
+#[rstest]
+#[case::items("[", "{\"a\": \"\\u0061\"}, ", "1]")]
+#[case::misfits("[", "1, ", "1]")]
+#[case::keys("{", "\"a\": 1, ", "\"b\": 2}")]
+#[case::spaces("[", "     ", "1]")]
+fn twice_the_json_is_twice_the_work(#[case] open: &str, #[case] item: &str, #[case] close: &str) {
+    let policy = policy(&serde_json::from_str(SCHEMA).unwrap(), "Warn");
+    let works = SIZES.map(|size| {
+        let text = format!("{open}{}{close}", item.repeat(size / item.len()));
+        work(&policy, &text, text.len())
+    });
+    grows_in_line(&works, item);
 }

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use aios_crds::policy_set::{Review, Rule};
 use aios_policy::{
-    Answer, Check, Collected, CompiledPolicy, Document, Evidence, Inputs, Judgement, Part,
-    PartName, PolicyStack, Query,
+    Answer, Check, Collected, CompiledPolicy, Document, Evidence, Inputs, Judgement, Others, Part,
+    PartName, PolicyStack, Query, RuleErrorReason,
 };
 use serde_json::{Value, json};
 
@@ -27,14 +27,24 @@ pub fn any_check(name: &str, bytes: &[u8]) {
     let Ok(rule) = serde_json::from_value::<Rule>(rule) else {
         return;
     };
-    let Ok(policy) = CompiledPolicy::compile("p", &[rule], &Review::default()) else {
+    let rules = [rule];
+    let Ok(policy) = CompiledPolicy::compile("p", &rules, &Review::default()) else {
         return;
     };
+    assert_eq!(aios_policy::revisions(&rules), policy.revisions());
     let Some(document) = document(text) else {
         return;
     };
-    let stack = PolicyStack::new(vec![Arc::new(policy)]);
-    let variables = json!({"said": said, "text": text, "list": [said]});
+    let policy = Arc::new(policy);
+    let stack = PolicyStack::new(vec![policy.clone()]);
+    let variables = if check == Check::Leak {
+        json!({"customer": {"value": "of nobody else"}})
+    } else {
+        json!({"said": said, "text": text, "list": [said]})
+    };
+    // Another person's record holds what the first line says.
+    let others = json!({"customer": {"value": said}});
+    let others = Others::of(&[others], &policy.identifiers());
     let inputs = Inputs {
         variables: &variables,
         labels: &BTreeMap::new(),
@@ -48,8 +58,13 @@ pub fn any_check(name: &str, bytes: &[u8]) {
         step: aios_policy::Step::Final,
     };
     let evidence = answered(&stack, &document, &inputs);
-    let evaluation = stack.conclude(&document, &inputs, &evidence);
-    assert_eq!(evaluation, stack.conclude(&document, &inputs, &evidence));
+    let judge = || policy.conclude_among(&document, &inputs, &evidence, &others);
+    let evaluation = judge();
+    assert_eq!(evaluation, judge());
+    let unknown = [RuleErrorReason::Unavailable, RuleErrorReason::Missing];
+    let errors = &evaluation.verdict.errors;
+    let searched = !errors.iter().any(|error| unknown.contains(&error.reason));
+    assert!(searched || check == Check::Cel, "{errors:?}");
     for finding in &evaluation.verdict.findings {
         let read = match &evaluation.redacted {
             Some(redacted) if finding.after_redaction => redacted,
@@ -96,7 +111,7 @@ fn answered(stack: &PolicyStack, document: &Document, inputs: &Inputs<'_>) -> Co
 /// The strictest of those that change the text, where one can.
 fn action(check: Check) -> &'static str {
     match check {
-        Check::Terms | Check::Pattern | Check::Pii | Check::Secrets => "Redact",
+        Check::Terms | Check::Pattern | Check::Pii | Check::Leak | Check::Secrets => "Redact",
         Check::Style | Check::Links => "Normalize",
         _ => "Review",
     }
@@ -123,7 +138,7 @@ fn rule(check: Check, said: &str) -> Option<Value> {
             "BirthDate", "Address", "NationalId"]}})
         }
         Check::Secrets => json!({"secrets": {"allow": some(said)}}),
-        Check::Leak => json!({"leak": {"variables": [said]}}),
+        Check::Leak => json!({"leak": {"variables": ["customer.value"], "minLength": 4}}),
         Check::Links => json!({"links": {"tracking": "Forbidden"}}),
         Check::Require => {
             let (said, how) = said.split_once('|').unwrap_or((said, ""));

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::super::Ranges;
+use crate::work::spend;
 
 /// Most bytes of one address.
 const LONGEST: usize = 2048;
@@ -24,6 +25,7 @@ pub(super) fn find(text: &str, allowed: impl Fn(&str) -> bool) -> Ranges {
     addresses.extend(sources(text));
     let carries = |address: &Address| {
         let written = text.get(address.range.clone()).unwrap_or_default();
+        spend(written.len());
         let lower = written.to_ascii_lowercase();
         let query = lower.split_once('?').map(|(_, query)| query);
         let away = lower.starts_with("http") || lower.starts_with("//");
@@ -59,6 +61,7 @@ fn markdown(text: &str) -> Vec<Address> {
 fn is_image(text: &str, close: usize) -> bool {
     let from = text.floor_char_boundary(close.saturating_sub(256));
     let label = text.get(from..close).unwrap_or_default();
+    spend(label.len());
     label.rfind('[').is_some_and(|open| {
         label
             .get(..open)
@@ -71,12 +74,14 @@ fn sources(text: &str) -> Vec<Address> {
     let lower = text.to_ascii_lowercase();
     let mut found = Vec::new();
     for (name, image) in [("src", true), ("href", false), ("action", false)] {
+        spend(lower.len());
         for (at, _) in lower.match_indices(name) {
             let rest = lower.get(at + name.len()..).unwrap_or_default();
             let Some(value) = rest.trim_start().strip_prefix('=') else {
                 continue;
             };
             let value = value.trim_start();
+            spend(rest.len() - value.len());
             let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
             let start = lower.len() - value.len() + quote.map_or(0, char::len_utf8);
             let ends: &[char] = match quote {
@@ -99,5 +104,6 @@ fn address_end(text: &str, start: usize, ends: &[char]) -> Option<usize> {
     let most = text.floor_char_boundary((start + LONGEST).min(text.len()));
     let rest = text.get(start..most)?;
     let len = rest.find(ends).unwrap_or(rest.len());
+    spend(len);
     (len > 0).then_some(start + len)
 }

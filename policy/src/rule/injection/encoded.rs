@@ -9,6 +9,7 @@ use base64::{
 };
 
 use super::super::Ranges;
+use crate::work::spend;
 
 /// Characters of the shortest run that could hold an order.
 const SHORTEST: usize = 16;
@@ -28,6 +29,7 @@ pub(super) fn find(text: &str, most: usize, speaks: impl Fn(&str) -> bool) -> Ra
     let mut found = Ranges::new();
     for range in runs(text) {
         let run = text.get(range.clone()).unwrap_or_default();
+        spend(run.len());
         let digits: String = run.chars().filter(|c| !c.is_ascii_whitespace()).collect();
         if digits.len() < SHORTEST {
             continue;
@@ -42,6 +44,7 @@ pub(super) fn find(text: &str, most: usize, speaks: impl Fn(&str) -> bool) -> Ra
 
 /// Runs of digits, over line breaks behind full lines.
 fn runs(text: &str) -> Ranges {
+    spend(text.len());
     let mut runs = Ranges::new();
     let mut run: Option<Range<usize>> = None;
     let mut line = 0;

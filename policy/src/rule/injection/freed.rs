@@ -2,7 +2,10 @@
 //! the three alone is business writing.
 
 use super::super::Ranges;
-use crate::view::{Layer, unaccented};
+use crate::{
+    view::{Layer, unaccented},
+    work::spend,
+};
 
 /// Most bytes of what stands before the colon.
 const SPEAKER: usize = 32;
@@ -43,6 +46,7 @@ pub(super) fn find(layer: &Layer<'_>) -> Ranges {
     let text = layer.compat();
     let mut found = Ranges::new();
     let mut start = 0;
+    spend(text.len());
     for line in text.split_inclusive('\n') {
         if let Some(length) = order(line) {
             let indent = line.len() - line.trim_start().len();

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::super::Ranges;
+use crate::work::spend;
 
 /// Characters without a shape in a row that no script and no emoji needs.
 const RUN: usize = 3;
@@ -22,6 +23,7 @@ pub(super) fn characters(text: &str) -> Ranges {
     if text.is_ascii() {
         return Ranges::new();
     }
+    spend(text.len());
     let mut found = Ranges::new();
     let mut between_letters = Ranges::new();
     let mut run: Option<(Range<usize>, usize)> = None;
@@ -63,6 +65,7 @@ pub(super) fn characters(text: &str) -> Ranges {
 
 /// Bytes of tags whose style hides what they hold.
 pub(super) fn markup(text: &str) -> Ranges {
+    spend(text.len());
     let mut found = Ranges::new();
     let mut open = None;
     for (at, byte) in text.bytes().enumerate() {
@@ -90,11 +93,13 @@ fn hides(tag: &str) -> bool {
         .filter(|c| !c.is_whitespace())
         .map(|c| c.to_ascii_lowercase())
         .collect();
+    spend(tag.len());
     STYLES.iter().any(|style| {
         squeezed.match_indices(style).any(|(at, _)| {
             // `opacity:0.8` and `font-size:0.9em` can be seen.
             let rest = squeezed.get(at + style.len()..).unwrap_or_default();
             let zero = rest.trim_start_matches(['.', '0']);
+            spend(rest.len() - zero.len());
             !style.ends_with('0') || !zero.starts_with(|c: char| c.is_ascii_digit())
         })
     })

@@ -15,7 +15,10 @@ use super::{
         AFTER, BEFORE, MARKS, NOUN, OF_MODEL, PHRASE, QUALIFIER, REVEAL, VERB, VERB_LAST, WORDS,
     },
 };
-use crate::view::{Layer, unaccented};
+use crate::{
+    view::{Layer, unaccented},
+    work::spend,
+};
 
 /// Most bytes between two words of one phrase.
 const GAP: usize = 48;
@@ -78,7 +81,9 @@ impl Phrases {
         let mut found = Ranges::new();
         let mut clause = Clause::default();
         let mut seen = 0;
+        spend(text.len());
         for hit in self.automaton.find_iter(text) {
+            spend(1);
             let mut range = hit.range();
             let Some((roles, goes_on)) = self.kinds.get(hit.pattern().as_usize()) else {
                 continue;
@@ -161,12 +166,14 @@ impl Clause {
 /// Whether a verb says what not to do, as in `do not forget` and `vergessen Sie nicht`.
 fn negated(text: &str, verb: &Range<usize>) -> bool {
     let before = text.get(..verb.start).unwrap_or_default().trim_end();
+    spend(verb.start - before.len());
     let denied = BEFORE.iter().any(|word| {
         let at = before.len().checked_sub(word.len());
         let stands = before.ends_with(word);
         stands && at.is_some_and(|at| starts_word(before, &(at..before.len())))
     });
     let after = text.get(verb.end..).unwrap_or_default().trim_start();
+    spend(text.len() - verb.end - after.len());
     denied
         || AFTER
             .iter()
@@ -180,7 +187,9 @@ fn word_end(text: &str, range: &Range<usize>) -> usize {
         .char_indices()
         .take(GAP)
         .map(|(offset, _)| range.end + offset);
-    let mut ends = ends.filter(|end| ends_word(text, &(range.start..*end)));
+    let mut ends = ends
+        .inspect(|_| spend(1))
+        .filter(|end| ends_word(text, &(range.start..*end)));
     ends.next().unwrap_or(range.end + rest.len())
 }
 
@@ -202,6 +211,7 @@ pub(super) fn roles(layer: &Layer<'_>) -> Ranges {
     for (mark, at_line) in MARKS {
         for at in positions(text, mark) {
             let line = text.get(..at).unwrap_or_default().trim_end_matches(' ');
+            spend(at - line.len());
             if !at_line || line.is_empty() || char_before(line, line.len()) == Some('\n') {
                 found.push(layer.compat_source(at..at + mark.len()));
             }
@@ -212,6 +222,7 @@ pub(super) fn roles(layer: &Layer<'_>) -> Ranges {
 
 /// Where an ASCII mark stands, in any case.
 fn positions<'t>(text: &'t str, mark: &'t str) -> impl Iterator<Item = usize> {
+    spend(text.len());
     let first = mark.as_bytes().first().copied().unwrap_or_default();
     text.as_bytes()
         .windows(mark.len())

@@ -1,6 +1,7 @@
 //! Tells whether a text is in other languages than the allowed ones.
 
 use super::words::{COMMON, LATIN, Word};
+use crate::work::spend;
 
 /// Letters of scripts that one language here is written in, or that narrow it down.
 const LEAST_LETTERS: usize = 12;
@@ -108,6 +109,7 @@ fn bit(tag: &str) -> u32 {
 
 /// The script of most letters, when there are enough.
 fn script(text: &str) -> Option<Script> {
+    spend(text.len());
     let mut counts = [0_usize; 10];
     let (mut letters, mut kana) = (0, false);
     for c in text.chars() {
@@ -173,6 +175,7 @@ fn script_of(c: char) -> Option<(Script, usize)> {
 
 /// The languages of every common word in a text.
 fn common(text: &str) -> Vec<u32> {
+    spend(text.len());
     let words = text.split(|c: char| !c.is_alphabetic() && c != '\'' && c != '\u{2019}');
     let words = words.filter(|word| (1..=12).contains(&word.len()));
     let tags = words.filter_map(|word| {

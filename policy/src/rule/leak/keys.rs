@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use crate::view::ascii_digit;
+use crate::{view::ascii_digit, work::spend};
 
 /// Words of the longest value; of more, the first ones identify.
 const WORDS: usize = 8;
@@ -44,6 +44,7 @@ impl Keys {
     /// Reads a text without accents and in small letters.
     pub(super) fn read(text: &str) -> Self {
         let mut keys = Self::default();
+        spend(text.len());
         let mut gap = 0;
         let mut before = None;
         for (at, c) in text.char_indices() {
@@ -94,6 +95,7 @@ impl Keys {
         let (mut words, mut length) = (0, Length::default());
         for (index, piece) in pieces.iter().take(PIECES).enumerate() {
             words += usize::from(piece.spaced);
+            spend(1);
             if (index > 0 && !piece.joined) || words > WORDS {
                 return;
             }
@@ -104,6 +106,7 @@ impl Keys {
                 return;
             }
             let normal = begin.normal.start..piece.normal.end;
+            spend(normal.len());
             let normal = self.normal.get(normal).unwrap_or_default();
             if length.distinct < least {
                 continue;

@@ -11,7 +11,7 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
 use super::Ranges;
-use crate::diagnostic::Diagnostic;
+use crate::{diagnostic::Diagnostic, work::spend};
 use place::Node;
 
 /// Bytes of one compiled pattern.
@@ -49,6 +49,7 @@ impl Schema {
     /// Bytes of a part's text that do not fit; all of it where it is no JSON.
     pub(crate) fn find(&self, text: &str) -> Ranges {
         let all = 0..text.len();
+        spend(text.len());
         let Ok(value) = serde_json::from_str::<Value>(text) else {
             return vec![all];
         };

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
+use crate::work::spend;
+
 /// One value and its bytes.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -31,6 +33,7 @@ impl Node {
                 Inner::Scalar => None,
                 Inner::Array(items) => step.parse::<usize>().ok().and_then(|at| items.get(at)),
                 Inner::Object(members) => {
+                    spend(members.len());
                     let mut named = members.iter().rev().filter(|(key, _)| *key == step);
                     named.next().map(|(_, value)| value)
                 }
@@ -50,6 +53,7 @@ impl Node {
             Inner::Array(items) => items.iter().for_each(|item| item.repeated(out)),
             Inner::Object(members) => {
                 let mut keys = BTreeSet::new();
+                spend(members.len());
                 for (key, value) in members {
                     if !keys.insert(key.as_str()) {
                         out.push(value.range.clone());
@@ -96,6 +100,7 @@ impl Reader<'_> {
                 Inner::Scalar
             }
         };
+        spend(1);
         Some(Node {
             range: start..self.at,
             inner,
@@ -141,6 +146,7 @@ impl Reader<'_> {
                 b'\\' => escaped = true,
                 b'"' => {
                     self.at = start + offset + 2;
+                    spend(offset);
                     return serde_json::from_str(self.text.get(start..self.at)?).ok();
                 }
                 _ => {}
@@ -152,7 +158,9 @@ impl Reader<'_> {
     /// Goes past white space.
     fn next_at(&mut self) -> Option<usize> {
         let rest = self.text.get(self.at..)?;
-        self.at += rest.len() - rest.trim_ascii_start().len();
+        let space = rest.len() - rest.trim_ascii_start().len();
+        spend(space);
+        self.at += space;
         Some(self.at)
     }
 

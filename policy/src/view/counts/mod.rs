@@ -12,9 +12,11 @@ pub(super) use words::words;
 
 use self::alike::alike;
 use super::walk::is_plain;
+use crate::work::spend;
 
 /// Grapheme clusters.
 pub(super) fn characters(text: &str) -> u32 {
+    spend(text.len());
     sum(text, |line| {
         if line.is_ascii() {
             // The one cluster of two ASCII characters.
@@ -30,6 +32,7 @@ fn clusters(line: &str) -> u32 {
     let mut clusters: u32 = 0;
     let mut rest = line;
     while !rest.is_empty() {
+        spend(1);
         let mut plain = 0;
         let mut last = 0;
         let other = rest.char_indices().find(|&(at, c)| {

@@ -6,6 +6,7 @@ use super::{
     alike::{ALONE, JOINED},
     by_line, count, narrowed,
 };
+use crate::work::spend;
 
 /// What a byte is to the rules.
 const LETTER: u8 = 1;
@@ -19,6 +20,7 @@ const WORD: u8 = 32;
 
 /// Words by Unicode's rules (UAX #29).
 pub(in super::super) fn words(text: &str) -> u32 {
+    spend(text.len());
     if text.is_ascii() {
         return ascii(text.as_bytes());
     }
