@@ -366,8 +366,8 @@ pub struct Citations {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "has(self.labels) || has(self.mark)",
-    "message": "set at least one of labels, mark",
+    "rule": "has(self.labels) || has(self.mark) || has(self.keep)",
+    "message": "set at least one of labels, mark, keep",
 }]))]
 pub struct Disclosure {
     /// What one of the parts must say, by language.
@@ -377,6 +377,11 @@ pub struct Disclosure {
     /// A `meta` element that every HTML part must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<DisclosureMark>,
+    /// Names of `meta` elements that nobody may strip: each that the template has must stand in every
+    /// HTML part, with the template's content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"), inner(length(min = 1, max = 64)))]
+    pub keep: Vec<String>,
 }
 
 /// A label in one language.

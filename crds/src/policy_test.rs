@@ -49,6 +49,10 @@ pub struct PolicyTest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"), inner(length(min = 1, max = 16384)))]
     pub passages: Vec<String>,
+    /// Texts of the template as if the document were made from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"), inner(length(min = 1, max = 16384)))]
+    pub template: Vec<String>,
     /// What models say of the texts that `moderation` asks of; what is not here cannot be had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["model"]))]

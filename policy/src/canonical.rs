@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::digest::{Canonical, Digest};
 
 /// Lists that are sets.
-const SETS: [&str; 11] = [
+const SETS: [&str; 12] = [
     "parts",
     "calls",
     "list",
@@ -20,6 +20,7 @@ const SETS: [&str; 11] = [
     "schemes",
     "variables",
     "openings",
+    "keep",
 ];
 /// Fields that hold names or JSON of the user's making, in which everything means something.
 const VERBATIM: [&str; 2] = ["jsonSchema", "categories"];

@@ -13,7 +13,7 @@ pub struct Inputs<'a> {
     pub language: &'a str,
     /// Retrieved texts; their numbers are known to `facts`.
     pub passages: &'a [&'a str],
-    /// Reviewed skeleton texts; their numbers are known to `facts`.
+    /// Reviewed skeleton texts; their numbers are known to `facts`, and `disclosure` keeps their marks.
     pub template: &'a [&'a str],
     /// `step` in CEL.
     pub step: Step,

@@ -42,6 +42,7 @@ struct Case {
     labels: BTreeMap<String, String>,
     language: String,
     passages: Vec<String>,
+    template: Vec<String>,
     moderation: Vec<TestModeration>,
     others: Vec<Value>,
     action: VerdictAction,
@@ -165,6 +166,7 @@ fn case(test: &PolicyTest, document: Document) -> Case {
         labels: test.labels.clone(),
         language: test.language.clone(),
         passages: test.passages.clone(),
+        template: test.template.clone(),
         moderation: test.moderation.clone(),
         others: test.others.iter().map(aios_crds::Json::value).collect(),
         action: test.expect.action.into(),
@@ -204,12 +206,13 @@ fn part(name: &str, text: &str, path: &str) -> Result<Part, Diagnostic> {
 impl Case {
     fn run(&self, policy: &Arc<CompiledPolicy>) -> Trial {
         let passages: Vec<_> = self.passages.iter().map(String::as_str).collect();
+        let template: Vec<_> = self.template.iter().map(String::as_str).collect();
         let inputs = Inputs {
             variables: &self.variables,
             labels: &self.labels,
             language: &self.language,
             passages: &passages,
-            template: &[],
+            template: &template,
             step: crate::Step::Final,
         };
         let others = Others::of(&self.others, &policy.identifiers());

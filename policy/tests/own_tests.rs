@@ -33,6 +33,27 @@ fn run(all: &Value) -> Vec<Trial> {
         .run(&policy)
 }
 
+/// Whatever takes a mark away, another rule that removes words with it.
+#[test]
+fn a_mark_that_a_redaction_strips_is_missed() {
+    let page = "<meta name=ai-origin content='model Acme'><p>Hello</p>";
+    let rules = json!([
+        {"name": "no-acme", "terms": {"list": ["Acme"]}, "action": "Redact"},
+        {"name": "origin", "disclosure": {"keep": ["ai-origin"]}, "action": "Block"},
+    ]);
+    let policy = policy("house", &rules);
+    let parts = json!([{"name": "html", "text": page}]);
+    let all = json!([
+        {"name": "stripped", "parts": parts, "template": [page],
+            "expect": {"action": "Block", "rules": ["no-acme", "origin"]}},
+        {"name": "free", "parts": parts, "expect": {"action": "Redact", "rules": ["no-acme"]}},
+    ]);
+    let trials = PolicyTests::compile(&tests(&all), &policy).unwrap();
+    for trial in trials.run(&policy) {
+        assert!(trial.passes(), "{}: {:?}", trial.name, trial.differences);
+    }
+}
+
 fn mistake(all: &Value) -> String {
     let policy = policy("house", &rules());
     let found = PolicyTests::compile(&tests(all), &policy).unwrap_err();

@@ -23,6 +23,7 @@ struct Given {
     labels: BTreeMap<String, String>,
     language: String,
     passages: Vec<String>,
+    template: Vec<String>,
     /// What models say of the texts.
     moderation: Vec<TestModeration>,
     /// Variables of other people's documents.
@@ -83,12 +84,13 @@ fn the_examples_of_every_check_hold() {
                 continue;
             }
             let passages: Vec<_> = given.passages.iter().map(String::as_str).collect();
+            let template: Vec<_> = given.template.iter().map(String::as_str).collect();
             let inputs = Inputs {
                 variables: &given.variables,
                 labels: &given.labels,
                 language: &given.language,
                 passages: &passages,
-                template: &[],
+                template: &template,
                 step: aios_policy::Step::Final,
             };
             let (action, fired) = match block.info[1..] {

@@ -133,7 +133,7 @@ fn check(rule: &CompiledRule, scene: &Scene<'_>, findings: &[Finding]) -> Result
         Checker::Require(require) => Ok(without_place(require.holds(scene.parts(rule)))),
         Checker::Disclosure(disclosure) => {
             let parts: Vec<_> = scene.parts(rule).collect();
-            let holds = disclosure.holds(&parts, scene.inputs.language)?;
+            let holds = disclosure.holds(&parts, scene.inputs)?;
             Ok(without_place(holds))
         }
         Checker::Cel(condition) => Ok(without_place(scene.holds(rule, condition, findings)?)),

@@ -1,4 +1,5 @@
-//! That a machine wrote: a visible label in the document's language, and a `meta` element in HTML.
+//! That a machine wrote: a visible label in the document's language, a `meta` element in HTML, and what the
+//! template has of such elements.
 
 use aios_crds::check::{Disclosure as Spec, DisclosureMark};
 
@@ -6,8 +7,9 @@ use super::Failure;
 use crate::{
     diagnostic::Diagnostic,
     document::PartKind,
+    inputs::Inputs,
     verdict::RuleErrorReason,
-    view::{PartView, spaced},
+    view::{PartView, metas, spaced},
     work::spend,
 };
 
@@ -17,16 +19,26 @@ pub(crate) struct Disclosure {
     /// Tags in lower case, and wordings as the texts are spaced.
     labels: Vec<(String, String)>,
     mark: Option<DisclosureMark>,
+    /// Names of `meta` elements.
+    keep: Vec<String>,
 }
 
 impl Disclosure {
     pub(crate) fn compile(spec: &Spec, path: &str) -> Result<Self, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
-        if spec.labels.is_empty() && spec.mark.is_none() {
+        if spec.labels.is_empty() && spec.mark.is_none() && spec.keep.is_empty() {
             mistakes.push(Diagnostic::new(
                 path,
-                "nothing is asked for: set at least one of labels, mark",
+                "nothing is asked for: set at least one of labels, mark, keep",
             ));
+        }
+        for (index, name) in spec.keep.iter().enumerate() {
+            if name.trim().is_empty() || name.trim() != name {
+                mistakes.push(Diagnostic::new(
+                    format!("{path}.keep[{index}]"),
+                    "space is no part of a name: write it as the template's `meta` element does",
+                ));
+            }
         }
         let mut labels: Vec<(String, String)> = Vec::new();
         for (index, label) in spec.labels.iter().enumerate() {
@@ -50,6 +62,7 @@ impl Disclosure {
             Ok(Self {
                 labels,
                 mark: spec.mark.clone(),
+                keep: spec.keep.clone(),
             })
         } else {
             Err(mistakes)
@@ -66,24 +79,52 @@ impl Disclosure {
             .iter()
             .map(|mark| format!("a meta element `{}`", mark.name));
         let asked: Vec<_> = labels.chain(mark).collect();
-        format!("say that a machine wrote, by {}", asked.join("; "))
+        let told = (!asked.is_empty())
+            .then(|| format!("say that a machine wrote, by {}", asked.join("; ")));
+        let keep = self.keep.join("`, `");
+        let kept =
+            (!self.keep.is_empty()).then(|| format!("keep the template's meta elements `{keep}`"));
+        let both: Vec<_> = told.into_iter().chain(kept).collect();
+        both.join("; ")
     }
 
-    /// True when one part holds the label of the language, and every HTML part the mark.
-    pub(crate) fn holds(&self, parts: &[&PartView<'_>], language: &str) -> Result<bool, Failure> {
-        let labelled = match self.label(language)? {
+    /// True when one part holds the label of the language, and every HTML part the mark and what the template
+    /// has of the marks that are kept.
+    pub(crate) fn holds(
+        &self,
+        parts: &[&PartView<'_>],
+        inputs: &Inputs<'_>,
+    ) -> Result<bool, Failure> {
+        let labelled = match self.label(inputs.language)? {
             Some(label) => parts.iter().any(|part| {
                 spend(part.spaced().len());
                 part.spaced().contains(label)
             }),
             None => true,
         };
-        let mut pages = parts.iter().filter(|part| part.part.kind == PartKind::Html);
-        let marked = self
-            .mark
-            .as_ref()
-            .is_none_or(|mark| pages.all(|page| has(page, mark)));
-        Ok(labelled && marked)
+        let pages = || parts.iter().filter(|part| part.part.kind == PartKind::Html);
+        let mut mark = self.mark.iter();
+        let marked = mark.all(|mark| pages().all(|page| has(page, mark)));
+        let mut kept = self.kept(inputs).into_iter();
+        Ok(labelled && marked && kept.all(|mark| pages().all(|page| has(page, &mark))))
+    }
+
+    /// The marks of the template that nobody may strip. What is filled in may be anything.
+    fn kept(&self, inputs: &Inputs<'_>) -> Vec<DisclosureMark> {
+        if self.keep.is_empty() {
+            return Vec::new();
+        }
+        let is_kept = |name: &str| self.keep.iter().any(|kept| kept.eq_ignore_ascii_case(name));
+        let written = inputs.template.iter().flat_map(|text| metas(text));
+        let kept = written.filter(|(name, _)| is_kept(name));
+        kept.map(|(name, content)| {
+            let is_fixed = !content.contains("{{") && !content.contains("{%");
+            DisclosureMark {
+                name,
+                content: is_fixed.then(|| content.trim().to_owned()),
+            }
+        })
+        .collect()
     }
 
     /// The wording of the language, or of what it is a variant of; `None` where no label is asked for.
@@ -119,30 +160,90 @@ fn has(page: &PartView<'_>, mark: &DisclosureMark) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use aios_crds::check::Disclosure as Spec;
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::Disclosure;
+    use super::{Disclosure, Failure};
     use crate::{
         document::{Part, PartKind},
+        inputs::Inputs,
         view::PartView,
     };
 
-    fn holds(kind: PartKind, text: &str, language: &str) -> Result<bool, super::Failure> {
-        let spec: Spec = serde_json::from_value(json!({
-            "labels": [{"language": "en", "text": "Written with AI"},
-                {"language": "de", "text": "Mit KI erstellt"}],
-            "mark": {"name": "ai-generated", "content": "true"},
-        }))
-        .unwrap();
+    fn judge(
+        spec: &Value,
+        part: &Part,
+        language: &str,
+        template: &[&str],
+    ) -> Result<bool, Failure> {
+        let spec: Spec = serde_json::from_value(spec.clone()).unwrap();
         let disclosure = Disclosure::compile(&spec, "p").unwrap();
-        let part = Part {
+        let inputs = Inputs {
+            variables: &Value::Null,
+            labels: &BTreeMap::new(),
+            language,
+            passages: &[],
+            template,
+            step: crate::Step::Final,
+        };
+        disclosure.holds(&[&PartView::new(part)], &inputs)
+    }
+
+    fn part(kind: PartKind, text: &str) -> Part {
+        Part {
             name: "html".parse().unwrap(),
             kind,
             text: text.to_owned(),
-        };
-        disclosure.holds(&[&PartView::new(&part)], language)
+        }
+    }
+
+    fn holds(kind: PartKind, text: &str, language: &str) -> Result<bool, Failure> {
+        let spec = json!({
+            "labels": [{"language": "en", "text": "Written with AI"},
+                {"language": "de", "text": "Mit KI erstellt"}],
+            "mark": {"name": "ai-generated", "content": "true"},
+        });
+        judge(&spec, &part(kind, text), language, &[])
+    }
+
+    const TEMPLATE: &str = "<meta name='AI-Origin' content='model'><meta name=ai-run content='{{ run }}'>\
+        <meta name=viewport content=x><p>{{ body }}</p>";
+
+    #[rstest]
+    #[case::all(
+        "<meta name=ai-origin content=model><META NAME=ai-run CONTENT=7><p>Hi",
+        true
+    )]
+    #[case::in_any_order(
+        "<p>Hi<meta name=ai-run content=8><meta content=' model ' name=ai-origin>",
+        true
+    )]
+    #[case::one_stripped("<meta name=ai-origin content=model><p>Hi", false)]
+    #[case::another_content(
+        "<meta name=ai-origin content=person><meta name=ai-run content=7>",
+        false
+    )]
+    #[case::in_a_comment(
+        "<!-- <meta name=ai-origin content=model> --><meta name=ai-run content=7>",
+        false
+    )]
+    #[case::all_stripped("<p>Hi", false)]
+    fn what_the_template_marks_must_not_be_stripped(#[case] text: &str, #[case] expected: bool) {
+        let spec = json!({"keep": ["ai-origin", "ai-run"]});
+        let page = part(PartKind::Html, text);
+        assert_eq!(
+            judge(&spec, &page, "en", &["Hello", TEMPLATE]),
+            Ok(expected)
+        );
+        // A template without marks, and a plain part, have nothing to keep.
+        assert_eq!(judge(&spec, &page, "en", &["<p>{{ body }}</p>"]), Ok(true));
+        assert_eq!(
+            judge(&spec, &part(PartKind::Plain, text), "en", &[TEMPLATE]),
+            Ok(true)
+        );
     }
 
     #[rstest]

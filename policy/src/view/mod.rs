@@ -160,6 +160,11 @@ pub(crate) fn page(text: &str) -> [Layer<'_>; 2] {
     [Layer::new(page.visible), Layer::new(page.hidden)]
 }
 
+/// Names and contents of the `meta` elements of a text that is read as HTML.
+pub(crate) fn metas(text: &str) -> Vec<(String, String)> {
+    html::read(text).metas
+}
+
 impl<'a> Layer<'a> {
     /// A text that is read as it stands.
     pub(crate) fn of(text: &'a str) -> Self {

@@ -54,7 +54,11 @@ pub fn any_check(name: &str, bytes: &[u8]) {
         } else {
             &[said]
         },
-        template: &[],
+        template: if check == Check::Disclosure {
+            &[said]
+        } else {
+            &[]
+        },
         step: aios_policy::Step::Final,
     };
     let evidence = answered(&stack, &document, &inputs);
@@ -150,7 +154,7 @@ fn rule(check: Check, said: &str) -> Option<Value> {
             json!({"require": {"text": said, "near": how.starts_with('~'), "position": position}})
         }
         Check::Disclosure => json!({"disclosure": {"labels": [{"language": "en", "text": said}],
-            "mark": {"name": "ai"}}}),
+            "mark": {"name": "ai"}, "keep": ["ai", "origin"]}}),
         Check::Length => json!({"length": {"minWords": 1, "maxSentences": number()?,
             "maxCharacters": number()?}}),
         // What is not mended is a rule of its own.
