@@ -205,6 +205,8 @@ fn publish(
             let phase = PublicationPhase::Intended;
             let before = state.publications.get(&target);
             let tries = before.map_or(1, |earlier| earlier.tries.saturating_add(1));
+            let written = || !state.model_slots().is_empty();
+            let generated = before.map_or_else(written, |earlier| earlier.generated);
             state.publications.insert(
                 target,
                 Publication {
@@ -212,6 +214,7 @@ fn publish(
                     digest,
                     holder,
                     tries,
+                    generated,
                     phase,
                 },
             );

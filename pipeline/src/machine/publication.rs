@@ -14,6 +14,9 @@ pub struct Publication {
     pub holder: u64,
     /// Tries so far, the present one included.
     pub tries: u32,
+    /// A model wrote some of it, and the target is told so; as at the first try, so that all are the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub generated: bool,
     pub phase: PublicationPhase,
 }
 

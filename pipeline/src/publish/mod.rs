@@ -6,4 +6,4 @@ mod sign;
 mod webhook;
 
 pub use secret::{FixedSecrets, KubeSecrets, SecretError, Secrets};
-pub use webhook::{Connector, Found, Parcel, Sent};
+pub use webhook::{Connector, Found, GENERATED, Parcel, Sent};

@@ -13,6 +13,9 @@ use super::{
 };
 use crate::fault::{Faults, KillPoint};
 
+/// What IPTC calls a text of several hands of which a model is one: the value of `digitalSourceType`.
+pub const GENERATED: &str =
+    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia";
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for a request to leave before the process is ended on request; fault injection only.
 const LEAVING: Duration = Duration::from_millis(50);
@@ -27,6 +30,7 @@ pub struct Connector {
 
 /// What is sent: the same bytes at every try.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Parcel<'a> {
     /// The external id.
     pub id: &'a str,
@@ -35,6 +39,9 @@ pub struct Parcel<'a> {
     pub digest: &'a str,
     pub language: &'a str,
     pub parts: &'a [Part],
+    /// [`GENERATED`], where a model wrote: in the body, because a signature covers no header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digital_source_type: Option<&'a str>,
 }
 
 /// What became of a request.
@@ -103,6 +110,9 @@ impl Connector {
             .header("webhook-timestamp", now_s)
             .header("idempotency-key", parcel.id)
             .header("aios-digest", parcel.digest);
+        if let Some(source) = parcel.digital_source_type {
+            request = request.header("aios-disclosure", source);
+        }
         match self.key(target).await {
             Ok(Some(key)) => {
                 let signature = sign::signature(&key, parcel.id, now_s, &body);
@@ -188,5 +198,97 @@ fn compare(kept: &Value, parcel: &Parcel<'_>, status: u16) -> Found {
         Found::Same { status }
     } else {
         Found::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aios_crds::reference::{KeyRef, SecretSource};
+    use aios_proto::config::PublisherConfig;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::{Connector, GENERATED, Parcel, Sent};
+    use crate::{
+        fault::Faults,
+        publish::{secret::FixedSecrets, sign},
+    };
+
+    const SECRET: &[u8] = b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    /// The head and the body of what a target gets.
+    async fn received(generated: bool) -> (String, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let target = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = Vec::new();
+            while !bytes.ends_with(b"}") {
+                stream.read_buf(&mut bytes).await.unwrap();
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+            String::from_utf8(bytes).unwrap()
+        });
+        let reference = KeyRef {
+            name: "outbox".into(),
+            key: "secret".into(),
+        };
+        let at = (reference.name.clone(), reference.key.clone());
+        let secrets = FixedSecrets([(at, SECRET.to_vec())].into());
+        let connector = Connector::new(Arc::new(secrets), None, Faults::default()).unwrap();
+        let config = PublisherConfig {
+            name: "outbox".into(),
+            url: format!("http://{address}/"),
+            signing_secret: Some(SecretSource {
+                secret_key_ref: reference,
+            }),
+            read_back: false,
+        };
+        let parcel = Parcel {
+            id: "d",
+            pipeline: "mail",
+            digest: "sha256:0",
+            language: "en",
+            parts: &[],
+            digital_source_type: generated.then_some(GENERATED),
+        };
+        let sent = connector.send(&config, &parcel, 7).await;
+        assert_eq!(sent, Sent::Received { status: 200 });
+        let all = target.await.unwrap();
+        let (head, body) = all.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_target_is_told_under_signature_that_a_model_wrote() {
+        let (head, body) = received(true).await;
+        assert!(
+            head.contains(&format!("aios-disclosure: {GENERATED}")),
+            "{head}"
+        );
+        assert!(
+            body.contains(&format!("\"digitalSourceType\":\"{GENERATED}\"")),
+            "{body}"
+        );
+        let key = sign::key(SECRET).unwrap();
+        assert!(
+            head.contains(&sign::signature(&key, "d", 7, body.as_bytes())),
+            "{head}"
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_is_said_of_models_where_none_wrote() {
+        let (head, body) = received(false).await;
+        assert!(!head.contains("aios-disclosure"), "{head}");
+        assert_eq!(
+            body,
+            r#"{"digest":"sha256:0","id":"d","language":"en","parts":[],"pipeline":"mail"}"#
+        );
     }
 }

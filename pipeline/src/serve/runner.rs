@@ -15,7 +15,7 @@ use crate::{
     machine::{
         Effect, Event, ParkReason, Publication, PublicationPhase, Receipt, State, Version, next,
     },
-    publish::{Found, Parcel, Sent},
+    publish::{Found, GENERATED, Parcel, Sent},
     store::{Claim, StoreError},
 };
 
@@ -280,6 +280,7 @@ fn parcel<'a>(state: &'a State, publication: &'a Publication, version: &'a Versi
             .as_ref()
             .map_or("", |material| material.language.as_str()),
         parts: version.document.parts(),
+        digital_source_type: publication.generated.then_some(GENERATED),
     }
 }
 

@@ -37,6 +37,7 @@ async fn a_document_passes_from_intent_to_published() {
         (counts["posts"].as_u64(), counts["documents"].as_u64()),
         (Some(1), Some(1))
     );
+    assert!(town.received().await.contains("digitalSourceType"));
     let numbers = town.get("alice", "/v1/pipelines/mail/stats").await.1;
     assert_eq!(numbers["origins"]["Model"], 1);
     assert_eq!(numbers["steps"]["draft"]["count"], 1);
@@ -58,6 +59,7 @@ async fn what_the_model_cannot_write_falls_back_to_the_safe_wording() {
             .unwrap()
             .contains("Safe words for Zoë")
     );
+    assert!(!town.received().await.contains("digitalSourceType"));
 }
 
 #[tokio::test]

@@ -434,6 +434,12 @@ impl Town {
             .1
     }
 
+    /// What the receiver has, as JSON.
+    pub async fn received(&self) -> String {
+        let url = format!("{}/deliveries", self.receiver);
+        answer(self.http.get(url)).await.1.to_string()
+    }
+
     /// The log of the simulator that judges texts.
     pub async fn judge_log(&self) -> Value {
         let url = format!("{}/simulator/calls", self.model_uri);
