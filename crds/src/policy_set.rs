@@ -160,6 +160,9 @@ pub struct NamespaceSelector {
     "rule": "self.action != 'Revise' || !has(self.injection)",
     "message": "injection is found before a text is written: no revision mends it; set action Warn, Review or Block",
 }, {
+    "rule": "!has(self.instruction) || self.action == 'Revise'",
+    "message": "only the model that is asked again is instructed: set action Revise, or leave instruction out",
+}, {
     "rule": "!has(self.calls) || has(self.terms) || has(self.pattern) || has(self.pii) || has(self.secrets) || has(self.links)",
     "message": "a call is judged by what stands in it alone: set calls with terms, pattern, pii, secrets or links",
 }, {
@@ -198,6 +201,10 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub message: Option<String>,
+    /// Words for the model alone, when the action is Revise; what `message` says when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub instruction: Option<String>,
     /// Words that must not occur.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,

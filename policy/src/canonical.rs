@@ -178,6 +178,8 @@ mod tests {
     #[case(json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Review",
         "message": "say it otherwise"}]), json!({}))]
     #[case(json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Review",
+        "instruction": "say it otherwise"}]), json!({}))]
+    #[case(json!([{"name": "a", "terms": {"list": ["x", "y"]}, "action": "Review",
         "parts": ["subject"]}]), json!({}))]
     #[case(json!([{"name": "a", "terms": {"list": ["x", "y"], "view": "Raw"},
         "action": "Review"}]), json!({}))]

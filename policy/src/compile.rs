@@ -1,5 +1,7 @@
 //! Rules in, an immutable evaluator out; or every mistake, each with its path.
 
+mod unfit;
+
 use std::collections::BTreeSet;
 
 use aios_crds::{
@@ -19,6 +21,7 @@ use crate::{
         Links, Moderation, Pattern, Pii, Require, Schema, Secrets, Style, Terms, cel::Scope,
     },
 };
+use unfit::{unfit_for_calls, uninstructed, unmendable};
 
 /// A policy whose every rule is ready to run; cheap to share between threads.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ pub(crate) struct CompiledRule {
     pub(crate) action: Action,
     pub(crate) on_error: OnError,
     pub(crate) message: String,
+    /// For the model, where it is another.
+    pub(crate) instruction: Option<String>,
     pub(crate) checker: Checker,
 }
 
@@ -206,6 +211,7 @@ pub(crate) fn compile_rule(rule: &Rule, path: &str) -> Result<CompiledRule, Vec<
                 .message
                 .clone()
                 .unwrap_or_else(|| checker.default_message()),
+            instruction: rule.instruction.clone(),
             checker,
         }),
         _ => Err(mistakes),
@@ -353,45 +359,15 @@ impl Checks<'_> {
         {
             mistakes.push(Diagnostic::new(format!("{}.action", self.path), why));
         }
+        if let Some(why) = uninstructed(rule) {
+            mistakes.push(Diagnostic::new(format!("{}.instruction", self.path), why));
+        }
         if !rule.calls.is_empty()
             && let Some(why) = unfit_for_calls(rule)
         {
             mistakes.push(Diagnostic::new(format!("{}.calls", self.path), why));
         }
         compiled.filter(|_| mistakes.is_empty()).ok_or(mistakes)
-    }
-}
-
-/// Why calls of models can't be judged by a rule: of a call there is its text alone, and nobody waits.
-fn unfit_for_calls(rule: &Rule) -> Option<&'static str> {
-    let reads_text = rule.terms.is_some()
-        || rule.pattern.is_some()
-        || rule.pii.is_some()
-        || rule.secrets.is_some()
-        || rule.links.is_some();
-    let pii = rule.pii.as_ref();
-    if !reads_text {
-        return Some(
-            "a call is judged by what stands in it alone: use terms, pattern, pii, secrets or links",
-        );
-    }
-    if !matches!(rule.action, Action::Warn | Action::Redact | Action::Block) {
-        return Some("a call waits for nobody: use action Warn, Redact or Block");
-    }
-    let knows_more = !rule.parts.is_empty()
-        || rule.when.is_some()
-        || pii.is_some_and(|pii| !pii.allow_variables.is_empty());
-    knows_more.then_some(
-        "a call has no parts and no record: leave out parts, when and pii.allowVariables",
-    )
-}
-
-/// Why action Normalize cannot mend what a check finds.
-fn unmendable(checker: &Checker) -> Option<&'static str> {
-    match checker {
-        Checker::Style(style) => style.unmendable(),
-        Checker::Links(links) => links.unmendable(),
-        _ => Some("Normalize needs a check that can mend: use style or links, or another action"),
     }
 }
 

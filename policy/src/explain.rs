@@ -42,8 +42,11 @@ pub struct RuleSummary {
     pub conditional: bool,
     /// What it means for streams of plain text.
     pub class: Class,
-    /// What the editor and the model are told.
+    /// What the editor is told, and the model.
     pub message: String,
+    /// What the model is told instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instruction: Option<String>,
 }
 
 impl Class {
@@ -69,6 +72,7 @@ impl CompiledPolicy {
             conditional: rule.when.is_some(),
             class: rule.checker.class(),
             message: rule.message.clone(),
+            instruction: rule.instruction.clone(),
         });
         rules.collect()
     }

@@ -134,8 +134,11 @@ pub struct Finding {
     pub check: Check,
     /// What the rule asks for.
     pub action: Action,
-    /// Words for the editor and for the model; never words of the document.
+    /// Words for the editor; never words of the document.
     pub message: String,
+    /// Words for the model that is asked again, where they are others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruction: Option<String>,
     /// Where, in document order; empty when something is missing. At most 1,000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spans: Vec<Span>,
@@ -268,6 +271,13 @@ impl Verdict {
                 .findings
                 .iter()
                 .any(|finding| finding.action == Action::Revise)
+    }
+}
+
+impl Finding {
+    /// What the model is told that is asked again.
+    pub fn told_to_model(&self) -> &str {
+        self.instruction.as_deref().unwrap_or(&self.message)
     }
 }
 

@@ -36,6 +36,10 @@ use serde_json::{Value, json};
 #[case::cuts_out_what_a_model_objects_to(json!({"moderation": {"model": "judge"}, "action": "Redact"}),
     "spec.rules[0].action", "pii, leak or secrets")]
 #[case::no_disclosure(json!({"disclosure": {}}), "spec.rules[0].disclosure", "at least one of")]
+#[case::instructs_nobody(json!({"cel": "true", "instruction": "x", "action": "Review"}),
+    "spec.rules[0].instruction", "use action Revise")]
+#[case::blank_instruction(json!({"cel": "true", "instruction": " ", "action": "Revise"}),
+    "spec.rules[0].instruction", "what the model must do")]
 #[case::no_mark_to_keep(json!({"disclosure": {"keep": ["ai", " "]}}),
     "spec.rules[0].disclosure.keep[1]", "as the template's")]
 #[case::secret(json!({"secrets": {"allow": [" "]}}), "spec.rules[0].secrets.allow[0]", "remove")]

@@ -206,7 +206,7 @@ fn reopen(state: &mut State, read: &Document, verdict: &Verdict, view: &Pipeline
         .findings
         .iter()
         .filter(|finding| finding.action == Action::Revise)
-        .map(|finding| finding.message.clone())
+        .map(|finding| finding.told_to_model().to_owned())
         .collect();
     feedback.dedup();
     for name in affected {

@@ -97,6 +97,7 @@ pub(crate) fn finding(policy: &CompiledPolicy, rule: &CompiledRule, spans: Vec<S
         check: rule.checker.kind(),
         action: rule.action,
         message: rule.message.clone(),
+        instruction: rule.instruction.clone(),
         spans,
         inputs: Vec::new(),
         after_redaction: false,

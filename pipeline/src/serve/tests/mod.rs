@@ -64,7 +64,13 @@ async fn what_the_model_cannot_write_falls_back_to_the_safe_wording() {
 
 #[tokio::test]
 async fn a_rule_sends_the_text_back_to_the_model_and_then_to_the_safe_wording() {
-    let town = Town::start(TownOptions::default()).await;
+    let instructs = json!({"name": "no-rivals", "action": "Revise", "terms": {"list": ["Acme"]},
+        "message": "A rival is named", "instruction": "Write of the webinar alone"});
+    let town = Town::start(TownOptions {
+        more_rules: vec![town::rule(instructs)],
+        ..TownOptions::default()
+    })
+    .await;
     town.upload_customers().await;
     town.model.say("Acme is cheaper.");
     let id = town.created("k1", json!({"customerId": 17})).await;
@@ -72,10 +78,12 @@ async fn a_rule_sends_the_text_back_to_the_model_and_then_to_the_safe_wording() 
     assert_eq!(document["origin"], "Template");
     assert_eq!(town.model.calls(), 3, "one draft and two revisions");
     let last = town.model.last_request();
+    let told = last["messages"].to_string();
     assert!(
-        last["messages"].to_string().contains("Name no competitor"),
+        told.contains("- Name no competitor\\n- Write of the webinar alone"),
         "{last}"
     );
+    assert!(!told.contains("A rival is named"), "words for people");
 }
 
 #[tokio::test]
