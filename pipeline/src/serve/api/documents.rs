@@ -154,7 +154,7 @@ pub async fn of_pipeline(
     }
 }
 
-fn bad_query(rejection: &QueryRejection) -> Problem {
+pub(super) fn bad_query(rejection: &QueryRejection) -> Problem {
     Problem::invalid("query", rejection.body_text())
 }
 

@@ -3,13 +3,17 @@
 use aios_policy::{Document, PartKind, VerdictAction};
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{caller::Caller, documents::of_pipeline, view};
+use super::{
+    caller::Caller,
+    documents::{bad_query, of_pipeline},
+    view,
+};
 use crate::{
     clock::now_ms,
     draft::{StepError, write_step},
@@ -66,13 +70,34 @@ pub struct Publish {
     resend: bool,
 }
 
-/// `GET /v1/pipelines/{pipeline}/reviews`: what waits for a person, whole.
+/// Query of the list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewQuery {
+    /// `POLICY/RULE` behind the last verdict, whatever its action.
+    rule: Option<String>,
+}
+
+impl ReviewQuery {
+    fn asks_for(&self, state: &Machine) -> bool {
+        let verdict = state
+            .version
+            .as_ref()
+            .and_then(|version| version.verdict.as_ref());
+        let named = |rule: &String| verdict.is_some_and(|one| verdict_rules(one).contains(rule));
+        self.rule.as_ref().is_none_or(named)
+    }
+}
+
+/// `GET /v1/pipelines/{pipeline}/reviews?rule=`: what waits for a person, whole.
 pub async fn list(
     State(gateway): State<Gateway>,
     caller: Caller,
     Path(pipeline): Path<String>,
+    query: Result<Query<ReviewQuery>, QueryRejection>,
 ) -> Answer {
     caller.may(&gateway, Verb::List, &pipeline).await?;
+    let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
     let mut reviews = Vec::new();
     for status in ["Review", "Parked"] {
         for listed in gateway
@@ -81,7 +106,9 @@ pub async fn list(
             .await?
         {
             // It may have been decided or erased since the list was read.
-            if let Ok(state) = gateway.store.document(&listed.id).await {
+            if let Ok(state) = gateway.store.document(&listed.id).await
+                && query.asks_for(&state)
+            {
                 reviews.push(view::document(&state));
             }
         }

@@ -227,6 +227,41 @@ async fn a_document_that_nobody_decides_in_time_is_refused() {
 }
 
 #[tokio::test]
+async fn a_review_queue_is_parted_by_the_rules_that_fired() {
+    let label = json!({"name": "about-money", "action": "Warn", "terms": {"list": ["pay"]}});
+    let town = Town::start(TownOptions {
+        more_rules: vec![super::town::rule(label)],
+        ..TownOptions::default()
+    })
+    .await;
+    town.upload_customers().await;
+    let mut ids = Vec::new();
+    for (key, text) in [("k1", "Well, maybe."), ("k2", "Well, maybe pay.")] {
+        town.model.say_once(text);
+        let id = town.created(key, json!({"customerId": 17})).await;
+        town.wait_for(&id, "Review").await;
+        ids.push(id);
+    }
+    let waiting = async |query: &str| {
+        let path = format!("/v1/pipelines/mail/reviews{query}");
+        let (status, answer) = town.get("bob", &path).await;
+        let reviews = answer["reviews"].as_array().cloned().unwrap_or_default();
+        let of = reviews
+            .iter()
+            .map(|review| review["id"].as_str().unwrap().to_owned());
+        let mut of: Vec<_> = of.collect();
+        of.sort_by_key(|id| ids.iter().position(|known| known == id));
+        (status, of)
+    };
+    assert_eq!(waiting("").await, (200, ids.clone()));
+    assert_eq!(waiting("?rule=house/no-doubt").await, (200, ids.clone()));
+    let labelled = vec![ids[1].clone()];
+    assert_eq!(waiting("?rule=house/about-money").await, (200, labelled));
+    assert_eq!(waiting("?rule=house/other").await, (200, vec![]));
+    assert_eq!(waiting("?label=x").await.0, 400);
+}
+
+#[tokio::test]
 async fn a_doubtful_text_waits_and_a_redacted_one_goes_on_without_the_words() {
     let town = Town::start(TownOptions::default()).await;
     town.upload_customers().await;
