@@ -321,6 +321,30 @@ fn refused_at_apply() -> Vec<Bad> {
             "needs a check with spans: terms, pattern, pii, leak or secrets",
         ),
         (
+            policy(
+                &json!({"name": "a", "action": "Block", "leak": {"variables": ["a"]}, "calls": ["Answer"]}),
+            ),
+            "spec.rules[0]",
+            "set calls with terms, pattern, pii, secrets or links",
+        ),
+        (
+            policy(&json!({"name": "a", "action": "Review", "secrets": {}, "calls": ["Prompt"]})),
+            "spec.rules[0]",
+            "with calls set action Warn, Redact or Block",
+        ),
+        (
+            policy(
+                &json!({"name": "a", "action": "Block", "secrets": {}, "instruction": "Leave it out."}),
+            ),
+            "spec.rules[0]",
+            "set action Revise, or leave instruction out",
+        ),
+        (
+            policy(&json!({"name": "a", "action": "Review", "disclosure": {}})),
+            "spec.rules[0].disclosure",
+            "set at least one of labels, mark, keep",
+        ),
+        (
             policy(&json!({"name": "a", "action": "Normalize", "facts": {}})),
             "spec.rules[0]",
             "needs a check that can mend: style or links",
@@ -389,7 +413,12 @@ async fn the_api_server_refuses_what_the_schema_forbids() {
         );
     }
     let left = namespace
-        .kubectl(&["get", "aios", "-o", "name"])
+        .kubectl(&[
+            "get",
+            "mdep,polset,writingpipelines,writingruns",
+            "-o",
+            "name",
+        ])
         .await
         .unwrap();
     assert_eq!(left.trim(), "", "nothing was made");
@@ -411,6 +440,22 @@ async fn a_run_cannot_become_another() {
     );
     let kept = namespace.api::<WritingRun>().get("bad-run").await.unwrap();
     assert_eq!(kept.spec.pipeline_ref.name, "welcome");
+}
+
+#[tokio::test]
+async fn variants_of_an_experiment_do_not_change_under_its_name() {
+    let namespace = namespace("variants").await;
+    let variant = json!({"name": "warm", "model": "writer", "percent": 30});
+    let mut models = json!({"draft": {"routes": [{"model": "writer"}],
+        "experiment": {"name": "tone", "variants": [variant]}}});
+    let with = |models: &Value| pipeline("/spec/models", models);
+    apply(&namespace, &with(&models)).await.unwrap();
+    models["draft"]["experiment"]["variants"][0]["percent"] = json!(40);
+    let said = apply(&namespace, &with(&models)).await.unwrap_err();
+    let said = said.to_string();
+    assert!(said.contains("give the experiment another name"), "{said}");
+    models["draft"]["experiment"]["name"] = json!("tone-2");
+    apply(&namespace, &with(&models)).await.unwrap();
 }
 
 /// As people do it: strictly.

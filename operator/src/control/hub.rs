@@ -317,8 +317,25 @@ impl Drop for Line<'_> {
 fn speaks_for(seat: &Seat, key: &Key) -> bool {
     match (seat, key.kind) {
         (Seat::Gateway, kind) => kind != Kind::Model,
-        (Seat::Worker, Kind::Policy | Kind::ClusterPolicy) => true,
+        // A pod runs a policy once the last of its processes does.
+        (Seat::Worker | Seat::Egress, Kind::Policy | Kind::ClusterPolicy) => true,
         (Seat::Ingress(model), Kind::Model) => *model == key.name,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Key, Kind, Seat, speaks_for};
+
+    #[test]
+    fn whoever_is_the_last_of_a_pod_to_run_a_policy_has_its_status_looked_at() {
+        for kind in [Kind::Policy, Kind::ClusterPolicy] {
+            let key = Key::new(kind, "p");
+            for seat in [Seat::Gateway, Seat::Worker, Seat::Egress] {
+                assert!(speaks_for(&seat, &key), "{seat:?}");
+            }
+            assert!(!speaks_for(&Seat::Ingress("m".to_owned()), &key));
+        }
     }
 }
