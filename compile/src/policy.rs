@@ -76,6 +76,16 @@ pub fn policy<'a>(
     }
 }
 
+impl PolicySource<'_> {
+    /// What it says of the models that texts may go to: nothing in dry run.
+    pub fn bounds(&self) -> DataBounds {
+        if self.dry_run {
+            return DataBounds::default();
+        }
+        self.data.clone()
+    }
+}
+
 impl Policy {
     /// By which revisions a data plane judges that enforces it.
     pub fn revisions(&self) -> String {

@@ -39,23 +39,19 @@ impl Bounds {
                     "policy `{policy}` lets texts go to models of this cluster alone, and a provider serves this one"
                 ));
             }
-            if bounds.regions.is_empty() {
+            let regions = &bounds.regions;
+            let is_allowed = |region| regions.iter().any(|allowed| allowed == region);
+            if regions.is_empty() || region.is_some_and(is_allowed) {
                 continue;
             }
-            let allowed = bounds.regions.join(", ");
-            match region {
-                Some(region) if bounds.regions.iter().any(|allowed| allowed == region) => {}
-                Some(region) => {
-                    return Err(format!(
-                        "policy `{policy}` lets texts go to {allowed} alone, and this model is in {region}"
-                    ));
-                }
-                None => {
-                    return Err(format!(
-                        "policy `{policy}` lets texts go to {allowed} alone, and this model names no hosted.region"
-                    ));
-                }
-            }
+            let place = match region {
+                Some(region) => format!("is in {region}"),
+                None => "names no hosted.region".to_owned(),
+            };
+            return Err(format!(
+                "policy `{policy}` lets texts go to {} alone, and this model {place}",
+                regions.join(", ")
+            ));
         }
         Ok(())
     }

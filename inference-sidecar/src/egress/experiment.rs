@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     call::{Call, Step},
+    hundred,
     route::{self, Plan},
 };
 use crate::{
@@ -52,10 +53,7 @@ fn taken<'a>(experiment: &'a Experiment, step: Step, document: &[u8]) -> Option<
         hash.update([0_u8]);
         hash.update(part);
     }
-    let digest = hash.finalize();
-    let place = digest
-        .iter()
-        .fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % 100);
+    let place = hundred::place(&hash.finalize());
     let mut end = 0;
     experiment.variants.iter().find(|variant| {
         end += variant.percent;

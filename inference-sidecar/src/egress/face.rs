@@ -23,6 +23,7 @@ use super::{
     exchange::{Exchange, Question},
     hedge::Hedges,
     hold::{BOUNDS, Holds},
+    hundred,
     records::{Ledger, Recording, now_ms},
     reply::reply,
     retries::Retries,
@@ -229,8 +230,5 @@ fn stand(caller: &HeaderMap) -> u32 {
     let Some(document) = caller.get("aios-document") else {
         return rand::random_range(0..100);
     };
-    let digest = Sha256::digest(document.as_bytes());
-    digest
-        .iter()
-        .fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % 100)
+    hundred::place(&Sha256::digest(document.as_bytes()))
 }

@@ -12,6 +12,7 @@ mod face;
 mod failure;
 mod hedge;
 mod hold;
+mod hundred;
 mod payer;
 mod records;
 mod reply;

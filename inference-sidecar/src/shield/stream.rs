@@ -295,13 +295,8 @@ impl Shielded {
         judge: impl FnOnce(&mut Judge<'_>) -> Result<T, Stop>,
     ) -> Result<T, Stop> {
         let guard = self.shield.guard.clone();
-        let stack = guard.answer.as_ref().ok_or(Stop::Unread)?;
-        judge(&mut Judge {
-            stack,
-            side: CallSide::Answer,
-            metrics: &self.shield.metrics,
-            report: &mut self.shield.report,
-        })
+        let of_answers = self.shield.judge_of_answers(&guard);
+        judge(&mut of_answers.ok_or(Stop::Unread)?)
     }
 
     /// Tells the metric how much is held.

@@ -112,9 +112,7 @@ impl Pipeline {
             budget: config.budget,
         })
     }
-}
 
-impl Pipeline {
     /// Whether the policies that it was compiled with are in force still.
     ///
     /// # Errors

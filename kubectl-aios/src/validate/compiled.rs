@@ -217,16 +217,18 @@ impl World<'_> {
     /// Of the policies that a pipeline names, and of the platform's that select every namespace: the
     /// labels of namespaces stand in no file.
     fn bounds(&self, policies: &BTreeSet<String>, beside: &Manifest) -> Bounds {
-        let platforms = self.known.values().filter_map(|manifest| {
-            let is_platforms = manifest.kind == Some(Kind::ClusterPolicySet);
-            let spec: ClusterPolicySetSpec = spec(manifest).ok().filter(|_| is_platforms)?;
+        let manifests = self.known.values();
+        let platforms = manifests.filter(|one| one.kind == Some(Kind::ClusterPolicySet));
+        let platforms = platforms.filter_map(|manifest| {
+            let spec: ClusterPolicySetSpec = spec(manifest).ok()?;
             let selects_all = spec.namespace_selector.match_labels.is_empty();
-            (selects_all && !spec.dry_run).then(|| (manifest.name.clone(), spec.data))
+            let bounds = PolicySource::from(&spec).bounds();
+            selects_all.then(|| (manifest.name.clone(), bounds))
         });
         let own = policies.iter().filter_map(|name| {
             let found = self.get("PolicySet", beside, name)?;
             let spec: PolicySetSpec = spec(found).ok()?;
-            (!spec.dry_run).then(|| (name.clone(), spec.data))
+            Some((name.clone(), PolicySource::from(&spec).bounds()))
         });
         Bounds::new(platforms.chain(own))
     }

@@ -171,15 +171,13 @@ fn hosted(
     hosted.collect()
 }
 
-/// What the platform's policies and these say of models; those in dry run say nothing.
+/// What the platform's policies and these say of models.
 fn bounds(policies: &BTreeSet<String>, namespace: &str, context: &Context) -> Bounds {
     let mut keys = context.hub.read(|index| index.platforms(namespace));
     keys.extend(policies.iter().map(|name| Key::new(Kind::Policy, name)));
     Bounds::new(keys.into_iter().filter_map(|key| {
-        let data = of_source(namespace, &key, context, |source| {
-            (!source.dry_run).then(|| source.data.clone())
-        });
-        Some((key.name, data??))
+        let bounds = of_source(namespace, &key, context, |source| source.bounds())?;
+        Some((key.name, bounds))
     }))
 }
 

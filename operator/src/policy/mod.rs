@@ -96,7 +96,7 @@ where
         is_sole: *context.share.choice() == Choice::All,
     };
     let teller = (K::KIND == Kind::ClusterPolicy).then_some(teller);
-    let status = status::status(before, &observed, teller, generation, now);
+    let status = status::status(&before, &observed, teller, generation, now);
     let api = policy.api(context.applier.client(), &namespace);
     let due = context.statuses.write(&api, policy, &status).await?;
     Ok(next_look([due, observed.enforcement.look_again]))

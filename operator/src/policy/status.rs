@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub fn status(
-    before: PolicySetStatus,
+    before: &PolicySetStatus,
     observed: &Observed,
     teller: Option<Teller<'_>>,
     generation: i64,
@@ -42,17 +42,6 @@ pub fn status(
     facts.extend(tests_passed(observed));
     facts.push(enforced(observed, &enforcement));
     let conditions = write(summarize(facts), &before.conditions, generation, now);
-    let shared = !operators.is_empty();
-    let in_force = match &observed.judged {
-        Ok(fit) => Some(fit.digest.as_str()),
-        Err(_) if observed.last_good => before.digest.as_deref(),
-        Err(_) => None,
-    };
-    let (texts, fired) = if shared {
-        (0, Vec::new())
-    } else {
-        rates::told(&before, in_force, &observed.rates)
-    };
     let (digest, engine, rules) = match &observed.judged {
         Ok(fit) => (
             Some(fit.digest.clone()),
@@ -60,8 +49,16 @@ pub fn status(
             i32::try_from(fit.rules).unwrap_or(i32::MAX),
         ),
         // What stays in force, if anything does.
-        Err(_) if observed.last_good => (before.digest, before.engine, before.rules),
+        Err(_) if observed.last_good => {
+            (before.digest.clone(), before.engine.clone(), before.rules)
+        }
         Err(_) => (None, None, 0),
+    };
+    // What an operator heard is of its own namespaces: of several, none knows the whole.
+    let (texts, fired) = if operators.is_empty() {
+        rates::told(before, digest.as_deref(), &observed.rates)
+    } else {
+        (0, Vec::new())
     };
     let Enforcement {
         enforcing, total, ..
@@ -252,7 +249,7 @@ mod tests {
             digest: Some("sha256:0".into()),
             ..Default::default()
         };
-        status(before, observed, None, 4, Timestamp::UNIX_EPOCH)
+        status(&before, observed, None, 4, Timestamp::UNIX_EPOCH)
     }
 
     fn reason(status: &PolicySetStatus, kind: ConditionType) -> String {

@@ -3,7 +3,10 @@
 
 use std::time::Instant;
 
-use aios_policy::{Collected, Document, Evaluation, Evidence, Judgement, PolicyStack, Query, Step};
+use aios_policy::{
+    Asked, Collected, Document, Evaluation, Evidence, Inputs, Judgement, Others, PolicyStack,
+    Query, Step,
+};
 
 use super::{
     batch::Batch,
@@ -60,22 +63,13 @@ async fn weigh(
     evidence: &Collected,
 ) -> Result<Judgement, StoreError> {
     let policies = &desk.pipeline.policies;
-    if let Some(batch) = batch {
-        let judged = batch.judge(policies, |others| {
-            with_inputs(desk.material, desk.skeleton, Step::Final, |inputs| {
-                policies.judge_among(document, inputs, evidence, others)
-            })
-        });
-        if let Some(judgement) = judged.await? {
-            return Ok(judgement);
-        }
-    }
-    Ok(with_inputs(
-        desk.material,
-        desk.skeleton,
-        Step::Final,
+    judged(
+        (policies, batch),
+        (desk.material, desk.skeleton),
+        |inputs, others| policies.judge_among(document, inputs, evidence, others),
         |inputs| policies.evaluate_with(document, inputs, evidence),
-    ))
+    )
+    .await
 }
 
 /// An egress that is away is an error, and the step is tried again: only a model that was asked in vain
@@ -113,17 +107,31 @@ pub async fn judge(
     document: &Document,
     evidence: &Collected,
 ) -> Result<Evaluation, StoreError> {
+    judged(
+        (policies, batch),
+        (material, skeleton),
+        |inputs, others| policies.conclude_among(document, inputs, evidence, others),
+        |inputs| policies.conclude(document, inputs, evidence),
+    )
+    .await
+}
+
+/// Judges `among` the records where they are here; `alone` where they are not, or never said enough.
+async fn judged<T>(
+    (policies, batch): (&PolicyStack, Option<&mut Batch<'_>>),
+    (material, skeleton): (&Material, &Skeleton),
+    among: impl Fn(&Inputs<'_>, &Others) -> Result<T, Asked>,
+    alone: impl FnOnce(&Inputs<'_>) -> T,
+) -> Result<T, StoreError> {
     if let Some(batch) = batch {
-        let judged = batch.judge(policies, |others| {
+        let known = batch.judge(policies, |others| {
             with_inputs(material, skeleton, Step::Final, |inputs| {
-                policies.conclude_among(document, inputs, evidence, others)
+                among(inputs, others)
             })
         });
-        if let Some(evaluation) = judged.await? {
-            return Ok(evaluation);
+        if let Some(judged) = known.await? {
+            return Ok(judged);
         }
     }
-    Ok(with_inputs(material, skeleton, Step::Final, |inputs| {
-        policies.conclude(document, inputs, evidence)
-    }))
+    Ok(with_inputs(material, skeleton, Step::Final, alone))
 }
