@@ -20,8 +20,8 @@ use crate::{
     fault::{Faults, KillPoint},
 };
 
-/// Documents at once before the pipeline's own number is known.
-const FIRST_CONCURRENCY: usize = 8;
+/// Documents at once before the pipeline's own number is known: no pipeline allows fewer.
+const FIRST_CONCURRENCY: usize = 1;
 /// How long the gateway may hold a lease call open.
 const WAIT_MS: u32 = 5_000;
 const RETRY: Duration = Duration::from_millis(500);
@@ -90,12 +90,18 @@ impl Worker {
 
     async fn lease_and_work(&self) -> Result<(), WorkerError> {
         let mut working = JoinSet::new();
+        let mut changes = self.desk.enforced.changes();
+        // A run's documents are all of one pipeline; the first that comes names it.
+        let mut pipeline = None;
         loop {
-            let free = self.concurrency().saturating_sub(working.len());
+            changes.mark_unchanged();
+            let concurrency = self.concurrency(pipeline.as_deref());
+            let free = concurrency.saturating_sub(working.len());
             if free == 0 {
                 tokio::select! {
                     () = self.desk.shutdown.cancelled() => break,
                     Some(_) = working.join_next() => {}
+                    _ = changes.changed() => {}
                 }
                 continue;
             }
@@ -119,6 +125,7 @@ impl Worker {
                 Ok(leased) => {
                     self.desk.faults.hit(KillPoint::LeaseHeld);
                     for item in leased.items {
+                        pipeline.get_or_insert_with(|| item.pipeline.clone());
                         let lost = CancellationToken::new();
                         let id = item.document_id.clone();
                         let held = Held {
@@ -144,16 +151,14 @@ impl Worker {
         Err(WorkerError::ShutDown)
     }
 
-    /// Documents at once, as the pipelines in force say.
-    fn concurrency(&self) -> usize {
+    /// Documents at once, as the run's pipeline says where it is in force.
+    fn concurrency(&self, pipeline: Option<&str>) -> usize {
         let config = self.desk.enforced.load();
-        config
-            .pipelines
-            .values()
-            .filter_map(|pipeline| usize::try_from(pipeline.config.execution.concurrency).ok())
-            .max()
-            .unwrap_or(FIRST_CONCURRENCY)
-            .max(1)
+        pipeline
+            .and_then(|name| config.pipelines.get(name))
+            .and_then(|pipeline| usize::try_from(pipeline.config.execution.concurrency).ok())
+            .unwrap_or_default()
+            .max(FIRST_CONCURRENCY)
     }
 }
 

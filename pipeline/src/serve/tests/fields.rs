@@ -162,7 +162,10 @@ async fn a_run_of_pointers_is_a_document_each_and_a_worker_takes_no_more_than_it
     };
     let mut narrow = pipeline(&town.receiver);
     narrow.execution.concurrency = 2;
-    town.enforce(2, &[run], vec![narrow]);
+    let mut other = pipeline(&town.receiver);
+    other.name = "other".into();
+    other.execution.concurrency = 5;
+    town.enforce(2, &[run], vec![narrow, other]);
     town.accept_runs().await;
     let listed = async |status: &str| {
         let path = format!("/v1/pipelines/mail/documents?run=batch&status={status}");
@@ -186,11 +189,18 @@ async fn a_run_of_pointers_is_a_document_each_and_a_worker_takes_no_more_than_it
 
     let gateway = GatewayClient::new(&town.work, None, "uid-batch", "w1").unwrap();
     let enforced = Arc::new(Enforced::default());
-    enforced.enforce(town.gateway.enforced.snapshot());
+    let known = enforced.clone();
     let egress = Egress::new(town.model_uri()).unwrap();
     let shutdown = CancellationToken::new();
-    let worker = Worker::new(gateway, egress, enforced, Faults::default(), shutdown);
+    let worker = Worker::new(gateway, egress, known, Faults::default(), shutdown);
     let working = tokio::spawn(async move { worker.run().await });
+    until(|| async { (listed("Writing").await == 1).then_some(()) }).await;
+    assert_eq!(
+        listed("Accepted").await,
+        4,
+        "its pipeline is not in force there yet"
+    );
+    enforced.enforce(town.gateway.enforced.snapshot());
     until(|| async { (listed("Writing").await == 2).then_some(()) }).await;
     assert_eq!(
         listed("Accepted").await,
