@@ -11,10 +11,13 @@ use aios_proto::{
     },
 };
 use futures::StreamExt;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Code, Request, Status, transport::Channel};
 
 use crate::{
     channel,
@@ -27,6 +30,9 @@ use crate::{
 const MAX_MESSAGE: usize = 64 << 20;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(10);
+/// A caller waits so long for the operator that takes the place of one that went: it needs up to ten seconds.
+const TAKEOVER: Duration = Duration::from_secs(15);
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What this process needs to attach.
 #[derive(Clone)]
@@ -176,21 +182,24 @@ impl Operator {
         })
     }
 
-    /// Whose token this is.
+    /// Whose token this is. Waits while one operator takes the place of another.
     ///
     /// # Errors
-    /// When the operator cannot be reached or refuses this data plane.
+    /// When the operator cannot be reached for fifteen seconds or refuses this data plane.
     pub async fn review_token(&self, token: &str) -> Result<ReviewTokenResponse, Status> {
-        let message = ReviewTokenRequest {
-            token: token.to_owned(),
-        };
-        let request = authorized(message, self.token_file.as_ref())?;
-        Ok(self
-            .client
-            .clone()
-            .review_token(request)
-            .await?
-            .into_inner())
+        let until = Instant::now() + TAKEOVER;
+        loop {
+            let message = ReviewTokenRequest {
+                token: token.to_owned(),
+            };
+            let request = authorized(message, self.token_file.as_ref())?;
+            match self.client.clone().review_token(request).await {
+                Err(away) if away.code() == Code::Unavailable && Instant::now() < until => {
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+                answer => return Ok(answer?.into_inner()),
+            }
+        }
     }
 
     /// Shows a signed tree head.

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
+    net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -13,7 +17,7 @@ use aios_proto::control::{
     control_server::{Control, ControlServer},
     down, up,
 };
-use aios_runtime::control::{AttachConfig, Enforce, attach};
+use aios_runtime::control::{AttachConfig, Enforce, Operator, attach};
 use futures::{Stream, StreamExt};
 use tokio::{
     net::TcpListener,
@@ -28,6 +32,8 @@ struct FakeOperator {
     heard: mpsc::Sender<up::Message>,
     connections: Mutex<u64>,
     hang_up_first: bool,
+    /// Reviews that are answered as if there were no operator.
+    away: AtomicU32,
 }
 
 #[tonic::async_trait]
@@ -76,9 +82,20 @@ impl Control for FakeOperator {
 
     async fn review_token(
         &self,
-        _: Request<ReviewTokenRequest>,
+        request: Request<ReviewTokenRequest>,
     ) -> Result<Response<ReviewTokenResponse>, Status> {
-        Err(Status::unimplemented("not asked here"))
+        if self
+            .away
+            .try_update(SeqCst, SeqCst, |left| left.checked_sub(1))
+            .is_ok()
+        {
+            return Err(Status::unavailable("Connection refused"));
+        }
+        Ok(Response::new(ReviewTokenResponse {
+            authenticated: true,
+            username: request.into_inner().token,
+            ..ReviewTokenResponse::default()
+        }))
     }
 
     async fn witness(
@@ -110,19 +127,32 @@ impl Enforce for Accepting {
 }
 
 struct Fixture {
+    at: SocketAddr,
     heard: mpsc::Receiver<up::Message>,
     reports: watch::Sender<Report>,
     _stop: tokio_util::sync::DropGuard,
 }
 
+fn gateway(at: SocketAddr) -> AttachConfig {
+    AttachConfig {
+        operator_uri: format!("http://{at}"),
+        tls: None,
+        token_file: None,
+        certificates: Vec::new(),
+        role: Role::Gateway,
+        model: String::new(),
+    }
+}
+
 async fn start(hang_up_first: bool) -> Fixture {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}", listener.local_addr().unwrap());
+    let at = listener.local_addr().unwrap();
     let (sender, heard) = mpsc::channel(64);
     let operator = FakeOperator {
         heard: sender,
         connections: Mutex::new(0),
         hang_up_first,
+        away: AtomicU32::new(2),
     };
     let app = tonic::service::Routes::new(ControlServer::new(operator))
         .prepare()
@@ -134,17 +164,11 @@ async fn start(hang_up_first: bool) -> Fixture {
         None,
         stop.clone(),
     ));
-    let config = AttachConfig {
-        operator_uri: uri,
-        tls: None,
-        token_file: None,
-        certificates: Vec::new(),
-        role: Role::Gateway,
-        model: String::new(),
-    };
+    let config = gateway(at);
     let (reports, receiver) = watch::channel(Report::default());
     tokio::spawn(attach(config, Arc::new(Accepting), receiver, stop.clone()));
     Fixture {
+        at,
         heard,
         reports,
         _stop: stop.drop_guard(),
@@ -205,4 +229,12 @@ async fn a_changed_report_is_sent() {
             _ => None,
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_caller_is_checked_by_the_operator_that_comes_after_one_that_went() {
+    let fixture = start(false).await;
+    let operator = Operator::new(&gateway(fixture.at)).unwrap();
+    let answer = operator.review_token("alice").await.unwrap();
+    assert_eq!(answer.username, "alice");
 }
