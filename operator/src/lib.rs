@@ -2,6 +2,7 @@
 //! status. One staged reconciler a kind: fetch, validate, build, apply, status; only the leader acts.
 //! Deciding and building are pure; `apply`, `status` and `control` are the rooms that write.
 
+mod admission;
 mod apply;
 mod ca;
 mod coarse;

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::time::{DelayQueue, delay_queue};
 
 use crate::{
+    admission::Admission,
     context::Context,
     control::Kind,
     error::{Error, Result},
@@ -56,6 +57,9 @@ pub const OFFER: Hold = Hold {
     quiet: Duration::from_secs(5),
     most: Duration::from_secs(30),
 };
+
+/// Requests of a kind that may wait for each pass at once.
+const WAITING: usize = 8;
 
 /// Holds every request back for a while, in which its doubles join it.
 pub fn gathered<K>(
@@ -110,11 +114,15 @@ pub async fn run<K, F, Fut>(
 {
     // Namespaces are few, and their passes read: each has a timer of its own.
     let round = (K::kind(&()) != "Namespace").then_some(ROUND);
-    let queue = rounds(requests, store.clone(), round).map(Ok::<_, std::convert::Infallible>);
+    let concurrency = context.settings.concurrency;
+    let admission = Admission::new(WAITING * usize::from(concurrency));
+    let queue = admission.admit(rounds(requests, store.clone(), round));
+    let queue = queue.map(Ok::<_, std::convert::Infallible>);
     let config = controller::Config::default()
         .debounce(Duration::from_millis(5))
-        .concurrency(context.settings.concurrency);
+        .concurrency(concurrency);
     let measured = |object: Arc<K>, context: Arc<Context>| {
+        admission.begun(&ObjectRef::from_obj(object.as_ref()));
         let key = key(kind, object.as_ref());
         let pass = reconcile(object.clone(), context.clone());
         let pass = gated(kind, object, context.clone(), pass);
@@ -145,6 +153,7 @@ pub async fn run<K, F, Fut>(
         .for_each(|ended| {
             // An object that is gone was queued by its own deletion: nothing is left to do for it.
             if let Err(controller::Error::ObjectNotFound(gone)) = ended {
+                admission.begun(&reference(gone.namespace.as_deref(), &gone.name));
                 context
                     .backoff
                     .succeeded(&key_of(kind, gone.namespace.as_deref(), &gone.name));
@@ -183,6 +192,14 @@ where
             let told = Kind::parse(kind).map(|kind| (kind, meta));
             share::refuse(&context, namespace, told, &operator).await
         }
+    }
+}
+
+fn reference<K: Resource<DynamicType = ()>>(namespace: Option<&str>, name: &str) -> ObjectRef<K> {
+    let reference = ObjectRef::new(name);
+    match namespace {
+        Some(namespace) => reference.within(namespace),
+        None => reference,
     }
 }
 

@@ -276,7 +276,8 @@ impl Town {
             };
             config.policies.push(pin);
             config.publish[0].read_back = !self.options.blind_target;
-            items.push(item(ItemKind::Pipeline, "mail", &config));
+            let name = config.name.clone();
+            items.push(item(ItemKind::Pipeline, &name, &config));
         }
         items.extend(runs.iter().map(|run| item(ItemKind::Run, &run.name, run)));
         items.push(policy);
