@@ -75,7 +75,8 @@ fn luhn(body: &str) -> u32 {
     counted.sum()
 }
 
-fn grouped(digits: &str) -> String {
+/// In fours.
+pub fn grouped(digits: &str) -> String {
     let mut out = String::new();
     for (index, c) in digits.chars().enumerate() {
         if index > 0 && index.is_multiple_of(4) {

@@ -146,11 +146,8 @@ pub(super) fn filled(sentence: &str, random: &mut Random) -> String {
         }
     };
     put("{competitor}", &mut competitor);
-    put("{other_email}", &mut |random| {
-        format!("client{}@post.example", random.between(10, 99))
-    });
-    put("{other_phone}", &mut values::phone);
-    put("{other_iban}", &mut values::iban);
+    put("{third_phone}", &mut values::phone);
+    put("{third_iban}", &mut values::iban);
     put("{card}", &mut values::card);
     put("{password}", &mut values::password);
     put("{key}", &mut values::key);
