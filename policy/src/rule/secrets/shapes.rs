@@ -121,3 +121,6 @@ impl Bodies {
         shape.is_body(body).then_some(run.end_of_body)
     }
 }
+
+#[cfg(test)]
+mod tests;
