@@ -7,7 +7,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::counted;
-use crate::{CompiledPolicy, Document, Inputs, Others, Part, PartName, PolicyStack, rule::Checker};
+use crate::{
+    Check, CompiledPolicy, Document, Inputs, Others, Part, PartName, PolicyStack, rule::Checker,
+};
 
 mod profile;
 mod streams;
@@ -245,4 +247,38 @@ fn twice_the_json_is_twice_the_work(#[case] open: &str, #[case] item: &str, #[ca
         work(&policy, &text, text.len())
     });
     grows_in_line(&works, item);
+}
+
+#[test]
+fn every_check_has_texts_that_would_trap_it() {
+    let of_check = [
+        ("TERMS", TERMS),
+        ("PATTERN", PATTERN),
+        ("PII", PII),
+        ("LEAK", LEAK),
+        ("SECRETS", SECRETS),
+        ("LINKS", LINKS),
+        ("REQUIRE", REQUIRE),
+        ("DISCLOSURE", DISCLOSURE),
+        ("LENGTH", LENGTH),
+        ("STYLE", STYLE),
+        ("LANGUAGE", LANGUAGE),
+        ("FACTS", FACTS),
+        ("CITATIONS", CITATIONS),
+        ("SCHEMA", SCHEMA),
+        ("INJECTION", INJECTION),
+        ("MODERATION", MODERATION),
+        ("SIZES_OF_TEXT", SIZES_OF_TEXT),
+    ];
+    let checks: Vec<_> = of_check
+        .iter()
+        .map(|(_, rule)| policy(&serde_json::from_str(rule).unwrap(), "Warn"))
+        .map(|policy| policy.rules[0].checker.kind())
+        .collect();
+    assert_eq!(checks, Check::ALL);
+    let cases = include_str!("tests.rs");
+    for (name, _) in of_check {
+        let traps = cases.matches(&format!("({name}, \"")).count();
+        assert!(traps > 0, "{name}: {traps}");
+    }
 }
