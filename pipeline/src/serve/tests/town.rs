@@ -66,6 +66,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub struct TownOptions {
     /// A person sees every document.
     pub always_review: bool,
+    /// Of what passes, a person sees that many of a hundred.
+    pub sample_percent: Option<i32>,
     pub dry_run: bool,
     /// Documents a day.
     pub quota: Option<i32>,
@@ -671,7 +673,7 @@ fn policy(options: &TownOptions) -> PolicyConfig {
                 ReviewWhen::Flagged
             },
             due: options.review_due.map(|due| due.parse().unwrap()),
-            ..Review::default()
+            sample_percent: options.sample_percent,
         },
         quotas: options
             .quota
