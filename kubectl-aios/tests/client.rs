@@ -86,6 +86,7 @@ fn app() -> Router {
                 Json(json!({"status": "Publishing", "asked": body})).into_response()
             }),
         )
+        .route("/v1/pipelines/{p}/replay", post(replay))
         .route("/v1/audit/checkpoint", get(async || "aios.dev/bank\n3\n"))
         .route("/v1/audit/bundle", get(async || vec![b'x'; 300_000]))
         .route("/v1/subjects/{id}", delete(async || StatusCode::NO_CONTENT))
@@ -98,6 +99,16 @@ fn app() -> Router {
                 next.run(request).await
             },
         ))
+}
+
+/// Three answers: what is asked for after a document begins with the next.
+async fn replay(Json(body): Json<Value>) -> Json<Value> {
+    let change = |id: &str| json!({"id": id, "before": "Pass", "after": body["policy"]["says"], "fire": ["p/r"], "rest": []});
+    Json(match body["after"].as_str() {
+        None => json!({"judged": 100, "changes": [change("d1"), change("d100")], "next": "d100"}),
+        Some("d100") => json!({"judged": 99, "changes": [], "next": "d200"}),
+        Some(_) => json!({"judged": 4, "changes": [change("d204")], "next": null}),
+    })
 }
 
 async fn start() -> Fake {
@@ -227,4 +238,15 @@ async fn another_namespaces_gateway_and_another_ca_are_not_trusted() {
         .err()
         .unwrap();
     assert!(matches!(error, ClientError::BadCa(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_policy_is_replayed_until_no_document_is_left() {
+    let fake = start().await;
+    let gateway = fake.gateway("bank", TOKEN);
+    let policy = json!({"says": "Block"});
+    let told = gateway.replay_all("savings", &policy).await.unwrap();
+    let changed: Vec<_> = told.changes.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!((told.judged, told.next), (203, None));
+    assert_eq!(changed, ["d1", "d100", "d204"]);
 }

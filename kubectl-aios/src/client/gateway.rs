@@ -135,6 +135,22 @@ impl Gateway {
         self.json(Call::post(pipeline, "replay", &body)).await
     }
 
+    /// The same over all documents of the pipeline, answer by answer.
+    pub async fn replay_all(
+        &self,
+        pipeline: &str,
+        policy: &Value,
+    ) -> Result<Replayed, ClientError> {
+        let mut all = self.replay(pipeline, policy, None).await?;
+        while let Some(after) = all.next.take() {
+            let more = self.replay(pipeline, policy, Some(&after)).await?;
+            all.judged += more.judged;
+            all.changes.extend(more.changes);
+            all.next = more.next;
+        }
+        Ok(all)
+    }
+
     /// Lists documents.
     pub async fn documents(
         &self,

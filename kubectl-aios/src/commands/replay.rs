@@ -3,7 +3,10 @@ use std::{collections::BTreeMap, slice};
 use anyhow::{Result, bail};
 
 use super::{policy::policies, session::Session, table::Table};
-use crate::{cli::PolicyReplay, client::Change};
+use crate::{
+    cli::PolicyReplay,
+    client::{Change, Replayed},
+};
 
 /// Has the gateway judge its documents by another policy, and tells what would change.
 pub async fn run(arguments: &PolicyReplay, session: &Session) -> Result<bool> {
@@ -16,17 +19,10 @@ pub async fn run(arguments: &PolicyReplay, session: &Session) -> Result<bool> {
     };
     let policy = serde_json::to_value(&policy.config)?;
     let gateway = session.gateway().await?;
-    let (mut judged, mut changes, mut after) = (0, Vec::new(), None::<String>);
-    loop {
-        let pipeline = &arguments.pipeline.pipeline;
-        let found = gateway.replay(pipeline, &policy, after.as_deref()).await?;
-        judged += found.judged;
-        changes.extend(found.changes);
-        after = found.next;
-        if after.is_none() {
-            break;
-        }
-    }
+    let pipeline = &arguments.pipeline.pipeline;
+    let Replayed {
+        judged, changes, ..
+    } = gateway.replay_all(pipeline, &policy).await?;
     if arguments.json {
         for change in &changes {
             println!("{}", serde_json::to_string(change)?);

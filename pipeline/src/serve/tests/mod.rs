@@ -10,7 +10,9 @@ mod moderated;
 mod publish;
 mod quotas;
 mod rates;
+mod replays;
 mod replicas;
+mod samples;
 mod town;
 mod workers;
 
