@@ -1503,3 +1503,46 @@ fn lists_of_words_are_read_from_config_maps() {
     let named = aios_compile::references::of_rules(&rules);
     assert_eq!(named.config_maps, ["words".to_owned()].into());
 }
+
+/// Of a policy whose list stands in a ConfigMap that holds these keys.
+fn digest_of_list(texts: &[(&str, &str)]) -> String {
+    let rules = json!([{"name": "b", "action": "Block", "terms": {"listRef":
+        {"configMapKeyRef": {"name": "words", "key": "list"}}}}]);
+    let texts = texts.iter();
+    let texts = texts.map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
+    let resolved = Resolved {
+        config_maps: BTreeMap::from([("words".to_owned(), texts.collect())]),
+        ..Resolved::default()
+    };
+    let policy = policy(&rules, &resolved).unwrap();
+    policy.compiled.digest().to_string()
+}
+
+#[test]
+fn a_policys_digest_is_that_of_the_words_of_its_list() {
+    let base = digest_of_list(&[("list", "Acme\nNordbank\n")]);
+    for same in [
+        &[("list", "Nordbank\nAcme\n")][..],
+        &[("list", "# competitors\n Acme \r\nNordbank\nAcme")],
+        &[("other", "Velora"), ("list", "Acme\nNordbank\n")],
+        &[("list", "Acme\nNordbank\n"), ("other", "Velora")],
+    ] {
+        assert_eq!(digest_of_list(same), base, "{same:?}");
+    }
+    for other in [
+        "Acme",
+        "Acme\nNordbanks",
+        "acme\nNordbank",
+        "Acme\nNordbank\nVelora",
+    ] {
+        assert_ne!(digest_of_list(&[("list", other)]), base, "{other:?}");
+    }
+    let written =
+        json!([{"name": "b", "action": "Block", "terms": {"list": ["Nordbank", "Acme"]}}]);
+    let written = policy(&written, &Resolved::default()).unwrap();
+    assert_eq!(
+        written.compiled.digest().to_string(),
+        base,
+        "wherever the list stands"
+    );
+}
