@@ -2,6 +2,8 @@
 //! No I/O, no clock, no randomness, no hash order: equal inputs give equal verdicts, byte for byte.
 //! Rules come from `aios-crds`; this room parses them into evaluators and never prints a text.
 
+#![deny(clippy::disallowed_types)]
+
 mod bounds;
 mod bytes;
 mod canonical;

@@ -3,10 +3,22 @@
 //! copying them, and counts steps, so that no expression runs away.
 
 mod arithmetic;
+#[expect(
+    clippy::disallowed_types,
+    reason = "doubles are the language's: equal bits give equal answers"
+)]
 mod ast;
 mod eval;
+#[expect(
+    clippy::disallowed_types,
+    reason = "doubles are the language's: equal bits give equal answers"
+)]
 mod functions;
 mod lower;
+#[expect(
+    clippy::disallowed_types,
+    reason = "doubles are the language's: equal bits give equal answers"
+)]
 mod value;
 
 use std::collections::BTreeMap;
