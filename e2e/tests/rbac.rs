@@ -256,6 +256,39 @@ async fn releases_that_share_the_cluster_have_no_object_in_common() {
     assert!(a.contains("ValidatingAdmissionPolicy//aios-operator-aios-a-share"));
 }
 
+/// What the chart adds to Kubernetes' own roles of that name.
+async fn aggregated(to: &str) -> BTreeSet<Grant> {
+    let label = format!("rbac.authorization.k8s.io/aggregate-to-{to}");
+    let made = documents(SYSTEM, &["--set", "rbac.aggregate=true"])
+        .await
+        .unwrap();
+    let added = made
+        .iter()
+        .filter(|one| one["metadata"]["labels"][&label] == "true");
+    added.flat_map(|role| grants(&role["rules"])).collect()
+}
+
+#[tokio::test]
+async fn who_runs_a_namespace_may_write_its_policies_and_none_of_the_platforms() {
+    for role in ["view", "edit", "admin"] {
+        let granted = aggregated(role).await;
+        for (group, resource, _, verb) in &granted {
+            assert_eq!(group, "aios.dev", "{role}: {resource}");
+            assert!(verb != "*" && !resource.contains('*'), "{role}: {resource}");
+            let kind = resource.split('/').next().unwrap_or_default();
+            let reads = matches!(verb.as_str(), "get" | "list" | "watch");
+            assert!(kind != "clusterpolicysets" || reads, "{role}: {verb}");
+        }
+        let writes = ["create", "update", "patch", "delete"]
+            .into_iter()
+            .all(|verb| {
+                let own = ["aios.dev", "policysets", "", verb].map(str::to_owned);
+                granted.contains(&own.into())
+            });
+        assert_eq!(writes, role != "view", "{role}");
+    }
+}
+
 #[tokio::test]
 async fn names_and_labels_of_namespaces_together_are_refused_with_the_remedy() {
     let both = [&SHARE[..], &["--set", "watchNamespaces={one}"]].concat();
