@@ -92,7 +92,7 @@ pub async fn apply(
     let standing = match &model.backend {
         Backend::Own(own) => match &inference {
             Some(told) => told.standing,
-            None => Standing::of_groups(own.standby, found, &desired),
+            None => Standing::of_groups(own.waiting(), found, &desired),
         },
         Backend::Hosted { .. } => Standing::of_ingress(ingress.as_ref()),
     };

@@ -190,7 +190,7 @@ pub fn status(
         (Observed::Invalid(diagnostics), _) => failure(Reason::InvalidSpec, text(diagnostics)),
         (Observed::Unknown, _) => failure(Reason::Progressing, String::new()),
         (Observed::Applied(applied), _) => {
-            let mut facts = facts(applied.desired(model), applied, now);
+            let mut facts = facts(model, applied, now);
             facts.extend(objective);
             facts
         }
@@ -224,10 +224,7 @@ fn applicable(spec: &ModelDeploymentSpec) -> impl Iterator<Item = ConditionType>
         ),
         (ConditionType::WeightsReady, has_weights),
         (ConditionType::ShardsReady, own.is_some()),
-        (
-            ConditionType::StandbyWarm,
-            own.is_some_and(|own| own.warm.standby > 0),
-        ),
+        (ConditionType::StandbyWarm, waits(spec)),
         (ConditionType::EndpointReachable, true),
         (
             ConditionType::RolloutHealthy,
@@ -237,6 +234,12 @@ fn applicable(spec: &ModelDeploymentSpec) -> impl Iterator<Item = ConditionType>
     ];
     let applies = all.into_iter().filter(|(_, applies)| *applies);
     applies.map(|(kind, _)| kind)
+}
+
+/// Whether groups stand by while the model is awake.
+fn waits(spec: &ModelDeploymentSpec) -> bool {
+    let own = spec.self_hosted.as_ref();
+    own.is_some_and(|own| own.warm.standby > 0)
 }
 
 fn numbers(model: &ModelDeployment, applied: &Applied, status: &mut ModelDeploymentStatus) {
@@ -276,7 +279,8 @@ fn numbers(model: &ModelDeployment, applied: &Applied, status: &mut ModelDeploym
     ));
 }
 
-fn facts(desired: i32, applied: &Applied, now: Timestamp) -> Vec<Fact> {
+fn facts(model: &ModelDeployment, applied: &Applied, now: Timestamp) -> Vec<Fact> {
+    let desired = applied.desired(model);
     let follows = applied.following(now).is_some();
     let mut facts = Vec::new();
     facts.extend(applied.credentials.as_ref().map(credentials));
@@ -287,8 +291,8 @@ fn facts(desired: i32, applied: &Applied, now: Timestamp) -> Vec<Fact> {
             Some(told) => told.fact.clone(),
             None => shards(desired, applied, follows),
         });
-        if applied.standing.desired_standby > 0 {
-            facts.push(standby(applied));
+        if waits(&model.spec) {
+            facts.push(standby(desired, applied, follows));
         }
     }
     facts.push(endpoint(desired, applied, follows));
@@ -350,8 +354,12 @@ fn shards(desired: i32, applied: &Applied, follows: bool) -> Fact {
     }
 }
 
-fn standby(applied: &Applied) -> Fact {
+fn standby(desired_active: i32, applied: &Applied, follows: bool) -> Fact {
     let kind = ConditionType::StandbyWarm;
+    if desired_active == 0 {
+        let message = "no standby is asked for while the model sleeps";
+        return Fact::yes(kind, Reason::ScaledToZero, message);
+    }
     let desired = applied.standing.desired_standby;
     let count = format!(
         "{} of {desired} standby groups are loaded",
@@ -359,6 +367,8 @@ fn standby(applied: &Applied) -> Fact {
     );
     if applied.standing.standby_ready >= desired {
         Fact::yes(kind, Reason::Ready, count)
+    } else if follows {
+        Fact::yes(kind, Reason::Scaling, "groups follow demand")
     } else {
         Fact::pending(kind, Reason::PodsNotReady, count)
     }

@@ -47,7 +47,7 @@ pub struct Own {
     pub pods: u32,
     /// Groups that take traffic.
     pub replicas: u32,
-    /// Groups that wait.
+    /// Groups that wait while others take traffic.
     pub standby: u32,
     /// Whether they sleep meanwhile.
     pub sleeps: bool,
@@ -114,6 +114,13 @@ fn self_hosted(model: &ModelDeployment, own: &SelfHosted) -> Result<Own, Vec<Dia
     })
 }
 
+impl Own {
+    /// Groups that are to wait now. A model that sleeps has none: a loaded group holds its GPUs.
+    pub const fn waiting(&self) -> u32 {
+        if self.replicas == 0 { 0 } else { self.standby }
+    }
+}
+
 impl Model {
     /// The GPU class that it names.
     pub fn gpu_class(&self) -> Option<&str> {
@@ -147,7 +154,7 @@ impl Model {
     /// Groups that there shall be, with those that stand by.
     pub fn groups(&self) -> i32 {
         match &self.backend {
-            Backend::Own(own) => i32::try_from(own.replicas + own.standby).unwrap_or(i32::MAX),
+            Backend::Own(own) => i32::try_from(own.replicas + own.waiting()).unwrap_or(i32::MAX),
             Backend::Hosted { .. } => 1,
         }
     }

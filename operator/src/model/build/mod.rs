@@ -146,7 +146,7 @@ fn served_here(
     let want = Want {
         revision: desired.revision.as_deref(),
         active: own.replicas as usize,
-        standby: own.standby as usize,
+        standby: own.waiting() as usize,
         now: found.at,
     };
     let mut stable = None;
@@ -239,6 +239,8 @@ fn base(model: &Model) -> PodSpec {
     pod
 }
 
+#[cfg(test)]
+mod asleep_tests;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

@@ -195,16 +195,51 @@ fn an_ingress_that_refuses_the_configuration_is_named() {
 
 #[test]
 fn standby_is_told_only_where_it_is_configured() {
-    let status = own(Applied {
+    let without = Applied {
         standing: Standing {
             desired_standby: 0,
             standby_ready: 0,
             ..standing()
         },
         ..applied()
-    });
+    };
+    let observed = Observed::Applied(Box::new(without));
+    let status = status(&self_hosted(0), &observed, None, Timestamp::UNIX_EPOCH);
     assert!(status.conditions.get(ConditionType::StandbyWarm).is_none());
     assert_eq!(says(&status, ConditionType::Ready), "True/Ready");
+}
+
+#[test]
+fn a_standby_sleeps_with_its_model_which_is_ready_and_wakes_with_it() {
+    let asleep = Applied {
+        standing: Standing {
+            replicas: 0,
+            ready: 0,
+            updated: true,
+            standby_ready: 0,
+            desired_standby: 0,
+        },
+        ..scaled(1, 0, 0)
+    };
+    let status = own(asleep);
+    let standby = says(&status, ConditionType::StandbyWarm);
+    assert_eq!(standby, "True/ScaledToZero");
+    assert_eq!(says(&status, ConditionType::Ready), "True/Ready");
+    assert_eq!(status.summary.as_deref(), Some("0/0"));
+    let waking = Applied {
+        standing: Standing {
+            replicas: 1,
+            ready: 0,
+            updated: true,
+            standby_ready: 0,
+            desired_standby: 1,
+        },
+        ..scaled(0, 1, 0)
+    };
+    let status = own(waking);
+    assert_eq!(says(&status, ConditionType::StandbyWarm), "True/Scaling");
+    assert_eq!(says(&status, ConditionType::Ready), "True/Ready");
+    assert_eq!(status.summary.as_deref(), Some("0/1 +0/1"));
 }
 
 /// A model whose last decision was made at the epoch.
