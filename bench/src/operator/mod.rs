@@ -326,7 +326,7 @@ impl Bench {
             running = Some(process);
             if contender == Contender::Operator && self.streams > 0 {
                 let process = running.take().context("the operator is gone")?;
-                match self.attached(&plane, &objects, process).await {
+                match self.attached(&mut plane, &objects, process).await {
                     Ok(attached) => result.streams = Some(attached),
                     Err(error) => result.failure = Some(format!("{error:#}")),
                 }
@@ -340,7 +340,7 @@ impl Bench {
 
     async fn attached(
         &self,
-        plane: &ControlPlane,
+        plane: &mut ControlPlane,
         objects: &[Arc<DynamicObject>],
         operator: Running,
     ) -> Result<Streams> {

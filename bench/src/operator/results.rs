@@ -1,5 +1,7 @@
 //! From rounds to claims.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use aios_e2e::{files, procs};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -19,6 +21,9 @@ use crate::{
 /// What is asked for.
 const FLOOR_RATIO: f64 = 1.2;
 const RSS_MB: f64 = 80.0;
+/// RSS by that at rest: at most while listing anew, and a minute later.
+const LISTING: f64 = 1.5;
+const LISTED: f64 = 1.15;
 
 pub async fn of(rounds: &[Round], size: Size, populated: Size, count: usize) -> Results<&Round> {
     let targets = targets(rounds);
@@ -89,6 +94,10 @@ fn targets(rounds: &[Round]) -> Vec<Target> {
             ),
             ("s until every stream is back", storm.attached_seconds),
             ("RSS at most meanwhile, MB", megabytes(storm.memory.peak_kb)),
+            (
+                "RSS at most while listing anew beside the streams, MB",
+                megabytes(streams.relist.peak_kb),
+            ),
         ] {
             targets.push(Target::new(measure, round2(value), "", 0.0, Bound::Shown));
         }
@@ -122,6 +131,21 @@ fn steady_targets(ours: &Steady, twin: Option<&Steady>) -> Vec<Target> {
         Bound::Shown,
     );
     add(
+        "RSS at most while listing anew, by that at rest",
+        &|s| round2(ratio(s.relist.peak_kb, s.memory.rss_kb)),
+        Bound::AtMost(LISTING),
+    );
+    add(
+        "RSS a minute after listing anew, by that at rest",
+        &|s| round2(ratio(s.relist_after.rss_kb, s.memory.rss_kb)),
+        Bound::AtMost(LISTED),
+    );
+    add(
+        "requests after a relist, lists and watches apart",
+        &|s| calls::beyond_lists(&s.relist_requests) as f64,
+        Bound::AtMost(0.0),
+    );
+    add(
         "processor seconds in an idle minute",
         &per_minute,
         Bound::Shown,
@@ -138,8 +162,27 @@ fn steady_targets(ours: &Steady, twin: Option<&Steady>) -> Vec<Target> {
             round2(calls.map(|calls| calls.values().sum()).unwrap_or_default())
         };
         add(&measure, &of, Bound::Shown);
+        for call in calls_of(kind, ours, twin) {
+            let of = |s: &Steady| {
+                let calls = s.calls_per_change.get(kind);
+                let count = calls.and_then(|calls| calls.get(call));
+                round2(count.copied().unwrap_or_default())
+            };
+            add(&format!("{measure}: {call}"), &of, Bound::Shown);
+        }
     }
     targets
+}
+
+/// What either asks for when an object of the kind changes.
+fn calls_of<'a>(kind: &str, ours: &'a Steady, twin: Option<&'a Steady>) -> BTreeSet<&'a String> {
+    let both = [Some(ours), twin].into_iter().flatten();
+    let calls = both.filter_map(|steady| steady.calls_per_change.get(kind));
+    calls.flat_map(BTreeMap::keys).collect()
+}
+
+fn ratio(kilobytes: u64, of: u64) -> f64 {
+    kilobytes as f64 / of.max(1) as f64
 }
 
 fn per_minute(steady: &Steady) -> f64 {
@@ -189,6 +232,7 @@ fn module(file: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::Memory;
 
     fn round(contender: Contender, seconds: f64) -> Round {
         Round {
@@ -216,5 +260,66 @@ mod tests {
         let targets = targets(&rounds);
         assert_eq!(targets.len(), 1);
         assert_eq!(targets.first().and_then(|target| target.met), Some(false));
+    }
+
+    fn steady() -> Steady {
+        let memory = |rss_kb, peak_kb| Memory {
+            rss_kb,
+            pss_kb: rss_kb,
+            peak_kb,
+        };
+        let change = |calls: &[(&str, f64)]| {
+            let calls = calls
+                .iter()
+                .map(|(call, count)| ((*call).to_owned(), *count));
+            calls.collect()
+        };
+        Steady {
+            memory: memory(100, 100),
+            idle_seconds: 60,
+            idle_cpu_seconds: 0.0,
+            idle_requests: calls::Calls::new(),
+            latency: crate::measure::Percentiles::default(),
+            latency_cpu_seconds: 0.0,
+            changes: 1,
+            calls_per_change: BTreeMap::from([(
+                "WritingPipeline".to_owned(),
+                change(&[
+                    ("patch configmaps", 0.1),
+                    ("patch writingpipelines/status", 1.0),
+                ]),
+            )]),
+            relist: memory(140, 151),
+            relist_after: memory(115, 151),
+            relist_requests: calls::Calls::from([
+                ("list configmaps".to_owned(), 9),
+                ("patch configmaps".to_owned(), 1),
+            ]),
+        }
+    }
+
+    #[test]
+    fn listing_anew_is_held_against_rest_and_writes_after_it_are_a_miss() {
+        let targets = steady_targets(&steady(), None);
+        let of = |measure: &str| {
+            let found = targets.iter().find(|target| target.measure == measure);
+            found.map(|target| (target.ours, target.met))
+        };
+        assert_eq!(
+            of("RSS at most while listing anew, by that at rest"),
+            Some((1.51, Some(false)))
+        );
+        assert_eq!(
+            of("RSS a minute after listing anew, by that at rest"),
+            Some((1.15, Some(true)))
+        );
+        assert_eq!(
+            of("requests after a relist, lists and watches apart"),
+            Some((1.0, Some(false)))
+        );
+        assert_eq!(
+            of("requests for a change of a WritingPipeline: patch configmaps"),
+            Some((0.1, None))
+        );
     }
 }

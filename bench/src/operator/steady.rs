@@ -26,6 +26,10 @@ const CHANGING: Duration = Duration::from_secs(30);
 /// Objects may still arrive for 15 s after a pipeline was made: its status says so until then.
 const SETTLING: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_secs(3);
+/// What data planes start with is written up to 30 s after the last change of its namespace.
+const OFFERED: Duration = Duration::from_secs(35);
+/// What listing anew took is given back by then.
+const RELEASING: Duration = Duration::from_mins(1);
 const DEADLINE: Duration = Duration::from_mins(5);
 /// Changes of one sort that requests are counted over.
 const COUNTED: usize = 10;
@@ -44,6 +48,8 @@ pub struct Steady {
     /// Requests a change, by the kind that changed.
     pub calls_per_change: BTreeMap<String, BTreeMap<String, f64>>,
     pub relist: Memory,
+    /// A minute later.
+    pub relist_after: Memory,
     /// Requests that followed a relist in which nothing had changed.
     pub relist_requests: Calls,
 }
@@ -60,7 +66,7 @@ pub async fn measure(plane: &mut ControlPlane, subject: &Subject<'_>) -> Result<
     let client = plane.client().await?;
     let process = Process(subject.running.id()?);
     tokio::time::sleep(SETTLING).await;
-    subject.observer.quiet(QUIET, DEADLINE).await?;
+    subject.observer.quiet(OFFERED, DEADLINE).await?;
 
     let memory = process.memory()?;
     let (mark, cpu) = (plane.audit().mark()?, process.cpu_seconds()?);
@@ -79,12 +85,15 @@ pub async fn measure(plane: &mut ControlPlane, subject: &Subject<'_>) -> Result<
     subject.observer.quiet(QUIET, DEADLINE).await?;
     let latency_cpu_seconds = process.cpu_seconds()? - cpu;
     let latency = Percentiles::of(subject.observer.observed_at(&changed));
+    subject.observer.quiet(OFFERED, DEADLINE).await?;
 
     process.reset_peak()?;
     let mark = plane.audit().mark()?;
     plane.restart_api_server().await?;
     tokio::time::sleep(SETTLING).await;
     subject.observer.quiet(QUIET, DEADLINE).await?;
+    let relist = process.memory()?;
+    tokio::time::sleep(RELEASING).await;
     Ok(Steady {
         memory,
         idle_seconds: subject.idle.as_secs(),
@@ -94,7 +103,8 @@ pub async fn measure(plane: &mut ControlPlane, subject: &Subject<'_>) -> Result<
         latency_cpu_seconds,
         changes: changed.len(),
         calls_per_change,
-        relist: process.memory()?,
+        relist,
+        relist_after: process.memory()?,
         relist_requests: calls::since(&plane.audit(), mark, subject.contender)?,
     })
 }
@@ -117,7 +127,7 @@ async fn one_by_one(
         count += 1;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    subject.observer.quiet(QUIET, DEADLINE).await?;
+    subject.observer.quiet(OFFERED, DEADLINE).await?;
     let calls = calls::since(&plane.audit(), mark, subject.contender)?;
     Ok(calls::each(&calls, count))
 }

@@ -38,6 +38,8 @@ use crate::measure::{Memory, Process};
 const DEADLINE: Duration = Duration::from_mins(10);
 /// Time for statuses to tell of new pods.
 const SETTLING: Duration = Duration::from_secs(10);
+/// Time to list everything anew.
+const LISTING: Duration = Duration::from_secs(30);
 const AT_ONCE: usize = 16;
 
 #[derive(Debug, Serialize)]
@@ -48,6 +50,8 @@ pub struct Streams {
     pub before: Memory,
     pub after: Memory,
     pub kb_per_stream: f64,
+    /// After all watches broke and everything was listed anew. Its peak is that of the listing.
+    pub relist: Memory,
     pub storm: Storm,
 }
 
@@ -143,7 +147,7 @@ pub async fn gather(
 impl Crowd {
     pub async fn measure(
         self,
-        plane: &ControlPlane,
+        plane: &mut ControlPlane,
         program: &Path,
         running: Running,
     ) -> Result<Streams> {
@@ -157,6 +161,10 @@ impl Crowd {
         let attached_seconds = roll.signed(count).await?;
         tokio::time::sleep(SETTLING).await;
         let after = process.memory()?;
+        process.reset_peak()?;
+        plane.restart_api_server().await?;
+        tokio::time::sleep(LISTING).await;
+        let relist = process.memory()?;
         running.stop().await?;
         roll.call();
         let (next, storm) = storm(plane, program, port, &roll, count).await?;
@@ -170,6 +178,7 @@ impl Crowd {
             before,
             after,
             kb_per_stream: (grown as f64 / count.max(1) as f64 * 10.0).round() / 10.0,
+            relist,
             storm,
         })
     }
