@@ -118,9 +118,7 @@ pub async fn run<K, F, Fut>(
     let admission = Admission::new(WAITING * usize::from(concurrency));
     let queue = admission.admit(rounds(requests, store.clone(), round));
     let queue = queue.map(Ok::<_, std::convert::Infallible>);
-    let config = controller::Config::default()
-        .debounce(Duration::from_millis(5))
-        .concurrency(concurrency);
+    let config = at_once(concurrency);
     let measured = |object: Arc<K>, context: Arc<Context>| {
         admission.begun(&ObjectRef::from_obj(object.as_ref()));
         let key = key(kind, object.as_ref());
@@ -161,6 +159,13 @@ pub async fn run<K, F, Fut>(
             std::future::ready(())
         })
         .await;
+}
+
+/// So many objects of a kind are brought to their specs at once; the others wait.
+fn at_once(concurrency: u16) -> controller::Config {
+    controller::Config::default()
+        .debounce(Duration::from_millis(5))
+        .concurrency(concurrency)
 }
 
 /// Lets through what is in a namespace of this operator, and what is in none.
@@ -214,12 +219,25 @@ fn key_of(kind: &str, namespace: Option<&str>, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::time::Duration;
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::Duration,
+    };
 
-    use kube::runtime::reflector::ObjectRef;
-    use tokio::sync::mpsc;
+    use futures::{FutureExt, StreamExt, stream};
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::runtime::{
+        controller::{Action, applier},
+        reflector::{self, ObjectRef},
+        watcher::Event,
+    };
+    use tokio::sync::{Semaphore, mpsc};
 
-    use super::{Hold, gathered};
+    use super::{Hold, at_once, gathered};
     use crate::triggers::NamespaceMeta;
 
     #[tokio::test]
@@ -255,5 +273,60 @@ mod tests {
         });
         assert_eq!(gathered.recv().await.unwrap().name, "a");
         asking.abort();
+    }
+
+    fn named(name: usize) -> ConfigMap {
+        let mut object = ConfigMap::default();
+        object.metadata.namespace = Some("team".into());
+        object.metadata.name = Some(name.to_string());
+        object
+    }
+
+    #[tokio::test]
+    async fn no_more_objects_are_under_way_at_once_than_the_concurrency_says() {
+        const OBJECTS: usize = 100;
+        const AT_ONCE: u16 = 4;
+        let (store, mut writer) = reflector::store();
+        writer.apply_watcher_event(&Event::Init);
+        for name in 0..OBJECTS {
+            writer.apply_watcher_event(&Event::InitApply(named(name)));
+        }
+        writer.apply_watcher_event(&Event::InitDone);
+        let queue = (0..OBJECTS).map(|name| Ok::<_, Infallible>(ObjectRef::from_obj(&named(name))));
+        // The queue stays open, as that of a watch does.
+        let queue = stream::iter(queue).chain(stream::pending());
+
+        let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let gate = Arc::new(Semaphore::new(0));
+        let (enters, mut entered) = mpsc::unbounded_channel();
+        let highest = most.clone();
+        let (passing, pass) = (gate.clone(), under_way.clone());
+        let reconcile = move |_: Arc<ConfigMap>, _: Arc<()>| {
+            let (gate, under_way) = (passing.clone(), pass.clone());
+            let (highest, enters) = (highest.clone(), enters.clone());
+            async move {
+                let now = under_way.fetch_add(1, Ordering::SeqCst) + 1;
+                highest.fetch_max(now, Ordering::SeqCst);
+                let _ = enters.send(());
+                gate.acquire().await.unwrap().forget();
+                under_way.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, Infallible>(Action::await_change())
+            }
+            .boxed()
+        };
+        let failed = |_: Arc<ConfigMap>, _: &Infallible, _: Arc<()>| Action::await_change();
+        let config = at_once(AT_ONCE);
+        let running = applier(reconcile, failed, Arc::new(()), store, queue, config);
+        let running = tokio::spawn(running.for_each(|_| std::future::ready(())));
+
+        for _ in 0..AT_ONCE {
+            entered.recv().await.unwrap();
+        }
+        for _ in usize::from(AT_ONCE)..OBJECTS {
+            gate.add_permits(1);
+            entered.recv().await.unwrap();
+        }
+        assert_eq!(most.load(Ordering::SeqCst), usize::from(AT_ONCE));
+        running.abort();
     }
 }
