@@ -173,6 +173,51 @@ fn a_worse_revision_is_taken_back_and_the_input_that_fell_is_named() {
 }
 
 #[test]
+fn a_revision_that_took_calls_and_then_falls_gives_all_of_them_back() {
+    let groups = [
+        group("a9", 1, Role::Active, true),
+        group("a9", 2, Role::Active, true),
+        group("b9", 3, Role::Candidate, true),
+        group("b9", 4, Role::Candidate, true),
+    ];
+    let taking = serde_json::json!({"stable": "a9", "candidate": "b9", "percent": 25,
+        "since": "1970-01-01T00:00:00Z", "score": 90, "baseline": 90});
+    let state: RolloutStatus = serde_json::from_value(taking).unwrap();
+    let judged = |passed| {
+        let facts = Facts {
+            wanted: "b9",
+            groups: &groups,
+            active: ACTIVE,
+            steps: &STEPS,
+            step_for: STEP_FOR,
+            evaluation: Some("set"),
+            min_score: 80,
+            outcome: &report(passed, 9),
+            now: at(60),
+        };
+        assert_eq!(due(&state, &facts), Due::Evaluation { target: 100 });
+        step(&state, &facts)
+    };
+    assert_eq!(judged(9).percent, 100, "as good as before");
+    let fallen = judged(8);
+    assert_eq!((fallen.candidate.as_deref(), fallen.percent), (None, 0));
+    assert_eq!((fallen.score, fallen.baseline), (Some(80), Some(90)));
+    let refused = fallen.refused.as_ref().unwrap();
+    assert_eq!(refused.revision, "b9");
+    let said = "input refund-de: passed at revision a9, blocked by rule no-promise at b9; 80 % of the \
+                answers pass, 90 % did at a9, 80 % must";
+    assert_eq!(refused.message, said);
+    let after = places(
+        &course(&fallen, "b9", &STEPS, ACTIVE, at(60)),
+        "b9",
+        &groups,
+    );
+    assert_eq!(after.len(), ACTIVE, "{after:?}");
+    let is_stable = |place: &Place| place.revision == "a9" && place.role == Role::Active;
+    assert!(after.iter().all(is_stable), "{after:?}");
+}
+
+#[test]
 fn a_revision_below_the_bound_is_refused_also_if_the_old_one_was_no_better() {
     let mut world = World::new();
     for wanted in ["a1", "a1", "b7", "b7", "b7", "b7", "b7", "b7"] {
