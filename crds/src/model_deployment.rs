@@ -726,3 +726,27 @@ fn default_hedge_percentile() -> u32 {
 fn default_hedge_share() -> u32 {
     5
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Shards;
+
+    #[test]
+    fn a_group_has_as_many_pods_as_its_devices_need_the_last_perhaps_half_empty() {
+        // Tensor, pipeline, GPUs of a pod.
+        for ((tensor, pipeline, gpus), pods) in [
+            ((1, 1, 0), 1),
+            ((1, 1, 8), 1),
+            ((2, 3, 0), 6),
+            ((4, 1, 2), 2),
+            ((3, 1, 2), 2),
+            ((5, 1, 4), 2),
+            ((3, 2, 2), 4),
+            ((8, 2, 3), 6),
+            ((4, 2, 4), 2),
+        ] {
+            let shards = Shards { tensor, pipeline };
+            assert_eq!(shards.pods(gpus), pods, "{shards:?} of {gpus}");
+        }
+    }
+}

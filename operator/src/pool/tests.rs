@@ -20,6 +20,9 @@ const CLASSES: &str = r#"[
         "capacityTypes": ["on-demand"], "labels": {"team": "ml"},
         "taints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}],
         "limits": {"nvidia.com/gpu": "2"}},
+    {"name": "spot", "nodeClass": {"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "gpu"},
+        "disruption": {"consolidationPolicy": "WhenEmptyOrUnderutilized", "consolidateAfter": "30s",
+            "budgets": [{"nodes": "10%", "reasons": ["Drifted"]}]}},
     {"name": "rack", "nodes": "Existing", "labels": {"gpu": "l4"}}
 ]"#;
 
@@ -61,6 +64,18 @@ fn a_node_pool_is_made_of_its_class_and_says_whose_it_is() {
         pool["spec"]["disruption"],
         json!({"consolidationPolicy": "WhenEmpty", "consolidateAfter": "5m"})
     );
+}
+
+#[test]
+fn a_node_pool_is_disrupted_as_its_class_says() {
+    let class = class("spot");
+    let Nodes::Karpenter(template) = &class.nodes else {
+        unreachable!()
+    };
+    let pool = node_pool(&class, template, "team");
+    let said = json!({"consolidationPolicy": "WhenEmptyOrUnderutilized", "consolidateAfter": "30s",
+        "budgets": [{"nodes": "10%", "reasons": ["Drifted"]}]});
+    assert_eq!(pool["spec"]["disruption"], said);
 }
 
 #[test]
