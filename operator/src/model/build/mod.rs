@@ -244,6 +244,8 @@ mod asleep_tests;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod revision_tests;
+#[cfg(test)]
 mod rollout_tests;
 #[cfg(test)]
 mod tests;
