@@ -87,7 +87,8 @@ async fn bring(namespace: &str, context: &Context) -> Result<(Gateway, Action)> 
         return Ok((Gateway::default(), Action::await_change()));
     };
     let papers = validate::papers(&tenant, &found, &context.authority.get(), Timestamp::now())?;
-    let kept = kept_images(namespace, &found, context);
+    let (rolling, now) = (&context.rolling, Timestamp::now());
+    let kept = kept_images(namespace, &found, (&context.settings, rolling), now);
     let settings = kept.as_ref().unwrap_or(&context.settings);
     let desired = build::build((settings, &context.share), &tenant, &papers, &found);
     let gateway = apply::apply(context, &tenant, desired).await?;
@@ -97,12 +98,67 @@ async fn bring(namespace: &str, context: &Context) -> Result<(Gateway, Action)> 
 }
 
 /// Settings with the images that the gateway has, while too many others restart.
-fn kept_images(namespace: &str, found: &Found, context: &Context) -> Option<Settings> {
-    let settings = &context.settings;
+fn kept_images(
+    namespace: &str,
+    found: &Found,
+    (settings, rolling): (&Settings, &Rolling),
+    now: Timestamp,
+) -> Option<Settings> {
     let live = Live::of(found)?;
-    let most = (settings.gateway_restarts_at_once.into(), Timestamp::now());
-    let keeps = context
-        .rolling
-        .keeps(namespace, &live, &Images::of(settings), most);
+    let most = (settings.gateway_restarts_at_once.into(), now);
+    let keeps = rolling.keeps(namespace, &live, &Images::of(settings), most);
     keeps.then(|| live.images().kept_in(settings))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use jiff::{SignedDuration, Timestamp};
+    use serde_json::json;
+
+    use super::{Found, Rolling, kept_images};
+    use crate::testing::settings;
+
+    /// A gateway with PostgreSQL whose pods run images of this tag, all of them ready.
+    fn gateway(tag: u8) -> Found {
+        let pod = json!({
+            "initContainers": [{"name": "egress", "image": format!("sidecar:{tag}")}],
+            "containers": [{"name": "gateway", "image": format!("pipeline:{tag}")}],
+        });
+        let deployment = json!({
+            "metadata": {"name": "aios-gateway", "generation": 4},
+            "spec": {"replicas": 2, "selector": {}, "template": {"spec": pod}},
+            "status": {"observedGeneration": 4, "replicas": 2, "updatedReplicas": 2,
+                "readyReplicas": 2},
+        });
+        Found {
+            replicas: Some(serde_json::from_value(deployment).unwrap()),
+            ..Found::default()
+        }
+    }
+
+    #[test]
+    fn after_an_upgrade_gateways_beyond_the_bound_keep_their_images_and_all_other_settings_are_new()
+    {
+        let mut new = settings();
+        new.gateway_restarts_at_once = 1;
+        new.image_pipeline = "pipeline:2".into();
+        new.image_sidecar = "sidecar:2".into();
+        new.gateway_storage_size = "7Gi".into();
+        let (rolling, start) = (Rolling::default(), Timestamp::UNIX_EPOCH);
+        let kept = |namespace, found: &Found, second| {
+            let now = start + SignedDuration::from_secs(second);
+            let kept = kept_images(namespace, found, (&new, &rolling), now)?;
+            assert_eq!(kept.gateway_storage_size, "7Gi");
+            Some((kept.image_pipeline, kept.image_sidecar))
+        };
+        let old = Some(("pipeline:1".to_owned(), "sidecar:1".to_owned()));
+        assert_eq!(kept("new", &Found::default(), 0), None, "there is none yet");
+        assert_eq!(kept("a", &gateway(1), 0), None, "the first restarts");
+        assert_eq!(kept("b", &gateway(1), 1), old);
+        assert_eq!(kept("c", &gateway(1), 1), old);
+        assert_eq!(kept("a", &gateway(2), 2), None, "it has come up");
+        assert_eq!(kept("b", &gateway(1), 3), None);
+        assert_eq!(kept("c", &gateway(1), 4), old);
+    }
 }

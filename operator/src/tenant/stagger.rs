@@ -143,8 +143,11 @@ mod tests {
     use std::collections::HashMap;
 
     use jiff::{SignedDuration, Timestamp};
+    use rstest::rstest;
+    use serde_json::{Value, json};
 
     use super::{Images, Live, decide};
+    use crate::tenant::fetch::Found;
 
     fn images(tag: &str) -> Images {
         Images {
@@ -209,5 +212,90 @@ mod tests {
             &wanted,
             (1, later)
         ));
+    }
+
+    fn pod(tag: &str) -> Value {
+        json!({
+            "initContainers": [
+                {"name": "trust", "image": "other:9"},
+                {"name": "egress", "image": format!("sidecar:{tag}")},
+            ],
+            "containers": [
+                {"name": "other", "image": "other:9"},
+                {"name": "gateway", "image": format!("pipeline:{tag}")},
+            ],
+        })
+    }
+
+    fn workload(pod: &Value, status: &Value) -> Value {
+        json!({
+            "metadata": {"name": "aios-gateway", "generation": 4},
+            "spec": {"replicas": 2, "serviceName": "aios-gateway", "selector": {},
+                "template": {"spec": pod}},
+            "status": status,
+        })
+    }
+
+    /// Of a gateway with PostgreSQL.
+    fn replicated(pod: &Value, status: &Value) -> Option<Live> {
+        let deployment = serde_json::from_value(workload(pod, status)).unwrap();
+        Live::of(&Found {
+            replicas: Some(deployment),
+            ..Found::default()
+        })
+    }
+
+    /// Of a gateway with a volume.
+    fn alone(pod: &Value, status: &Value) -> Option<Live> {
+        let set = serde_json::from_value(workload(pod, status)).unwrap();
+        Live::of(&Found {
+            gateway: Some(set),
+            ..Found::default()
+        })
+    }
+
+    #[test]
+    fn a_gateways_images_are_those_of_its_two_containers() {
+        for of in [replicated, alone] {
+            let live = of(&pod("1"), &json!({})).unwrap();
+            assert_eq!(*live.images(), images("1"));
+            let strange = json!({"containers": [{"name": "gateway", "image": "pipeline:1"}]});
+            assert!(of(&strange, &json!({})).is_none(), "it has no egress");
+        }
+        assert!(Live::of(&Found::default()).is_none());
+    }
+
+    #[rstest]
+    #[case::all_are_new_and_ready(4, 2, 2, 2, true)]
+    #[case::not_seen_yet(3, 2, 2, 2, false)]
+    #[case::an_old_one_is_left(4, 2, 3, 2, false)]
+    #[case::not_all_are_new(4, 1, 2, 2, false)]
+    #[case::not_all_are_ready(4, 2, 2, 1, false)]
+    fn replicas_have_come_up_once_all_are_new_ready_and_alone(
+        #[case] observed: i64,
+        #[case] updated: i32,
+        #[case] replicas: i32,
+        #[case] ready: i32,
+        #[case] settled: bool,
+    ) {
+        let status = json!({"observedGeneration": observed, "updatedReplicas": updated,
+            "replicas": replicas, "readyReplicas": ready});
+        assert_eq!(replicated(&pod("1"), &status).unwrap().settled, settled);
+    }
+
+    #[rstest]
+    #[case::new_and_ready(4, "b", 1, true)]
+    #[case::not_seen_yet(3, "b", 1, false)]
+    #[case::still_the_old_one(4, "a", 1, false)]
+    #[case::not_ready(4, "b", 0, false)]
+    fn a_gateway_with_a_volume_has_come_up_once_its_pod_is_new_and_ready(
+        #[case] observed: i64,
+        #[case] current: &str,
+        #[case] ready: i32,
+        #[case] settled: bool,
+    ) {
+        let status = json!({"observedGeneration": observed, "currentRevision": current,
+            "updateRevision": "b", "replicas": 1, "readyReplicas": ready});
+        assert_eq!(alone(&pod("1"), &status).unwrap().settled, settled);
     }
 }
