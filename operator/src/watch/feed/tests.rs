@@ -1,11 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aios_crds::PolicySet;
 use k8s_openapi::{
     api::core::v1::ConfigMap,
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference},
 };
 use kube::{
     Api, Resource, ResourceExt,
@@ -227,4 +227,61 @@ fn of_a_pod_identity_and_the_labels_that_are_read_are_held() {
     };
     prune_pod(&mut meta);
     assert_eq!(meta, kept);
+}
+
+#[test]
+fn of_our_kinds_neither_managed_fields_nor_what_kubectl_remembers_is_held() {
+    const LAST: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let annotations = |more: bool| {
+        let mut all = BTreeMap::from([("team".to_owned(), "letters".to_owned())]);
+        if more {
+            all.insert(LAST.to_owned(), "a value that was a secret".to_owned());
+        }
+        all
+    };
+    let kept = ObjectMeta {
+        name: Some("mail".into()),
+        namespace: Some("team".into()),
+        uid: Some("u".into()),
+        resource_version: Some("7".into()),
+        generation: Some(3),
+        labels: Some([("a".to_owned(), "b".to_owned())].into()),
+        annotations: Some(annotations(false)),
+        owner_references: Some(vec![OwnerReference::default()]),
+        finalizers: Some(vec!["aios.dev/nodes".into()]),
+        ..ObjectMeta::default()
+    };
+    let mut meta = ObjectMeta {
+        annotations: Some(annotations(true)),
+        managed_fields: Some(vec![ManagedFieldsEntry::default()]),
+        ..kept.clone()
+    };
+    prune_kind(&mut meta);
+    assert_eq!(meta, kept);
+    let mut only = ObjectMeta {
+        annotations: Some([(LAST.to_owned(), "{}".to_owned())].into()),
+        ..ObjectMeta::default()
+    };
+    prune_kind(&mut only);
+    assert_eq!(only, ObjectMeta::default());
+}
+
+#[tokio::test]
+async fn what_kubectl_remembers_is_held_of_no_object_that_a_watch_tells_of() {
+    let server = Server::start(|request, _| {
+        if is_watch(request) {
+            return expired();
+        }
+        let mut object = item("a", &json!({"rules": []}));
+        object["metadata"]["annotations"] =
+            json!({"kubectl.kubernetes.io/last-applied-configuration": "sesame"});
+        object["metadata"]["managedFields"] = json!([{"manager": "sesame"}]);
+        list(&json!([object]), "")
+    });
+    let mut told = Told::<Guarded<PolicySet>>::by(&server);
+    assert_eq!(told.list().await, ["+a"]);
+    for held in told.store.state() {
+        let meta = Resource::meta(held.as_ref());
+        assert!(!format!("{meta:?}").contains("sesame"), "{meta:?}");
+    }
 }
