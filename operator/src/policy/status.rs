@@ -206,6 +206,7 @@ mod tests {
         policy::{
             Observed,
             judge::{Fit, Unfit},
+            operators::Teller,
         },
         status::Status,
     };
@@ -419,5 +420,52 @@ mod tests {
         let status = seen(&observed);
         let told = status.conditions.get(ConditionType::Compiled).unwrap();
         assert_eq!(told.message, "2 rules, which only report (spec.dryRun)");
+    }
+
+    #[test]
+    fn all_conditions_of_a_policy_stand_from_the_first_visit_however_it_went() {
+        let mut passing = good(Enforcement::default());
+        passing.judged.as_mut().unwrap().tests = 3;
+        let mut refused = good(Enforcement {
+            total: 1,
+            refused: Some(("w-1".into(), "unknown check".into())),
+            ..Enforcement::default()
+        });
+        refused.judged.as_mut().unwrap().tests = 3;
+        let mut broken = bad(false);
+        if let Err(Unfit::Mistakes { has_tests, .. }) = &mut broken.judged {
+            *has_tests = true;
+        }
+        let without = good(Enforcement::default());
+        let visits = [
+            (
+                vec![passing, refused, broken, failing(false), failing(true)],
+                true,
+            ),
+            (vec![without, bad(false), bad(true)], false),
+        ];
+        for (visits, has_tests) in visits {
+            for observed in visits {
+                for of_cluster in [false, true] {
+                    let me = of_cluster.then_some(Teller {
+                        name: "aios-system/aios",
+                        is_sole: true,
+                    });
+                    let first = PolicySetStatus::default();
+                    let told = status(&first, &observed, me, 1, Timestamp::UNIX_EPOCH);
+                    let summary = ["Ready", "Reconciling", "Stalled"];
+                    let kinds = told.conditions.iter().map(|one| one.type_);
+                    let mut all = vec!["Compiled", "Enforced"];
+                    if has_tests {
+                        all.push("TestsPassed");
+                    }
+                    let mut seen: Vec<String> = kinds
+                        .filter(|kind| !summary.contains(&kind.as_str()))
+                        .collect();
+                    seen.sort_unstable();
+                    assert_eq!(seen, all, "{:?}", told.conditions);
+                }
+            }
+        }
     }
 }
