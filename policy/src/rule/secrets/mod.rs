@@ -154,7 +154,8 @@ impl Secrets {
             .rposition(|byte| parts_words(*byte));
         let from = begin.map_or(0, |begin| begin + 1);
         spend(sign - from);
-        let mut words = self.words.find_iter(Input::new(text).range(from..));
+        // No word holds a sign, so that none goes on behind it.
+        let mut words = self.words.find_iter(Input::new(text).range(from..sign));
         words
             .find(|word| word.end() >= end)
             .filter(|word| word.end() == end)
