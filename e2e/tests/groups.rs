@@ -21,9 +21,10 @@ use aios_e2e::testing::{cut_off, install, is_ready};
 use aios_e2e::{Cluster, eventually};
 use anyhow::{Result, ensure};
 use asking::Asking;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use scene::{DEADLINE, Scene, records};
 use serde_json::json;
 
@@ -82,6 +83,20 @@ async fn was_always_answered(asking: Asking) {
     for slots in asking.all() {
         assert!(!slots.contains("RoutesExhausted"), "{slots}");
     }
+}
+
+/// A model whose group is a leader and a shard.
+fn sharded() -> String {
+    model(MODEL, DIGEST, 0).replace("warm:", "shards: {pipeline: 2}\n    warm:")
+}
+
+/// The pods of the only group, whatever its parts.
+async fn group(scene: &Scene) -> Result<Vec<Pod>> {
+    Ok([pods(scene, "engine").await?, pods(scene, "shard").await?].concat())
+}
+
+fn uids(pods: &[Pod]) -> BTreeSet<String> {
+    pods.iter().filter_map(ResourceExt::uid).collect()
 }
 
 #[tokio::test]
@@ -156,15 +171,10 @@ async fn a_new_revision_replaces_the_old_one_and_no_call_fails() {
 }
 
 #[tokio::test]
-async fn a_lost_shard_restarts_its_group_and_the_model_answers_again() {
-    let sharded = model(MODEL, DIGEST, 0).replace("warm:", "shards: {pipeline: 2}\n    warm:");
-    let scene = stage("shards", sharded).await;
+async fn shards_restart_are_replaced_and_go_as_one_group() {
+    let scene = stage("shards", sharded()).await;
     ready(&scene).await;
-    let uids = async || -> Result<BTreeSet<String>> {
-        let all = [pods(&scene, "engine").await?, pods(&scene, "shard").await?].concat();
-        Ok(all.iter().filter_map(ResourceExt::uid).collect())
-    };
-    let before = uids().await.unwrap();
+    let before = uids(&group(&scene).await.unwrap());
     assert_eq!(before.len(), 2, "one leader, one shard");
     let asking = Asking::start(&scene).await;
     was_always_answered(asking).await;
@@ -179,9 +189,9 @@ async fn a_lost_shard_restarts_its_group_and_the_model_answers_again() {
         "every pod of the group is another, and ready",
         DEADLINE,
         async || {
-            let now = uids().await?;
-            let all = [pods(&scene, "engine").await?, pods(&scene, "shard").await?].concat();
+            let all = group(&scene).await?;
             ensure!(all.iter().all(is_ready), "not all are ready");
+            let now = uids(&all);
             Ok((now.len() == 2 && now.is_disjoint(&before)).then_some(()))
         },
     )
@@ -190,4 +200,65 @@ async fn a_lost_shard_restarts_its_group_and_the_model_answers_again() {
     ready(&scene).await;
     let asking = Asking::start(&scene).await;
     was_always_answered(asking).await;
+    are_replaced_together(&scene).await;
+    go_with_their_model(&scene).await;
+}
+
+async fn are_replaced_together(scene: &Scene) {
+    let old = uids(&group(scene).await.unwrap());
+    let before = sets(scene).await.unwrap();
+    // Of the leader, and of its shard.
+    assert_eq!((old.len(), before.len()), (2, 2), "{before:?}");
+
+    let asking = Asking::start(scene).await;
+    let models = scene.namespace.api::<ModelDeployment>();
+    let change = json!({"spec": {"selfHosted": {"engine": {"args": ["--no-webui"]}}}});
+    models
+        .patch(MODEL, &PatchParams::default(), &Patch::Merge(&change))
+        .await
+        .unwrap();
+    eventually("another group alone stands", DEADLINE, async || {
+        let (all, sets) = (group(scene).await?, sets(scene).await?);
+        ensure!(all.iter().all(is_ready), "not all are ready");
+        let now = uids(&all);
+        ensure!(
+            now.len() == 2 && sets.len() == 2,
+            "{sets:?} with {} pods",
+            now.len()
+        );
+        Ok((now.is_disjoint(&old) && sets.is_disjoint(&before)).then_some(()))
+    })
+    .await
+    .unwrap();
+    was_always_answered(asking).await;
+}
+
+async fn go_with_their_model(scene: &Scene) {
+    let models = scene.namespace.api::<ModelDeployment>();
+    models
+        .delete(MODEL, &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("no pod of the model is left", DEADLINE, async || {
+        let pods = scene.namespace.api::<Pod>().list(&of_model()).await?.items;
+        let left = (sets(scene).await?, pods.len());
+        ensure!(left == (BTreeSet::new(), 0), "{left:?}");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
+}
+
+fn of_model() -> ListParams {
+    ListParams::default().labels(&format!("aios.dev/model={MODEL}"))
+}
+
+/// Names of the StatefulSets of the model.
+async fn sets(scene: &Scene) -> Result<BTreeSet<String>> {
+    let found = scene
+        .namespace
+        .api::<StatefulSet>()
+        .list(&of_model())
+        .await?;
+    Ok(found.iter().map(ResourceExt::name_any).collect())
 }
