@@ -7,6 +7,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "support/asking.rs"]
+mod asking;
 #[path = "support/scene.rs"]
 mod scene;
 
@@ -17,6 +19,7 @@ use aios_e2e::testing::aios::SYSTEM;
 use aios_e2e::testing::{AuditLog, Mark, Request, freeze, install, thaw};
 use aios_e2e::{Cluster, TestNamespace, eventually, files};
 use anyhow::{Result, ensure};
+use asking::Asking;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::flowcontrol::v1::PriorityLevelConfiguration;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -135,11 +138,15 @@ async fn a_frozen_leader_is_succeeded_within_ten_seconds_and_writes_nothing_once
     let write = async |pointer, key| author.create_document(PIPELINE, pointer, key).await;
     write(&first, "before").await.unwrap();
     scene.published_at_least(1).await;
+    // Somebody's texts go on all the while.
+    let asking = Asking::start(&scene).await;
+    asking.more(1).await;
 
     let old = leader(namespace).await;
     let restarted = restarts(cluster, &old).await.unwrap();
     let mark = log.mark().unwrap();
     freeze(cluster, SYSTEM, (&old, OPERATOR)).await.unwrap();
+    let answered = asking.all().len();
     change_the_policy(namespace, "one").await;
     write(&second, "meanwhile").await.unwrap();
     let new = eventually("another leads and writes", FAILOVER, async || {
@@ -154,6 +161,8 @@ async fn a_frozen_leader_is_succeeded_within_ten_seconds_and_writes_nothing_once
     .await
     .unwrap();
     let mark = log.mark().unwrap();
+    let meanwhile = asking.all().len() - answered;
+    assert!(meanwhile > 2, "{meanwhile} texts came without a leader");
     scene.published_at_least(2).await;
 
     // It wakes up with a change to answer that it has not seen yet.
@@ -170,6 +179,10 @@ async fn a_frozen_leader_is_succeeded_within_ten_seconds_and_writes_nothing_once
     .await
     .unwrap();
     assert_eq!(leader(namespace).await, new);
+    asking.more(2).await;
+    for slots in asking.all() {
+        assert!(!slots.contains("RoutesExhausted"), "{slots}");
+    }
     let late = writes(&log, mark, &old).unwrap();
     let effective: Vec<_> = late.iter().filter(|request| request.code < 400).collect();
     assert!(effective.is_empty(), "{effective:#?}");
