@@ -8,6 +8,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "support/engine.rs"]
+mod engine;
 #[path = "support/scene.rs"]
 mod scene;
 
@@ -19,7 +21,7 @@ use aios_e2e::testing::{apply_yaml, install};
 use aios_e2e::tools::lock;
 use aios_e2e::{Cluster, TestNamespace, eventually};
 use anyhow::{Context, ensure};
-use k8s_openapi::api::core::v1::Pod;
+use engine::says;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
@@ -86,11 +88,31 @@ async fn servers_of_kserve_and_bentoml_write_documents_behind_the_ingress() {
         assert!(text.contains("says bentoml"), "{document:#}");
     }
 
-    metric(&scene, "kserve", "aios_engine_requests_ended_total").await;
-    metric(&scene, "kserve", "aios_engine_request_seconds_total").await;
-    metric(&scene, "bentoml", "aios_engine_requests_ended_total").await;
-    metric(&scene, "bentoml", "aios_engine_request_seconds_total").await;
-    metric(&scene, "bentoml", "aios_engine_requests_running").await;
+    says(
+        &scene.namespace,
+        "kserve",
+        "aios_engine_requests_ended_total",
+    )
+    .await;
+    says(
+        &scene.namespace,
+        "kserve",
+        "aios_engine_request_seconds_total",
+    )
+    .await;
+    says(
+        &scene.namespace,
+        "bentoml",
+        "aios_engine_requests_ended_total",
+    )
+    .await;
+    says(
+        &scene.namespace,
+        "bentoml",
+        "aios_engine_request_seconds_total",
+    )
+    .await;
+    says(&scene.namespace, "bentoml", "aios_engine_requests_running").await;
 }
 
 async fn ready(scene: &Scene, model: &str) {
@@ -102,27 +124,6 @@ async fn ready(scene: &Scene, model: &str) {
             ready.as_ref().is_some_and(|one| one.status == "True"),
             "{ready:?}"
         );
-        Ok(Some(()))
-    })
-    .await
-    .unwrap();
-}
-
-/// Waits until the ingress before an engine says a number of what the engine says of itself, which is above
-/// 0 but for gauges.
-async fn metric(scene: &Scene, model: &str, name: &str) {
-    let selector = format!("aios.dev/model={model},app.kubernetes.io/component=engine");
-    let which = ListParams::default().labels(&selector);
-    let pods = scene.namespace.api::<Pod>().list(&which).await.unwrap();
-    let pod = pods.items.first().expect("a pod of the model").name_any();
-    let forward = scene.namespace.forward_pod(&pod, 9090).await.unwrap();
-    let url = format!("http://{}/metrics", forward.address());
-    eventually(&format!("{model} says {name}"), DEADLINE, async || {
-        let text = reqwest::get(&url).await?.text().await?;
-        let line = text.lines().find(|line| line.starts_with(name));
-        let line = line.with_context(|| format!("none of {name} in\n{text}"))?;
-        let value: f64 = line.rsplit(' ').next().unwrap_or_default().parse()?;
-        ensure!(value > 0.0 || !name.ends_with("_total"), "{line}");
         Ok(Some(()))
     })
     .await

@@ -7,6 +7,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "support/engine.rs"]
+mod engine;
 #[path = "support/scene.rs"]
 mod scene;
 
@@ -15,13 +17,20 @@ use aios_e2e::testing::real_model::{DIGEST, WEIGHTS, model, written_by};
 use aios_e2e::testing::{await_condition, install};
 use aios_e2e::{Cluster, TestNamespace, eventually};
 use anyhow::ensure;
+use engine::says;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::conditions::is_job_completed;
 use scene::{DEADLINE, Scene};
 
+/// What llama.cpp says of itself, in the words of every engine.
+const IN_COMMON: [&str; 2] = [
+    "aios_engine_requests_running",
+    "aios_engine_requests_waiting",
+];
+
 #[tokio::test]
-async fn a_real_model_is_ready_with_a_warm_standby_and_writes_documents() {
+async fn a_real_model_is_ready_with_a_warm_standby_writes_documents_and_tells_its_load() {
     install(&Cluster::shared().await.unwrap()).await.unwrap();
     let scene = Scene::with("smollm", |manifests| {
         written_by(manifests, "smollm", &model("smollm", DIGEST, 1))
@@ -70,6 +79,9 @@ async fn a_real_model_is_ready_with_a_warm_standby_and_writes_documents() {
         !written.is_empty(),
         "the model wrote none of three: {items:?}"
     );
+    for name in IN_COMMON {
+        says(namespace, "smollm", name).await;
+    }
 
     let said = eventually("the forged weights are refused", DEADLINE, async || {
         let status = models.get("forged").await?.status.unwrap_or_default();
