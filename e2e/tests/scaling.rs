@@ -10,17 +10,22 @@
 #[path = "support/scene.rs"]
 mod scene;
 
+use std::time::Duration;
+
 use aios_crds::{
-    Conditions, ModelDeployment, ModelDeploymentStatus, WritingPipeline,
+    Conditions, ModelDeployment, ModelDeploymentStatus, WritingPipeline, WritingRun,
     model_deployment::ScalingReason,
 };
 use aios_e2e::testing::real_model::{DIGEST, WEIGHTS, model, written_by};
 use aios_e2e::testing::{install, metrics_server};
 use aios_e2e::{Cluster, TestNamespace, eventually};
-use anyhow::ensure;
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
-use scene::{DEADLINE, PIPELINE, Scene};
+use kube::api::{ListParams, PostParams};
+use scene::{DEADLINE, GATEWAY_POD, PIPELINE, Scene};
+use serde_json::json;
+use tokio::task::JoinSet;
 
 /// A real model that scales so.
 fn scaled(scaling: &str) -> String {
@@ -28,8 +33,12 @@ fn scaled(scaling: &str) -> String {
     model("smollm", DIGEST, 0).replace(limits, &format!("  scaling: {scaling}\n{limits}"))
 }
 
-async fn status(namespace: &TestNamespace) -> anyhow::Result<ModelDeploymentStatus> {
-    let model = namespace.api::<ModelDeployment>().get("smollm").await?;
+async fn status(namespace: &TestNamespace) -> Result<ModelDeploymentStatus> {
+    status_of(namespace, "smollm").await
+}
+
+async fn status_of(namespace: &TestNamespace, model: &str) -> Result<ModelDeploymentStatus> {
+    let model = namespace.api::<ModelDeployment>().get(model).await?;
     Ok(model.status.unwrap_or_default())
 }
 
@@ -130,6 +139,147 @@ async fn keeps_its_schedule(namespace: &TestNamespace) {
 /// JSON, which is YAML, too.
 fn warm(schedule: &str) -> String {
     format!(r#"{{"standby": 0, "schedules": [{schedule}]}}"#)
+}
+
+/// A stand-in as engine of a model that begins asleep.
+const HOUSE: &str = "
+apiVersion: aios.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: house}
+spec:
+  replicas: 0
+  selfHosted:
+    engine:
+      name: Custom
+      image: aios/simulator:dev
+      args: [model-simulator, --listen=127.0.0.1:8000, --say=Welcome to your first home.]
+      resources: {cpu: 10m, memory: 64Mi}
+      custom: {port: 8000, model: house}
+  scaling: {max: 1, holdFor: 4m}
+  resilience: {timeout: 3m, firstTokenTimeout: 2m}
+";
+
+/// The quickstart with a sleeping model as its writer.
+async fn asleep(prefix: &str) -> Scene {
+    install(&Cluster::shared().await.unwrap()).await.unwrap();
+    let scene = Scene::with(prefix, |manifests| {
+        let routed = manifests.replace("routes: [{model: writer}]", "routes: [{model: house}]");
+        assert_ne!(routed, manifests);
+        format!("{routed}\n---{HOUSE}")
+    })
+    .await;
+    let status = status_of(&scene.namespace, "house").await.unwrap();
+    assert_eq!(status.desired_replicas, Some(0), "{status:?}");
+    scene
+}
+
+/// Waits until the model was woken, and says why.
+async fn woken(namespace: &TestNamespace) -> ScalingReason {
+    eventually("the model was woken", DEADLINE, async || {
+        let status = status_of(namespace, "house").await?;
+        let event = status.scaling_history.last().context("it sleeps")?;
+        ensure!((event.from, event.to) == (0, 1), "{event:?}");
+        Ok(Some(event.reason))
+    })
+    .await
+    .unwrap()
+}
+
+const CALLS: usize = 1000;
+/// Calls over one connection: fewer than a server takes at once.
+const STREAMS: usize = 125;
+/// Most that one sidecar holds for a model.
+const BOUND: u64 = 32 << 20;
+
+#[tokio::test]
+async fn a_thousand_calls_of_a_sleeping_model_are_held_within_bounds_and_all_answered() {
+    let scene = asleep("thousand").await;
+    let namespace = &scene.namespace;
+    // All come before the first is answered.
+    scene.bar_pods().await;
+    let admin = namespace.forward_pod(GATEWAY_POD, 9091).await.unwrap();
+    let gauge = async |name: &str| -> Result<u64> {
+        let url = format!("http://{}/metrics", admin.address());
+        let text = reqwest::get(url).await?.text().await?;
+        let line = text.lines().find(|line| line.starts_with(name));
+        let line = line.with_context(|| format!("none of {name}"))?;
+        Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
+    };
+    let egress = namespace
+        .cluster()
+        .forward_loopback(namespace.name(), GATEWAY_POD, 4000)
+        .await
+        .unwrap();
+    let url = format!("http://{}/v1/chat/completions", egress.address());
+    let body =
+        json!({"model": "auto", "messages": [{"role": "user", "content": "Write a welcome."}]});
+    let mut calls = JoinSet::new();
+    for _ in 0..CALLS / STREAMS {
+        let http = reqwest::Client::builder().http2_prior_knowledge();
+        let http = http.build().unwrap();
+        for _ in 0..STREAMS {
+            let call = http.post(&url).header("aios-pipeline", PIPELINE);
+            let call = call.json(&body).send();
+            calls.spawn(async {
+                let answer = call.await.unwrap();
+                (answer.status().as_u16(), answer.text().await.unwrap())
+            });
+        }
+    }
+    eventually("all are held", DEADLINE, async || {
+        if let Some(early) = calls.try_join_next() {
+            panic!("a call was not held: {early:?}");
+        }
+        let held = gauge("aios_sidecar_held_calls{").await?;
+        ensure!(held == CALLS as u64, "{held}");
+        Ok(Some(()))
+    })
+    .await
+    .unwrap();
+    let bytes = gauge("aios_sidecar_held_bytes{").await.unwrap();
+    assert!((1..=BOUND).contains(&bytes), "{bytes} bytes");
+
+    scene.admit_pods().await;
+    while let Some(answer) = calls.join_next().await {
+        let (status, text) = answer.unwrap();
+        assert_eq!(status, 200, "{text}");
+    }
+    assert_eq!(woken(namespace).await, ScalingReason::CallsHeld);
+    for name in ["aios_sidecar_held_calls{", "aios_sidecar_held_bytes{"] {
+        assert_eq!(gauge(name).await.unwrap(), 0, "{name}");
+    }
+    let gateway = namespace.api::<Pod>().get(GATEWAY_POD).await.unwrap();
+    let sidecars = gateway.status.unwrap().init_container_statuses.unwrap();
+    let restarts: Vec<_> = sidecars.iter().map(|one| one.restart_count).collect();
+    assert_eq!(restarts, [0], "its memory is limited, and was enough");
+}
+
+#[tokio::test]
+async fn a_run_with_a_deadline_wakes_its_model_before_the_first_call() {
+    let scene = asleep("ahead").await;
+    scene
+        .upload(&scene::records(2, |_| "saving for a first home"))
+        .await;
+    // Nobody is there to call.
+    scene.bar_pods().await;
+    let deadline = Timestamp::now() + Duration::from_mins(10);
+    let run: WritingRun = serde_json::from_value(json!({
+        "apiVersion": "aios.dev/v1alpha1", "kind": "WritingRun", "metadata": {"name": "due"},
+        "spec": {"pipelineRef": {"name": PIPELINE}, "input": scene::pointers(2),
+            "deadline": deadline.to_string()},
+    }))
+    .unwrap();
+    let runs = scene.namespace.api::<WritingRun>();
+    runs.create(&PostParams::default(), &run).await.unwrap();
+    assert_eq!(woken(&scene.namespace).await, ScalingReason::RunAhead);
+
+    scene.admit_pods().await;
+    let items = scene.finished("due").await;
+    assert_eq!((items.accepted, items.drafted), (2, 2), "{items:?}");
+    let documents = scene.documents(None).await.unwrap();
+    let document = scene.document(&documents[0].id).await.unwrap();
+    let document = serde_json::to_value(document).unwrap();
+    assert_eq!(document["origin"], "Model", "{document:#}");
 }
 
 #[tokio::test]

@@ -64,12 +64,12 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: aios-aud
 subjects: [{kind: ServiceAccount, name: auditor}]
 ";
 const GATEWAY: &str = "aios-gateway";
-const GATEWAY_POD: &str = "aios-gateway-0";
-/// A pod of the test's own with a deadline is outside of this quota, a Job's worker inside.
-const NO_WORKERS: &str = "
+pub const GATEWAY_POD: &str = "aios-gateway-0";
+/// A pod of the test's own with a deadline is outside of this quota, workers and engines inside.
+const NO_PODS: &str = "
 apiVersion: v1
 kind: ResourceQuota
-metadata: {name: no-workers}
+metadata: {name: no-pods}
 spec: {hard: {pods: \"0\"}, scopes: [NotTerminating]}
 ";
 
@@ -395,9 +395,26 @@ impl Scene {
         .unwrap();
     }
 
+    /// No worker and no engine comes any more.
+    pub async fn bar_pods(&self) {
+        self.namespace.apply(NO_PODS).await.unwrap();
+    }
+
+    /// Those that were kept away come.
+    pub async fn admit_pods(&self) {
+        self.namespace
+            .kubectl(&["delete", "resourcequota", "no-pods"])
+            .await
+            .unwrap();
+        // Their controllers would look again by themselves, but later and later.
+        let waiting = ["annotate", "jobs,statefulsets", "--all", "--overwrite"];
+        let look_again = [&waiting[..], &["aios.dev/test=quota-gone"]].concat();
+        self.namespace.kubectl(&look_again).await.unwrap();
+    }
+
     /// Starts a run whose first worker ends itself at a named point; the Job's own comes after it.
     pub async fn run_with_doomed_worker(&self, run: &str, input: Value, point: &str) {
-        self.namespace.apply(NO_WORKERS).await.unwrap();
+        self.bar_pods().await;
         self.run(run, input).await;
         let jobs = self.namespace.api::<Job>();
         let job = eventually("the run has a Job", DEADLINE, async || {
@@ -407,15 +424,7 @@ impl Scene {
         let pods = self.namespace.api::<Pod>();
         pods.create(&PostParams::default(), &doomed).await.unwrap();
         self.worker_was_killed(&doomed.name_any()).await;
-        self.namespace
-            .kubectl(&["delete", "resourcequota", "no-workers"])
-            .await
-            .unwrap();
-        // The Job would look again by itself, but later and later.
-        self.namespace
-            .kubectl(&["annotate", "job", run, "aios.dev/test=quota-gone"])
-            .await
-            .unwrap();
+        self.admit_pods().await;
     }
 }
 
