@@ -70,12 +70,21 @@ impl AuditLog {
 
     /// All requests after a mark that have been answered by now.
     pub fn since(&self, mark: Mark) -> Result<Vec<Request>> {
+        Ok(requests(&self.text(mark)?))
+    }
+
+    fn text(&self, mark: Mark) -> Result<String> {
         let mut file = File::open(&self.path)
             .with_context(|| format!("no audit log at {}", self.path.display()))?;
         file.seek(SeekFrom::Start(mark.0))?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
-        Ok(requests(&text))
+        Ok(text)
+    }
+
+    /// Requests after a mark that were refused for want of a permission, and not by admission.
+    pub fn unpermitted(&self, mark: Mark) -> Result<Vec<Request>> {
+        Ok(unpermitted(&self.text(mark)?))
     }
 
     /// How many requests after a mark meet a condition.
@@ -90,12 +99,33 @@ impl AuditLog {
 
 /// The requests of whole lines: the last may be in the making. Pure.
 fn requests(text: &str) -> Vec<Request> {
+    events(text).filter_map(Event::into_request).collect()
+}
+
+/// Admission says who it is; who authorizes says only what is not allowed. Pure.
+fn unpermitted(text: &str) -> Vec<Request> {
+    let by_admission = |message: &str| {
+        let reasons = [
+            "ValidatingAdmissionPolicy",
+            "is being terminated",
+            "exceeded quota",
+        ];
+        reasons.iter().any(|reason| message.contains(reason))
+    };
+    events(text)
+        .filter(|event| {
+            let status = &event.response_status;
+            status.code == 403 && !by_admission(&status.message)
+        })
+        .filter_map(Event::into_request)
+        .collect()
+}
+
+fn events(text: &str) -> impl Iterator<Item = Event> {
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     whole
         .lines()
         .filter_map(|line| serde_json::from_str::<Event>(line).ok())
-        .filter_map(Event::into_request)
-        .collect()
 }
 
 /// The fields of `audit.k8s.io/v1` `Event` that are read.
@@ -135,6 +165,8 @@ struct ObjectRef {
 struct Status {
     #[serde(default)]
     code: u16,
+    #[serde(default)]
+    message: String,
 }
 
 impl Event {
@@ -180,6 +212,23 @@ mod tests {
             ),
             ("jobs", "status", 200)
         );
+    }
+
+    #[test]
+    fn only_a_refusal_for_want_of_a_permission_counts_as_one() {
+        let refused = |message: &str| {
+            let status = format!(r#""code":403,"message":"{message}""#);
+            format!("{}\n", LINE.replace(r#""code":200"#, &status))
+        };
+        let lacks = "jobs is forbidden: User a cannot patch resource jobs";
+        assert_eq!(unpermitted(&refused(lacks)).len(), 1);
+        for other in [
+            "ValidatingAdmissionPolicy 'leader' denied request",
+            "unable to create new content in namespace n because it is being terminated",
+        ] {
+            assert!(unpermitted(&refused(other)).is_empty(), "{other}");
+        }
+        assert!(unpermitted(&format!("{LINE}\n")).is_empty());
     }
 
     #[test]
