@@ -64,7 +64,19 @@ where
         uid,
         generation,
     };
-    let judged = match item(policy, &namespace, &key, &owner, &context).await? {
+    let found = match item(policy, &namespace, &key, &owner, &context).await {
+        Ok(found) => found,
+        Err(error) => {
+            let before = Stated::status(policy).cloned().unwrap_or_default();
+            let has_tests = !policy.source().tests.is_empty();
+            let now = Timestamp::now();
+            let status = status::failed(before, has_tests, &error, generation, now);
+            let api = policy.api(context.applier.client(), &namespace);
+            context.statuses.write(&api, policy, &status).await?;
+            return Err(error);
+        }
+    };
+    let judged = match found {
         Ok(item) => {
             let fit = Fit::of(&item, policy.source());
             offer(policy, &namespace, item, &context);

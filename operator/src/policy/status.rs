@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::{
-    conditions::{Fact, summarize, write},
+    conditions::{Fact, summarize, with_failure, write},
     control::Enforcement,
     diagnostics::text,
+    error::Error,
     policy::{
         Observed,
         judge::{Fit, Unfit},
@@ -73,6 +74,26 @@ pub fn status(
         fired,
         enforced_by: Some(format!("{enforcing}/{total}")),
         operators,
+    }
+}
+
+/// Of a policy whose lists could not be read. What is in force stays so.
+pub fn failed(
+    before: PolicySetStatus,
+    has_tests: bool,
+    error: &Error,
+    generation: i64,
+    now: Timestamp,
+) -> PolicySetStatus {
+    let tests = has_tests.then_some(ConditionType::TestsPassed);
+    let kinds = [ConditionType::Compiled].into_iter().chain(tests);
+    let kinds = kinds.chain([ConditionType::Enforced]);
+    let failure = Fact::no(ConditionType::Compiled, error.reason(), error.to_string());
+    let facts = with_failure(&before.conditions, kinds, &failure);
+    PolicySetStatus {
+        observed_generation: generation,
+        conditions: write(summarize(facts), &before.conditions, generation, now),
+        ..before
     }
 }
 
@@ -200,9 +221,10 @@ fn without_count(mut condition: Condition) -> Condition {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::status;
+    use super::{failed, status};
     use crate::{
         control::{Enforcement, Rates},
+        error::{Error, Verb},
         policy::{
             Observed,
             judge::{Fit, Unfit},
@@ -467,5 +489,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_policy_whose_lists_cannot_be_read_says_so_with_all_its_conditions() {
+        let cause = kube::Error::LinesCodecMaxLineLengthExceeded;
+        let error = Error::api(Verb::Get, "ConfigMap", "words", cause);
+        let first = PolicySetStatus::default();
+        let told = failed(first, true, &error, 7, Timestamp::UNIX_EPOCH);
+        assert_eq!(told.observed_generation, 7);
+        assert_eq!(reason(&told, ConditionType::Compiled), "False/ApiError");
+        for unseen in [ConditionType::TestsPassed, ConditionType::Enforced] {
+            assert_eq!(reason(&told, unseen), "Unknown/Progressing");
+        }
+        let known = seen(&good(Enforcement::default()));
+        let told = failed(known.clone(), false, &error, 8, Timestamp::UNIX_EPOCH);
+        assert_eq!(told.digest, known.digest, "it stays in force");
+        let enforced = reason(&told, ConditionType::Enforced);
+        assert_eq!(enforced, "True/NothingToEnforce");
+        assert!(told.conditions.get(ConditionType::TestsPassed).is_none());
     }
 }
