@@ -8,19 +8,25 @@
     clippy::indexing_slicing
 )]
 
+#[path = "support/contradict.rs"]
+mod contradict;
 #[path = "support/mutate.rs"]
 mod mutate;
 #[path = "support/place.rs"]
 mod place;
 
+use std::fmt;
 use std::sync::Arc;
 
 use aios_e2e::eventually;
 use aios_e2e::testing::{ControlPlane, Programs, Running, outside};
 use anyhow::{Result, bail, ensure};
-use kube::api::PostParams;
+use contradict::{Contradiction, contradictions};
+use k8s_openapi::api::core::v1::Event;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
 use mutate::{Mutation, mutations};
-use place::{DEADLINE, FULL, KINDS, Place, State, difference};
+use place::{DEADLINE, KINDS, Named, OTHERS, Place, SECRETS, State, difference, documents};
 use serde_json::Value;
 use tokio::task::{JoinSet, LocalSet};
 
@@ -39,13 +45,12 @@ async fn three_hundred_mutated_specs_are_refused_with_a_remedy_or_leave_no_trace
     let mut places = Vec::new();
     for index in 0..AT_ONCE {
         let client = plane.client().await.unwrap();
-        places.push(
-            Place::new(client, format!("mutated-{index}"))
-                .await
-                .unwrap(),
-        );
+        let place = Place::new(client, format!("mutated-{index}"))
+            .await
+            .unwrap();
+        places.push(place.widened().await.unwrap());
     }
-    let table = Arc::new(Place::table());
+    let table = Arc::new(table());
     assert!(table.len() >= 300, "{} mutations", table.len());
     let local = LocalSet::new();
     let mut tasks = JoinSet::new();
@@ -54,13 +59,15 @@ async fn three_hundred_mutated_specs_are_refused_with_a_remedy_or_leave_no_trace
         let suffering = async move {
             let before = place.rested().await.unwrap();
             let mut bad = Vec::new();
-            for (kind, name, mutation) in table.iter().skip(index).step_by(AT_ONCE) {
-                if let Err(error) = place.suffers(kind, name, mutation, &before).await {
-                    let (at, how) = (&mutation.at, mutation.how);
-                    let said = format!("{kind} {name} {at}, {how}: {error:#}");
+            for case in table.iter().skip(index).step_by(AT_ONCE) {
+                if let Err(error) = place.suffers(case, &before).await {
+                    let said = format!("{case}: {error:#}");
                     eprintln!("{said}");
                     bad.push(said);
                 }
+            }
+            if let Err(error) = place.no_event_tells_a_secret().await {
+                bad.push(format!("{error:#}"));
             }
             bad
         };
@@ -76,36 +83,80 @@ async fn three_hundred_mutated_specs_are_refused_with_a_remedy_or_leave_no_trace
     );
 }
 
-impl Place {
-    /// As it was written: what the server fills in is nobody's field to forget.
-    fn table() -> Vec<(&'static str, &'static str, Mutation)> {
-        let objects: Vec<Value> = serde_saphyr::from_multiple(FULL).unwrap();
-        let mut table = Vec::new();
-        for (kind, name) in KINDS {
-            let is = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
-            let object = objects.iter().find(is).unwrap();
-            table.extend(mutations(object).into_iter().map(|one| (kind, name, one)));
+/// What is done to an object.
+enum Case {
+    Field(Named, Mutation),
+    Fields(Contradiction),
+}
+
+/// As it was written: what the server fills in is nobody's field to forget.
+fn table() -> Vec<Case> {
+    let objects = documents();
+    let mut table: Vec<Case> = contradictions().into_iter().map(Case::Fields).collect();
+    for (kind, name) in KINDS.into_iter().chain(OTHERS) {
+        let is = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
+        let object = objects.iter().find(is).unwrap();
+        let own = mutations(object).into_iter().filter(is_of_one_place);
+        table.extend(own.map(|one| Case::Field((kind, name), one)));
+    }
+    table
+}
+
+/// A policy of the platform that selects no label selects every place.
+fn is_of_one_place(mutation: &Mutation) -> bool {
+    let selects = mutation.at.starts_with("/spec/namespaceSelector");
+    !(selects && matches!(mutation.how, "missing" | "empty"))
+}
+
+impl Case {
+    fn of(&self) -> Named {
+        match self {
+            Self::Field(named, _) => *named,
+            Self::Fields(contradiction) => contradiction.of,
         }
-        table
     }
 
-    /// One field is changed and changed back.
-    async fn suffers(
-        &self,
-        kind: &str,
-        name: &str,
-        mutation: &Mutation,
-        before: &State,
-    ) -> Result<()> {
-        let good = self.get(kind, name).await?;
-        match self.write(kind, name, &mutation.of(&good)["spec"]).await? {
-            Written::Refused(said) => return remedy(mutation, &said),
-            Written::Taken(generation) => self.observed(kind, name, generation).await?,
+    fn spec(&self, good: &Value) -> Value {
+        match self {
+            Self::Field(_, mutation) => mutation.of(good)["spec"].take(),
+            Self::Fields(contradiction) => contradiction.of_object(good)["spec"].take(),
         }
-        stalled_says_why(&self.get(kind, name).await?)?;
-        match self.write(kind, name, &good["spec"]).await? {
-            Written::Refused(said) => bail!("the good spec was refused: {said}"),
-            Written::Taken(generation) => self.observed(kind, name, generation).await?,
+    }
+
+    fn is_refused_well(&self, said: &str) -> Result<()> {
+        match self {
+            Self::Field(_, mutation) => remedy(mutation, said),
+            Self::Fields(contradiction) => {
+                ensure!(said.contains(contradiction.says), "it says {said}");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = self.of();
+        match self {
+            Self::Field(_, Mutation { at, how, .. }) => write!(f, "{kind} {name} {at}, {how}"),
+            Self::Fields(Contradiction { says, .. }) => write!(f, "{kind} {name}, \"{says}\""),
+        }
+    }
+}
+
+impl Place {
+    /// Fields are changed and changed back.
+    async fn suffers(&self, case: &Case, before: &State) -> Result<()> {
+        let (kind, name) = case.of();
+        let good = self.get(kind, name).await?;
+        match self.write(kind, name, &case.spec(&good)).await? {
+            Written::Refused(said) => return case.is_refused_well(&said),
+            // Whatever is wrong is taken back, or the next case finds it.
+            Written::Taken(generation) => {
+                let told = self.tells_of(case, generation).await;
+                self.taken_back(kind, name, &good).await?;
+                told?;
+            }
         }
         eventually("all is as before", DEADLINE, async || {
             let now = self.state().await?;
@@ -115,13 +166,61 @@ impl Place {
         .await
     }
 
+    /// What an object that was taken must say.
+    async fn tells_of(&self, case: &Case, generation: i64) -> Result<()> {
+        let (kind, name) = case.of();
+        self.observed(kind, name, generation).await?;
+        if let Case::Fields(Contradiction { says, told_by, .. }) = case {
+            self.says(told_by, says).await?;
+        }
+        let suffering = self.get(kind, name).await?;
+        stalled_says_why(&suffering)?;
+        tells_no_secret(&suffering["status"].to_string())
+    }
+
+    async fn taken_back(&self, kind: &str, name: &str, good: &Value) -> Result<()> {
+        match self.write(kind, name, &good["spec"]).await? {
+            Written::Refused(said) => bail!("the good spec was refused: {said}"),
+            Written::Taken(generation) => self.observed(kind, name, generation).await,
+        }
+    }
+
+    /// Waits until a condition of the object says so.
+    async fn says(&self, (kind, name): &Named, words: &str) -> Result<()> {
+        eventually("the object says why", DEADLINE, async || {
+            let object = self.get(kind, name).await?;
+            let conditions = object["status"]["conditions"].as_array();
+            let told = conditions.into_iter().flatten();
+            let mut told = told.filter_map(|condition| condition["message"].as_str());
+            ensure!(
+                told.any(|message| message.contains(words)),
+                "no condition says {words}: {}",
+                object["status"]["conditions"]
+            );
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    async fn no_event_tells_a_secret(&self) -> Result<()> {
+        let events = Api::<Event>::namespaced(self.client.clone(), &self.namespace);
+        let events = events.list(&ListParams::default()).await?;
+        ensure!(!events.items.is_empty(), "there is no event");
+        tells_no_secret(&serde_json::to_string(&events.items)?)?;
+        let made: Vec<String> = self.state().await?.values().map(Value::to_string).collect();
+        tells_no_secret(&made.concat())
+    }
+
     /// Replaces the spec.
     async fn write(&self, kind: &str, name: &str, spec: &Value) -> Result<Written> {
         let api = self.own(kind);
         loop {
-            let mut object = api.get(name).await?;
+            let mut object = api.get(&self.name(name)).await?;
             object.data["spec"] = spec.clone();
-            match api.replace(name, &PostParams::default(), &object).await {
+            match api
+                .replace(&self.name(name), &PostParams::default(), &object)
+                .await
+            {
                 Ok(object) => {
                     return Ok(Written::Taken(
                         object.metadata.generation.unwrap_or_default(),
@@ -149,6 +248,13 @@ fn remedy(mutation: &Mutation, said: &str) -> Result<()> {
         named && said.len() > 20,
         "the refusal does not say what to mend: {said}"
     );
+    Ok(())
+}
+
+fn tells_no_secret(text: &str) -> Result<()> {
+    for secret in SECRETS {
+        ensure!(!text.contains(secret), "a Secret's value is told: {text}");
+    }
     Ok(())
 }
 

@@ -63,8 +63,8 @@ fn walk(at: &str, value: &Value, all: &mut Vec<Mutation>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                // Variables are a JSON Schema of the user's, checked as a whole.
-                if !at.ends_with("/variables") {
+                // A JSON Schema of the user's is checked as a whole.
+                if !(at.ends_with("/variables") || at.ends_with("/jsonSchema")) {
                     walk(&format!("{at}/{key}"), value, all);
                 }
             }

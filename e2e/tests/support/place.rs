@@ -20,12 +20,33 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, P
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-pub const FULL: &str = include_str!("full.yaml");
-pub const KINDS: [(&str, &str); 4] = [
+const FULL: &str = include_str!("full.yaml");
+const REST: &str = include_str!("rest.yaml");
+const WIDE: &str = include_str!("wide.yaml");
+/// Kind and name.
+pub type Named = (&'static str, &'static str);
+/// One of each kind, and another of models.
+pub const KINDS: [Named; 6] = [
     ("ModelDeployment", "hosted"),
     ("ModelDeployment", "own"),
     ("PolicySet", "rules"),
+    ("ClusterPolicySet", MANDATE),
     ("WritingPipeline", "letters"),
+    ("WritingRun", "monday"),
+];
+/// Those with the other fields.
+pub const OTHERS: [Named; 3] = [
+    ("ModelDeployment", "custom"),
+    ("PolicySet", "every"),
+    ("WritingPipeline", "articles"),
+];
+/// The policy of the platform is of no namespace: each place has one of its own, for itself.
+const MANDATE: &str = "mandate";
+/// Values of Secrets in a place. Nothing may tell them.
+pub const SECRETS: [&str; 3] = [
+    "the-key-of-a-provider",
+    "the-token-of-a-hub",
+    "a-secret-of-thirty-two-characters",
 ];
 const CHILDREN: [(&str, &str, &str); 9] = [
     ("", "v1", "ServiceAccount"),
@@ -48,15 +69,44 @@ pub type State = BTreeMap<String, Value>;
 pub struct Place {
     pub client: Client,
     pub namespace: String,
+    objects: Vec<Named>,
+}
+
+/// Every document as it is written.
+pub fn documents() -> Vec<Value> {
+    let texts = [FULL, REST, WIDE].into_iter();
+    let each = texts.map(|text| serde_saphyr::from_multiple::<Value>(text).unwrap());
+    each.flatten().collect()
 }
 
 impl Place {
+    /// With an object of each kind.
     pub async fn new(client: Client, namespace: String) -> Result<Self> {
-        let object: Namespace = serde_json::from_value(json!({"metadata": {"name": namespace}}))?;
+        let labels = json!({"place": namespace});
+        let object = json!({"metadata": {"name": namespace, "labels": labels}});
+        let object: Namespace = serde_json::from_value(object)?;
         let all = Api::<Namespace>::all(client.clone());
         all.create(&PostParams::default(), &object).await?;
-        apply_yaml(&client, Some(&namespace), FULL).await?;
-        Ok(Self { client, namespace })
+        let mandate = format!("{{name: {MANDATE}-{namespace}}}");
+        let rest = REST
+            .replace(&format!("{{name: {MANDATE}}}"), &mandate)
+            .replace("{place: here}", &labels.to_string());
+        for text in [FULL, &rest] {
+            apply_yaml(&client, Some(&namespace), text).await?;
+        }
+        let objects = KINDS.to_vec();
+        Ok(Self {
+            client,
+            namespace,
+            objects,
+        })
+    }
+
+    /// With those that have the other fields, too.
+    pub async fn widened(mut self) -> Result<Self> {
+        apply_yaml(&self.client, Some(&self.namespace), WIDE).await?;
+        self.objects.extend(OTHERS);
+        Ok(self)
     }
 
     pub fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
@@ -65,11 +115,24 @@ impl Place {
     }
 
     pub fn own(&self, kind: &str) -> Api<DynamicObject> {
+        if kind == "ClusterPolicySet" {
+            let kind = GroupVersionKind::gvk("aios.dev", "v1alpha1", kind);
+            return Api::all_with(self.client.clone(), &ApiResource::from_gvk(&kind));
+        }
         self.api("aios.dev", "v1alpha1", kind)
     }
 
+    /// What the object is named on the server.
+    pub fn name(&self, name: &str) -> String {
+        if name == MANDATE {
+            return format!("{MANDATE}-{}", self.namespace);
+        }
+        name.to_owned()
+    }
+
     pub async fn get(&self, kind: &str, name: &str) -> Result<Value> {
-        Ok(serde_json::to_value(self.own(kind).get(name).await?)?)
+        let object = self.own(kind).get(&self.name(name)).await?;
+        Ok(serde_json::to_value(object)?)
     }
 
     pub async fn observed(&self, kind: &str, name: &str, generation: i64) -> Result<()> {
@@ -87,7 +150,8 @@ impl Place {
         let mut since = Instant::now();
         eventually("nothing changes any more", DEADLINE, async || {
             let now = self.state().await?;
-            let observed = KINDS
+            let observed = self
+                .objects
                 .iter()
                 .all(|(kind, name)| now.contains_key(&format!("{kind}/{name}")));
             if now != last {
@@ -100,7 +164,7 @@ impl Place {
 
     pub async fn state(&self) -> Result<State> {
         let mut state = State::new();
-        for (kind, name) in KINDS {
+        for (kind, name) in &self.objects {
             let object = self.get(kind, name).await?;
             let mut conditions = object["status"]["conditions"].clone();
             for condition in conditions.as_array_mut().into_iter().flatten() {
