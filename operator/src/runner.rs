@@ -151,10 +151,10 @@ pub async fn run<K, F, Fut>(
         .for_each(|ended| {
             // An object that is gone was queued by its own deletion: nothing is left to do for it.
             if let Err(controller::Error::ObjectNotFound(gone)) = ended {
-                admission.begun(&reference(gone.namespace.as_deref(), &gone.name));
                 context
                     .backoff
                     .succeeded(&key_of(kind, gone.namespace.as_deref(), &gone.name));
+                admission.begun(&gone.into_kind_unchecked(()));
             }
             std::future::ready(())
         })
@@ -197,14 +197,6 @@ where
             let told = Kind::parse(kind).map(|kind| (kind, meta));
             share::refuse(&context, namespace, told, &operator).await
         }
-    }
-}
-
-fn reference<K: Resource<DynamicType = ()>>(namespace: Option<&str>, name: &str) -> ObjectRef<K> {
-    let reference = ObjectRef::new(name);
-    match namespace {
-        Some(namespace) => reference.within(namespace),
-        None => reference,
     }
 }
 

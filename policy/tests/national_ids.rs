@@ -18,6 +18,11 @@ fn found(text: &str) -> Vec<String> {
         .collect()
 }
 
+fn only_one_is_found(word: &str, valid: &str, wrong: &str) {
+    assert_eq!(found(&format!("{word} {valid}.")), [valid]);
+    assert_eq!(found(&format!("{word} {wrong}.")), Vec::<String>::new());
+}
+
 #[rstest]
 #[case::germany("Steuer-ID:", "86095742719", "86095742718")]
 #[case::germany_grouped("", "86 095 742 719", "86 095 742 710")]
@@ -46,8 +51,7 @@ fn another_check_digit_makes_it_no_number(
     #[case] valid: &str,
     #[case] wrong: &str,
 ) {
-    assert_eq!(found(&format!("{word} {valid}.")), [valid]);
-    assert_eq!(found(&format!("{word} {wrong}.")), Vec::<String>::new());
+    only_one_is_found(word, valid, wrong);
 }
 
 /// Without a check digit, what is never given out stands for it.
@@ -61,8 +65,7 @@ fn what_is_never_given_out_is_no_number(
     #[case] valid: &str,
     #[case] wrong: &str,
 ) {
-    assert_eq!(found(&format!("{word} {valid}.")), [valid]);
-    assert_eq!(found(&format!("{word} {wrong}.")), Vec::<String>::new());
+    only_one_is_found(word, valid, wrong);
 }
 
 #[rstest]

@@ -5,8 +5,6 @@
     clippy::expect_used,
     reason = "a test that cannot ask fails"
 )]
-// Every suite that includes this file uses another part of it.
-#![allow(dead_code)]
 
 use aios_e2e::{TestNamespace, eventually};
 use anyhow::{Context, ensure};

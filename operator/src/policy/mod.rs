@@ -64,14 +64,14 @@ where
         uid,
         generation,
     };
+    let api = policy.api(context.applier.client(), &namespace);
+    let before = Stated::status(policy).cloned().unwrap_or_default();
     let found = match item(policy, &namespace, &key, &owner, &context).await {
         Ok(found) => found,
         Err(error) => {
-            let before = Stated::status(policy).cloned().unwrap_or_default();
             let has_tests = !policy.source().tests.is_empty();
             let now = Timestamp::now();
             let status = status::failed(before, has_tests, &error, generation, now);
-            let api = policy.api(context.applier.client(), &namespace);
             context.statuses.write(&api, policy, &status).await?;
             return Err(error);
         }
@@ -83,10 +83,9 @@ where
             Ok(fit)
         }
         Err(unfit) => {
-            let was_good = Stated::status(policy).is_some_and(|status| status.digest.is_some());
             let broken = Broken {
                 uid: &owner.uid,
-                was_good,
+                was_good: before.digest.is_some(),
                 selector: policy.selector(),
             };
             context
@@ -102,14 +101,12 @@ where
         enforcement: index.enforcement(&namespace, &key, Audience::Writers, now),
         rates: index.rates(&namespace, &key),
     });
-    let before = Stated::status(policy).cloned().unwrap_or_default();
     let teller = Teller {
         name: context.share.me(),
         is_sole: *context.share.choice() == Choice::All,
     };
     let teller = (K::KIND == Kind::ClusterPolicy).then_some(teller);
     let status = status::status(&before, &observed, teller, generation, now);
-    let api = policy.api(context.applier.client(), &namespace);
     let due = context.statuses.write(&api, policy, &status).await?;
     Ok(next_look([due, observed.enforcement.look_again]))
 }

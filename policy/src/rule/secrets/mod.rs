@@ -265,9 +265,13 @@ mod tests {
     };
 
     fn found(text: &str) -> Vec<String> {
-        let spec = Spec {
-            allow: vec!["AKIAIOSFODNN7EXAMPLE".to_owned()],
-        };
+        found_but(&["AKIAIOSFODNN7EXAMPLE"], text)
+    }
+
+    /// All that is found but what is allowed.
+    pub(super) fn found_but(allowed: &[&str], text: &str) -> Vec<String> {
+        let allow = allowed.iter().map(ToString::to_string).collect();
+        let spec = Spec { allow };
         let secrets = Secrets::compile(&spec, "p").unwrap();
         let part = Part {
             name: "text".parse().unwrap(),
