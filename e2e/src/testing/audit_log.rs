@@ -102,21 +102,11 @@ fn requests(text: &str) -> Vec<Request> {
     events(text).filter_map(Event::into_request).collect()
 }
 
-/// Admission says who it is; who authorizes says only what is not allowed. Pure.
+/// Admission refuses with the same code what the one who authorizes let pass. Pure.
 fn unpermitted(text: &str) -> Vec<Request> {
-    let by_admission = |message: &str| {
-        let reasons = [
-            "ValidatingAdmissionPolicy",
-            "is being terminated",
-            "exceeded quota",
-        ];
-        reasons.iter().any(|reason| message.contains(reason))
-    };
+    let is_unpermitted = |event: &Event| event.annotations.decision == "forbid";
     events(text)
-        .filter(|event| {
-            let status = &event.response_status;
-            status.code == 403 && !by_admission(&status.message)
-        })
+        .filter(is_unpermitted)
         .filter_map(Event::into_request)
         .collect()
 }
@@ -141,6 +131,8 @@ struct Event {
     object_ref: ObjectRef,
     #[serde(default)]
     response_status: Status,
+    #[serde(default)]
+    annotations: Annotations,
 }
 
 #[derive(Deserialize)]
@@ -165,8 +157,13 @@ struct ObjectRef {
 struct Status {
     #[serde(default)]
     code: u16,
-    #[serde(default)]
-    message: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Annotations {
+    /// `allow` or `forbid`.
+    #[serde(rename = "authorization.k8s.io/decision", default)]
+    decision: String,
 }
 
 impl Event {
@@ -216,18 +213,16 @@ mod tests {
 
     #[test]
     fn only_a_refusal_for_want_of_a_permission_counts_as_one() {
-        let refused = |message: &str| {
-            let status = format!(r#""code":403,"message":"{message}""#);
+        let refused = |decision: &str| {
+            let status = format!(
+                r#""code":403}},"annotations":{{"authorization.k8s.io/decision":"{decision}""#
+            );
             format!("{}\n", LINE.replace(r#""code":200"#, &status))
         };
-        let lacks = "jobs is forbidden: User a cannot patch resource jobs";
-        assert_eq!(unpermitted(&refused(lacks)).len(), 1);
-        for other in [
-            "ValidatingAdmissionPolicy 'leader' denied request",
-            "unable to create new content in namespace n because it is being terminated",
-        ] {
-            assert!(unpermitted(&refused(other)).is_empty(), "{other}");
-        }
+        assert_eq!(unpermitted(&refused("forbid")).len(), 1);
+        let by_admission = refused("allow");
+        assert!(unpermitted(&by_admission).is_empty());
+        assert_eq!(requests(&by_admission).len(), 1);
         assert!(unpermitted(&format!("{LINE}\n")).is_empty());
     }
 

@@ -116,10 +116,10 @@ impl Exchange {
         let mut candidates = working.chain(failing).peekable();
         while let Some((candidate, once)) = candidates.next() {
             let is_last = candidates.peek().is_none();
-            let patience = match (once, is_last && candidate.model.endpoints.len() > 1) {
+            let patience = match (once, is_last && candidate.model.hosted.is_none()) {
                 (true, _) => Patience::Once,
                 (false, false) => Patience::Retries,
-                (false, true) => Patience::TakingOver,
+                (false, true) => Patience::UntilKnown,
             };
             match self
                 .answer(&candidate, patience)

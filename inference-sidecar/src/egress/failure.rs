@@ -17,7 +17,7 @@ use crate::{
 pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
-/// Nodes learn so late of a standby that has loaded, or taken over.
+/// Nodes learn so late of a group that is ready, or has taken over.
 const SPREAD: Duration = Duration::from_secs(5);
 /// Longest wait between two looks whether they know.
 const LAST_LOOK: Duration = Duration::from_millis(250);
@@ -52,15 +52,16 @@ pub enum Patience {
     Once,
     /// As often as its retries say.
     Retries,
-    /// No other is left: also while a standby that cannot be reached yet takes over.
-    TakingOver,
+    /// No other is left, and groups of this cluster serve it: also while nodes may not know yet of the one that
+    /// is ready.
+    UntilKnown,
 }
 
 /// How often one route was tried so far, and since when it fails.
 #[derive(Clone, Copy, Debug)]
 pub struct Tried {
     pub tries: u32,
-    /// Tries that nobody took while a standby was to take over.
+    /// Tries that nobody took while a group may be there that nodes do not know yet.
     pub looks: u32,
     pub failing_for: Duration,
 }
@@ -84,8 +85,8 @@ pub fn next(
     retries: u32,
     jitter: f64,
 ) -> Next {
-    let is_taken_over = patience == Patience::TakingOver && tried.failing_for < SPREAD;
-    if is_taken_over && failure.outcome == Outcome::Unreachable {
+    let may_be_there = patience == Patience::UntilKnown && tried.failing_for < SPREAD;
+    if may_be_there && failure.outcome == Outcome::Unreachable {
         return Next::Look(backoff(tried.looks + 1, jitter).min(LAST_LOOK));
     }
     let retries = if patience == Patience::Once {
@@ -337,7 +338,7 @@ mod tests {
     #[case::often(Outcome::Unreachable, 9, 4900, Next::Look(Duration::from_millis(250)))]
     #[case::in_vain(Outcome::Unreachable, 9, 5000, Next::Route)]
     #[case::asked(Outcome::Failed, 0, 0, Next::Route)]
-    fn a_standby_that_takes_over_is_looked_for_as_long_as_nodes_take_to_learn(
+    fn a_group_that_may_be_ready_is_looked_for_as_long_as_nodes_take_to_learn(
         #[case] outcome: Outcome,
         #[case] looks: u32,
         #[case] failing_for_ms: u64,
@@ -345,7 +346,7 @@ mod tests {
     ) {
         let tried = tried(1, looks, Duration::from_millis(failing_for_ms));
         let failure = failure(outcome, None);
-        let next = next(&failure, tried, Patience::TakingOver, 0, 1.0);
+        let next = next(&failure, tried, Patience::UntilKnown, 0, 1.0);
         assert_eq!(next, expected);
     }
 

@@ -183,10 +183,16 @@ async fn a_slow_model_gives_way_and_its_call_is_cancelled() {
 async fn when_every_route_failed_the_caller_is_told_not_to_retry() {
     let bad = Fake::start(vec![error(500, "")]).await;
     let garbled = Fake::start(vec![Answer::Plain(200, Vec::new(), "<html>".into())]).await;
+    // At a provider: groups of this cluster are looked for again.
+    let dead = with(
+        model("dead", &nowhere().await),
+        "hosted",
+        json!({"region": "eu"}),
+    );
     let models = vec![
         model("bad", &bad.address),
         model("garbled", &garbled.address),
-        model("dead", &nowhere().await),
+        dead,
     ];
     let world = World::start(models, routes(&["bad", "garbled", "gone", "dead"])).await;
     let response = world.call(&chat(json!({}))).send().await.unwrap();

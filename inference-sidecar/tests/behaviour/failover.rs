@@ -136,6 +136,19 @@ async fn a_standby_that_nodes_do_not_know_yet_is_waited_for() {
 }
 
 #[tokio::test]
+async fn so_is_the_first_group_of_a_model_without_one_but_no_provider() {
+    let script = || vec![gone(), gone(), gone(), gone(), hello()];
+    let asked = async |change: (&str, Value)| {
+        let group = Fake::start(script()).await;
+        let world = only(with(model("m", &group.address), change.0, change.1)).await;
+        let response = world.call(&chat(json!({}))).send().await.unwrap();
+        response.status()
+    };
+    assert_eq!(asked(("hosted", Value::Null)).await, 200);
+    assert_eq!(asked(("hosted", json!({"region": "eu"}))).await, 503);
+}
+
+#[tokio::test]
 async fn where_another_route_is_left_nobody_waits_for_a_standby() {
     let other = Fake::start(vec![hello()]).await;
     let standby = Fake::start(vec![gone()]).await;
