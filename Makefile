@@ -36,13 +36,13 @@ unit: setup ## Run the tests that need no cluster
 	$(CARGO) test --workspace $(UNITS)
 
 BENCH ?= operator
-MEASURED_operator = -p aios-operator
 MEASURED_sidecar = -p aios-inference-sidecar -p aios-simulator
 MEASURED_trials = -p aios-inference-sidecar
 
 .PHONY: bench
 bench: setup ## Measure beside named peers: BENCH=operator, failover, sidecar, trials or policy; FULL=1 for the full sizes
 	$(CARGO) build --release $(MEASURED_$(BENCH)) -p aios-bench
+	$(if $(filter operator,$(BENCH)),$(CARGO) build --profile small -p aios-operator)
 	./target/release/bench $(BENCH) $(if $(FULL),--full)
 
 .PHONY: lint

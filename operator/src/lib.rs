@@ -5,6 +5,7 @@
 mod admission;
 mod apply;
 mod ca;
+mod client;
 mod coarse;
 mod conditions;
 mod context;

@@ -77,7 +77,7 @@ pub struct Options {
     #[arg(long)]
     without_twin: bool,
     /// The operator's program
-    #[arg(long, default_value = "target/release/operator")]
+    #[arg(long, default_value = "target/small/operator")]
     operator: PathBuf,
     /// Folder of the results file
     #[arg(long, default_value = "bench/results")]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use aios_proto::control::{Item, ItemAck};
+use aios_proto::control::ItemAck;
 use jiff::Timestamp;
 
-use crate::control::{Key, Seat, tenant::Tenant};
+use crate::control::{Key, Offer, Seat, tenant::Tenant};
 
 /// How long a new pod may take to attach before it is named. It does nothing before it enforces.
 pub const GRACE: Duration = Duration::from_mins(1);
@@ -69,7 +69,7 @@ impl Enforcement {
 pub(super) fn count(
     tenant: &Tenant,
     key: &Key,
-    item: &Item,
+    item: &Offer,
     audience: Audience,
     now: Timestamp,
 ) -> Enforcement {
@@ -93,10 +93,10 @@ pub(super) fn count(
         found.total += 1;
         let own = acks.and_then(|acks| acks.get(key));
         match enforced_last(tenant, &pod.uid, key, (own, item), audience) {
-            Some(ack) if ack.digest == item.digest && !ack.accepted => {
+            Some(ack) if ack.digest == item.digest() && !ack.accepted => {
                 found.refused = Some((pod.name.clone(), ack.message.clone()));
             }
-            Some(ack) if ack.digest == item.digest && ack.engine == item.engine => {
+            Some(ack) if ack.digest == item.digest() && ack.engine == item.engine() => {
                 found.enforcing += 1;
             }
             ack if found.awaiting.len() < NAMED => {
@@ -114,11 +114,11 @@ fn enforced_last<'a>(
     tenant: &'a Tenant,
     pod: &str,
     key: &Key,
-    (own, item): (Option<&'a ItemAck>, &Item),
+    (own, item): (Option<&'a ItemAck>, &Offer),
     audience: Audience,
 ) -> Option<&'a ItemAck> {
     let runs =
-        |ack: &ItemAck| ack.accepted && ack.digest == item.digest && ack.engine == item.engine;
+        |ack: &ItemAck| ack.accepted && ack.digest == item.digest() && ack.engine == item.engine();
     if audience != Audience::Writers || !own.is_some_and(runs) {
         return own;
     }
@@ -127,10 +127,10 @@ fn enforced_last<'a>(
 }
 
 /// A pod, and by what it judges where that alone differs: it runs another version of AIOS.
-fn named(pod: &str, item: &Item, ack: Option<&ItemAck>) -> String {
+fn named(pod: &str, item: &Offer, ack: Option<&ItemAck>) -> String {
     match ack {
-        Some(ack) if ack.digest == item.digest => {
-            let ours: Vec<_> = item.engine.split(' ').collect();
+        Some(ack) if ack.digest == item.digest() => {
+            let ours: Vec<_> = item.engine().split(' ').collect();
             let theirs = ack.engine.split(' ').filter(|one| !ours.contains(one));
             let theirs = theirs.collect::<Vec<_>>().join(" ");
             if theirs.is_empty() {

@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aios_proto::control::{
-    Ack, Item, ItemAck, ModelDemand, PipelineReport, Report, RunReport, WeightsReport,
+    Ack, ItemAck, ModelDemand, PipelineReport, Report, RunReport, WeightsReport,
 };
 use jiff::Timestamp;
 
 use crate::{
     ca::{Expected, Heard, Papers},
     control::{
-        Audience, Enforcement, Index, Key, Kind, Load, Pod, Seat, enforcement, tenant::Tenant,
+        Audience, Enforcement, Index, Key, Kind, Load, Offer, Pod, Seat, enforcement,
+        tenant::Tenant,
     },
 };
 
@@ -193,7 +194,7 @@ impl Index {
         now: Timestamp,
     ) -> Enforcement {
         let count =
-            |tenant: &Tenant, item: &Item| enforcement::count(tenant, key, item, audience, now);
+            |tenant: &Tenant, item: &Offer| enforcement::count(tenant, key, item, audience, now);
         let Some(item) = self.offered(namespace, key) else {
             return Enforcement::default();
         };

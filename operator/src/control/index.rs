@@ -7,12 +7,12 @@ use std::{
 
 use aios_proto::control::{Item, Snapshot};
 
-use crate::control::{Draft, Key, Kind, Seat, tenant::Tenant};
+use crate::control::{Draft, Key, Kind, Offer, Seat, tenant::Tenant};
 
 /// A compiled ClusterPolicySet and the namespaces that must obey it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mandatory {
-    pub item: Arc<Item>,
+    pub item: Arc<Offer>,
     /// Labels that a namespace must carry; empty selects all.
     pub selector: BTreeMap<String, String>,
 }
@@ -96,12 +96,12 @@ impl Index {
             Kind::Run => &mut tenant.runs,
             Kind::ClusterPolicy | Kind::Pipeline => return Vec::new(),
         };
-        items.insert(name, Arc::new(item));
+        items.insert(name, Arc::new(item.into()));
         self.compose(namespace)
     }
 
     pub fn apply_mandatory(&mut self, policy: Mandatory) -> Changes {
-        let name = policy.item.name.clone();
+        let name = policy.item.name().to_owned();
         self.settle("", &Key::new(Kind::ClusterPolicy, &name));
         self.mandatory.insert(name, policy);
         self.compose_all()
@@ -210,7 +210,7 @@ impl Index {
             }
             Kind::Run => {
                 if let Some(item) = tenant.runs.remove(&key.name) {
-                    tenant.run_reports.remove(&item.owner_uid);
+                    tenant.run_reports.remove(item.owner_uid());
                 }
             }
             Kind::ClusterPolicy => {}
@@ -313,7 +313,7 @@ impl Index {
             .offered
             .iter()
             .filter(|(key, _)| seat.reads(key))
-            .map(|(_, item)| Item::clone(item));
+            .map(|(_, offer)| offer.item());
         Some(Snapshot {
             sequence: tenant.sequence.max(1),
             items: items.collect(),
@@ -330,7 +330,7 @@ impl Index {
     }
 
     /// What is offered under a name.
-    pub fn offered(&self, namespace: &str, key: &Key) -> Option<&Item> {
+    pub fn offered(&self, namespace: &str, key: &Key) -> Option<&Offer> {
         match key.kind {
             Kind::ClusterPolicy => self.mandatory.get(&key.name).map(|policy| &*policy.item),
             _ => self
@@ -346,10 +346,10 @@ impl Index {
     pub fn owner(&self, namespace: &str, key: &Key) -> Option<&str> {
         let tenant = self.tenants.get(namespace);
         let uid = match key.kind {
-            Kind::ClusterPolicy => &self.mandatory.get(&key.name)?.item.owner_uid,
-            Kind::Policy => &tenant?.policies.get(&key.name)?.owner_uid,
-            Kind::Model => &tenant?.models.get(&key.name)?.owner_uid,
-            Kind::Run => &tenant?.runs.get(&key.name)?.owner_uid,
+            Kind::ClusterPolicy => self.mandatory.get(&key.name)?.item.owner_uid(),
+            Kind::Policy => tenant?.policies.get(&key.name)?.owner_uid(),
+            Kind::Model => tenant?.models.get(&key.name)?.owner_uid(),
+            Kind::Run => tenant?.runs.get(&key.name)?.owner_uid(),
             Kind::Pipeline => &tenant?.drafts.get(&key.name)?.owner.uid,
         };
         Some(uid)
@@ -392,10 +392,10 @@ impl Index {
             .mandatory
             .values()
             .filter(|policy| tenant.is_some_and(|tenant| policy.selects(&tenant.labels)))
-            .map(|policy| Ok(Item::clone(&policy.item)));
+            .map(|policy| Ok(policy.item.item()));
         let own = named.iter().map(|name| {
             let item = tenant.and_then(|tenant| tenant.policies.get(*name));
-            item.map(|item| Item::clone(item))
+            item.map(|offer| offer.item())
                 .ok_or_else(|| (*name).to_owned())
         });
         mandatory.chain(own).collect()
@@ -430,8 +430,8 @@ impl Index {
     /// Name of the run with this uid.
     pub fn run_name(&self, namespace: &str, uid: &str) -> Option<String> {
         let mut runs = self.tenants.get(namespace)?.runs.values();
-        runs.find(|item| item.owner_uid == uid)
-            .map(|item| item.name.clone())
+        runs.find(|item| item.owner_uid() == uid)
+            .map(|item| item.name().to_owned())
     }
 
     pub(super) fn tenant(&mut self, namespace: &str) -> &mut Tenant {

@@ -37,7 +37,7 @@ fn policy(name: &str, body: &str) -> Item {
 fn mandatory(name: &str, selector: &[(&str, &str)]) -> Mandatory {
     let item = pack(ItemKind::ClusterPolicy, owner(name), &"body").unwrap();
     Mandatory {
-        item: item.into(),
+        item: std::sync::Arc::new(item.into()),
         selector: labels(selector),
     }
 }
@@ -88,7 +88,7 @@ fn pins(index: &Index, pipeline: &str) -> Vec<(PolicyScope, String, String)> {
     let item = index
         .offered(NS, &Key::new(Kind::Pipeline, pipeline))
         .unwrap();
-    let config: PipelineConfig = unpack(item).unwrap();
+    let config: PipelineConfig = unpack(&item.item()).unwrap();
     config
         .policies
         .into_iter()
@@ -112,13 +112,13 @@ fn ack(index: &Index, keys: &[Key], accepted: bool) -> Ack {
         name: key.name.clone(),
         digest: index
             .offered(NS, key)
-            .map(|item| item.digest.clone())
+            .map(|item| item.digest().to_owned())
             .unwrap_or_default(),
         accepted,
         message: if accepted { String::new() } else { "no".into() },
         engine: index
             .offered(NS, key)
-            .map(|item| item.engine.clone())
+            .map(|item| item.engine().to_owned())
             .unwrap_or_default(),
     });
     Ack {
@@ -563,7 +563,7 @@ fn what_policies_did_is_summed_of_the_gateways_that_counted_last() {
     let item = policy("house", "a");
     index.apply(NS, Kind::Policy, item.clone());
     let key = Key::new(Kind::Policy, "house");
-    let digest = index.offered(NS, &key).map(|item| item.digest.clone());
+    let digest = index.offered(NS, &key).map(|item| item.digest().to_owned());
     let said = |texts: u64| PolicyReport {
         kind: ItemKind::Policy.into(),
         name: "house".into(),

@@ -66,7 +66,7 @@ impl Index {
             .iter()
             .filter(|(name, _)| key.kind == Kind::ClusterPolicy || name.as_str() == namespace);
         for report in tenants.filter_map(|(_, tenant)| tenant.policy_reports.get(key)) {
-            if report.digest == item.digest {
+            if report.digest == item.digest() {
                 rates.add(report);
             }
         }

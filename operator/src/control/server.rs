@@ -208,7 +208,7 @@ impl ControlService {
         let key = Key::new(Kind::Pipeline, pipeline);
         let item = self
             .hub
-            .read(|index| index.offered(namespace, &key).cloned());
+            .read(|index| Some(index.offered(namespace, &key)?.item()));
         let budgeted: Option<Budgeted> = item.and_then(|item| unpack(&item).ok());
         budgeted
             .and_then(|budgeted| budgeted.budget)

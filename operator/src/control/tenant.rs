@@ -9,13 +9,13 @@ use std::{
 use aios_proto::{
     canonical,
     config::{Owner, PipelineConfig, PolicyPin, PolicyScope, pack},
-    control::{Item, ItemAck, ItemKind, PipelineReport, PolicyReport, RunReport, WeightsReport},
+    control::{ItemAck, ItemKind, PipelineReport, PolicyReport, RunReport, WeightsReport},
 };
 use jiff::Timestamp;
 
 use crate::{
     ca::Papers,
-    control::{Key, Kind, Load, Seat, index::Mandatory},
+    control::{Key, Kind, Load, Offer, Seat, index::Mandatory},
     names::Component,
 };
 
@@ -51,14 +51,15 @@ impl Draft {
     }
 
     /// With its pins; `last` is what was offered of it.
-    fn packed(&mut self, pins: Vec<PolicyPin>, last: Option<&Arc<Item>>) -> Option<Arc<Item>> {
-        let json = self.config.as_deref();
-        let json = json.or_else(|| last.map(|last| last.body.as_ref()))?;
-        let mut config: PipelineConfig = serde_json::from_slice(json).ok()?;
+    fn packed(&mut self, pins: Vec<PolicyPin>, last: Option<&Arc<Offer>>) -> Option<Arc<Offer>> {
+        let mut config: PipelineConfig = match self.config.as_deref() {
+            Some(json) => serde_json::from_slice(json).ok()?,
+            None => serde_json::from_slice(&last?.item().body).ok()?,
+        };
         config.policies = pins;
         let item = pack(ItemKind::Pipeline, self.owner.clone(), &config).ok()?;
         self.config = None;
-        Some(Arc::new(item))
+        Some(Arc::new(item.into()))
     }
 }
 
@@ -90,16 +91,16 @@ impl Pod {
 #[derive(Debug, Default)]
 pub(super) struct Tenant {
     pub labels: BTreeMap<String, String>,
-    pub policies: BTreeMap<String, Arc<Item>>,
+    pub policies: BTreeMap<String, Arc<Offer>>,
     /// Policies that were deleted while a pipeline still pins them: in force until it no longer does.
     pub retired: BTreeSet<String>,
-    pub models: BTreeMap<String, Arc<Item>>,
+    pub models: BTreeMap<String, Arc<Offer>>,
     pub drafts: BTreeMap<String, Draft>,
     /// With which pins the offered pipelines were packed, of drafts that are still the same.
     pub pins: BTreeMap<String, Vec<PolicyPin>>,
-    pub runs: BTreeMap<String, Arc<Item>>,
+    pub runs: BTreeMap<String, Arc<Offer>>,
     /// What data planes are offered: what was compiled, not copies of it.
-    pub offered: BTreeMap<Key, Arc<Item>>,
+    pub offered: BTreeMap<Key, Arc<Offer>>,
     pub sequence: u64,
     pub pods: BTreeMap<String, Pod>,
     pub acks: BTreeMap<(String, Seat), BTreeMap<Key, ItemAck>>,
@@ -153,7 +154,7 @@ impl Tenant {
         for (name, draft) in &mut drafts {
             let key = Key::new(Kind::Pipeline, name);
             let last = self.offered.get(&key);
-            let last = last.filter(|last| last.owner_uid == draft.owner.uid);
+            let last = last.filter(|last| last.owner_uid() == draft.owner.uid);
             let item = match (self.pinned(draft, &first), last) {
                 // A policy that never compiled leaves the pipeline as it was.
                 (None, last) => last.cloned(),
@@ -186,19 +187,19 @@ impl Tenant {
     }
 }
 
-fn pin(scope: PolicyScope, item: &Item) -> PolicyPin {
+fn pin(scope: PolicyScope, item: &Offer) -> PolicyPin {
     PolicyPin {
         scope,
-        name: item.name.clone(),
-        digest: item.digest.clone(),
+        name: item.name().to_owned(),
+        digest: item.digest().to_owned(),
     }
 }
 
 /// A new generation with the same body is no change for a data plane.
-fn differences(before: &BTreeMap<Key, Arc<Item>>, after: &BTreeMap<Key, Arc<Item>>) -> Vec<Key> {
+fn differences(before: &BTreeMap<Key, Arc<Offer>>, after: &BTreeMap<Key, Arc<Offer>>) -> Vec<Key> {
     let same = |key: &Key| match (before.get(key), after.get(key)) {
         (Some(left), Some(right)) => {
-            left.digest == right.digest && left.owner_uid == right.owner_uid
+            left.digest() == right.digest() && left.owner_uid() == right.owner_uid()
         }
         _ => false,
     };

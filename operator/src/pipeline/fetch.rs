@@ -139,7 +139,7 @@ pub fn observe(
             .collect(),
         digest: index
             .offered(namespace, &key)
-            .map(|item| item.digest.clone()),
+            .map(|offer| offer.digest().to_owned()),
         last_good: index.owner(namespace, &key).is_some() || index.is_held(namespace, &key),
         enforcement: index.enforcement(namespace, &key, Audience::Gateways, now),
         gateway: context.board.gateway(namespace),

@@ -27,7 +27,7 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use crate::{
     context::{Context, next_look},
-    control::{Audience, Broken, Enforcement, Key, Kind, Rates},
+    control::{Audience, Broken, Enforcement, Key, Kind, Offer, Rates},
     error::Result,
     invalid,
     share::Choice,
@@ -120,10 +120,11 @@ async fn item<K: Policy>(
     owner: &Owner,
     context: &Context,
 ) -> Result<Result<Item, Unfit>> {
-    let is_same = |item: &&Item| item.owner_uid == owner.uid && item.generation == owner.generation;
+    let is_same =
+        |offer: &&Offer| offer.owner_uid() == owner.uid && offer.generation() == owner.generation;
     let known = context.hub.read(|index| {
         let known = index.offered(namespace, key);
-        known.filter(is_same).cloned()
+        known.filter(is_same).map(Offer::item)
     });
     let source = policy.source();
     let lists = lists::found(source.rules, namespace, &context.applier).await?;
@@ -149,7 +150,7 @@ async fn item<K: Policy>(
 fn offer<K: Policy>(policy: &K, namespace: &str, item: Item, context: &Context) {
     context.hub.change(|index| match policy.selector() {
         Some(selector) => index.apply_mandatory(crate::control::Mandatory {
-            item: item.into(),
+            item: Arc::new(item.into()),
             selector: selector.clone(),
         }),
         None => index.apply(namespace, K::KIND, item),

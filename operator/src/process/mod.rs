@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    client::connect,
     error::Error,
     leader::{self, Election, PACE},
     metrics::Metrics,
@@ -72,10 +73,10 @@ pub async fn run(settings: Settings) -> Result<(), ProcessError> {
         aios_runtime::serve::serve(listener, admin::router(admin), None, shutdown.clone());
     let serving = tokio::spawn(serving);
 
-    let client = Client::try_default().await?;
+    let client = connect().await?;
     // A mark of a former life of this pod would draw data planes to an operator that waits.
     leader::unmark(&client, &settings).await?;
-    let lease_client = Client::try_default().await?;
+    let lease_client = connect().await?;
     let identity = settings.identity();
     let mut election = Election::join(lease_client, &settings.namespace, &identity, PACE);
     health.set_ready(true, "");
