@@ -72,8 +72,8 @@ async fn weigh(
     .await
 }
 
-/// An egress that is away is an error, and the step is tried again: only a model that was asked in vain
-/// leaves a rule without its evidence.
+/// An egress that is away is an error, and the step is tried again: only a model that was asked in vain, or
+/// that policy keeps the text from, leaves a rule without its evidence.
 async fn fetch(desk: &Desk<'_>, query: &Query, evidence: &mut Collected) -> Result<(), StepError> {
     let Query::Moderation { model, text } = query;
     let question = Judge {
@@ -82,18 +82,21 @@ async fn fetch(desk: &Desk<'_>, query: &Query, evidence: &mut Collected) -> Resu
         model,
         text,
     };
-    match desk.egress.judge(question).await {
-        Ok(Judged { by, answer }) => evidence.add(Evidence {
-            query: query.digest(),
-            by,
-            answer,
-        }),
-        Err(EgressError::Exhausted(why)) => {
-            tracing::info!(document = desk.state.id, model, why, "no evidence");
-            evidence.fail(query, why);
+    let why = match desk.egress.judge(question).await {
+        Ok(Judged { by, answer }) => {
+            evidence.add(Evidence {
+                query: query.digest(),
+                by,
+                answer,
+            });
+            return Ok(());
         }
+        Err(EgressError::Exhausted(why)) => why,
+        Err(blocked @ EgressError::Blocked(_)) => blocked.to_string(),
         Err(error) => return Err(error.into()),
-    }
+    };
+    tracing::info!(document = desk.state.id, model, why, "no evidence");
+    evidence.fail(query, why);
     Ok(())
 }
 

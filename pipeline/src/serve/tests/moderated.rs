@@ -123,3 +123,25 @@ async fn without_a_judgement_a_text_is_refused() {
         assert_eq!(town.receiver_counts().await["posts"], 0);
     }
 }
+
+#[tokio::test]
+async fn where_policy_blocks_the_question_the_rules_own_choice_decides() {
+    let blocked = async || {
+        let body = json!({"error": {"code": "prompt_blocked", "message": "no"}});
+        (StatusCode::BAD_REQUEST, Json(body)).into_response()
+    };
+    for (on_error, status) in [
+        ("Closed", "Refused"),
+        ("Review", "Review"),
+        ("Open", "Published"),
+    ] {
+        let judge = Router::new().route("/v1/moderations", post(blocked));
+        let town = town(judge, on_error).await;
+        let id = town.created("k1", json!({"customerId": 17})).await;
+        let document = town.wait_for(&id, status).await;
+        let error = &document["verdict"]["errors"][0];
+        assert_eq!(error["reason"], "NoEvidence", "{document}");
+        let why = "policy refuses the call: 400 prompt_blocked";
+        assert!(error["message"].as_str().unwrap().contains(why), "{error}");
+    }
+}
