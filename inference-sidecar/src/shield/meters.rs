@@ -1,22 +1,35 @@
 //! What policy did to the texts of calls, in numbers.
 
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::{
+    sync::atomic::{AtomicI64, AtomicU64},
+    time::Duration,
+};
 
 use aios_crds::policy_set::CallSide;
 use aios_policy::VerdictAction;
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
 use super::channel::Channel;
 
+/// Microseconds for a letter, more for a prompt full of passages.
+const SECONDS: [f64; 12] = [
+    1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 0.1, 1.0,
+];
+
 /// Its metrics.
-#[derive(Default)]
 pub struct Meters {
     held: Gauge<i64, AtomicI64>,
     judged: Family<Judged, Counter<u64, AtomicU64>>,
+    took: Family<Side, Histogram, fn() -> Histogram>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Side {
+    side: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -24,6 +37,16 @@ struct Judged {
     side: &'static str,
     channel: &'static str,
     action: &'static str,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self {
+            held: Gauge::default(),
+            judged: Family::default(),
+            took: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+        }
+    }
 }
 
 impl Meters {
@@ -38,10 +61,21 @@ impl Meters {
             "Texts of calls that policy judged",
             self.judged.clone(),
         );
+        registry.register(
+            "aios_sidecar_policy_duration_seconds",
+            "Time that policy took to judge a text of a call",
+            self.took.clone(),
+        );
     }
 
-    /// A text was judged.
-    pub(super) fn judged(&self, side: CallSide, channel: Channel, action: VerdictAction) {
+    /// A text was judged, in so much time.
+    pub(super) fn judged(
+        &self,
+        side: CallSide,
+        channel: Channel,
+        action: VerdictAction,
+        took: Duration,
+    ) {
         let side = match side {
             CallSide::Prompt => "prompt",
             CallSide::Answer => "answer",
@@ -52,6 +86,10 @@ impl Meters {
             action: action.as_str(),
         };
         self.judged.get_or_create(&labels).inc();
+        let took_seconds = took.as_secs_f64();
+        self.took
+            .get_or_create(&Side { side })
+            .observe(took_seconds);
     }
 
     /// What a stream holds went from so many bytes to so many.

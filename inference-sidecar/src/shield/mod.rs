@@ -8,7 +8,11 @@ mod report;
 mod stream;
 mod texts;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aios_crds::policy_set::CallSide;
 use aios_policy::{
@@ -237,19 +241,25 @@ impl Judge<'_> {
         };
         let document = Document::new(vec![part]);
         let document = document.map_err(|error| Blocked::unjudged(&error.to_string()))?;
+        let started = Instant::now();
         let evaluation = self.stack.evaluate(&document, &INPUTS);
-        self.judged(channel, &evaluation)?;
+        self.judged(channel, &evaluation, started.elapsed())?;
         let parts = evaluation.redacted.map(Document::into_parts);
         Ok(parts.and_then(|parts| parts.into_iter().next().map(|part| part.text)))
     }
 
     /// Notes what was said of a text.
-    fn judged(&mut self, channel: Channel, evaluation: &Evaluation) -> Result<(), Blocked> {
+    fn judged(
+        &mut self,
+        channel: Channel,
+        evaluation: &Evaluation,
+        took: Duration,
+    ) -> Result<(), Blocked> {
         self.report.judged(evaluation);
         let verdict = &evaluation.verdict;
         self.metrics
             .policy
-            .judged(self.side, channel, verdict.action);
+            .judged(self.side, channel, verdict.action, took);
         if verdict.passes() {
             return Ok(());
         }

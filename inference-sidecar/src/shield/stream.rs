@@ -1,6 +1,8 @@
 //! Policy on a stream: each text of each choice has a lane of its own, which releases it up to where a match
 //! could begin. What can be judged as a whole alone is held to its end, as the arguments of tools are.
 
+use std::time::{Duration, Instant};
+
 use aios_crds::policy_set::CallSide;
 use aios_policy::{Pushed, StreamScanner, VerdictAction};
 use http::HeaderMap;
@@ -42,6 +44,8 @@ struct Lane {
     text: Text,
     /// Released, and not told yet.
     pending: String,
+    /// What its pieces took to judge so far.
+    took: Duration,
 }
 
 enum Text {
@@ -165,9 +169,11 @@ impl Shielded {
         let Some(lane) = self.lane(piece) else {
             return Err(unread());
         };
-        let released = match lane.push(text) {
+        let pushed = lane.push(text);
+        let took = lane.took;
+        let released = match pushed {
             Ok(released) => released,
-            Err(blocked) => return Err(self.refused(piece.channel, blocked)),
+            Err(blocked) => return Err(self.refused(piece.channel, took, blocked)),
         };
         let Some(lane) = self.lane(piece).filter(|_| ends) else {
             return Ok((released != text).then_some(released));
@@ -177,12 +183,13 @@ impl Shielded {
         Ok(Some(String::new()))
     }
 
-    fn refused(&mut self, channel: Channel, blocked: Blocked) -> ApiError {
+    fn refused(&mut self, channel: Channel, took: Duration, blocked: Blocked) -> ApiError {
         let Shield {
             metrics, report, ..
         } = &mut self.shield;
         let action = VerdictAction::Block;
-        metrics.policy.judged(CallSide::Answer, channel, action);
+        let meters = &metrics.policy;
+        meters.judged(CallSide::Answer, channel, action, took);
         report.blocked(&blocked.policy, &blocked.rule);
         blocked.in_answer()
     }
@@ -221,6 +228,7 @@ impl Shielded {
             call: piece.call,
             text,
             pending: String::new(),
+            took: Duration::ZERO,
         });
         Ok(())
     }
@@ -242,6 +250,7 @@ impl Shielded {
                 call,
                 text,
                 mut pending,
+                took,
             } = self.lanes.remove(at);
             let more = match text {
                 Text::Kept(text) => {
@@ -249,7 +258,7 @@ impl Shielded {
                     judged.map_err(Stop::of_answer)?.unwrap_or(text)
                 }
                 Text::Scanned(scanner) => self
-                    .judge(|judge| judge.finished(channel, *scanner))
+                    .judge(|judge| judge.finished(channel, *scanner, took))
                     .map_err(Stop::of_answer)?,
             };
             pending.push_str(&more);
@@ -321,11 +330,16 @@ impl Lane {
                 text.push_str(piece);
                 Ok(String::new())
             }
-            Text::Scanned(scanner) => match scanner.push(piece) {
-                Pushed::Released(text) => Ok(text),
-                Pushed::Held => Ok(String::new()),
-                Pushed::Blocked(finding) => Err(Blocked::by(&finding)),
-            },
+            Text::Scanned(scanner) => {
+                let started = Instant::now();
+                let pushed = scanner.push(piece);
+                self.took += started.elapsed();
+                match pushed {
+                    Pushed::Released(text) => Ok(text),
+                    Pushed::Held => Ok(String::new()),
+                    Pushed::Blocked(finding) => Err(Blocked::by(&finding)),
+                }
+            }
         }
     }
 
@@ -351,12 +365,15 @@ impl Judge<'_> {
         &mut self,
         channel: Channel,
         scanner: StreamScanner<'static>,
+        took: Duration,
     ) -> Result<String, Stop> {
         self.report.scanned(channel, scanner.received());
+        let started = Instant::now();
         let finished = scanner.finish();
+        let took = took + started.elapsed();
         let finished =
             finished.map_err(|error| Stop::Blocked(Blocked::unjudged(&error.to_string())))?;
-        let judged = self.judged(channel, &finished.evaluation);
+        let judged = self.judged(channel, &finished.evaluation, took);
         judged.map_err(Stop::Blocked)?;
         let late = || Stop::Blocked(Blocked::unjudged("it reaches back into what was told"));
         finished.rest.ok_or_else(late)

@@ -434,6 +434,38 @@ async fn what_cannot_be_judged_ends_the_stream(#[case] event: String) {
 }
 
 #[tokio::test]
+async fn the_time_of_a_verdict_is_told_for_each_text_that_is_judged() {
+    let timed = "aios_sidecar_policy_duration_seconds_count";
+    let of_answers = |count: u32| format!("{timed}{{side=\"answer\"}} {count}");
+    let events: Vec<_> = pieces(SAID).iter().map(|piece| token(piece)).collect();
+    let ended = [events.clone(), vec![stop(), DONE.to_owned()]].concat();
+    let answers = vec![
+        completion("Fine.", None),
+        completion("Fine.", None),
+        Answer::Stream(ended, End::Close),
+        Answer::Stream(events, End::Hang),
+    ];
+    let fake = Fake::start(answers).await;
+    let of_documents = json!([{"name": "no-rival", "terms": {"list": [WORD]}, "action": "Block"}]);
+    let unjudged = world(model("m", &fake.address), of_documents).await;
+    let hear = async |world: &World, streams: bool| {
+        let asked = chat(json!({"stream": streams}));
+        let response = post(world, "chat/completions", &asked).await;
+        response.text().await.unwrap()
+    };
+    hear(&unjudged, false).await;
+    assert!(!unjudged.metric(&[timed]));
+    let redacts = world(model("m", &fake.address), no_word("Redact")).await;
+    hear(&redacts, false).await;
+    assert!(redacts.metric(&[&of_answers(1)]), "{}", redacts.metrics());
+    hear(&redacts, true).await;
+    assert!(redacts.metric(&[&of_answers(2)]), "{}", redacts.metrics());
+    let blocks = world(model("m", &fake.address), no_word("Block")).await;
+    hear(&blocks, true).await;
+    assert!(blocks.metric(&[&of_answers(1)]), "{}", blocks.metrics());
+}
+
+#[tokio::test]
 async fn text_is_released_before_the_end_and_never_twice() {
     let text = SAID.replace(WORD, "Other");
     let events = pieces(&text).iter().map(|piece| token(piece)).collect();
