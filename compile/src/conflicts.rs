@@ -57,7 +57,7 @@ pub fn conflicts(policies: &[Policy]) -> Vec<Conflict> {
         .flat_map(|policy| {
             policy.config.rules.iter().map(|rule| Known {
                 scope: policy.config.scope,
-                policy: &policy.config.name,
+                policy: policy.compiled.name(),
                 rule,
             })
         })
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(
             told(&platform, &own, false),
             [
-                "own/notice demands a wording that platform/no-promises answers with Block: no text satisfies both"
+                "own/notice demands a wording that cluster/platform/no-promises answers with Block: no text satisfies both"
             ]
         );
         assert!(told(&platform, &own, true).is_empty());
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(
             told(&platform, &own, false),
             [
-                "own/long demands more words than platform/short lets through: no text satisfies both"
+                "own/long demands more words than cluster/platform/short lets through: no text satisfies both"
             ]
         );
         let platform = json!([{"name": "short", "action": "Block", "length": {"maxSentences": 2}}]);
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(
             told(&platform, &own, false),
             [
-                "own/mine lets customer.email pass and platform/pii does not: the platform's word stands"
+                "own/mine lets customer.email pass and cluster/platform/pii does not: the platform's word stands"
             ]
         );
         let other = json!([{"name": "phones", "action": "Redact", "pii": {"detect": ["Phone"],

@@ -50,10 +50,12 @@ pub fn policy<'a>(
     let mut found: Vec<_> = checks::object_name("policy", name, MAX_NAME)
         .into_iter()
         .collect();
-    let compiled = CompiledPolicy::compile(name, &rules, source.review).and_then(|compiled| {
-        let tests = PolicyTests::compile(source.tests, &compiled)?;
-        Ok((compiled, tests))
-    });
+    let compiled = CompiledPolicy::compile(&scope.qualified(name), &rules, source.review).and_then(
+        |compiled| {
+            let tests = PolicyTests::compile(source.tests, &compiled)?;
+            Ok((compiled, tests))
+        },
+    );
     match compiled {
         Ok((compiled, tests)) if found.is_empty() => Ok(Policy {
             config: PolicyConfig {

@@ -141,14 +141,14 @@ fn rules_that_do_not_go_together_are_explained_with_the_platforms_first() {
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<_> = said.lines().collect();
-    assert!(lines[0].starts_with("platform sha256:"), "{said}");
+    assert!(lines[0].starts_with("cluster/platform sha256:"), "{said}");
     assert!(
         lines[0].ends_with(", mandatory: no namespace can weaken it"),
         "{said}"
     );
     assert_eq!(
         lines.last().unwrap(),
-        &"conflict: bank/notice demands a wording that platform/no-promises answers with Block: no text \
+        &"conflict: bank/notice demands a wording that cluster/platform/no-promises answers with Block: no text \
           satisfies both"
     );
 }

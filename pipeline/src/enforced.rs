@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use aios_policy::{CompiledPolicy, revisions_within};
+use aios_policy::{CompiledPolicy, PolicyRef, revisions_within};
 use aios_proto::{
     config::{PipelineConfig, PolicyConfig, PolicyPin, PolicyScope, RunConfig, unpack},
     control::{Item, ItemAck, ItemKind, Snapshot},
@@ -34,8 +34,8 @@ pub struct InForce {
     pub name: String,
     /// Of its control item.
     pub digest: String,
-    /// Of its rules, as verdicts name it.
-    pub rules: String,
+    /// Its name and the digest of its rules, as in verdicts.
+    pub judge: PolicyRef,
 }
 
 /// The holder of what is in force.
@@ -96,7 +96,7 @@ impl Enforced {
             },
             name: name.clone(),
             digest: known.digest.clone(),
-            rules: known.compiled.digest().to_string(),
+            judge: known.compiled.reference(),
         });
         policies.collect()
     }
@@ -223,11 +223,12 @@ impl Build<'_> {
             return Ok(());
         }
         let config: PolicyConfig = unpack(item).map_err(|error| error.to_string())?;
-        let compiled = CompiledPolicy::compile(&config.name, &config.rules, &config.review)
-            .map_err(|mistakes| {
-                let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-                lines.join("; ")
-            })?;
+        let compiled =
+            CompiledPolicy::compile(&config.qualified_name(), &config.rules, &config.review)
+                .map_err(|mistakes| {
+                    let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+                    lines.join("; ")
+                })?;
         // Bounds of models are the sidecar's business; to say that one knows them is everyone's.
         let revisions = revisions_within(compiled.revisions(), &config.data);
         let quota = config.quotas.filter(|_| !config.dry_run);

@@ -96,18 +96,13 @@ impl PolicyStack {
         Self { policies, dry }
     }
 
-    /// The same with another policy in the place of the one of its name, which may be the platform's or
-    /// the namespace's; after all others where there is none.
+    /// The same with another policy in the place of the one of its name, or after all others where there
+    /// is none.
     #[must_use]
-    pub fn with(&self, policy: Arc<CompiledPolicy>, of_platform: bool) -> Self {
+    pub fn with(&self, policy: Arc<CompiledPolicy>) -> Self {
         let mut policies = self.policies.clone();
-        let is_named = |one: &Arc<CompiledPolicy>| one.name() == policy.name();
-        let place = if of_platform {
-            policies.iter().position(is_named)
-        } else {
-            policies.iter().rposition(is_named)
-        };
-        match place.and_then(|at| policies.get_mut(at)) {
+        let mut named = policies.iter_mut();
+        match named.find(|one| one.name() == policy.name()) {
             Some(old) => *old = policy,
             None => policies.push(policy),
         }

@@ -91,7 +91,7 @@ pub struct DryRun {
 /// A policy by name and by what it says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PolicyRef {
-    /// Name of the object.
+    /// What it was compiled as: a data plane says `cluster/NAME` of a ClusterPolicySet.
     pub name: String,
     /// Its rules digest.
     pub digest: Digest,

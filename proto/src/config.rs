@@ -43,6 +43,13 @@ pub struct PolicyConfig {
     pub data: DataBounds,
 }
 
+impl PolicyConfig {
+    /// What verdicts, metrics and headers call it.
+    pub fn qualified_name(&self) -> String {
+        self.scope.qualified(&self.name)
+    }
+}
+
 /// Whether the tenant or the platform wrote a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PolicyScope {
@@ -50,6 +57,17 @@ pub enum PolicyScope {
     Cluster,
     /// The tenant.
     Namespace,
+}
+
+impl PolicyScope {
+    /// What verdicts, metrics and headers call a policy: a ClusterPolicySet `cluster/NAME`, so that a
+    /// PolicySet of its name is another.
+    pub fn qualified(self, name: &str) -> String {
+        match self {
+            Self::Cluster => format!("cluster/{name}"),
+            Self::Namespace => name.to_owned(),
+        }
+    }
 }
 
 /// A policy that a pipeline must run, pinned by the digest of its item.

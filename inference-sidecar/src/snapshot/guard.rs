@@ -101,9 +101,10 @@ impl Guard {
 
 fn compiled(config: &PolicyConfig, side: CallSide) -> Result<Option<Arc<CompiledPolicy>>, String> {
     let rules: &[Rule] = &config.rules;
-    let compiled = CompiledPolicy::for_calls(&config.name, rules, side).map_err(|mistakes| {
-        let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
-        lines.join("; ")
-    })?;
+    let compiled =
+        CompiledPolicy::for_calls(&config.qualified_name(), rules, side).map_err(|mistakes| {
+            let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+            lines.join("; ")
+        })?;
     Ok(compiled.map(|policy| Arc::new(policy.into_dry_run_if(config.dry_run))))
 }

@@ -37,7 +37,7 @@ impl Judge {
     pub fn new(policies: &str) -> Result<Self, JudgeError> {
         let policies: Vec<PolicyConfig> = serde_json::from_str(policies)?;
         let compiled = policies.into_iter().filter_map(judging).map(|policy| {
-            CompiledPolicy::compile(&policy.name, &policy.rules, &policy.review)
+            CompiledPolicy::compile(&policy.qualified_name(), &policy.rules, &policy.review)
                 .map(|compiled| Arc::new(compiled.into_dry_run_if(policy.dry_run)))
                 .map_err(|_| JudgeError::Compile(policy.name))
         });

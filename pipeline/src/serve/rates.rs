@@ -13,7 +13,7 @@ use crate::{
 pub async fn reports(store: &Store, in_force: &[InForce]) -> Result<Vec<PolicyReport>, StoreError> {
     let mut reports = Vec::new();
     for policy in in_force {
-        let counts = store.fired(&policy.name, &policy.rules).await?;
+        let counts = store.fired(&policy.judge).await?;
         if counts.texts > 0 {
             reports.push(report(policy, &counts));
         }

@@ -25,11 +25,11 @@ pub struct Fired {
 
 impl Store {
     /// How often the rules of a policy fired, since they are what they are.
-    pub async fn fired(&self, policy: &str, digest: &str) -> Result<Fired, StoreError> {
+    pub async fn fired(&self, policy: &PolicyRef) -> Result<Fired, StoreError> {
         let mut session = self.database.read().await?;
         let rows = query("SELECT rule, fired, failed FROM fired WHERE policy = $1 AND digest = $2")
-            .bind(policy)
-            .bind(digest)
+            .bind(policy.name.clone())
+            .bind(policy.digest.to_string())
             .all(&mut session)
             .await?;
         let mut counts = Fired::default();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use aios_policy::{Collected, CompiledPolicy, PolicyStack, Verdict};
-use aios_proto::config::{PolicyConfig, PolicyScope};
+use aios_proto::config::PolicyConfig;
 use axum::{
     Json,
     extract::{Path, State, rejection::JsonRejection},
@@ -44,9 +44,8 @@ pub async fn replay(
         .pipeline(&pipeline)
         .ok_or_else(|| Problem::no_pipeline(&pipeline))?;
     let Json(body) = body.map_err(|rejection| Problem::invalid("body", rejection.body_text()))?;
-    let of_platform = body.policy.scope == PolicyScope::Cluster;
     let policies = &compiled.policies;
-    let others = policies.with(Arc::new(read(&body.policy)?), of_platform);
+    let others = policies.with(Arc::new(read(&body.policy)?));
     let store = &gateway.store;
     let after = body.after.as_deref();
     let listed = store.list(&pipeline, None, None, after, MOST).await?;
@@ -83,10 +82,12 @@ pub async fn replay(
 
 /// A policy that is being tried counts as enforced: that is the question.
 fn read(policy: &PolicyConfig) -> Result<CompiledPolicy, Problem> {
-    CompiledPolicy::compile(&policy.name, &policy.rules, &policy.review).map_err(|mistakes| {
-        let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
-        Problem::invalid("policy", lines.join("; "))
-    })
+    CompiledPolicy::compile(&policy.qualified_name(), &policy.rules, &policy.review).map_err(
+        |mistakes| {
+            let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+            Problem::invalid("policy", lines.join("; "))
+        },
+    )
 }
 
 /// What differs, without a word of the document.
