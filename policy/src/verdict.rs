@@ -374,9 +374,9 @@ impl Check {
             | Self::Secrets
             | Self::Require
             | Self::Facts
-            | Self::Injection => 2,
-            Self::Leak
-            | Self::Links
+            | Self::Injection
+            | Self::Leak => 2,
+            Self::Links
             | Self::Disclosure
             | Self::Length
             | Self::Style

@@ -68,6 +68,22 @@ fn what_belongs_to_exactly_one_other_is_found(#[case] text: &str, #[case] action
 }
 
 #[test]
+fn ones_own_name_may_stand_in_any_order_and_case_though_another_bears_it() {
+    let policy = policy("p", &rules("Block"));
+    let namesakes = [json!({"customer": {"name": "Zoe Miller"}})];
+    let others = Others::of(&namesakes, &policy.identifiers());
+    let action = |text: &str| {
+        let text = document(&[("text", text)]);
+        with_inputs(&[], |inputs| {
+            policy.evaluate_among(&text, inputs, &others).verdict.action
+        })
+    };
+    for text in ["Zoe Miller", "Miller, Zoe", "MILLER ZOË", "miller/zoe"] {
+        assert_eq!(action(text), VerdictAction::Pass, "{text}");
+    }
+}
+
+#[test]
 fn what_the_template_says_may_stand() {
     let policy = policy("p", &rules("Block"));
     let text = "Your adviser is Mia Rossi.";

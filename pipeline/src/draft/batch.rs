@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     compiled::{Pipeline, lookup, scalar},
-    store::{Owner, Store, StoreError},
+    store::{Owner, Records, Store, StoreError},
 };
 
 /// Questions of one judgement: each redaction may ask again.
@@ -14,7 +14,7 @@ const ROUNDS: usize = 8;
 /// The records among which a document is one: those of its pipeline.
 pub struct Batch<'a> {
     store: &'a Store,
-    pipeline: &'a str,
+    records: Records<'a>,
     /// Whose records the document is made from.
     own: Vec<Owner>,
     /// What was asked so far.
@@ -24,10 +24,14 @@ pub struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// Of the document that those variables belong to: the pointer's fields, and the records that it
     /// leads to.
-    pub fn new(store: &'a Store, pipeline: &Pipeline, name: &'a str, variables: &Value) -> Self {
+    pub fn new(store: &'a Store, pipeline: &'a Pipeline, name: &'a str, variables: &Value) -> Self {
+        let records = Records {
+            pipeline: name,
+            contexts: &pipeline.config.context,
+        };
         Self {
             store,
-            pipeline: name,
+            records,
             own: owners(store, pipeline, name, variables),
             others: Others::default(),
         }
@@ -49,9 +53,9 @@ impl<'a> Batch<'a> {
                 Err(asked) => asked,
             };
             for identifiers in policies.identifiers() {
-                self.store.identify(self.pipeline, &identifiers).await?;
+                self.store.identify(self.records, &identifiers).await?;
             }
-            let theirs = self.store.others(self.pipeline, &self.own, &asked).await?;
+            let theirs = self.store.others(self.records, &self.own, &asked).await?;
             self.others.learn(asked, &theirs);
         }
         Ok(None)
@@ -60,17 +64,16 @@ impl<'a> Batch<'a> {
 
 fn owners(store: &Store, pipeline: &Pipeline, name: &str, variables: &Value) -> Vec<Owner> {
     let config = &pipeline.config;
-    let pointer = |name: &str| variables.get(name).and_then(scalar);
-    let records: Vec<_> = config
-        .context
-        .iter()
-        .filter_map(|source| Some((source.name.as_str(), pointer(&source.upload.pointer)?)))
-        .collect();
+    let fields = config.context.iter().filter_map(|source| {
+        let field = source.upload.pointer.as_str();
+        Some((field, variables.get(field).and_then(scalar)?))
+    });
+    let pointer: Vec<_> = fields.collect();
     let person = config
         .subject_variable
         .as_ref()
         .and_then(|path| lookup(variables, path))
         .and_then(scalar);
     let person = person.map(|id| store.vault().person(&id));
-    store.owners(name, person, &records)
+    store.owners(name, person, &pointer)
 }

@@ -10,7 +10,7 @@ use crate::{
     clock::now_ms,
     compiled::{Pipeline, lookup, scalar},
     machine::{Event, RefuseReason, RunItem},
-    store::{Accept, Fence, Idempotency, RunRow, StoreError, Subject},
+    store::{Accept, Fence, Idempotency, Records, RunRow, StoreError, Subject},
 };
 
 /// While another gateway of the namespace has newer configuration.
@@ -103,8 +103,12 @@ async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
         let why = "the run or its records came after its deadline";
         return Err(Refusal::Run(why.to_owned()));
     }
+    let records = Records {
+        pipeline: &run.pipeline,
+        contexts: &pipeline.config.context,
+    };
     for identifiers in pipeline.policies.identifiers() {
-        gateway.store.identify(&run.pipeline, &identifiers).await?;
+        gateway.store.identify(records, &identifiers).await?;
     }
     let creator = run
         .author

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use aios_crds::writing_pipeline::ContextSource;
 use aios_policy::{Asked, Identifiers};
 use serde_json::{Map, Value, json};
 
@@ -15,45 +16,72 @@ use super::{
     rows::subject,
     vault::Subject,
 };
+use crate::compiled::scalar;
 
 /// Values of one look-up.
 const LOOKED_UP: usize = 1024;
 
-/// Who a record is about; the record itself where nothing says so.
+/// Who a record is about; what a pointer says of it where nothing else does.
 pub type Owner = [u8; 32];
 
+/// The records of a pipeline, and by which fields of a pointer its documents reach them.
+#[derive(Clone, Copy, Debug)]
+pub struct Records<'a> {
+    pub pipeline: &'a str,
+    pub contexts: &'a [ContextSource],
+}
+
+impl Records<'_> {
+    /// Field and value of the pointers that lead to a record.
+    fn pointer(&self, context: &str, record: &Map<String, Value>) -> Option<(&str, String)> {
+        let mut sources = self.contexts.iter();
+        let source = &sources.find(|source| source.name == context)?.upload;
+        let key = record.get(&source.key).and_then(scalar)?;
+        Some((&source.pointer, key))
+    }
+
+    /// Values that were taken while records were reached otherwise are other values.
+    fn paths(&self) -> String {
+        let paths = self.contexts.iter().map(|ContextSource { name, upload }| {
+            let (pointer, key) = (&upload.pointer, &upload.key);
+            format!("{name} {pointer} {key}\n")
+        });
+        paths.collect()
+    }
+}
+
 impl Store {
-    /// Owners of what the records behind a pointer hold.
+    /// Owners of what the records behind a pointer hold, by its fields.
     pub fn owners(
         &self,
         pipeline: &str,
         person: Option<Subject>,
-        records: &[(&str, String)],
+        pointer: &[(&str, String)],
     ) -> Vec<Owner> {
-        let keys = records
-            .iter()
-            .map(|(context, key)| self.vault.hash("record", &[pipeline, context, key]));
-        keys.chain(person.map(|person| person.0)).collect()
+        let fields = pointer.iter();
+        let pointed = fields.map(|(field, key)| self.pointed(pipeline, field, key));
+        pointed.chain(person.map(|person| person.0)).collect()
     }
 
     /// Those of the values that belong to exactly one owner, who is none of `own`.
     pub async fn others(
         &self,
-        pipeline: &str,
+        records: Records<'_>,
         own: &[Owner],
         asked: &Asked,
     ) -> Result<Asked, StoreError> {
         let mut session = self.database.read().await?;
         let mut theirs = Asked::new();
+        let paths = records.paths();
         for (id, values) in asked {
             let hashed: BTreeMap<Vec<u8>, &String> = values
                 .iter()
-                .map(|value| (self.identity(id, value).to_vec(), value))
+                .map(|value| (self.identity(id, &paths, value).to_vec(), value))
                 .collect();
             let hashes: Vec<_> = hashed.keys().collect();
             for some in hashes.chunks(LOOKED_UP) {
                 let some: Vec<u8> = some.iter().copied().flatten().copied().collect();
-                for (hash, owner) in single(&mut session, pipeline, some).await? {
+                for (hash, owner) in single(&mut session, records.pipeline, some).await? {
                     if let Some(value) = hashed.get(&hash)
                         && !own.iter().any(|one| one.as_slice() == owner)
                     {
@@ -67,12 +95,15 @@ impl Store {
     }
 
     /// Makes the values of the pipeline's records known to `others`, once for as long as those stand.
+    /// Records of several contexts to which one pointer leads are one owner's: of the person that one of
+    /// them is about, if any.
     pub async fn identify(
         &self,
-        pipeline: &str,
+        records: Records<'_>,
         identifiers: &Identifiers,
     ) -> Result<(), StoreError> {
-        let rule = self.vault.hash("identified", &[identifiers.id()]);
+        let (pipeline, paths) = (records.pipeline, records.paths());
+        let rule = self.vault.hash("identified", &[identifiers.id(), &paths]);
         if is_identified(&mut self.database.read().await?, pipeline, rule).await? {
             return Ok(());
         }
@@ -84,6 +115,8 @@ impl Store {
             .bind(pipeline)
             .all(&mut write)
             .await?;
+        let mut found = Vec::with_capacity(rows.len());
+        let mut people: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
         for row in &rows {
             let (context, about): (String, _) = (row.get(0)?, subject(row, 1)?);
             let key: Vec<u8> = row.get(2)?;
@@ -92,15 +125,25 @@ impl Store {
             };
             let plain = sealing.open(&record_place(&key), &row.get::<Vec<u8>>(3)?)?;
             let record: Map<String, Value> = serde_json::from_slice(&plain)?;
-            let personal = about != self.vault.impersonal(pipeline, &context);
-            let owner = if personal { about.0.to_vec() } else { key };
-            for value in identifiers.values(&json!({context: record})) {
+            let pointer = records.pointer(&context, &record);
+            let pointed = pointer.map(|(field, key)| self.pointed(pipeline, field, &key).to_vec());
+            let owner = pointed.unwrap_or(key);
+            if about != self.vault.impersonal(pipeline, &context) {
+                people.insert(owner.clone(), about.0.to_vec());
+            }
+            let values = identifiers.values(&json!({context: record})).into_iter();
+            let values = values.map(|value| self.identity(identifiers.id(), &paths, &value));
+            found.push((owner, values.collect::<Vec<_>>()));
+        }
+        for (owner, values) in found {
+            let owner = people.get(&owner).cloned().unwrap_or(owner);
+            for value in values {
                 query(
                     "INSERT INTO identities (pipeline, value, owner) VALUES ($1, $2, $3)
                      ON CONFLICT (pipeline, value, owner) DO NOTHING",
                 )
                 .bind(pipeline)
-                .bind(self.identity(identifiers.id(), &value))
+                .bind(value)
                 .bind(owner.clone())
                 .execute(&mut write)
                 .await?;
@@ -114,8 +157,12 @@ impl Store {
         write.commit().await
     }
 
-    fn identity(&self, id: &str, value: &str) -> [u8; 32] {
-        self.vault.hash("identity", &[id, value])
+    fn identity(&self, id: &str, paths: &str, value: &str) -> [u8; 32] {
+        self.vault.hash("identity", &[id, paths, value])
+    }
+
+    fn pointed(&self, pipeline: &str, field: &str, key: &str) -> Owner {
+        self.vault.hash("pointed", &[pipeline, field, key])
     }
 }
 

@@ -48,7 +48,7 @@ pub use documents::{Accept, Fence, Listed};
 pub use error::StoreError;
 pub use fired::Fired;
 pub use idempotency::Idempotency;
-pub use identities::Owner;
+pub use identities::{Owner, Records};
 pub use leases::Claim;
 pub(crate) use leases::worker_owner;
 pub use leaves::StoredLeaf;

@@ -7,6 +7,8 @@ use crate::{view::ascii_digit, work::spend};
 
 /// Words of the longest value; of more, the first ones identify.
 const WORDS: usize = 8;
+/// Words of the longest name of a person.
+const NAMES: usize = 4;
 /// Pieces of the longest value, where a script has no spaces.
 const PIECES: usize = 32;
 /// Letters and digits of the longest value.
@@ -80,6 +82,20 @@ impl Keys {
         keys
     }
 
+    /// A name with the family's in front of the others, and behind them: `Miller, Ann` is `Ann Miller`.
+    fn turned(&self) -> Vec<String> {
+        let of = |piece: &Piece| self.normal.get(piece.normal.clone()).unwrap_or_default();
+        let name = |piece: &Piece| piece.spaced && of(piece).chars().all(char::is_alphabetic);
+        if !(2..=NAMES).contains(&self.pieces.len()) || !self.pieces.iter().all(name) {
+            return Vec::new();
+        }
+        let mut words: Vec<&str> = self.pieces.iter().map(of).collect();
+        words.rotate_left(1);
+        let first_last = words.concat();
+        words.rotate_right(2);
+        vec![first_last, words.concat()]
+    }
+
     /// Tells every normal form of at least that length, and where it stands.
     pub(super) fn each(&self, least: u32, mut tell: impl FnMut(Range<usize>, &str)) {
         for first in 0..self.pieces.len() {
@@ -131,15 +147,8 @@ pub(super) fn of_value(value: &str, least: u32, out: &mut BTreeSet<String>) {
         }
         longest.push(key.to_owned());
     });
-    if !longest.is_empty()
-        && let [first, second] = keys.pieces.as_slice()
-    {
-        // `Miller, Ann` is `Ann Miller`.
-        let of = |piece: &Piece| keys.normal.get(piece.normal.clone()).unwrap_or_default();
-        let name = |piece: &Piece| piece.spaced && of(piece).chars().all(char::is_alphabetic);
-        if name(first) && name(second) {
-            longest.push(format!("{}{}", of(second), of(first)));
-        }
+    if !longest.is_empty() {
+        out.extend(keys.turned());
     }
     out.extend(longest);
 }
@@ -246,6 +255,8 @@ mod tests {
     #[case("Zoë Müller", "Ask ZOE MU\u{308}LLER's team", "zoe muller")]
     #[case("Miller, Ann", "Dear Ann Miller,", "ann miller")]
     #[case("Ann Miller", "Miller, Ann: paid", "miller, ann")]
+    #[case("Ann Mary Miller", "MILLER, Ann Mary", "miller, ann mary")]
+    #[case("Miller, Ann Mary", "Dear Ann Mary Miller", "ann mary miller")]
     #[case(
         "jane.doe@mail.example",
         "mailto:Jane.Doe@mail.example?x",
@@ -272,6 +283,7 @@ mod tests {
     #[case::says_little("0000000", "no 0000000")]
     #[case::far_apart("447120", "447 and the rest is 120")]
     #[case::other("Ann Miller", "Ann and Bob Miller")]
+    #[case::mixed_up("Ann Mary Miller", "Mary Ann Miller")]
     fn what_is_another_value_is_not_found(#[case] value: &str, #[case] text: &str) {
         assert_eq!(found(value, text), Vec::<String>::new());
     }

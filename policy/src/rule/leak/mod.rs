@@ -169,15 +169,20 @@ impl Identifiers {
         }
     }
 
-    /// What the addressee's own data and the template say.
+    /// What the addressee's own data and the template say; names in either order.
     fn said_by(&self, inputs: &Inputs<'_>) -> BTreeSet<String> {
         let mut texts: Vec<String> = inputs
             .template
             .iter()
             .map(|&text| text.to_owned())
             .collect();
-        leaves(Some(inputs.variables), &mut texts);
+        let mut own = Vec::new();
+        leaves(Some(inputs.variables), &mut own);
         let mut said = BTreeSet::new();
+        for value in &own {
+            keys::of_value(unaccented(value).as_str(), self.least, &mut said);
+        }
+        texts.append(&mut own);
         for text in texts {
             Keys::read(unaccented(&text).as_str()).each(self.least, |_, key| {
                 said.insert(key.to_owned());
