@@ -45,4 +45,4 @@ pub use verdict::{
 /// Behaviour of what surrounds the checks: actions, redaction, the reading of HTML. It changes when any
 /// text could get another verdict from the same findings. What single checks find has revisions of
 /// its own (`Check::revision`).
-pub const ENGINE_REVISION: &str = "2";
+pub const ENGINE_REVISION: &str = "3";

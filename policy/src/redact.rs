@@ -1,12 +1,12 @@
 //! Puts other text in place of spans: a marker for what is redacted, the right form for what is mended.
-//! Neither needs escaping in text, HTML or attribute values.
+//! Neither needs escaping in text, HTML or attribute values; what JSON needs is done here.
 
-use std::{cmp::Reverse, ops::Range};
+use std::{borrow::Cow, cmp::Reverse, ops::Range};
 
 use crate::{
-    document::{Document, Part, PartKind},
+    document::{Document, Part},
     verdict::Span,
-    view::PartView,
+    view::{PartView, escaped},
     work::spend,
 };
 
@@ -37,7 +37,8 @@ impl Edit {
     }
 }
 
-/// The document with the edits made. Tags inside a span stay, so that HTML keeps its shape.
+/// The document with the edits made. Tags inside a span stay, so that HTML keeps its shape, and so do quotes,
+/// commas and keys of JSON.
 pub(crate) fn redact(document: &Document, edits: Vec<Edit>) -> Document {
     let edits = apart(edits);
     spend(edits.len() * document.parts().len());
@@ -91,9 +92,10 @@ fn edited<'e>(part: &Part, edits: impl Iterator<Item = &'e Edit>) -> String {
     let mut at = 0;
     for edit in edits {
         let range = edit.range();
-        let mut pieces = match part.kind {
-            PartKind::Plain => vec![range.clone()],
-            PartKind::Html => view.visible().text.readable_source(&range),
+        let mut pieces = if view.is_as_written() {
+            vec![range.clone()]
+        } else {
+            view.visible().text.readable_source(&range)
         };
         if pieces.is_empty() {
             pieces.push(range.clone());
@@ -101,14 +103,27 @@ fn edited<'e>(part: &Part, edits: impl Iterator<Item = &'e Edit>) -> String {
         spend(pieces.len());
         for (index, piece) in pieces.into_iter().enumerate() {
             text.push_str(part.text.get(at..piece.start).unwrap_or_default());
-            if index == 0 {
-                text.push_str(&edit.text);
-            }
+            let other = if index == 0 { edit.text.as_str() } else { "" };
+            text.push_str(&written(&view, &piece, other));
             at = piece.end.max(at);
         }
     }
     text.push_str(part.text.get(at..).unwrap_or_default());
     text
+}
+
+/// How a text stands in the place of bytes of the part: in JSON for a number, it needs quotes of its own.
+fn written<'t>(view: &PartView<'_>, place: &Range<usize>, text: &'t str) -> Cow<'t, str> {
+    let Some(numbers) = view.json_numbers() else {
+        return Cow::Borrowed(text);
+    };
+    let number = numbers.binary_search_by_key(&place.start, |number| number.start);
+    let text = escaped(text);
+    Cow::Owned(if number.is_ok() {
+        format!("\"{text}\"")
+    } else {
+        text
+    })
 }
 
 fn to_usize(position: u32) -> usize {
@@ -131,6 +146,11 @@ mod tests {
         "<a href=\"mailto:[removed]\">x</a>")]
     #[case(PartKind::Html, "x &lt;a@b.de&gt;", &["a@b.de"], "x &lt;[removed]&gt;")]
     #[case(PartKind::Plain, "nothing", &[], "nothing")]
+    #[case(PartKind::Plain, r#"{"a": "x\u0040y.de\n", "b": 49171}"#, &[r"x\u0040y.de", "49171"],
+        r#"{"a": "[removed]\n", "b": "[removed]"}"#)]
+    #[case(PartKind::Plain, r#"{"a": ["Main St. 5", "Berlin", 10115]}"#,
+        &[r#"Main St. 5", "Berlin", 10115"#], r#"{"a": ["[removed]", "", ""]}"#)]
+    #[case(PartKind::Plain, r#"{"a@b.de": 1}"#, &["a@b.de"], r#"{"[removed]": 1}"#)]
     fn spans_are_replaced_and_tags_stay(
         #[case] kind: PartKind,
         #[case] text: &str,

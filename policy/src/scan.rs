@@ -1,7 +1,8 @@
 //! Releases a text while it is still being written, up to where no match could begin any more.
 //!
 //! Windowed rules (`Class`) settle text before their frontier. All others, and HTML, hold the text to
-//! its end; a monotone one that blocks stops the writer as soon as it is broken.
+//! its end, and so is what may still become JSON: its escapes are read as a whole. A monotone rule that
+//! blocks stops the writer as soon as it is broken.
 //!
 //! What is settled for every rule is not read again: a look costs what the bytes since then cost, and some
 //! in front of them by which the checks see where they stand. Only sizes are counted over the whole text,
@@ -23,7 +24,7 @@ use crate::{
     inputs::Inputs,
     rule::{Checker, Length, Links, Ranges, Secrets},
     verdict::{Finding, Verdict, VerdictAction},
-    view::PartView,
+    view::{JsonPrefix, PartView},
     work::spend,
 };
 
@@ -51,6 +52,8 @@ pub struct StreamScanner<'a> {
     /// Where the next look begins.
     begin: usize,
     state: State,
+    /// While the text may become JSON.
+    json: Option<JsonPrefix>,
 }
 
 /// A rule that is asked while the text is written.
@@ -160,12 +163,17 @@ impl<'a> StreamScanner<'a> {
             settled: 0,
             begin: 0,
             state,
+            json: Some(JsonPrefix::default()),
         }
     }
 
     /// Takes the next piece of text.
     pub fn push(&mut self, piece: &str) -> Pushed {
         self.text.push_str(piece);
+        if self.json.as_mut().is_some_and(|json| json.goes_on(piece)) {
+            return Pushed::Held;
+        }
+        self.json = None;
         let due = self.scanned + LEAST_GROWTH + (self.scanned - self.begin) / 64;
         if matches!(self.state, State::Flowing | State::Holding) && self.text.len() >= due {
             self.scanned = self.text.len();
@@ -278,7 +286,7 @@ impl<'a> StreamScanner<'a> {
     fn look(&mut self, stable: usize) -> Result<Seen, Stop> {
         let begin = self.begin;
         let window = self.document(begin..stable)?;
-        let scene = Scene::new(&window, self.inputs);
+        let scene = Scene::of_window(&window, self.inputs);
         let counts = stable >= self.counted + LEAST_GROWTH + self.counted / 64;
         let mut seen = Seen {
             settled: stable,
@@ -327,7 +335,7 @@ impl<'a> StreamScanner<'a> {
         Ok(whole
             .parts()
             .iter()
-            .map(PartView::new)
+            .map(PartView::of_window)
             .all(|view| length.holds(&view)))
     }
 

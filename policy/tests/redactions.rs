@@ -55,7 +55,8 @@ fn a_marker_needs_no_escape_wherever_it_stands(
 /// A part of JSON, as a pipeline's own.
 fn data() -> Value {
     let schema = json!({"type": "object", "required": ["contact"],
-        "properties": {"contact": {"type": "string"}, "cards": {"items": {"type": "string"}}}});
+        "properties": {"contact": {"type": "string"}, "card": {"type": "integer"},
+            "cards": {"items": {"type": "string"}}}});
     json!([personal_data(),
         {"name": "shape", "schema": {"jsonSchema": schema}, "parts": ["data"], "action": "Block"}])
 }
@@ -70,6 +71,25 @@ fn json_stays_json_where_a_string_is_redacted() {
         serde_json::from_str::<Value>(text(&evaluation)).unwrap(),
         json!({"contact": "[removed] or \"[removed]\"", "cards": ["[removed]", "none"],
             "[removed]": 1})
+    );
+}
+
+#[test]
+fn escapes_of_json_hide_nothing_and_stay_where_nothing_is_redacted() {
+    let original = r#"{"to": "jane\u0040mail.example", "na\u006de": "Zo\u00eb\n\"Z\"", "j\u0040k.example": 1,
+        "card": 4111111111111111, "text": "Hi\njoe@mail.example"}"#;
+    let evaluation = judged(&json!([personal_data()]), "text", original);
+    let expected = r#"{"to": "[removed]", "na\u006de": "Zo\u00eb\n\"Z\"", "[removed]": 1,
+        "card": "[removed]", "text": "Hi\n[removed]"}"#;
+    assert_eq!(text(&evaluation), expected);
+    let spans = &evaluation.verdict.findings[0].spans;
+    let cut = |span: &aios_policy::Span| &original[span.start as usize..span.end as usize];
+    assert_eq!(cut(&spans[0]), r"jane\u0040mail.example");
+    let unfinished = original.trim_end_matches('}');
+    let as_written = judged(&json!([personal_data()]), "text", unfinished);
+    assert_eq!(
+        cut(&as_written.verdict.findings[0].spans[0]),
+        "4111111111111111"
     );
 }
 

@@ -58,6 +58,27 @@ fn stream(policies: &[Arc<CompiledPolicy>], part: &str, pieces: &[&str]) -> Stre
     }
 }
 
+#[test]
+fn what_may_become_json_is_held_and_judged_by_what_it_says() {
+    let json = r#"{"to": ["jane\u0040mail.example", "all of us, and many more of us than that"]}"#;
+    let policies = [policy("p", &windowed())];
+    for cut in 0..json.len() {
+        let (begin, end) = json.split_at(cut);
+        let streamed = stream(&policies, "text", &[begin, end]);
+        assert_eq!(streamed.before_end, 0);
+        assert_eq!(
+            streamed.released,
+            json.replace(r"jane\u0040mail.example", "[removed]")
+        );
+    }
+    let prose = r#"[Note] {"to": "jane\u0040mail.example"} and "#.to_owned();
+    let prose = prose + &"more words that follow. ".repeat(40);
+    let words: Vec<_> = prose.split_inclusive(' ').collect();
+    let streamed = stream(&policies, "text", &words);
+    assert!(streamed.before_end > 0, "{}", streamed.released);
+    assert_eq!(streamed.released, prose);
+}
+
 fn windowed() -> Value {
     json!([
         {"name": "terms", "terms": {"list": ["acme", "nordbank plus", "große straße"]},

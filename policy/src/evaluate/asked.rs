@@ -142,7 +142,7 @@ impl Asking<'_> {
 /// What a reader sees of a part.
 fn shown<'s>(view: &'s PartView<'_>) -> &'s str {
     match view.part.kind {
-        PartKind::Plain => view.part.text.trim(),
+        PartKind::Plain => view.visible().text.as_str().trim(),
         PartKind::Html => view.spaced(),
     }
 }

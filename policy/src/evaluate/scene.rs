@@ -41,6 +41,15 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Of some of a text that is no JSON.
+    pub(crate) fn of_window(window: &'a Document, inputs: &'a Inputs<'a>) -> Self {
+        let views = window.parts().iter().map(PartView::of_window).collect();
+        Self {
+            views,
+            ..Self::new(window, inputs)
+        }
+    }
+
     /// The same, where it is known what other people's records hold.
     pub(crate) fn among(self, others: Option<&'a Others>) -> Self {
         Self { others, ..self }

@@ -1,4 +1,4 @@
-//! Texts as the checks read them: what a reader sees of HTML, folded for comparing, counted once.
+//! Texts as the checks read them: what a reader sees of HTML or JSON, folded for comparing, counted once.
 //! Every view knows which bytes of the original each of its bytes came from. Views of one part are
 //! built at most once per evaluation and shared by all rules of all policies.
 
@@ -7,6 +7,7 @@ mod counts;
 mod entities;
 mod fold;
 mod html;
+mod json;
 mod mapped;
 mod skeleton;
 mod walk;
@@ -19,6 +20,7 @@ use aios_crds::check::TermView;
 pub(crate) use clusters::{cluster_start, widened};
 pub(crate) use fold::{ascii_digit, compat, folded, spaced, unaccented};
 pub(crate) use html::{PageLink, address};
+pub(crate) use json::{Prefix as JsonPrefix, escaped};
 pub(crate) use mapped::{Builder as MappedBuilder, Mapped};
 pub(crate) use skeleton::{Skeleton, skeleton};
 
@@ -32,6 +34,8 @@ use fold::other_compat;
 #[derive(Debug)]
 pub(crate) struct PartView<'a> {
     pub(crate) part: &'a Part,
+    /// Only some of a text, which is read as it stands.
+    is_window: bool,
     layers: OnceCell<Layers<'a>>,
     words: OnceCell<u32>,
     characters: OnceCell<u32>,
@@ -47,6 +51,8 @@ struct Layers<'a> {
     hidden: Option<Layer<'a>>,
     links: Vec<PageLink>,
     metas: Vec<(String, String)>,
+    /// Bytes of the part that are numbers of JSON; `None` where it is none.
+    numbers: Option<Vec<Range<usize>>>,
 }
 
 /// A readable text of a part, and its folded forms.
@@ -65,6 +71,7 @@ impl<'a> PartView<'a> {
     pub(crate) fn new(part: &'a Part) -> Self {
         Self {
             part,
+            is_window: false,
             layers: OnceCell::new(),
             words: OnceCell::new(),
             characters: OnceCell::new(),
@@ -74,14 +81,25 @@ impl<'a> PartView<'a> {
         }
     }
 
+    /// Of some of a text that is no JSON, whatever this piece of it looks like.
+    pub(crate) fn of_window(part: &'a Part) -> Self {
+        Self {
+            is_window: true,
+            ..Self::new(part)
+        }
+    }
+
     fn layers(&self) -> &Layers<'a> {
         self.layers.get_or_init(|| match self.part.kind {
-            PartKind::Plain => Layers {
-                visible: Layer::new(Mapped::identity(&self.part.text)),
-                hidden: None,
-                links: Vec::new(),
-                metas: Vec::new(),
-            },
+            PartKind::Plain => {
+                let text = &self.part.text;
+                let json = if self.is_window {
+                    None
+                } else {
+                    json::read(text)
+                };
+                json.map_or_else(|| Layers::as_written(text), Layers::of_json)
+            }
             PartKind::Html => {
                 let page = html::read(&self.part.text);
                 Layers {
@@ -89,6 +107,7 @@ impl<'a> PartView<'a> {
                     hidden: Some(Layer::new(page.hidden)),
                     links: page.links,
                     metas: page.metas,
+                    numbers: None,
                 }
             }
         })
@@ -99,7 +118,17 @@ impl<'a> PartView<'a> {
         &self.layers().visible
     }
 
-    /// Attribute values, comments and titles of HTML, one a line.
+    /// Whether the text is read as it stands.
+    pub(crate) fn is_as_written(&self) -> bool {
+        self.part.kind == PartKind::Plain && self.layers().numbers.is_none()
+    }
+
+    /// Bytes that are numbers of JSON, in order; `None` where the part is none.
+    pub(crate) fn json_numbers(&self) -> Option<&[Range<usize>]> {
+        self.layers().numbers.as_deref()
+    }
+
+    /// Attribute values, comments and titles of HTML, keys of JSON, one a line.
     pub(crate) fn hidden(&self) -> Option<&Layer<'a>> {
         self.layers().hidden.as_ref()
     }
@@ -146,6 +175,28 @@ impl<'a> PartView<'a> {
     pub(crate) fn sentences(&self) -> u32 {
         let visible = || self.visible().text.as_str();
         *self.sentences.get_or_init(|| counts::sentences(visible()))
+    }
+}
+
+impl<'a> Layers<'a> {
+    fn as_written(text: &'a str) -> Self {
+        Self {
+            visible: Layer::new(Mapped::identity(text)),
+            hidden: None,
+            links: Vec::new(),
+            metas: Vec::new(),
+            numbers: None,
+        }
+    }
+
+    fn of_json(json: json::Json) -> Self {
+        Self {
+            visible: Layer::new(json.visible),
+            hidden: Some(Layer::new(json.hidden)),
+            links: Vec::new(),
+            metas: Vec::new(),
+            numbers: Some(json.numbers),
+        }
     }
 }
 

@@ -15,7 +15,6 @@ use super::{Fix, MAX_MATCHES, Ranges};
 use crate::{
     bytes::lines_with,
     diagnostic::Diagnostic,
-    document::PartKind,
     view::{PartView, folded},
 };
 use openings::Openings;
@@ -150,7 +149,7 @@ impl Style {
             wrong.extend(quotes::wrong(text, quotes));
         }
         // In HTML white space is the browser's.
-        if self.spacing && part.part.kind == PartKind::Plain {
+        if self.spacing && part.is_as_written() {
             wrong.extend(spaces(text));
         }
         if self.exclamations {
