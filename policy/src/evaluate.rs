@@ -27,7 +27,7 @@ use crate::{
     inputs::Inputs,
     others::Others,
     redact::redact,
-    rule::Checker,
+    rule::{Checker, Lexicon},
     verdict::{DryRun, Finding, PolicyRef, RuleError, RuleErrorReason, Verdict, VerdictAction},
 };
 
@@ -40,6 +40,8 @@ pub struct PolicyStack {
     policies: Vec<Arc<CompiledPolicy>>,
     /// Those that only report.
     dry: Vec<Arc<CompiledPolicy>>,
+    /// What the deciding ones look for together.
+    lexicon: Option<Arc<Lexicon>>,
 }
 
 /// A verdict, and the redacted document it may speak of.
@@ -93,7 +95,15 @@ impl PolicyStack {
     /// apart.
     pub fn new(policies: Vec<Arc<CompiledPolicy>>) -> Self {
         let (dry, policies) = policies.into_iter().partition(|policy| policy.dry_run);
-        Self { policies, dry }
+        Self::ordered(policies, dry)
+    }
+
+    fn ordered(policies: Vec<Arc<CompiledPolicy>>, dry: Vec<Arc<CompiledPolicy>>) -> Self {
+        Self {
+            lexicon: Lexicon::of(&policies).map(Arc::new),
+            policies,
+            dry,
+        }
     }
 
     /// The same with another policy in the place of the one of its name, or after all others where there
@@ -106,10 +116,7 @@ impl PolicyStack {
             Some(old) => *old = policy,
             None => policies.push(policy),
         }
-        Self {
-            policies,
-            dry: self.dry.clone(),
-        }
+        Self::ordered(policies, self.dry.clone())
     }
 
     /// The policies that decide, in order.
@@ -175,7 +182,8 @@ impl PolicyStack {
         known: Known<'_>,
     ) -> (Evaluation, Vec<Query>) {
         let Known { evidence, others } = known;
-        let mut found = pass::run(&self.policies, document, inputs, others);
+        let lexicon = self.lexicon.as_deref();
+        let mut found = pass::run(&self.policies, document, inputs, others, lexicon);
         let mut redacted: Option<Document> = None;
         let mut rounds = 0;
         let mut edits = std::mem::take(&mut found.edits);
@@ -186,7 +194,7 @@ impl PolicyStack {
             }
             rounds += 1;
             let next = redact(redacted.as_ref().unwrap_or(document), edits);
-            let mut again = pass::run(&self.policies, &next, inputs, others);
+            let mut again = pass::run(&self.policies, &next, inputs, others, lexicon);
             edits = std::mem::take(&mut again.edits);
             found.join(again);
             redacted = Some(next);
@@ -312,6 +320,7 @@ impl CompiledPolicy {
         let alone = PolicyStack {
             policies: vec![Arc::clone(self)],
             dry: Vec::new(),
+            lexicon: None,
         };
         alone.judge(document, inputs, known)
     }

@@ -18,11 +18,34 @@ pub struct Judge {
 
 impl Judge {
     pub fn new(terms: usize) -> Result<Self> {
-        Ok(Self {
-            stack: PolicyStack::new(vec![Arc::new(compile("profile", &profile::rules(terms)?)?)]),
+        let policy = compile("profile", &profile::rules(terms)?)?;
+        Ok(Self::by(vec![Arc::new(policy)]))
+    }
+
+    /// By the profile's terms alone, divided among so many policies.
+    pub fn of_terms(policies: usize) -> Result<Self> {
+        let all = profile::terms(profile::TERMS);
+        let lists = all.chunks(all.len().div_ceil(policies.max(1)).max(1));
+        let divided = lists.map(|list| -> Result<_> {
+            let mut rules = profile::rules(1)?;
+            rules.retain_mut(|rule| match &mut rule.terms {
+                Some(terms) => {
+                    terms.list = list.to_vec();
+                    true
+                }
+                None => false,
+            });
+            Ok(Arc::new(compile("terms", &rules)?))
+        });
+        Ok(Self::by(divided.collect::<Result<_>>()?))
+    }
+
+    fn by(policies: Vec<Arc<CompiledPolicy>>) -> Self {
+        Self {
+            stack: PolicyStack::new(policies),
             variables: profile::variables(),
             labels: profile::labels(),
-        })
+        }
     }
 
     pub fn verdict(&self, document: &Document, email: Email) -> Verdict {

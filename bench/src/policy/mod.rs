@@ -36,6 +36,8 @@ const STREAM_SHORT: usize = 8 << 10;
 const STREAM_LONG: usize = 512 << 10;
 /// A late byte costs at most so many times an early one.
 const STREAM: f64 = 1.5;
+/// Policies that the terms are divided among.
+const POLICIES: usize = 20;
 /// Evaluations of an e-mail that are timed together.
 const BATCH: u32 = 200;
 
@@ -61,6 +63,9 @@ struct Round {
     ascii: Times,
     mixed: Times,
     compile_ms: f64,
+    /// Of the ASCII e-mail under the terms alone: all in one policy, and divided among many.
+    terms_us: f64,
+    divided_us: f64,
     /// Nanoseconds a byte of a text that is judged while it is written.
     stream_short_ns: f64,
     stream_long_ns: f64,
@@ -86,6 +91,7 @@ pub fn run(options: &Options) -> Result<()> {
     let judge = Judge::new(profile::TERMS)?;
     let floor = Floor::new(&profile::terms(profile::TERMS))?;
     let stream = Stream::new()?;
+    let (terms, divided) = (Judge::of_terms(1)?, Judge::of_terms(POLICIES)?);
     let many = profile::rules(profile::MOST_TERMS)?;
     let mut rounds = Vec::with_capacity(options.rounds);
     for _ in 0..options.rounds {
@@ -93,6 +99,8 @@ pub fn run(options: &Options) -> Result<()> {
             ascii: times(&judge, &floor, profile::ASCII)?,
             mixed: times(&judge, &floor, profile::MIXED)?,
             compile_ms: compile_ms(&many)?,
+            terms_us: email_us(&terms)?,
+            divided_us: email_us(&divided)?,
             stream_short_ns: stream.ns_a_byte(STREAM_SHORT)?,
             stream_long_ns: stream.ns_a_byte(STREAM_LONG)?,
         });
@@ -141,6 +149,13 @@ fn times(judge: &Judge, floor: &Floor, email: Email) -> Result<Times> {
         long_mb_s: megabytes / seconds(1, || judge.verdict(&long, email)),
         floor_long_mb_s: megabytes / seconds(1, || floor.count(&text)),
     })
+}
+
+fn email_us(judge: &Judge) -> Result<f64> {
+    let email = profile::ASCII;
+    let document = contender::document(email.subject, email.text)?;
+    judge.check(&document, email)?;
+    Ok(seconds(BATCH, || judge.verdict(&document, email)) * 1e6)
 }
 
 fn compile_ms(rules: &[Rule]) -> Result<f64> {
@@ -213,6 +228,13 @@ fn speed(rounds: &[Round]) -> Vec<Target> {
         "",
         0.0,
         Bound::AtMost(COMPILE_MS),
+    ));
+    targets.push(Target::new(
+        "ASCII e-mail, a thousand terms of 20 policies, us",
+        middle(|round| round.divided_us),
+        "the same of one policy",
+        middle(|round| round.terms_us),
+        Bound::Shown,
     ));
     targets.push(Target::new(
         "streamed text of 512 kB, ns a byte",

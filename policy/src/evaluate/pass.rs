@@ -11,7 +11,7 @@ use crate::{
     inputs::Inputs,
     others::Others,
     redact::Edit,
-    rule::{Checker, Failure, Links, MAX_MATCHES, Ranges},
+    rule::{Checker, Failure, Lexicon, Links, MAX_MATCHES, Ranges},
     verdict::{Finding, InputSpan, RuleError, Scanned, Span, VerdictAction},
     view::PartView,
 };
@@ -42,8 +42,9 @@ pub(crate) fn run(
     document: &Document,
     inputs: &Inputs<'_>,
     others: Option<&Others>,
+    lexicon: Option<&Lexicon>,
 ) -> Found {
-    let scene = Scene::new(document, inputs).among(others);
+    let scene = Scene::new(document, inputs).among(others).with(lexicon);
     let mut found = Found::default();
     let mut readers = vec![0; document.parts().len()];
     for policy in policies {
@@ -219,9 +220,9 @@ pub(crate) fn ranges(
     let mut ranges = Ranges::new();
     match &rule.checker {
         Checker::Terms(terms) => {
-            ranges.extend(terms.find(visible)?);
+            ranges.extend(terms.find(visible, scene.lexicon)?);
             if let Some(hidden) = hidden {
-                ranges.extend(terms.find(hidden)?);
+                ranges.extend(terms.find(hidden, scene.lexicon)?);
             }
         }
         Checker::Pattern(pattern) => {

@@ -8,7 +8,7 @@ use crate::{
     inputs::Inputs,
     others::Others,
     rule::{
-        Expression, Failure,
+        Expression, Failure, Lexicon,
         cel::{Bindings, Size, Texts},
         citations::Sources,
         facts::{Known, KnownNames},
@@ -22,6 +22,8 @@ use crate::{
 pub(crate) struct Scene<'a> {
     pub(crate) inputs: &'a Inputs<'a>,
     pub(crate) others: Option<&'a Others>,
+    /// Terms that are looked for together.
+    pub(crate) lexicon: Option<&'a Lexicon>,
     pub(crate) views: Vec<PartView<'a>>,
     known: OnceCell<Known>,
     known_names: OnceCell<KnownNames>,
@@ -34,6 +36,7 @@ impl<'a> Scene<'a> {
         Self {
             inputs,
             others: None,
+            lexicon: None,
             views,
             known: OnceCell::new(),
             known_names: OnceCell::new(),
@@ -53,6 +56,11 @@ impl<'a> Scene<'a> {
     /// The same, where it is known what other people's records hold.
     pub(crate) fn among(self, others: Option<&'a Others>) -> Self {
         Self { others, ..self }
+    }
+
+    /// The same, where terms are looked for together.
+    pub(crate) fn with(self, lexicon: Option<&'a Lexicon>) -> Self {
+        Self { lexicon, ..self }
     }
 
     /// The parts that a rule reads, in document order.

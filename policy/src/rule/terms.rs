@@ -1,14 +1,15 @@
 //! Words that must not occur: one automaton a rule, on the view of the text that the rule names.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use aios_crds::check::{Stemmer, TermMatch, TermView, Terms as Spec};
 
 use super::{
     Failure, MAX_MATCHES, Ranges,
     boundary::{ends_word, starts_word},
     in_word,
+    lexicon::Lexicon,
+    literals::Literals,
     stem::stemmed,
 };
 use crate::{
@@ -17,26 +18,20 @@ use crate::{
     work::spend,
 };
 
-/// Bytes of a list up to which it is worth a table: that takes some 200 bytes for each of them and steps
-/// several times faster.
-const MOST_IN_TABLE: usize = 16 << 10;
-
 /// Terms that a message names.
 const NAMED: usize = 5;
 
 /// Compiled terms.
 #[derive(Debug)]
 pub(crate) struct Terms {
-    automaton: AhoCorasick,
+    literals: Literals,
     /// As the view has them, sorted, without repetitions.
-    list: Vec<String>,
-    /// Bytes of the longest term.
-    longest: usize,
+    pub(super) list: Vec<String>,
     /// Some of the terms as they are named, without endings.
     named: String,
-    matching: TermMatch,
-    view: TermView,
-    stem: Option<Stemmer>,
+    pub(super) matching: TermMatch,
+    pub(super) view: TermView,
+    pub(super) stem: Option<Stemmer>,
 }
 
 impl Terms {
@@ -98,18 +93,14 @@ impl Terms {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let bytes: usize = terms.iter().map(String::len).sum();
-        let table = (bytes <= MOST_IN_TABLE).then_some(AhoCorasickKind::DFA);
-        let automaton = AhoCorasick::builder().kind(table).build(&terms);
-        let automaton = automaton.map_err(|error| {
+        let literals = Literals::of(terms.iter()).map_err(|error| {
             vec![Diagnostic::new(
                 format!("{path}.list"),
                 format!("the list is too large to compile ({error}): split it over several rules"),
             )]
         })?;
         Ok(Self {
-            automaton,
-            longest: terms.iter().map(String::len).max().unwrap_or_default(),
+            literals,
             list: terms,
             named,
             matching: spec.matching,
@@ -122,10 +113,19 @@ impl Terms {
         format!("leave out: {}", self.named)
     }
 
-    /// Bytes of the part where a term stands.
-    pub(crate) fn find(&self, layer: &Layer<'_>) -> Result<Ranges, Failure> {
+    /// Bytes of the part where a term stands. What other rules of the stack look for in the same form is
+    /// looked for with it.
+    pub(crate) fn find(
+        &self,
+        layer: &Layer<'_>,
+        lexicon: Option<&Lexicon>,
+    ) -> Result<Ranges, Failure> {
         let form = layer.view(self.view);
-        let found = self.find_form(form.as_str())?;
+        let found = if lexicon.is_none_or(|lexicon| lexicon.may_hold(self, layer)) {
+            self.find_form(form.as_str())?
+        } else {
+            Ranges::new()
+        };
         if self.view == TermView::Raw {
             return Ok(layer.widened_sources(found));
         }
@@ -161,33 +161,25 @@ impl Terms {
     }
 
     fn find_in(&self, text: &str) -> Result<Ranges, Failure> {
-        // Terms that contain each other can match at every byte many times over.
-        let most_candidates = text.len().saturating_mul(4) + MAX_MATCHES;
-        spend(text.len());
-        let mut found = Ranges::new();
-        for (seen, candidate) in self.automaton.find_overlapping_iter(text).enumerate() {
-            if seen > most_candidates {
-                return Err(Failure::too_many_matches());
-            }
+        let mut left = most_candidates(text);
+        let mut found = Ok(Ranges::new());
+        self.literals.each(text, |candidate| {
+            let (Some(fewer), Ok(counted)) = (left.checked_sub(1), &mut found) else {
+                found = Err(Failure::too_many_matches());
+                return ControlFlow::Break(());
+            };
+            left = fewer;
             spend(1);
             let range = candidate.range();
-            if self.counts(text, &range) {
-                found.push(range);
-                if found.len() > MAX_MATCHES {
-                    break;
-                }
+            if counts(self.matching, text, &range) {
+                counted.push(range);
             }
-        }
-        Ok(found)
-    }
-
-    fn counts(&self, text: &str, range: &Range<usize>) -> bool {
-        match self.matching {
-            TermMatch::Word => starts_word(text, range) && ends_word(text, range),
-            TermMatch::Prefix => starts_word(text, range),
-            TermMatch::Suffix => ends_word(text, range),
-            TermMatch::Substring => true,
-        }
+            if counted.len() > MAX_MATCHES {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        found
     }
 
     /// First byte of the layer's text at which a term could begin that more text would complete or
@@ -221,7 +213,7 @@ impl Terms {
 
     /// First byte of a text from which on everything begins a term.
     fn live(&self, text: &str) -> usize {
-        let from = text.len().saturating_sub(self.longest);
+        let from = text.len().saturating_sub(self.literals.longest());
         (from..text.len())
             .filter_map(|at| Some((at, text.get(at..)?)))
             .find(|(_, tail)| {
@@ -234,7 +226,22 @@ impl Terms {
     }
 }
 
-/// A term as the view has it, by its stems where those are compared, without space around it.
+/// Most places where terms stand, whether they count there or not: terms that contain each other can match at
+/// every byte many times over.
+pub(super) fn most_candidates(text: &str) -> usize {
+    text.len().saturating_mul(4) + MAX_MATCHES + 1
+}
+
+/// Whether a term that stands at a range counts there.
+pub(super) fn counts(matching: TermMatch, text: &str, range: &Range<usize>) -> bool {
+    match matching {
+        TermMatch::Word => starts_word(text, range) && ends_word(text, range),
+        TermMatch::Prefix => starts_word(text, range),
+        TermMatch::Suffix => ends_word(text, range),
+        TermMatch::Substring => true,
+    }
+}
+
 /// The first of sorted terms, for people.
 fn named(terms: &[String]) -> String {
     let mut distinct: Vec<_> = terms.iter().map(String::as_str).collect();
@@ -254,6 +261,7 @@ fn ended(terms: &[String], spec: &Spec) -> Vec<String> {
     spec.endings.iter().flat_map(with).collect()
 }
 
+/// A term as the view has it, by its stems where those are compared, without space around it.
 fn normal(term: &str, spec: &Spec) -> String {
     let form = match spec.view {
         TermView::Raw => return term.trim().to_owned(),
@@ -299,7 +307,7 @@ mod tests {
 
     fn found(terms: &Terms, text: &str) -> Vec<String> {
         let part = part(text);
-        let ranges = terms.find(PartView::new(&part).visible()).unwrap();
+        let ranges = terms.find(PartView::new(&part).visible(), None).unwrap();
         ranges.into_iter().map(|r| text[r].to_owned()).collect()
     }
 

@@ -27,6 +27,7 @@ pub(crate) use skeleton::{Skeleton, skeleton};
 use crate::{
     bytes::digit_runs,
     document::{Part, PartKind},
+    rule::Occurrences,
 };
 use fold::other_compat;
 
@@ -65,6 +66,8 @@ pub(crate) struct Layer<'a> {
     compat: OnceCell<Option<Mapped<'static>>>,
     digits: OnceCell<Vec<Range<usize>>>,
     skeleton: OnceCell<Option<Skeleton>>,
+    /// Which rules' terms stand in it, as far as that was asked.
+    pub(crate) occurrences: Occurrences,
 }
 
 impl<'a> PartView<'a> {
@@ -230,6 +233,7 @@ impl<'a> Layer<'a> {
             compat: OnceCell::new(),
             digits: OnceCell::new(),
             skeleton: OnceCell::new(),
+            occurrences: Occurrences::default(),
         }
     }
 
