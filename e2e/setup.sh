@@ -29,6 +29,7 @@ need libssl-dev /usr/include/openssl/ssl.h
 need python3-pip pip3 pip
 need nodejs node
 need npm npm
+need valgrind valgrind
 need postgresql /usr/lib/postgresql/*/bin/initdb
 
 if [ -n "$missing" ]; then
