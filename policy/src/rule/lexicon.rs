@@ -43,7 +43,10 @@ struct Group {
 
 /// What was found out about a text: of each group, which rules' terms stand in it.
 #[derive(Debug, Default)]
-pub(crate) struct Occurrences(OnceCell<Box<[OnceCell<Box<[bool]>>]>>);
+pub(crate) struct Occurrences(OnceCell<Box<[OnceCell<Holds>]>>);
+
+/// By the places of rules, whether a term of each counts.
+type Holds = Box<[bool]>;
 
 impl Lexicon {
     /// `None` where no two rules read the same form.
@@ -119,9 +122,8 @@ impl Group {
         })
     }
 
-    /// Of each rule, whether a term of it counts. Of a text full of terms that contain each other, each rule is
-    /// to find out by itself.
-    fn occurring(&self, layer: &Layer<'_>) -> Box<[bool]> {
+    /// Of a text full of terms that contain each other, each rule is to find out by itself.
+    fn occurring(&self, layer: &Layer<'_>) -> Holds {
         let text = layer.view(self.view).as_str();
         let stems = self.stem.map(|language| stemmed(text, language));
         let text = stems.as_ref().map_or(text, Mapped::as_str);

@@ -27,7 +27,7 @@ pub(super) struct Literals {
 
 #[derive(Debug)]
 enum Kind {
-    Table(DFA),
+    Table(Box<DFA>),
     Graph(AhoCorasick),
 }
 
@@ -40,7 +40,7 @@ impl Literals {
         Ok(Self {
             longest: sizes.max().unwrap_or_default(),
             automaton: if bytes <= MOST_IN_TABLE {
-                Kind::Table(DFA::new(words)?)
+                Kind::Table(Box::new(DFA::new(words)?))
             } else {
                 Kind::Graph(AhoCorasick::new(words)?)
             },
