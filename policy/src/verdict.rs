@@ -368,14 +368,8 @@ impl Check {
     /// changes when any text could get other findings from the same rule.
     pub fn revision(self) -> u32 {
         match self {
-            Self::Pattern => 3,
-            Self::Terms
-            | Self::Pii
-            | Self::Secrets
-            | Self::Require
-            | Self::Facts
-            | Self::Injection
-            | Self::Leak => 2,
+            Self::Pattern | Self::Pii | Self::Facts => 3,
+            Self::Terms | Self::Secrets | Self::Require | Self::Injection | Self::Leak => 2,
             Self::Links
             | Self::Disclosure
             | Self::Length

@@ -32,13 +32,14 @@ const PLAIN: [&str; 12] = [
 const PAGE: &str = "<meta name=ai content=true><p>Z&euml;b <b>Ac</b>me &#64;</p><!-- jane@mail.example -->\
     <a href=\"https://evil.example/?gclid=1&amp;b=2\">www.bank.example</a><img src='cid:x' alt='Acme'>";
 
-/// Data whose shapes are told by countries and languages, and forms of words.
-const MORE: [&str; 6] = [
+/// Data whose shapes are told by countries, languages and the words in front, and forms of words.
+const MORE: [&str; 7] = [
     "born on 3 May 1980, geb. 03.05.80, née le 3 mai 1980, 1980-05-03",
     "Lindenstraße 12a, 12, rue de la Paix, 221B Baker Street, Calle Mayor 5",
     "AHV 756.9217.0769.85, BSN 111222333, SSN 078-05-1120, NIF 12345678Z",
     "Banken, Hausbank, Hausbanken, sicheren Renditen, guarantees guaranteed, Nordkaps",
     "\u{440}\u{430}\u{443}\u{440}al p\u{430}ypal \u{3b1}cme ACM\u{395} \u{422}\u{435}\u{441}\u{442} \u{ab30}cme",
+    "Call me on 25 761546; card 5018 0000 0009 or 213100000000001. 25 761546, 501800000009, 12 days, 12 months",
     "{\"title\": \"Käse\", \"tags\": [\"new\", 7], \"title\": null}",
 ];
 /// What is said to models, and nearly.
@@ -84,7 +85,8 @@ fn found(rule: &Value, texts: &[&str]) -> String {
     };
     let policy = policy("p", &json!([rule]));
     let stack = PolicyStack::new(vec![policy.clone()]);
-    let variables = json!({"rate": 2.5, "customer": {"email": "zoe@mail.example"}});
+    let variables =
+        json!({"rate": 2.5, "noticeDays": 12, "customer": {"email": "zoe@mail.example"}});
     let inputs = Inputs {
         variables: &variables,
         labels: &BTreeMap::new(),
@@ -120,7 +122,7 @@ fn found(rule: &Value, texts: &[&str]) -> String {
     Check::Terms, 2, "7423969214fa77f3")]
 #[case(json!({"terms": {"list": ["ete", "cafe", "lodz"], "view": "Unaccented"}}), Check::Terms, 2, "b4bab147966b146a")]
 #[case(json!({"pattern": {"regex": "(?i)[ae]|acme"}}), Check::Pattern, 3, "f7721a81bf9b036a")]
-#[case(json!({"pii": {"detect": ["Email", "Phone", "Iban", "Card"]}}), Check::Pii, 2, "d22cf0a7d6d327c0")]
+#[case(json!({"pii": {"detect": ["Email", "Phone", "Iban", "Card"]}}), Check::Pii, 3, "d22cf0a7d6d327c0")]
 #[case(json!({"leak": {"variables": ["customer"]}}), Check::Leak, 1, "7d149c549408ad8a")]
 #[case(json!({"secrets": {}}), Check::Secrets, 2, "81260c8b0e947ff1")]
 #[case(json!({"links": {"allow": ["bank.example"], "tracking": "Forbidden", "text": "Honest"}}),
@@ -138,8 +140,8 @@ fn found(rule: &Value, texts: &[&str]) -> String {
 #[case(json!({"style": {"numbers": "English"}}), Check::Style, 1, "be1c1358259e422b")]
 #[case(json!({"style": {"numbers": "French"}}), Check::Style, 1, "1fc4711208d92795")]
 #[case(json!({"language": {}}), Check::Language, 1, "b84e936fc79a9782")]
-#[case(json!({"facts": {}}), Check::Facts, 2, "cdc0759888cb3c4d")]
-#[case(json!({"facts": {"names": true, "allow": ["100"]}}), Check::Facts, 2, "7125599a095f5be7")]
+#[case(json!({"facts": {}}), Check::Facts, 3, "cdc0759888cb3c4d")]
+#[case(json!({"facts": {"names": true, "allow": ["100"]}}), Check::Facts, 3, "7125599a095f5be7")]
 #[case(json!({"citations": {}}), Check::Citations, 1, "0d8b731ff9915008")]
 #[case(json!({"cel": "text.words < 12 && text.sentences < 2"}),
     Check::Cel, 1, "8fe9f48048ccf81c")]
@@ -157,20 +159,22 @@ fn another_finding_needs_another_revision(
 }
 
 #[rstest]
-#[case(json!({"terms": {"list": ["bank", "sichere Rendite"], "stem": "German"}}), Check::Terms, 2, "d60c1cd94d5412d8")]
-#[case(json!({"terms": {"list": ["guarantee"], "stem": "English"}}), Check::Terms, 2, "0744abb665fa479b")]
+#[case(json!({"terms": {"list": ["bank", "sichere Rendite"], "stem": "German"}}), Check::Terms, 2, "f213505c5301582b")]
+#[case(json!({"terms": {"list": ["guarantee"], "stem": "English"}}), Check::Terms, 2, "50dc69816d9388f4")]
 #[case(json!({"terms": {"list": ["bank", "kap"], "match": "Suffix", "endings": ["en", "s"]}}),
-    Check::Terms, 2, "c05482c39b7f2ed6")]
-#[case(json!({"terms": {"list": ["acme", "paypal", "test"], "match": "Prefix"}}), Check::Terms, 2, "f089342ac516dbba")]
-#[case(json!({"pattern": {"regex": "\\w+[^\\w]"}}), Check::Pattern, 3, "4add15f7a132cb2f")]
-#[case(json!({"pii": {"detect": ["BirthDate", "Address", "NationalId"]}}), Check::Pii, 2, "6da55349aca16f87")]
+    Check::Terms, 2, "e418656f5d03fdc2")]
+#[case(json!({"terms": {"list": ["acme", "paypal", "test"], "match": "Prefix"}}), Check::Terms, 2, "48c1bbd7001f060c")]
+#[case(json!({"pattern": {"regex": "\\w+[^\\w]"}}), Check::Pattern, 3, "1bdfd5d7003932d3")]
+#[case(json!({"pii": {"detect": ["Phone", "Card"]}}), Check::Pii, 3, "8e71f3c9c3ed52fe")]
+#[case(json!({"facts": {}}), Check::Facts, 3, "74b36908a09115c9")]
+#[case(json!({"pii": {"detect": ["BirthDate", "Address", "NationalId"]}}), Check::Pii, 3, "b49b02d52937ab28")]
 #[case(json!({"schema": {"jsonSchema": {"properties": {"tags": {"items": {"type": "string"}}}}}}),
-    Check::Schema, 1, "61ba3418c88064ad")]
-#[case(json!({"injection": {}}), Check::Injection, 2, "1df1232acc25ea50")]
+    Check::Schema, 1, "2965ba4e2da47248")]
+#[case(json!({"injection": {}}), Check::Injection, 2, "b49b5358b9649c37")]
 #[case(json!({"injection": {"maxEncoded": 16, "read": ["Passages"], "allow": ["https://evil.example/"]}}),
-    Check::Injection, 2, "2524701f00e0e264")]
-#[case(json!({"moderation": {"model": "judge"}}), Check::Moderation, 1, "a57101db527c8a13")]
-#[case(json!({"moderation": {"model": "judge", "categories": {"hate": 7}}}), Check::Moderation, 1, "7ad664de16f3a639")]
+    Check::Injection, 2, "c35586a7541d5139")]
+#[case(json!({"moderation": {"model": "judge"}}), Check::Moderation, 1, "9e90db985b530ba2")]
+#[case(json!({"moderation": {"model": "judge", "categories": {"hate": 7}}}), Check::Moderation, 1, "c6ba6a2e1f70bbbe")]
 fn another_finding_in_other_texts_needs_another_revision(
     #[case] rule: Value,
     #[case] check: Check,

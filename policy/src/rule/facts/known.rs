@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::{
     number::{self, Number, shift_left, trim},
-    unit::{Unit, lower},
+    unit::{Period, Unit, lower, of_field},
 };
 use crate::{Inputs, bytes::digit_runs, view::compat};
 
-/// What a known number vouches for.
+/// What a known number vouches for, beside numbers without a unit.
 #[derive(Clone, Copy, Debug)]
 enum Claim {
     /// A value of its own, as a JSON number: everything.
@@ -19,21 +19,36 @@ enum Claim {
     Money = 4,
     /// A number in prose: all but percentages.
     Plain = 8,
-    /// Part of a date or a time: only numbers without a unit.
+    /// Part of a date or a time: nothing else.
     Date = 16,
+    Days = 32,
+    Weeks = 64,
+    Months = 128,
+    Years = 256,
+}
+
+impl From<Period> for Claim {
+    fn from(period: Period) -> Self {
+        match period {
+            Period::Day => Self::Days,
+            Period::Week => Self::Weeks,
+            Period::Month => Self::Months,
+            Period::Year => Self::Years,
+        }
+    }
 }
 
 /// A set of claims.
 #[derive(Clone, Copy, Debug, Default)]
-struct Claims(u8);
+struct Claims(u16);
 
 impl Claims {
     fn add(&mut self, claim: Claim) {
-        self.0 |= claim as u8;
+        self.0 |= claim as u16;
     }
 
     fn has(self, claim: Claim) -> bool {
-        self.0 & claim as u8 != 0
+        self.0 & claim as u16 != 0
     }
 }
 
@@ -74,7 +89,7 @@ impl Known {
     /// Everything that the inputs vouch for.
     pub(crate) fn from_inputs(inputs: &Inputs<'_>) -> Self {
         let mut known = Self::default();
-        known.json(inputs.variables);
+        known.json(inputs.variables, None);
         for text in inputs.passages.iter().chain(inputs.template) {
             known.prose(text);
         }
@@ -84,13 +99,18 @@ impl Known {
     /// A value that stands alone: a single bare number vouches for every unit, anything else is
     /// read as prose.
     pub(crate) fn value(&mut self, written: &str) {
+        self.bare(written, Claim::Value);
+    }
+
+    /// The same, where a single bare number vouches for something else.
+    fn bare(&mut self, written: &str, claim: Claim) {
         let text = compat(written);
         let text = text.as_str().trim();
         match number::read(text, &digit_runs(text)).as_slice() {
             [one] if one.range == (0..text.len()) && !one.in_date => {
                 one.readings
                     .iter()
-                    .for_each(|reading| self.claim(reading, Claim::Value));
+                    .for_each(|reading| self.claim(reading, claim));
             }
             _ => self.prose(written),
         }
@@ -98,15 +118,15 @@ impl Known {
 
     pub(crate) fn vouches(&self, number: &Number<'_>) -> bool {
         let direct = number.readings.iter().any(|reading| {
-            self.numbers
-                .get(reading)
-                .is_some_and(|claims| match number.unit {
+            self.numbers.get(reading).is_some_and(|claims| {
+                let any = |of: &[Claim]| of.iter().any(|claim| claims.has(*claim));
+                match number.unit {
                     Unit::None => true,
-                    Unit::Percent => claims.has(Claim::Value) || claims.has(Claim::Percent),
-                    Unit::Money => [Claim::Value, Claim::Money, Claim::Plain]
-                        .iter()
-                        .any(|c| claims.has(*c)),
-                })
+                    Unit::Percent => any(&[Claim::Value, Claim::Percent]),
+                    Unit::Money => any(&[Claim::Value, Claim::Money, Claim::Plain]),
+                    Unit::Time(period) => any(&[Claim::Value, Claim::Plain, period.into()]),
+                }
+            })
         });
         direct || self.vouches_as_time(number)
     }
@@ -129,12 +149,16 @@ impl Known {
         number.unit == Unit::None && minute.len() == 2 && is_date(hour) && is_date(&minute)
     }
 
-    fn json(&mut self, value: &Value) {
+    /// Below a field whose name says what it counts, numbers vouch for that alone.
+    fn json(&mut self, value: &Value, counts: Option<Period>) {
+        let claim = counts.map_or(Claim::Value, Claim::from);
         match value {
-            Value::Number(number) => self.value(&number.to_string()),
-            Value::String(text) => self.value(text),
-            Value::Array(items) => items.iter().for_each(|item| self.json(item)),
-            Value::Object(fields) => fields.values().for_each(|field| self.json(field)),
+            Value::Number(number) => self.bare(&number.to_string(), claim),
+            Value::String(text) => self.bare(text, claim),
+            Value::Array(items) => items.iter().for_each(|item| self.json(item, counts)),
+            Value::Object(fields) => fields
+                .iter()
+                .for_each(|(name, field)| self.json(field, of_field(name))),
             Value::Null | Value::Bool(_) => {}
         }
     }
@@ -147,6 +171,7 @@ impl Known {
                 (true, _) => Claim::Date,
                 (_, Unit::Percent) => Claim::Percent,
                 (_, Unit::Money) => Claim::Money,
+                (_, Unit::Time(period)) => period.into(),
                 (_, Unit::None) => Claim::Plain,
             };
             number

@@ -1,6 +1,7 @@
 //! Numbers in the text must be known: from the variables, the passages, the template or the policy; and names
 //! where the rule asks for them.
-//! A percentage is not vouched for by a bare number in prose, nor by a day of a date.
+//! A percentage is not vouched for by a bare number in prose, nor by a day of a date; days are not by what a field
+//! counts in months.
 
 mod known;
 mod names;
@@ -113,7 +114,7 @@ mod tests {
         let variables = json!({
             "rate": 2.5, "share": 0.04, "seats": "300", "deposit": "100,000 EUR",
             "webinar": {"start": "2026-11-05T18:30:00+01:00"},
-            "customer": {"name": "Zoë 7"},
+            "customer": {"name": "Zoë 7"}, "noticeDays": 31, "terms": {"term_months": [36, "48"]},
         });
         let inputs = Inputs {
             variables: &variables,
@@ -154,6 +155,7 @@ mod tests {
     #[case::allowed("99, 99 %, 99 EUR, 8 %")]
     #[case::prose_number_as_money("3 EUR, 300 seats, 300 %")]
     #[case::other_digits("١٠٠٬٠٠٠ يورو، ٣٠٠ مقعد، ٢٫٥٪")]
+    #[case::periods("31 days, 31-day, 31 Tagen, 31, 36 mois, 48 meses, 300 years")]
     #[case::names_with_digits("B2B, H2O, Q4")]
     #[case::enumeration("\n1. one\n2) two\n")]
     #[case::none("no numbers at all")]
@@ -177,6 +179,10 @@ mod tests {
     #[case("خصم ٥٠٪", &["٥٠"])]
     #[case("२५ प्रतिशत", &["२५"])]
     #[case("ten, 11 and 3000", &["3000"])]
+    #[case("31 months, 36 days, 48 weeks", &["31", "36", "48"])]
+    #[case("31 EUR, 36 %", &["31", "36"])]
+    #[case("11 days, 5 months", &["11", "5"])]
+    #[case("14 EUR, 14 weeks", &["14", "14"])]
     fn invented_numbers_are_marked(#[case] text: &str, #[case] expected: &[&str]) {
         assert_eq!(unknown(text), expected);
     }

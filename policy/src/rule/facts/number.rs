@@ -21,7 +21,7 @@ pub(crate) struct Number<'a> {
 impl Number<'_> {
     /// Whether it counts money or percent.
     pub(crate) fn has_unit(&self) -> bool {
-        self.unit != Unit::None
+        matches!(self.unit, Unit::Percent | Unit::Money)
     }
 }
 
@@ -300,7 +300,8 @@ fn is_enumerator(text: &str, token: &Token<'_>) -> bool {
 fn is_in_name(text: &str, token: &Token<'_>) -> bool {
     let behind_letter = char_before(text, token.start).is_some_and(char::is_alphabetic);
     let short = token.groups.len() == 1 && token.groups.iter().all(|group| group.len() <= 2);
-    behind_letter && short && unit::around(text, &(token.start..token.end())) == Unit::None
+    let unit = || unit::around(text, &(token.start..token.end()));
+    behind_letter && short && matches!(unit(), Unit::None | Unit::Time(_))
 }
 
 #[cfg(test)]

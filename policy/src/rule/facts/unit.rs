@@ -1,4 +1,4 @@
-//! What a number counts: percent, money, or nothing told; and words that scale it.
+//! What a number counts: percent, money, days and their like, or nothing told; and words that scale it.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -10,6 +10,16 @@ pub(crate) enum Unit {
     None,
     Percent,
     Money,
+    Time(Period),
+}
+
+/// Stretches of time that are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Period {
+    Day,
+    Week,
+    Month,
+    Year,
 }
 
 const SIGNS: [char; 10] = ['€', '$', '£', '¥', '₹', '₽', '₺', '₪', '₩', '₫'];
@@ -37,6 +47,31 @@ const PERCENT: [&str; 12] = [
     "بالمئة",
     "بالمائة",
     "प्रतिशत",
+];
+
+/// Words for stretches of time, lower case, sorted. Hours and minutes are left out: they tell the time of day, too.
+#[rustfmt::skip]
+const PERIODS: [(&str, Period); 78] = [
+    ("anni", Period::Year), ("anno", Period::Year), ("année", Period::Year), ("années", Period::Year),
+    ("ano", Period::Year), ("anos", Period::Year), ("ans", Period::Year),
+    ("año", Period::Year), ("años", Period::Year), ("dag", Period::Day), ("dagar", Period::Day),
+    ("dage", Period::Day), ("dagen", Period::Day), ("day", Period::Day), ("days", Period::Day),
+    ("dia", Period::Day), ("dias", Period::Day), ("dni", Period::Day), ("día", Period::Day),
+    ("días", Period::Day), ("giorni", Period::Day), ("giorno", Period::Day), ("gün", Period::Day),
+    ("hafta", Period::Week), ("jaar", Period::Year), ("jahr", Period::Year), ("jahre", Period::Year),
+    ("jahren", Period::Year), ("jour", Period::Day), ("jours", Period::Day),
+    ("maand", Period::Month), ("maanden", Period::Month), ("mes", Period::Month), ("mese", Period::Month),
+    ("meses", Period::Month), ("mesi", Period::Month), ("mois", Period::Month), ("monat", Period::Month),
+    ("monate", Period::Month), ("monaten", Period::Month), ("month", Period::Month), ("months", Period::Month),
+    ("månad", Period::Month), ("månader", Period::Month), ("måned", Period::Month), ("måneder", Period::Month),
+    ("mês", Period::Month), ("semaine", Period::Week), ("semaines", Period::Week), ("semana", Period::Week),
+    ("semanas", Period::Week), ("settimana", Period::Week), ("settimane", Period::Week), ("tag", Period::Day),
+    ("tage", Period::Day), ("tagen", Period::Day), ("uge", Period::Week), ("uger", Period::Week),
+    ("vecka", Period::Week), ("veckor", Period::Week), ("week", Period::Week), ("weeks", Period::Week),
+    ("weken", Period::Week), ("woche", Period::Week), ("wochen", Period::Week), ("year", Period::Year),
+    ("years", Period::Year), ("yıl", Period::Year), ("år", Period::Year), ("أسابيع", Period::Week),
+    ("أسبوع", Period::Week), ("أشهر", Period::Month), ("أيام", Period::Day), ("سنة", Period::Year),
+    ("سنوات", Period::Year), ("شهر", Period::Month), ("يوم", Period::Day), ("दिन", Period::Day),
 ];
 
 /// Words that scale a number, and how many zeros they stand for; sorted.
@@ -95,7 +130,21 @@ pub(crate) fn around(text: &str, range: &Range<usize>) -> Unit {
     if before.ends_with(['%', '\u{66a}']) && char_before(text, range.start) != Some(' ') {
         return Unit::Percent;
     }
-    Unit::None
+    period(&word).map_or(Unit::None, Unit::Time)
+}
+
+/// Stretch of time that the last word of a field's name counts, as `noticeDays` and `term_months` do.
+pub(super) fn of_field(name: &str) -> Option<Period> {
+    let mut letters = name.char_indices().rev();
+    let start = letters.find(|(at, c)| {
+        let before = name
+            .get(..*at)
+            .and_then(|before| before.chars().next_back());
+        let goes_on =
+            |before: char| before.is_alphabetic() && !(c.is_uppercase() && before.is_lowercase());
+        !before.is_some_and(goes_on)
+    });
+    period(&lower(name.get(start?.0..)?))
 }
 
 /// Zeros that the word behind a number stands for.
@@ -131,6 +180,13 @@ fn zeros(word: &str) -> Option<usize> {
         .binary_search_by(|(name, _)| (*name).cmp(word))
         .ok()?;
     SCALES.get(found).map(|(_, zeros)| *zeros)
+}
+
+fn period(word: &str) -> Option<Period> {
+    let found = PERIODS
+        .binary_search_by(|(name, _)| (*name).cmp(word))
+        .ok()?;
+    PERIODS.get(found).map(|(_, period)| *period)
 }
 
 fn is_money(word: &str) -> bool {
@@ -169,11 +225,12 @@ fn floor(text: &str, at: usize) -> usize {
 mod tests {
     use rstest::rstest;
 
-    use super::{MONEY, PERCENT, SCALES, Unit, around, scale};
+    use super::{MONEY, PERCENT, PERIODS, Period, SCALES, Unit, around, of_field, scale};
 
     #[test]
     fn words_are_sorted_for_the_search() {
         assert!(MONEY.is_sorted() && SCALES.is_sorted_by_key(|(name, _)| name));
+        assert!(PERIODS.is_sorted_by_key(|(name, _)| name));
     }
 
     #[test]
@@ -201,11 +258,32 @@ mod tests {
     #[case("5 Mio. Euro", Unit::Money)]
     #[case("5 million dollars", Unit::Money)]
     #[case("5 يورو", Unit::Money)]
-    #[case("5 days", Unit::None)]
+    #[case("5 days", Unit::Time(Period::Day))]
+    #[case("5-month term", Unit::Time(Period::Month))]
+    #[case("$5 day ticket", Unit::Money)]
+    #[case("5 Jahren", Unit::Time(Period::Year))]
+    #[case("5 seats", Unit::None)]
     #[case("try 5 times", Unit::None)]
     fn units_are_read_on_both_sides(#[case] text: &str, #[case] unit: Unit) {
         let at = text.find('5').unwrap();
         assert_eq!(around(text, &(at..at + 1)), unit);
+    }
+
+    #[rstest]
+    #[case("days", Some(Period::Day))]
+    #[case("term_months", Some(Period::Month))]
+    #[case("noticeDays", Some(Period::Day))]
+    #[case("NOTICE_DAYS", Some(Period::Day))]
+    #[case("LaufzeitMonate", Some(Period::Month))]
+    #[case("holidays", None)]
+    #[case("daysOff", None)]
+    #[case("days2", None)]
+    #[case("", None)]
+    fn the_last_word_of_a_field_says_what_it_counts(
+        #[case] name: &str,
+        #[case] expected: Option<Period>,
+    ) {
+        assert_eq!(of_field(name), expected);
     }
 
     #[rstest]

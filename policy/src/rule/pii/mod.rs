@@ -1,7 +1,9 @@
 //! Identifying data that must not occur, unless it is the addressee's own.
 //! Each kind has its shape in a file of its own; checksums prove what has one.
 
+mod announced;
 mod birth;
+mod call;
 mod card;
 mod checksum;
 mod email;

@@ -4,15 +4,14 @@
 use std::ops::Range;
 
 use super::{
-    super::{boundary::starts_word, char_after, char_before},
+    super::{char_after, char_before},
+    announced::announced,
     checksum::{luhn, mod_11_10, number, verhoeff, weighted},
     groups::{Group, Runs, digits, longest},
 };
 
 /// Bytes of the longest number with its separators, and of the character behind it.
 pub(super) const REACH: usize = 72;
-/// Bytes in front in which the announcement stands.
-const BEFORE: usize = 64;
 
 /// Words that announce such a number, in lower case.
 #[rustfmt::skip]
@@ -39,17 +38,9 @@ enum Proof {
 }
 
 pub(super) fn find(text: &str, runs: &Runs) -> Vec<Range<usize>> {
-    let announced = |start: usize| {
-        let from = text.floor_char_boundary(start.saturating_sub(BEFORE));
-        let before = text.get(from..start).unwrap_or_default().to_lowercase();
-        WORDS.iter().any(|word| {
-            let mut places = before.match_indices(word);
-            places.any(|(at, _)| starts_word(&before, &(at..at + word.len())))
-        })
-    };
     let counts = |proof: Proof, start: usize| match proof {
         Proof::Sure => true,
-        Proof::Likely => announced(start),
+        Proof::Likely => announced(text, start, &WORDS),
         Proof::None => false,
     };
     let mut found = Vec::new();

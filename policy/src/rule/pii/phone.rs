@@ -1,14 +1,20 @@
-//! Telephone numbers: international (E.164), national with a leading zero, and North American.
+//! Telephone numbers: international (E.164), national with a leading zero, and North American; others behind
+//! words that announce them.
 
 use std::ops::{Range, RangeInclusive};
 
 use super::{
     super::char_before,
+    call,
     groups::{Group, Runs, digits, first_digit, longest},
 };
 
 /// Digits of a telephone number, the prefixes with them.
-const DIGITS: RangeInclusive<usize> = 8..=17;
+const DIGITS: RangeInclusive<usize> = 7..=17;
+
+/// Of those that must be announced.
+const LOCAL: RangeInclusive<usize> = 7..=11;
+const LOCAL_GROUPS: usize = 5;
 
 pub(super) fn find(text: &str, runs: &Runs) -> Vec<Range<usize>> {
     runs.iter()
@@ -28,15 +34,37 @@ fn number(text: &str, groups: &[Group]) -> Option<Range<usize>> {
     let international = before == Some('+');
     let start = first.range.start - usize::from(international || before == Some('('));
     let sizes: Vec<usize> = groups.iter().map(|group| group.range.len()).collect();
-    if !international && first_digit(text, groups) != Some('0') && !has_area_code(&sizes) {
+    let written = international || first_digit(text, groups) == Some('0') || has_area_code(&sizes);
+    if !written && !is_local(text, groups, &sizes) {
         return None;
     }
     let number = digits(text, groups);
-    let is_number = (international && is_international(&number))
-        || (!international
-            && !is_date(text, groups, &sizes)
-            && is_national(text, groups, &number, &sizes));
+    let is_number = if international {
+        is_international(&number)
+    } else {
+        !is_date(text, groups, &sizes)
+            && (is_national(text, groups, &number, &sizes)
+                || (is_local(text, groups, &sizes) && call::announces(text, start)))
+    };
     is_number.then_some(start..last.range.end)
+}
+
+/// Nothing but a few groups of digits, which are no grouped thousands and no years.
+fn is_local(text: &str, groups: &[Group], sizes: &[usize]) -> bool {
+    let gap = |group: &Group| text.get(group.gap.clone()).unwrap_or_default();
+    let gaps = || groups.iter().skip(1).map(gap);
+    let thousands = matches!(sizes, [1..=3, rest @ ..]
+        if !rest.is_empty() && rest.iter().all(|size| *size == 3) && gaps().all(|gap| gap == " "));
+    let years = sizes == [4, 4]
+        && groups.iter().all(|group| {
+            let year = text.get(group.range.clone()).unwrap_or_default();
+            year.starts_with("19") || year.starts_with("20")
+        });
+    LOCAL.contains(&sizes.iter().sum())
+        && sizes.len() <= LOCAL_GROUPS
+        && gaps().all(|gap| matches!(gap, " " | "-" | "/" | ")" | ") "))
+        && !thousands
+        && !years
 }
 
 fn is_international(number: &str) -> bool {
@@ -134,6 +162,13 @@ mod tests {
     #[case("0.123.456.789", &[])]
     #[case("3.50 0123 45678", &["0123 45678"])]
     #[case("12345678", &[])]
+    #[case("Call me at 25 761546, or on 468 6549.", &["25 761546"])]
+    #[case("Mobile: (51) 9668-9224\nFax: 22 782310", &["(51) 9668-9224", "22 782310"])]
+    #[case("Rufen Sie uns unter 25 761546 an.", &["25 761546"])]
+    #[case("Phone number 468 6549", &["468 6549"])]
+    #[case("Call before 12-10-2026, 2026-2027 or 25 761546", &[])]
+    #[case("We call 100 000 000 people; quote 25 761546", &[])]
+    #[case("Recall 25 761546 items", &[])]
     #[case("10:00 - 18:00", &[])]
     fn written_numbers_are_told_from_dates_and_amounts(
         #[case] text: &str,
