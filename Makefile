@@ -45,6 +45,19 @@ bench: setup ## Measure beside named peers: BENCH=operator, failover, sidecar, t
 	$(if $(filter operator,$(BENCH)),$(CARGO) build --profile small -p aios-operator)
 	./target/release/bench $(BENCH) $(if $(FULL),--full)
 
+FUZZED = $(notdir $(wildcard policy/fuzz/corpus/*))
+FUZZ_SECONDS ?= 3
+
+.PHONY: fuzz
+fuzz: ## Fuzz every check of policy, FUZZ_SECONDS=3 each; needs x86-64 and a C++ compiler, and fetches libFuzzer's crate
+	@command -v c++ >/dev/null || { echo "fuzz: libFuzzer is built from C++: install g++" >&2; exit 1; }
+	cd policy/fuzz && $(CARGO) build --release --bins
+	@for target in $(FUZZED); do echo "fuzz: $$target"; mkdir -p policy/fuzz/target/found/$$target policy/fuzz/artifacts/$$target && \
+	  ./policy/fuzz/target/x86_64-unknown-linux-gnu/release/$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	    -artifact_prefix=policy/fuzz/artifacts/$$target/ policy/fuzz/target/found/$$target policy/fuzz/corpus/$$target \
+	    2>&1 | grep -E '^==|ERROR|SUMMARY|panicked|Test unit|number_of_executed_units' ; \
+	  test $${PIPESTATUS[0]} = 0 || exit 1; done
+
 .PHONY: lint
 lint: ## Formatting, lints, licences and duplicates
 	$(CARGO) fmt --all --check
