@@ -101,11 +101,11 @@ fn installed(folder: &Path) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// The same with what generates Presidio's own sentences.
-pub fn with_sets(folder: &Path, generator: &str) -> Result<PathBuf> {
+/// The same with what generates Presidio's own sentences and finds names in them.
+pub fn with_sets(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
     let python = installed(folder)?;
     let requirements = folder.join("requirements-sets.txt");
-    let wanted = fs::read_to_string(&requirements)? + generator;
+    let wanted = fs::read_to_string(&requirements)? + &packages.join("\n");
     let mark = files::cache()?.join("bench/policy-peers/installed-sets");
     if fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
         return Ok(python);
@@ -116,7 +116,7 @@ pub fn with_sets(folder: &Path, generator: &str) -> Result<PathBuf> {
         pip
     };
     run(pip().arg("-r").arg(&requirements))?;
-    run(pip().args(["--no-deps", generator]))?;
+    run(pip().arg("--no-deps").args(packages))?;
     fs::write(mark, wanted)?;
     Ok(python)
 }
