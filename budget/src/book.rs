@@ -10,7 +10,7 @@ use crate::Period;
 /// A holder that was not heard of for so long is gone, or will be told so: its lease counts as spent.
 const SILENCE_MS: i64 = 60 * 60 * 1000;
 
-/// A budget's grants. Amounts are millionths of its currency.
+/// A budget's grants. Amounts are of its unit: millionths of a currency, or tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Book {

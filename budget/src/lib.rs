@@ -3,10 +3,12 @@
 //! counts as spent until its holder says otherwise, so that no failure of either makes a budget overrun.
 #![forbid(unsafe_code)]
 
+mod allowance;
 mod book;
 mod period;
 mod purse;
 
+pub use allowance::Allowance;
 pub use book::{Ask, Book, Grant, Refusal};
 pub use period::{Period, PeriodError};
 pub use purse::{Hold, Purse, Short};

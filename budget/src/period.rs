@@ -1,12 +1,12 @@
 //! The span that a budget is for.
 
-use aios_crds::writing_pipeline::{Budget, BudgetPeriod};
+use aios_crds::budget::{Budget, BudgetPeriod};
 use jiff::{Timestamp, ToSpan, civil::Time, tz::TimeZone};
 
-/// One day or month of a time zone.
+/// One day or month of a time zone, or all of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Period {
-    /// As in `2026-11` or `2026-11-26`.
+    /// As in `2026-11` or `2026-11-26`; `run`.
     pub name: String,
     /// Milliseconds since 1970 at which the next one begins.
     pub ends_ms: i64,
@@ -22,6 +22,14 @@ pub enum PeriodError {
 }
 
 impl Period {
+    /// That of a run, which never turns.
+    pub(crate) fn of_run() -> Self {
+        Self {
+            name: "run".to_owned(),
+            ends_ms: i64::MAX,
+        }
+    }
+
     /// The period of a budget that a moment is in.
     ///
     /// # Errors
@@ -50,7 +58,7 @@ impl Period {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use aios_crds::writing_pipeline::{Budget, BudgetPeriod};
+    use aios_crds::budget::{Budget, BudgetPeriod};
     use jiff::Timestamp;
     use rstest::rstest;
 
@@ -58,10 +66,10 @@ mod tests {
 
     fn budget(period: BudgetPeriod, zone: Option<&str>) -> Budget {
         Budget {
-            amount: "1".parse().unwrap(),
-            currency: "EUR".into(),
+            tokens: Some(1),
             period,
             time_zone: zone.map(Into::into),
+            ..Budget::default()
         }
     }
 

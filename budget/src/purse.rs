@@ -6,7 +6,7 @@ use crate::{Ask, Grant, Refusal};
 /// Calls that a lease is to last for at least.
 const CALLS: u64 = 16;
 
-/// A lease and what is spent of it. Amounts are millionths of the budget's currency; times are
+/// A lease and what is spent of it. Amounts are of the budget's unit; times are
 /// milliseconds of a clock that never goes back.
 #[derive(Debug)]
 pub struct Purse {

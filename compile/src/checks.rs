@@ -1,6 +1,9 @@
-//! Checks that several kinds share: names of objects, doubled names, addresses.
+//! Checks that several kinds share: names of objects, doubled names, addresses, budgets.
 
 use std::collections::BTreeSet;
+
+use aios_crds::budget::Budget;
+use jiff::tz::TimeZone;
 
 use crate::Diagnostic;
 
@@ -21,6 +24,18 @@ pub fn object_name(kind: &str, name: &str, longest: usize) -> Option<Diagnostic>
                 "start with a letter, use only a-z, 0-9 and `-`, at most {longest} characters: \
                  names of Services and labels are made of it"
             ),
+        )
+    })
+}
+
+/// A budget's time zone that does not exist.
+pub fn time_zone(path: &str, budget: &Budget) -> Option<Diagnostic> {
+    let zone = budget.time_zone.as_deref()?;
+    TimeZone::get(zone).err().map(|_| {
+        Diagnostic::new(
+            format!("{path}.timeZone"),
+            format!("there is no time zone `{zone}`"),
+            "name one of the IANA database, as in Europe/Berlin, or leave it out for UTC",
         )
     })
 }

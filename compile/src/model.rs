@@ -35,6 +35,7 @@ pub fn model(
         .into_iter()
         .collect();
     found.extend(limits(spec));
+    found.extend(budget(spec));
     found.extend(spec.scaling.iter().flat_map(scaling));
     found.extend(spec.slo.as_ref().and_then(slo));
     found.extend(schedule::checks(spec));
@@ -75,7 +76,28 @@ pub fn model(
             .as_ref()
             .is_some_and(|scaling| scaling.mode == ScalingMode::Builtin),
         next: None,
+        budget: spec.budget.clone(),
     })
+}
+
+fn budget(spec: &ModelDeploymentSpec) -> Vec<Diagnostic> {
+    let Some(budget) = &spec.budget else {
+        return Vec::new();
+    };
+    let mut found: Vec<_> = checks::time_zone("spec.budget", budget)
+        .into_iter()
+        .collect();
+    let priced = spec.pricing.as_ref().map(|pricing| &pricing.currency);
+    if let Some(currency) = &budget.currency
+        && priced != Some(currency)
+    {
+        found.push(Diagnostic::new(
+            "spec.budget.currency",
+            format!("the model has no price in {currency}, so that no call could be paid for"),
+            "set spec.pricing in this currency, or count tokens with budget.tokens",
+        ));
+    }
+    found
 }
 
 /// Where a provider serves it; none for models of this cluster.

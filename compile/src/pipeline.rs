@@ -12,7 +12,6 @@ use aios_proto::config::{
     HostedAt, PipelineConfig, PolicyPin, PolicyScope, PublisherConfig, RetrievalConfig,
     SourceConfig,
 };
-use jiff::tz::TimeZone;
 
 use crate::{
     Diagnostic, checks, content, expression,
@@ -57,7 +56,8 @@ pub fn pipeline(
     context(spec, &declared, &mut found);
     let retrieval = retrieval(spec, resolved, &declared, &mut found);
     models(spec, resolved, &mut found);
-    found.extend(budget(spec));
+    let budget = spec.budget.as_ref();
+    found.extend(budget.and_then(|budget| checks::time_zone("spec.budget", budget)));
     policies(spec, &pins, &mut found);
     found.extend(trigger::triggers(spec).err().unwrap_or_default());
     let publish = publish(spec, &mut found);
@@ -277,17 +277,6 @@ fn experiment(path: &str, experiment: &Experiment, resolved: &Resolved) -> Vec<D
         }
     }
     found
-}
-
-fn budget(spec: &WritingPipelineSpec) -> Option<Diagnostic> {
-    let zone = spec.budget.as_ref()?.time_zone.as_deref()?;
-    TimeZone::get(zone).err().map(|_| {
-        Diagnostic::new(
-            "spec.budget.timeZone",
-            format!("there is no time zone `{zone}`"),
-            "name one of the IANA database, as in Europe/Berlin, or leave it out for UTC",
-        )
-    })
 }
 
 fn policies(spec: &WritingPipelineSpec, pins: &[PolicyPin], found: &mut Vec<Diagnostic>) {

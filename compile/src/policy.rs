@@ -50,6 +50,8 @@ pub fn policy<'a>(
     let mut found: Vec<_> = checks::object_name("policy", name, MAX_NAME)
         .into_iter()
         .collect();
+    let budget = source.quotas.and_then(|quotas| quotas.budget.as_ref());
+    found.extend(budget.and_then(|budget| checks::time_zone("spec.quotas.budget", budget)));
     let compiled = CompiledPolicy::compile(&scope.qualified(name), &rules, source.review).and_then(
         |compiled| {
             let tests = PolicyTests::compile(source.tests, &compiled)?;
@@ -63,7 +65,7 @@ pub fn policy<'a>(
                 scope,
                 rules,
                 review: source.review.clone(),
-                quotas: source.quotas.copied(),
+                quotas: source.quotas.cloned(),
                 dry_run: source.dry_run,
                 data: source.data.clone(),
             },

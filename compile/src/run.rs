@@ -33,6 +33,7 @@ pub fn run(name: &str, uid: &str, spec: &WritingRunSpec) -> Result<RunConfig, Ve
             .deadline
             .as_ref()
             .map(|deadline| u64::try_from(deadline.0.as_millisecond()).unwrap_or_default()),
+        budget: spec.budget.clone(),
     })
 }
 

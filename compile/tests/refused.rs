@@ -617,6 +617,20 @@ fn bad_models_are_refused_with_field_and_remedy() {
     let hosted = [
         case("/hosted", Value::Null, "spec", "neither", "exactly one"),
         case(
+            "/budget",
+            json!({"amount": "5", "currency": "CHF"}),
+            "spec.budget.currency",
+            "no price in CHF",
+            "spec.pricing",
+        ),
+        case(
+            "/budget",
+            json!({"tokens": 5, "timeZone": "Europe/Nowhere"}),
+            "spec.budget.timeZone",
+            "Europe/Nowhere",
+            "IANA",
+        ),
+        case(
             "/hosted/baseURL",
             Value::Null,
             "spec.hosted.baseURL",

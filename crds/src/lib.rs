@@ -2,6 +2,7 @@
 //! Specs and statuses are plain serde types; feature `kube` adds the Kubernetes kinds around them.
 //! `crdgen` writes the committed YAML and the tables of conditions; nothing here decides or connects.
 
+pub mod budget;
 pub mod check;
 pub mod cold_start;
 mod condition_list;

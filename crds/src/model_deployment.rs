@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Conditions, Decimal, Duration,
+    budget::{Budget, BudgetSpent},
     cold_start::{ColdStart, Slo},
     reference::SecretSource,
     rollout::{Rollout, RolloutStatus},
@@ -97,6 +98,9 @@ pub struct ModelDeploymentSpec {
     /// Price of tokens. Without it calls cost nothing, which is right for self-hosted models only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pricing: Option<Pricing>,
+    /// Most that all calls to it may come to, whoever makes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// What the model promises; condition `SLOMet` says whether it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<Slo>,
@@ -514,6 +518,9 @@ pub struct ModelDeploymentStatus {
     /// How far the rollout of a new revision is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,
+    /// How much of the budget is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetSpent>,
 }
 
 /// One change of `desiredReplicas`.
@@ -671,6 +678,7 @@ impl Default for ModelDeploymentStatus {
             endpoint: None,
             inference_service: None,
             rollout: None,
+            budget: None,
         }
     }
 }

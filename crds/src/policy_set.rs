@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Conditions, Duration, RuleFired,
+    Conditions, Decimal, Duration, RuleFired,
+    budget::Budget,
     check::{
         Citations, Disclosure, Facts, Injection, Language, Leak, Length, Links, Pattern, Pii,
         Require, Schema, Secrets, Style, Terms,
@@ -320,12 +321,37 @@ pub struct Review {
 
 /// How much may be written under a policy. Of several policies the least counts; a policy that only
 /// reports limits nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "has(self.documentsPerDay) || has(self.budget)",
+    "message": "set documentsPerDay, budget or both: quotas that bound nothing are left out",
+}]))]
 pub struct Quotas {
     /// Documents that each pipeline accepts in a day of UTC, those of runs with the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
-    pub documents_per_day: i32,
+    pub documents_per_day: Option<i32>,
+    /// Most that the calls of a namespace may come to together: of a ClusterPolicySet all calls of each
+    /// namespace that it selects, of a PolicySet those of the pipelines that name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+}
+
+/// How much of a policy's budget is gone in a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceSpent {
+    /// The namespace.
+    pub namespace: String,
+    /// As in `2026-11` or `2026-11-26`.
+    pub period: String,
+    /// What calls came to, as data planes say.
+    pub spent: Decimal,
+    /// What is spent or may be.
+    pub committed: Decimal,
+    /// ISO 4217 code; `tokens` where these are counted.
+    pub currency: String,
 }
 
 /// Which documents a person must see.
@@ -377,6 +403,11 @@ pub struct PolicySetStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub operators: Vec<OperatorSeen>,
+    /// How much of the budget is gone in each namespace, where most is gone first; 32 at most. Not told
+    /// where several operators share a ClusterPolicySet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
+    pub budgets: Vec<NamespaceSpent>,
 }
 
 /// What an operator has seen of a policy in its namespaces.
@@ -422,6 +453,7 @@ impl Default for PolicySetStatus {
             fired: Vec::new(),
             enforced_by: None,
             operators: Vec::new(),
+            budgets: Vec::new(),
         }
     }
 }

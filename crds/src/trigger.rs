@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, writing_run::RunInput};
+use crate::{Duration, budget::RunBudget, writing_run::RunInput};
 
 /// Starts runs of its pipeline. Exactly one source is set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -81,6 +81,9 @@ pub struct RunTemplate {
     /// So long after its time a run's `deadline` is, from which on no document is begun: 1m to 720h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_after: Option<Duration>,
+    /// Most that the calls of each run may come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<RunBudget>,
 }
 
 impl CronTrigger {

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Conditions, Decimal, Duration, Json,
+    Conditions, Duration, Json,
+    budget::{Budget, BudgetSpent},
     experiment::{Experiment, Reporter},
     json::any_object,
     reference::{LocalRef, SecretSource, TextSource},
@@ -95,7 +96,7 @@ pub struct WritingPipelineSpec {
     /// How batches run.
     #[serde(default)]
     pub execution: Execution,
-    /// Most that the pipeline's model calls may cost.
+    /// Most that the pipeline's model calls may come to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
     /// What becomes of documents, log and keys when the namespace's last pipeline is deleted.
@@ -392,33 +393,6 @@ pub struct Execution {
     pub queue_name: Option<String>,
 }
 
-/// Most that model calls may cost in a period. Before each call the most that it can cost is put aside; one
-/// that no longer fits is refused, and so is one to a model without a price in the budget's currency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Budget {
-    /// Amount of a period, as in `500` or `0.25`.
-    pub amount: Decimal,
-    /// ISO 4217 code. Every model that a route names has its price in it.
-    #[schemars(regex(pattern = r"^[A-Z]{3}$"))]
-    pub currency: String,
-    /// What the amount is for.
-    #[serde(default)]
-    pub period: BudgetPeriod,
-    /// Name of the IANA time zone in which a period begins at midnight; UTC without one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
-    pub time_zone: Option<String>,
-}
-
-/// Span that a budget is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum BudgetPeriod {
-    Day,
-    #[default]
-    Month,
-}
-
 /// What becomes of documents, log and keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
@@ -459,20 +433,6 @@ pub struct WritingPipelineStatus {
     /// How much of the budget is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetSpent>,
-}
-
-/// How much of a budget is gone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BudgetSpent {
-    /// As in `2026-11` or `2026-11-26`.
-    pub period: String,
-    /// What calls came to, as data planes say.
-    pub spent: Decimal,
-    /// What is spent or may be: data planes hold parts, which count as spent until they say otherwise.
-    pub committed: Decimal,
-    /// ISO 4217 code.
-    pub currency: String,
 }
 
 /// Documents by where they stand. Accepted = published + refused + waiting + under way.

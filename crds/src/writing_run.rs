@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Conditions,
+    budget::{BudgetSpent, RunBudget},
     reference::LocalRef,
     status::{conditions_schema, never_observed},
 };
 
-/// One batch. Immutable but for `suspend`.
+/// One batch. Immutable but for `suspend` and how much `budget` allows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "kube", derive(kube::CustomResource))]
 #[cfg_attr(
@@ -65,6 +66,9 @@ use crate::{
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "self.pipelineRef == oldSelf.pipelineRef && self.input == oldSelf.input && has(self.author) == has(oldSelf.author) && (!has(self.author) || self.author == oldSelf.author) && has(self.deadline) == has(oldSelf.deadline) && (!has(self.deadline) || self.deadline == oldSelf.deadline)",
     "message": "pipelineRef, input, author and deadline are immutable: create another WritingRun",
+}, {
+    "rule": "has(self.budget) == has(oldSelf.budget) && (!has(self.budget) || (has(self.budget.tokens) == has(oldSelf.budget.tokens) && (!has(self.budget.currency) || !has(oldSelf.budget.currency) || self.budget.currency == oldSelf.budget.currency)))",
+    "message": "a run keeps its budget and what it counts: raise or lower budget.amount or budget.tokens, or create another WritingRun",
 }]))]
 pub struct WritingRunSpec {
     /// The pipeline.
@@ -80,6 +84,10 @@ pub struct WritingRunSpec {
     /// others refused, and the run ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Time>,
+    /// Most that its calls may come to, on top of what other budgets allow. Documents that find no room wait
+    /// until it is raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<RunBudget>,
     /// Holds the run back; documents under way are finished.
     #[serde(default)]
     pub suspend: bool,
@@ -138,6 +146,9 @@ pub struct WritingRunStatus {
     /// Condition `Succeeded` of a finished run in one word, for tools that cannot search a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// How much of the budget is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetSpent>,
 }
 
 /// Condition `Succeeded` of a finished run in one word, for tools that cannot search a list.
@@ -179,6 +190,7 @@ impl Default for WritingRunStatus {
             start_time: None,
             completion_time: None,
             outcome: None,
+            budget: None,
         }
     }
 }

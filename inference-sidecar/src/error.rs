@@ -118,25 +118,25 @@ pub enum ApiError {
     #[error("the provider's account has no credit left: check its billing")]
     QuotaExhausted,
     #[error(
-        "the budget of pipeline `{pipeline}`, {budget}, has no room left for this call, which may cost up \
-         to {most}: raise spec.budget.amount, lower max_tokens, or wait for the next period"
+        "the budget of {owner}{allows} has no room left for this call, which may come to {most}: {remedy}"
     )]
     BudgetExhausted {
-        pipeline: String,
-        budget: String,
+        owner: String,
+        allows: String,
         most: String,
+        remedy: String,
     },
     #[error(
-        "pipeline `{pipeline}` has a budget and model `{model}` has no price in {currency}: set \
-         spec.pricing of the ModelDeployment, with 0 where calls cost nothing"
+        "{owner} has a budget and model `{model}` has no price in {currency}: set spec.pricing of the \
+         ModelDeployment, with 0 where calls cost nothing"
     )]
     Unpriced {
         model: String,
-        pipeline: String,
+        owner: String,
         currency: String,
     },
     #[error(
-        "nobody grants more of the budget of pipeline `{0}` while the operator is away: try again shortly"
+        "nobody grants more of the budget of {0} while the operator is away: try again shortly"
     )]
     BudgetUnreachable(String),
     #[error("the answer ended before it was whole: use none of it")]

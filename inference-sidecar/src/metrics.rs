@@ -21,6 +21,7 @@ use crate::{
     dialect::openai::Operation,
     egress::Origin,
     ingress::Measures,
+    money::Fund,
     outcome::Outcome,
     shield::Meters,
 };
@@ -207,20 +208,23 @@ struct CostLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SpentLabels {
-    aios_pipeline: String,
-    currency: String,
+    scope: &'static str,
+    name: String,
+    unit: String,
     usage: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LeaseLabels {
-    aios_pipeline: String,
-    currency: String,
+    scope: &'static str,
+    name: String,
+    unit: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NoBudgetLabels {
-    aios_pipeline: String,
+    scope: &'static str,
+    name: String,
     reason: &'static str,
 }
 
@@ -468,30 +472,33 @@ impl Metrics {
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// A pipeline's budget was charged, in millionths.
-    pub fn budget_spent(&self, pipeline: &str, currency: &str, basis: Basis, millionths: u64) {
+    /// A budget was charged, in its unit.
+    pub fn budget_spent(&self, fund: &Fund, basis: Basis, amount: u64) {
         let labels = SpentLabels {
-            aios_pipeline: pipeline.to_owned(),
-            currency: currency.to_owned(),
+            scope: fund.scope(),
+            name: fund.name.clone(),
+            unit: fund.unit.to_string(),
             usage: basis.as_str(),
         };
-        self.budget_spent.get_or_create(&labels).inc_by(millionths);
+        self.budget_spent.get_or_create(&labels).inc_by(amount);
     }
 
-    /// What this process holds of a pipeline's budget, in millionths.
-    pub fn budget_leased(&self, pipeline: &str, currency: &str, millionths: u64) {
+    /// What this process holds of a budget, in its unit.
+    pub fn budget_leased(&self, fund: &Fund, amount: u64) {
         let labels = LeaseLabels {
-            aios_pipeline: pipeline.to_owned(),
-            currency: currency.to_owned(),
+            scope: fund.scope(),
+            name: fund.name.clone(),
+            unit: fund.unit.to_string(),
         };
-        let millionths = i64::try_from(millionths).unwrap_or(i64::MAX);
-        self.budget_leased.get_or_create(&labels).set(millionths);
+        let amount = i64::try_from(amount).unwrap_or(i64::MAX);
+        self.budget_leased.get_or_create(&labels).set(amount);
     }
 
-    /// A pipeline's budget does not pay for a call.
-    pub fn budget_refused(&self, pipeline: &str, why: NoBudget) {
+    /// A budget does not pay for a call.
+    pub fn budget_refused(&self, fund: &Fund, why: NoBudget) {
         let labels = NoBudgetLabels {
-            aios_pipeline: pipeline.to_owned(),
+            scope: fund.scope(),
+            name: fund.name.clone(),
             reason: why.as_str(),
         };
         self.budget_refused.get_or_create(&labels).inc();
@@ -637,17 +644,17 @@ impl Metrics {
         );
         registry.register(
             "aios_sidecar_budget_spent",
-            "What calls took from the pipeline's budget, in millionths of the currency",
+            "What calls took from a budget: millionths of its currency, or tokens",
             self.budget_spent.clone(),
         );
         registry.register(
             "aios_sidecar_budget_leased",
-            "What this process holds of the pipeline's budget, spent or not, in millionths of the currency",
+            "What this process holds of a budget, spent or not: millionths of its currency, or tokens",
             self.budget_leased.clone(),
         );
         registry.register(
             "aios_sidecar_budget_refused",
-            "Attempts that the pipeline's budget did not pay for",
+            "Attempts that a budget did not pay for",
             self.budget_refused.clone(),
         );
         registry.register(

@@ -6,13 +6,16 @@ use std::{
     time::Duration,
 };
 
+use aios_budget::Book;
 use kube::runtime::controller::Action;
 
 use crate::{
     apply::Applier,
     ca::Current,
-    control::{Budgets, Hub, Witness},
+    control::{Account, Budgets, Hub, Witness},
+    error::{Error, Result, Verb},
     metrics::Metrics,
+    names,
     pool::{Buffers, GpuClasses, Karpenter},
     rounds::ROUND,
     settings::Settings,
@@ -41,6 +44,19 @@ pub struct Context {
     pub rolling: Rolling,
     pub metrics: Metrics,
     pub backoff: Backoff,
+}
+
+impl Context {
+    /// The book of a budget as it was written last.
+    pub async fn book(&self, account: &Account) -> Result<Book> {
+        let read = self.budgets.book(account).await;
+        read.map_err(|source| Error::Api {
+            verb: Verb::Get,
+            kind: "ConfigMap".into(),
+            name: names::budget(account),
+            source: Box::new(source),
+        })
+    }
 }
 
 /// The next look at an object: when something falls due before its next round.

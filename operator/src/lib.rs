@@ -27,6 +27,7 @@ mod run;
 mod runner;
 mod settings;
 mod share;
+mod spending;
 mod status;
 mod tenant;
 #[cfg(test)]

@@ -6,6 +6,8 @@ use aios_compile::MAX_RUN_NAME;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::control::{Account, Kind};
+
 /// Field manager of every server-side apply.
 pub const FIELD_MANAGER: &str = "aios-operator";
 /// Manager of key material that is created once: apart, so that an apply never takes it back.
@@ -46,6 +48,7 @@ pub const LABEL_SLOT: &str = "aios.dev/slot";
 pub const LABEL_SPARE: &str = "aios.dev/spare";
 pub const LABEL_PIPELINE: &str = "aios.dev/pipeline";
 pub const LABEL_RUN: &str = "aios.dev/run";
+pub const LABEL_POLICY: &str = "aios.dev/policy";
 /// On a WritingRun: the trigger of its pipeline that made it,
 pub const LABEL_TRIGGER: &str = "aios.dev/trigger";
 /// and the time for which it did.
@@ -220,10 +223,16 @@ pub fn witness(namespace: &str) -> String {
     format!("aios-witness-{namespace}")
 }
 
-/// ConfigMap of the operator's namespace that keeps what is granted of a pipeline's budget. No name of a
-/// namespace holds a dot, so no two pipelines share one.
-pub fn budget(namespace: &str, pipeline: &str) -> String {
-    format!("aios-budget.{namespace}.{pipeline}")
+/// ConfigMap that keeps what is granted of a budget. No name of a namespace has a dot.
+pub fn budget(account: &Account) -> String {
+    let (namespace, name) = (&account.namespace, &account.name);
+    match (account.kind, &account.run_uid) {
+        (Kind::Run, uid) => format!("aios-budget.{}", uid.as_deref().unwrap_or(name)),
+        (Kind::Pipeline, _) => format!("aios-budget.{namespace}.{name}"),
+        (Kind::Model, _) => format!("aios-budget-model.{namespace}.{name}"),
+        (Kind::Policy, _) => format!("aios-budget-policy.{namespace}.{name}"),
+        (Kind::ClusterPolicy, _) => format!("aios-budget-cluster-policy.{namespace}.{name}"),
+    }
 }
 
 #[cfg(test)]

@@ -231,12 +231,13 @@ impl Build<'_> {
                 })?;
         // Bounds of models are the sidecar's business; to say that one knows them is everyone's.
         let revisions = revisions_within(compiled.revisions(), &config.data);
-        let quota = config.quotas.filter(|_| !config.dry_run);
+        let quotas = config.quotas.filter(|_| !config.dry_run);
+        let quota = quotas.and_then(|quotas| quotas.documents_per_day);
         let known = Known {
             digest: item.digest.clone(),
             revisions,
             compiled: Arc::new(compiled.into_dry_run_if(config.dry_run)),
-            quota: quota.and_then(|quotas| u64::try_from(quotas.documents_per_day).ok()),
+            quota: quota.and_then(|documents| u64::try_from(documents).ok()),
         };
         self.parts.policies.insert(key, known);
         Ok(())

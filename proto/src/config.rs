@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use aios_crds::{
+    budget::{Budget, RunBudget},
     data_bounds::DataBounds,
     experiment::Reporter,
     model_deployment::{Limits, Pricing, Resilience},
@@ -11,7 +12,7 @@ use aios_crds::{
     reference::SecretSource,
     text_engine::CallSetting,
     writing_pipeline::{
-        Budget, ContentKind, ContextSource, Execution, Label, Models, RetrievalQuery, Slot, Writer,
+        ContentKind, ContextSource, Execution, Label, Models, RetrievalQuery, Slot, Writer,
     },
     writing_run::RunInput,
 };
@@ -176,6 +177,9 @@ pub struct ModelConfig {
     /// The revision that is to follow, while it takes a part of the calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<NextRevision>,
+    /// Most that all calls to it may come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
 /// Where a provider serves a model.
@@ -250,6 +254,9 @@ pub struct RunConfig {
     /// Milliseconds since 1970 from which on nothing of it is begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
+    /// Most that its calls may come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<RunBudget>,
 }
 
 /// Why an item was refused.

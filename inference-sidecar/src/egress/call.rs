@@ -1,9 +1,13 @@
 //! What a caller says in headers: for which pipeline, step and document it calls.
 
+use std::sync::Arc;
+
+use aios_crds::budget::InvalidUnit;
 use http::HeaderMap;
 
 use crate::{
     error::ApiError,
+    money::Fund,
     snapshot::{Labels, Pipeline, Routes},
 };
 
@@ -52,6 +56,22 @@ impl Call {
             labels: labels(headers)?,
         })
     }
+}
+
+/// The run whose budget pays, too: `aios-run` names it, `aios-run-budget` what it counts.
+///
+/// # Errors
+/// `InvalidHeader` with the header's name.
+pub fn run(headers: &HeaderMap) -> Result<Option<Arc<Fund>>, ApiError> {
+    const BUDGET: &str = "aios-run-budget";
+    let Some(unit) = text(headers, BUDGET)? else {
+        return Ok(None);
+    };
+    let unit = unit.parse();
+    let unit = unit.map_err(|error: InvalidUnit| wrong(BUDGET, &error.to_string()))?;
+    let name = text(headers, "aios-run")?;
+    let name = name.ok_or_else(|| wrong("aios-run", "must name the run whose budget pays"))?;
+    Ok(Some(Fund::of_run(name, unit)))
 }
 
 impl Call {
@@ -130,7 +150,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
     use rstest::rstest;
 
-    use super::{Call, Step};
+    use super::{Call, Step, run};
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).unwrap();
@@ -166,6 +186,20 @@ mod tests {
     #[test]
     fn without_a_pipeline_the_model_is_named_in_the_body() {
         assert_eq!(Call::from_headers(&HeaderMap::new()), Ok(Call::Named));
+    }
+
+    #[test]
+    fn a_run_pays_where_its_budget_is_named_and_nothing_else_is_taken_for_one() {
+        let of = |pairs: &[(&'static str, &str)]| run(&headers(pairs));
+        assert_eq!(of(&[("aios-run", "batch")]), Ok(None));
+        let fund = of(&[("aios-run", "batch"), ("aios-run-budget", "EUR")]).unwrap();
+        assert_eq!(fund.unwrap().owner(), "run `batch`");
+        for pairs in [
+            [("aios-run", "batch"), ("aios-run-budget", "euros")].as_slice(),
+            &[("aios-run-budget", "EUR")],
+        ] {
+            assert_eq!(of(pairs).unwrap_err().code(), "invalid_header");
+        }
     }
 
     #[rstest]

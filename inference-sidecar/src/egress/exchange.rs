@@ -29,9 +29,8 @@ use crate::{
     error::{ApiError, Note},
     meter::{Account, Meter},
     metrics::{Metrics, Side},
-    money::{Money, Reserved, Sent},
+    money::{Funds, Money, Reserved, Sent},
     outcome::Outcome,
-    snapshot::Pipeline,
 };
 
 /// A call, whoever answers it.
@@ -57,8 +56,8 @@ pub struct Exchange {
     pub demand: Arc<Demand>,
     pub cache: Arc<Cache>,
     pub money: Arc<Money>,
-    /// The pipeline whose budget pays, if one does.
-    pub budgeted: Option<Arc<Pipeline>>,
+    /// What pays, beside the model's own budget.
+    pub funds: Funds,
     pub question: Arc<Question>,
     /// Attempts so far.
     pub attempts: u32,
@@ -286,7 +285,7 @@ impl Exchange {
         Ok(Err(last.unwrap_or_else(nowhere)))
     }
 
-    /// Puts aside what an attempt may cost. Where the budget has no room for it, another route may be
+    /// Puts aside what an attempt may come to. Where a budget has no room for it, another route may be
     /// cheaper.
     async fn reserve(
         &self,
@@ -294,15 +293,15 @@ impl Exchange {
         candidate: &Candidate,
         body: &Bytes,
     ) -> Result<Option<Reserved>, Failure> {
-        let Some(budgeted) = &self.budgeted else {
-            return Ok(None);
-        };
         let sent = Sent {
             request,
             body,
             cap: candidate.cap,
         };
-        let reserved = self.money.reserve(budgeted, &candidate.model, &sent).await;
+        let reserved = self
+            .money
+            .reserve(&self.funds, &candidate.model, &sent)
+            .await;
         reserved.map_err(Failure::held)
     }
 

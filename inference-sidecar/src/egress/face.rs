@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::{
     asked::Asked,
     cache::{self, Cache},
-    call::Call,
+    call::{self, Call},
     demand::Demand,
     exchange::{Exchange, Question},
     hedge::Hedges,
@@ -36,7 +36,7 @@ use crate::{
     error::ApiError,
     face::{self, Face},
     metrics::{Metrics, Side},
-    money::{Lessor, Money},
+    money::{Funds, Lessor, Money},
     shield::Shield,
 };
 
@@ -179,9 +179,10 @@ impl Egress {
         let document = caller.get("aios-document");
         let variant = plan.assign(&config, &call, document, asked.own());
         let pipeline = config.pipelines.get(call.owner());
-        let budgeted = pipeline
-            .filter(|pipeline| pipeline.budget.is_some())
-            .cloned();
+        let funds = Funds {
+            run: call::run(&caller)?,
+            shared: config.funds_of(call.owner()).clone(),
+        };
         let question = Arc::new(Question {
             sharing: cache::Terms::of(&config, &call, asked.own()),
             stand: stand(&caller),
@@ -200,7 +201,7 @@ impl Egress {
             demand: self.demand.clone(),
             cache: self.cache.clone(),
             money: self.money.clone(),
-            budgeted,
+            funds,
             question: question.clone(),
             attempts: 0,
             waited: Duration::ZERO,

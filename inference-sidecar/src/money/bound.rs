@@ -1,6 +1,6 @@
 //! The most that an attempt can take. Pure.
 
-use aios_crds::model_deployment::Pricing;
+use aios_crds::{budget::Unit, model_deployment::Pricing};
 
 use crate::{
     cost::{Basis, Usage, price},
@@ -32,14 +32,15 @@ pub struct Sent<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Most {
     pub input: u64,
-    pub millionths: u64,
-    pub pricing: Pricing,
+    pub output: u64,
+    /// None of a model without a price.
+    pub pricing: Option<Pricing>,
 }
 
 impl Sent<'_> {
-    /// Bounds tokens and money. A token is a byte of the prompt at least, and no prompt is longer than
+    /// Bounds its tokens. A token is a byte of the prompt at least, and no prompt is longer than
     /// the model's context.
-    pub fn most(&self, model: &Model, pricing: &Pricing) -> Most {
+    pub fn most(&self, model: &Model) -> Most {
         let bytes = u64::try_from(self.body.len()).unwrap_or(u64::MAX);
         let context = model.context_tokens;
         let input = if holds_media(self.body) {
@@ -55,14 +56,33 @@ impl Sent<'_> {
         };
         Most {
             input,
-            millionths: millionths(input, output, pricing),
-            pricing: pricing.clone(),
+            output,
+            pricing: model.pricing.clone(),
+        }
+    }
+}
+
+impl Most {
+    /// In a budget's unit; none where the model has no price in it.
+    pub fn of(&self, unit: &Unit) -> Option<u64> {
+        self.with_output(self.output, unit)
+    }
+
+    /// The same, of an answer that is known to have no more tokens.
+    pub fn with_output(&self, output: u64, unit: &Unit) -> Option<u64> {
+        match unit {
+            Unit::Tokens => Some(self.input.saturating_add(output)),
+            Unit::Money(currency) => {
+                let pricing = self.pricing.as_ref();
+                let pricing = pricing.filter(|pricing| pricing.currency == *currency)?;
+                Some(millionths(self.input, output, pricing))
+            }
         }
     }
 }
 
 /// Price of tokens, rounded up.
-pub fn millionths(input: u64, output: u64, pricing: &Pricing) -> u64 {
+fn millionths(input: u64, output: u64, pricing: &Pricing) -> u64 {
     let usage = Usage {
         input,
         output,
@@ -81,6 +101,7 @@ fn holds_media(body: &[u8]) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use aios_crds::budget::Unit;
     use serde_json::{Value, json};
 
     use super::Sent;
@@ -105,9 +126,11 @@ pub(super) mod tests {
             body: body.as_bytes(),
             cap: 10,
         };
-        let model = model();
-        let pricing = model.pricing.clone().unwrap();
-        sent.most(&model, &pricing).millionths
+        let euros = Unit::Money("EUR".into());
+        let most = sent.most(&model());
+        assert_eq!(most.of(&euros), None);
+        assert_eq!(most.of(&Unit::Tokens), Some(most.input + most.output));
+        most.of(&Unit::Money("USD".into())).unwrap()
     }
 
     fn chat(extra: &Value) -> Value {

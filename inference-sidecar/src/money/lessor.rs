@@ -2,19 +2,28 @@
 
 use std::{collections::BTreeMap, sync::Mutex};
 
-use aios_budget::{Ask, Book, Grant, Period, Refusal};
-use aios_crds::writing_pipeline::Budget;
+use aios_budget::{Allowance, Ask, Book, Grant, Refusal};
 use aios_proto::control::{LeaseRefusal, LeaseRequest, LeaseResponse};
 use aios_runtime::control::Operator;
 use jiff::Timestamp;
 
+use super::fund::{Fund, Terms};
 use crate::lock::lock;
 
 /// Who grants.
 pub enum Lessor {
     Operator(Box<Operator>),
     /// Nobody else spends of the budgets, and what was spent is forgotten with the process.
-    Own(Mutex<BTreeMap<String, Book>>),
+    Own(Mutex<BTreeMap<(i32, String), Book>>),
+}
+
+/// What came of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Granted(Grant),
+    Refused(Refusal),
+    /// What the budget was for is gone: it bounds nothing any more.
+    Gone,
 }
 
 /// There is no answer.
@@ -28,41 +37,44 @@ impl Lessor {
         Self::Own(Mutex::default())
     }
 
-    /// Asks on behalf of a pipeline.
+    /// Asks for a part of a budget.
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn ask(
-        &self,
-        pipeline: &str,
-        budget: &Budget,
-        ask: &Ask,
-    ) -> Result<Result<Grant, Refusal>, Away> {
+    pub async fn ask(&self, fund: &Fund, ask: &Ask) -> Result<Answer, Away> {
         match self {
             Self::Operator(operator) => {
-                let answer = operator.lease(request(pipeline, ask)).await;
+                let answer = operator.lease(request(fund, ask)).await;
                 let answer = answer.map_err(|status| Away(status.message().to_owned()))?;
                 Ok(granted(answer))
             }
             Self::Own(books) => {
+                let Terms::Known(budget) = &fund.terms else {
+                    return Err(Away("no operator says what it allows".to_owned()));
+                };
                 let now = Timestamp::now();
-                let period = Period::of(budget, now).map_err(|error| Away(error.to_string()))?;
+                let allowance = Allowance::of(budget, now);
+                let allowance = allowance.map_err(|error| Away(error.to_string()))?;
                 let mut books = lock(books);
-                let book = books.entry(pipeline.to_owned()).or_default();
-                let limit = budget.amount.millionths();
-                let answer = book.ask(limit, &period, ask, now.as_millisecond());
-                Ok(answer.map(|(after, grant)| {
-                    *book = after;
-                    grant
-                }))
+                let key = (fund.scope.into(), fund.name.clone());
+                let book = books.entry(key).or_default();
+                let (limit, period) = (allowance.limit, &allowance.period);
+                Ok(match book.ask(limit, period, ask, now.as_millisecond()) {
+                    Ok((after, grant)) => {
+                        *book = after;
+                        Answer::Granted(grant)
+                    }
+                    Err(refusal) => Answer::Refused(refusal),
+                })
             }
         }
     }
 }
 
-fn request(pipeline: &str, ask: &Ask) -> LeaseRequest {
+fn request(fund: &Fund, ask: &Ask) -> LeaseRequest {
     LeaseRequest {
-        pipeline: pipeline.to_owned(),
+        scope: fund.scope.into(),
+        name: fund.name.clone(),
         holder: ask.holder.clone(),
         sequence: ask.sequence,
         period: ask.period.clone(),
@@ -74,11 +86,12 @@ fn request(pipeline: &str, ask: &Ask) -> LeaseRequest {
     }
 }
 
-fn granted(answer: LeaseResponse) -> Result<Grant, Refusal> {
+fn granted(answer: LeaseResponse) -> Answer {
     match answer.refusal() {
-        LeaseRefusal::Unknown => Err(Refusal::Unknown),
-        LeaseRefusal::Stale => Err(Refusal::Stale),
-        LeaseRefusal::Unspecified => Ok(Grant {
+        LeaseRefusal::Unknown => Answer::Refused(Refusal::Unknown),
+        LeaseRefusal::Stale => Answer::Refused(Refusal::Stale),
+        LeaseRefusal::Gone => Answer::Gone,
+        LeaseRefusal::Unspecified => Answer::Granted(Grant {
             period: answer.period,
             ends_in_ms: answer.ends_in_ms,
             granted: answer.granted,

@@ -1,8 +1,9 @@
-//! Holds calls to the budgets of their pipelines: before a call the most that it can cost is put aside,
-//! after it what it came to is taken. Part by part, budgets come from a lessor.
+//! Holds calls to the budgets that they draw on: before a call the most that it can come to is put aside in
+//! each, after it what it came to is taken. Part by part, budgets come from a lessor.
 
 mod bound;
 mod charge;
+mod fund;
 mod lessor;
 mod tend;
 mod wallet;
@@ -13,25 +14,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aios_budget::{Ask, Grant, Hold, Refusal};
-use aios_crds::{
-    Decimal,
-    model_deployment::Pricing,
-    writing_pipeline::{Budget, BudgetPeriod},
-};
+use aios_budget::{Ask, Hold, Refusal};
+use aios_proto::control::BudgetScope;
 use tokio::time::timeout;
 
 pub use bound::Sent;
+pub use fund::{Fund, Funds};
 pub use lessor::{Away, Lessor};
 pub use tend::{close, tend};
 pub use wallet::Reserved;
 
-use self::{bound::Most, wallet::Wallet};
+use self::{lessor::Answer, wallet::Wallet};
 use crate::{
     error::ApiError,
     lock::lock,
     metrics::{Metrics, NoBudget},
-    snapshot::{Model, Pipeline},
+    snapshot::Model,
 };
 
 /// How long the lessor may take.
@@ -39,9 +37,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Questions in a row that one call asks: a lease that is not known any more takes a second.
 const QUESTIONS: usize = 2;
 
-/// The wallets of all pipelines with a budget.
+/// The wallets of all budgets, by whose they are.
 pub struct Money {
-    wallets: Mutex<BTreeMap<String, Arc<Wallet>>>,
+    wallets: Mutex<BTreeMap<BudgetScope, BTreeMap<String, Arc<Wallet>>>>,
     lessor: Lessor,
     metrics: Arc<Metrics>,
     process: String,
@@ -64,112 +62,132 @@ impl Money {
         }
     }
 
-    /// Puts aside what an attempt may cost; none where the pipeline has no budget.
+    /// Puts aside what an attempt may come to in every budget that it draws on, or in none; nothing where
+    /// no budget bounds it.
     ///
     /// # Errors
     /// `Unpriced`, `BudgetExhausted` or `BudgetUnreachable`.
     pub async fn reserve(
         &self,
-        pipeline: &Pipeline,
+        funds: &Funds,
         model: &Model,
         sent: &Sent<'_>,
     ) -> Result<Option<Reserved>, ApiError> {
-        let Some(budget) = &pipeline.budget else {
+        let mut funds = funds.with(model.fund.as_ref()).peekable();
+        if funds.peek().is_none() {
             return Ok(None);
-        };
-        let reserved = match priced(pipeline, budget, model) {
-            Ok(pricing) => self.fund(pipeline, budget, sent.most(model, pricing)).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &reserved {
-            let why = match error {
-                ApiError::BudgetExhausted { .. } => NoBudget::Exhausted,
-                ApiError::Unpriced { .. } => NoBudget::Unpriced,
-                _ => NoBudget::Unreachable,
-            };
-            self.metrics.budget_refused(&pipeline.name, why);
         }
-        reserved.map(Some)
+        let mut reserved = Reserved::new(sent.most(model));
+        for fund in funds {
+            // What is reserved so far is given back with the error.
+            if let Err(error) = self.fund(fund, model, &mut reserved).await {
+                let why = match error {
+                    ApiError::BudgetExhausted { .. } => NoBudget::Exhausted,
+                    ApiError::Unpriced { .. } => NoBudget::Unpriced,
+                    _ => NoBudget::Unreachable,
+                };
+                self.metrics.budget_refused(fund, why);
+                return Err(error);
+            }
+        }
+        Ok(Some(reserved))
     }
 
     async fn fund(
         &self,
-        pipeline: &Pipeline,
-        budget: &Budget,
-        most: Most,
-    ) -> Result<Reserved, ApiError> {
-        let wallet = self.wallet(&pipeline.name, budget);
-        let hold = match wallet.reserve(&most, self.clock.now()) {
-            Ok(hold) => hold,
-            Err(_) => self.borrow(pipeline, budget, &wallet, &most).await?,
+        fund: &Arc<Fund>,
+        model: &Model,
+        reserved: &mut Reserved,
+    ) -> Result<(), ApiError> {
+        let most = reserved.most().of(&fund.unit);
+        let most = most.ok_or_else(|| ApiError::Unpriced {
+            model: model.name.clone(),
+            owner: fund.owner(),
+            currency: fund.unit.to_string(),
+        })?;
+        let wallet = self.wallet(fund);
+        let hold = match wallet.reserve(most, self.clock.now()) {
+            Ok(hold) => Some(hold),
+            Err(_) => self.borrow(fund, &wallet, most).await?,
         };
-        Ok(Reserved::new(wallet, most, hold))
+        if let Some(hold) = hold {
+            reserved.add(wallet, fund.clone(), most, hold);
+        }
+        Ok(())
     }
 
-    /// Asks for more. One question at a time: who waited for it may find enough.
+    /// Asks for more; none where the budget is gone. One question at a time: who waited for it may find
+    /// enough.
     async fn borrow(
         &self,
-        pipeline: &Pipeline,
-        budget: &Budget,
+        fund: &Fund,
         wallet: &Wallet,
-        most: &Most,
-    ) -> Result<Hold, ApiError> {
+        most: u64,
+    ) -> Result<Option<Hold>, ApiError> {
+        let unreachable = || ApiError::BudgetUnreachable(fund.owner());
         let _turn = wallet.asking.lock().await;
         for _ in 0..QUESTIONS {
             let now = self.clock.now();
             let short = match wallet.reserve(most, now) {
-                Ok(hold) => return Ok(hold),
+                Ok(hold) => return Ok(Some(hold)),
                 Err(short) => short,
             };
             if wallet.refused_lately(short, now) {
-                return Err(exhausted(pipeline, budget, most));
+                return Err(exhausted(fund, most));
             }
             if wallet.away_lately(now) {
-                return Err(ApiError::BudgetUnreachable(pipeline.name.clone()));
+                return Err(unreachable());
             }
-            let ask = wallet.ask(short, most.millionths, now);
-            let Some(answer) = self.answer(wallet, budget, &ask).await else {
-                tracing::warn!(pipeline = wallet.name, "nobody grants more of the budget");
-                wallet.away(self.clock.now());
-                return Err(ApiError::BudgetUnreachable(pipeline.name.clone()));
-            };
-            wallet.take(&ask, answer.clone(), now);
-            if answer != Err(Refusal::Unknown) {
-                break;
+            let ask = wallet.ask(short, most, now);
+            match self.answer(fund, &ask).await {
+                Some(Answer::Granted(grant)) => {
+                    wallet.take(&ask, Ok(grant), now);
+                    break;
+                }
+                Some(Answer::Refused(refusal)) => {
+                    wallet.take(&ask, Err(refusal), now);
+                    if refusal != Refusal::Unknown {
+                        break;
+                    }
+                }
+                Some(Answer::Gone) => return Ok(None),
+                None => {
+                    tracing::warn!(budget = fund.owner(), "nobody grants more");
+                    wallet.away(self.clock.now());
+                    return Err(unreachable());
+                }
             }
         }
         let now = self.clock.now();
-        wallet.reserve(most, now).map_err(|short| {
+        let hold = wallet.reserve(most, now).map_err(|short| {
             wallet.refused(short, now);
-            exhausted(pipeline, budget, most)
-        })
+            exhausted(fund, most)
+        })?;
+        Ok(Some(hold))
     }
 
     /// None when nobody answers.
-    async fn answer(
-        &self,
-        wallet: &Wallet,
-        budget: &Budget,
-        ask: &Ask,
-    ) -> Option<Result<Grant, Refusal>> {
-        let asked = timeout(ANSWER, self.lessor.ask(&wallet.name, budget, ask)).await;
+    async fn answer(&self, fund: &Fund, ask: &Ask) -> Option<Answer> {
+        let asked = timeout(ANSWER, self.lessor.ask(fund, ask)).await;
         let answer = asked.ok()?.ok()?;
-        let leased = answer.as_ref().map_or(0, |grant| grant.granted);
-        self.metrics
-            .budget_leased(&wallet.name, &budget.currency, leased);
+        let leased = match &answer {
+            Answer::Granted(grant) => grant.granted,
+            Answer::Refused(_) | Answer::Gone => 0,
+        };
+        self.metrics.budget_leased(fund, leased);
         Some(answer)
     }
 
-    fn wallet(&self, pipeline: &str, budget: &Budget) -> Arc<Wallet> {
+    fn wallet(&self, fund: &Arc<Fund>) -> Arc<Wallet> {
         let mut wallets = lock(&self.wallets);
-        if let Some(wallet) = wallets.get(pipeline) {
-            wallet.is_for(budget);
+        let of_scope = wallets.entry(fund.scope).or_default();
+        if let Some(wallet) = of_scope.get(&fund.name) {
+            wallet.is_for(fund);
             return wallet.clone();
         }
-        let process = format!("{}-{pipeline}", self.process);
-        let wallet = Wallet::new(pipeline, budget.clone(), process, self.metrics.clone());
+        let wallet = Wallet::new(fund.clone(), self.process.clone(), self.metrics.clone());
         let wallet = Arc::new(wallet);
-        wallets.insert(pipeline.to_owned(), wallet.clone());
+        of_scope.insert(fund.name.clone(), wallet.clone());
         wallet
     }
 }
@@ -180,32 +198,11 @@ impl Clock {
     }
 }
 
-fn priced<'a>(
-    pipeline: &Pipeline,
-    budget: &Budget,
-    model: &'a Model,
-) -> Result<&'a Pricing, ApiError> {
-    let pricing = model.pricing.as_ref();
-    let pricing = pricing.filter(|pricing| pricing.currency == budget.currency);
-    pricing.ok_or_else(|| ApiError::Unpriced {
-        model: model.name.clone(),
-        pipeline: pipeline.name.clone(),
-        currency: budget.currency.clone(),
-    })
-}
-
-fn exhausted(pipeline: &Pipeline, budget: &Budget, most: &Most) -> ApiError {
-    let span = match budget.period {
-        BudgetPeriod::Day => "day",
-        BudgetPeriod::Month => "month",
-    };
+fn exhausted(fund: &Fund, most: u64) -> ApiError {
     ApiError::BudgetExhausted {
-        pipeline: pipeline.name.clone(),
-        budget: format!("{} {} a {span}", budget.amount, budget.currency),
-        most: format!(
-            "{} {}",
-            Decimal::from_millionths(most.millionths),
-            budget.currency
-        ),
+        owner: fund.owner(),
+        allows: fund.allows(),
+        most: fund.unit.say(most),
+        remedy: fund.remedy(),
     }
 }

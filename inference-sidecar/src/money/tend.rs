@@ -1,12 +1,12 @@
 //! Keeps the lessor told of what is spent, and gives back what nobody uses.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use aios_budget::Ask;
+use aios_budget::{Ask, Refusal};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{Money, wallet::Wallet};
+use super::{Money, lessor::Answer, wallet::Wallet};
 use crate::lock::lock;
 
 /// How often it looks.
@@ -43,21 +43,30 @@ pub async fn close(money: &Money, span: Duration) {
             }
         };
         if timeout_at(deadline, given).await.is_err() {
-            tracing::warn!(pipeline = wallet.name, "a lease was not given back");
+            let budget = wallet.fund().owner();
+            tracing::warn!(budget, "a lease was not given back");
         }
     }
 }
 
 impl Money {
     fn wallets(&self) -> Vec<Arc<Wallet>> {
-        lock(&self.wallets).values().cloned().collect()
+        let wallets = lock(&self.wallets);
+        wallets
+            .values()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect()
     }
 
     async fn tell(&self, wallet: &Wallet, ask: &Ask) {
         let now = self.clock.now();
-        let budget = wallet.budget();
-        if let Some(answer) = self.answer(wallet, &budget, ask).await {
-            wallet.take(ask, answer, now);
+        match self.answer(&wallet.fund(), ask).await {
+            Some(Answer::Granted(grant)) => wallet.take(ask, Ok(grant), now),
+            Some(Answer::Refused(refusal)) => wallet.take(ask, Err(refusal), now),
+            // What nobody lends any more is spent no further.
+            Some(Answer::Gone) => wallet.take(ask, Err(Refusal::Unknown), now),
+            None => {}
         }
     }
 }

@@ -1,11 +1,10 @@
-//! The purse of one pipeline, shared by its calls.
+//! The purse of one budget, shared by the calls that draw on it.
 
 use std::sync::{Arc, Mutex};
 
 use aios_budget::{Ask, Grant, Hold, Purse, Refusal, Short};
-use aios_crds::writing_pipeline::Budget;
 
-use super::{bound::Most, charge::charge};
+use super::{bound::Most, charge::Aside, fund::Fund};
 use crate::{lock::lock, meter::Receipt, metrics::Metrics, outcome::Outcome};
 
 /// How long a refusal counts for calls that cost as much, so that a spent budget is not asked for at
@@ -17,7 +16,6 @@ const AWAY_MS: u64 = 1_000;
 
 /// Purse, and questions that nobody has answered yet.
 pub struct Wallet {
-    pub name: String,
     /// Held while a question is on its way.
     pub asking: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -26,28 +24,34 @@ pub struct Wallet {
 
 struct State {
     purse: Purse,
-    budget: Budget,
+    fund: Arc<Fund>,
     /// Leases that are given back and not yet taken.
     closing: Vec<Ask>,
     refused: Option<(Short, u64)>,
     away: Option<u64>,
 }
 
-/// Money put aside for one attempt; dropped, the attempt never began.
+/// What is put aside for one attempt, in each budget that it draws on; dropped, the attempt never began.
 pub struct Reserved {
-    wallet: Arc<Wallet>,
     most: Most,
+    parts: Vec<Part>,
+}
+
+/// What is put aside in one budget.
+struct Part {
+    wallet: Arc<Wallet>,
+    fund: Arc<Fund>,
+    amount: u64,
     hold: Option<Hold>,
 }
 
 impl Wallet {
-    pub fn new(name: &str, budget: Budget, process: String, metrics: Arc<Metrics>) -> Self {
+    pub fn new(fund: Arc<Fund>, process: String, metrics: Arc<Metrics>) -> Self {
         Self {
-            name: name.to_owned(),
             asking: tokio::sync::Mutex::default(),
             state: Mutex::new(State {
                 purse: Purse::new(process),
-                budget,
+                fund,
                 closing: Vec::new(),
                 refused: None,
                 away: None,
@@ -57,20 +61,22 @@ impl Wallet {
     }
 
     /// What the budget says now.
-    pub fn is_for(&self, budget: &Budget) {
+    pub fn is_for(&self, fund: &Arc<Fund>) {
         let mut state = lock(&self.state);
-        if state.budget != *budget {
-            state.budget = budget.clone();
-            state.refused = None;
+        if !Arc::ptr_eq(&state.fund, fund) {
+            if state.fund != *fund {
+                state.refused = None;
+            }
+            state.fund = fund.clone();
         }
     }
 
-    pub fn budget(&self) -> Budget {
-        lock(&self.state).budget.clone()
+    pub fn fund(&self) -> Arc<Fund> {
+        lock(&self.state).fund.clone()
     }
 
-    pub fn reserve(&self, most: &Most, now: u64) -> Result<Hold, Short> {
-        lock(&self.state).purse.reserve(most.millionths, now)
+    pub fn reserve(&self, amount: u64, now: u64) -> Result<Hold, Short> {
+        lock(&self.state).purse.reserve(amount, now)
     }
 
     pub fn ask(&self, short: Short, amount: u64, now: u64) -> Ask {
@@ -123,30 +129,53 @@ impl Wallet {
 }
 
 impl Reserved {
-    pub fn new(wallet: Arc<Wallet>, most: Most, hold: Hold) -> Self {
+    /// Nothing yet.
+    pub fn new(most: Most) -> Self {
         Self {
-            wallet,
             most,
-            hold: Some(hold),
+            parts: Vec::new(),
         }
+    }
+
+    pub fn most(&self) -> &Most {
+        &self.most
+    }
+
+    pub fn add(&mut self, wallet: Arc<Wallet>, fund: Arc<Fund>, amount: u64, hold: Hold) {
+        self.parts.push(Part {
+            wallet,
+            fund,
+            amount,
+            hold: Some(hold),
+        });
     }
 
     /// Takes what the attempt came to.
     pub fn settle(mut self, receipt: &Receipt, outcome: Outcome, text_bytes: u64) {
-        let cost = charge(receipt, outcome, text_bytes, &self.most);
-        if cost > self.most.millionths {
-            tracing::warn!(
-                pipeline = self.wallet.name,
-                cost,
-                most = self.most.millionths,
-                "a call cost more than it could: the model's server takes more tokens than it is told"
-            );
+        for part in &mut self.parts {
+            let Part {
+                wallet,
+                fund,
+                amount,
+                ..
+            } = part;
+            let (unit, amount) = (&fund.unit, *amount);
+            let cost = Aside { unit, amount }.charge(receipt, outcome, text_bytes, &self.most);
+            if cost > amount {
+                tracing::warn!(
+                    budget = fund.owner(),
+                    cost,
+                    most = amount,
+                    "a call came to more than it could: the model's server takes more tokens than it is told"
+                );
+            }
+            wallet.metrics.budget_spent(fund, receipt.usage.basis, cost);
+            part.end(cost);
         }
-        let (metrics, currency) = (&self.wallet.metrics, &self.most.pricing.currency);
-        metrics.budget_spent(&self.wallet.name, currency, receipt.usage.basis, cost);
-        self.end(cost);
     }
+}
 
+impl Part {
     fn end(&mut self, cost: u64) {
         if let Some(hold) = self.hold.take() {
             lock(&self.wallet.state).purse.settle(hold, cost);
@@ -154,7 +183,7 @@ impl Reserved {
     }
 }
 
-impl Drop for Reserved {
+impl Drop for Part {
     fn drop(&mut self) {
         self.end(0);
     }

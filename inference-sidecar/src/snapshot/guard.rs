@@ -1,6 +1,6 @@
 //! The rules that judge calls, compiled once, and which of them judge a call together.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{cmp::Reverse, fmt::Write as _, sync::Arc};
 
 use aios_crds::{
     data_bounds::DataBounds,
@@ -11,6 +11,8 @@ use aios_proto::{
     canonical,
     config::{PolicyConfig, PolicyScope},
 };
+
+use crate::money::Fund;
 
 /// A PolicySet or ClusterPolicySet, as far as it judges calls.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Policy {
     pub revisions: String,
     /// Which models may be told texts; all may in dry run.
     data: DataBounds,
+    /// What the calls that it binds may come to together; nothing bounds them in dry run.
+    pub fund: Option<Arc<Fund>>,
     prompt: Option<Arc<CompiledPolicy>>,
     answer: Option<Arc<CompiledPolicy>>,
 }
@@ -45,7 +49,10 @@ impl Policy {
     /// Every mistake in them.
     pub fn new(config: PolicyConfig, digest: String) -> Result<Self, String> {
         let side = |side| compiled(&config, side);
+        let quotas = config.quotas.as_ref().filter(|_| !config.dry_run);
+        let budget = quotas.and_then(|quotas| quotas.budget.clone());
         Ok(Self {
+            fund: budget.map(|budget| Fund::of_policy(config.scope, &config.name, budget)),
             prompt: side(CallSide::Prompt)?,
             answer: side(CallSide::Answer)?,
             revisions: revisions_within(aios_policy::revisions(&config.rules), &config.data),
@@ -63,6 +70,14 @@ impl Policy {
     /// What policies say together of the models that calls may go to.
     pub fn bounds<'a>(policies: impl Iterator<Item = &'a Self>) -> Bounds {
         Bounds::new(policies.map(|policy| (policy.name.clone(), policy.data.clone())))
+    }
+
+    /// What calls are paid from that these policies bind: the platform pays last.
+    pub fn funds<'a>(policies: impl Iterator<Item = &'a Self>) -> Vec<Arc<Fund>> {
+        let funds = policies.filter_map(|policy| Some((policy.scope, policy.fund.clone()?)));
+        let mut funds: Vec<_> = funds.collect();
+        funds.sort_by_key(|(scope, _)| Reverse(*scope));
+        funds.into_iter().map(|(_, fund)| fund).collect()
     }
 
     fn judges_calls(&self) -> bool {

@@ -18,6 +18,8 @@ pub use guard::{Guard, Policy};
 pub use model::Model;
 pub use pipeline::{Experiment, Facts, Labels, Pipeline, Route, Routes, Variant};
 
+use crate::money::Fund;
+
 /// Which items concern this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -57,6 +59,8 @@ pub struct Config {
     guard: Option<Arc<Guard>>,
     /// Which models calls may go to that name no pipeline, says the platform.
     bounds: Bounds,
+    /// What calls are paid from that name no pipeline: budgets of the platform's policies.
+    funds: Arc<[Arc<Fund>]>,
     /// The items behind the above, to be kept between restarts.
     items: BTreeMap<(i32, String), Item>,
 }
@@ -110,7 +114,8 @@ pub fn apply(current: &Config, snapshot: &Snapshot, scope: &Scope) -> Applied {
         .range(..(PolicyScope::Namespace, String::new()))
         .map(|(_, policy)| &**policy);
     let guard = Guard::of(of_platform.clone());
-    next.bounds = Policy::bounds(of_platform);
+    next.bounds = Policy::bounds(of_platform.clone());
+    next.funds = Policy::funds(of_platform).into();
     next.guard = guard;
     Applied {
         config: Some(next),
@@ -167,6 +172,12 @@ impl Config {
     pub fn bounds_of(&self, pipeline: &str) -> &Bounds {
         let pipeline = self.pipelines.get(pipeline);
         pipeline.map_or(&self.bounds, |pipeline| &pipeline.bounds)
+    }
+
+    /// What a pipeline's calls are paid from, or those that name none.
+    pub fn funds_of(&self, pipeline: &str) -> &Arc<[Arc<Fund>]> {
+        let pipeline = self.pipelines.get(pipeline);
+        pipeline.map_or(&self.funds, |pipeline| &pipeline.funds)
     }
 
     /// By which revisions a policy judges that is in force at this digest.

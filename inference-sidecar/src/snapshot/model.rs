@@ -1,13 +1,16 @@
 //! A model, parsed so that calls need not look twice.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aios_crds::model_deployment::{Hedge, Pricing};
 use aios_policy::Place;
-use aios_proto::config::{Dialect, HostedAt, ModelConfig, NextRevision};
+use aios_proto::{
+    config::{Dialect, HostedAt, ModelConfig, NextRevision},
+    control::BudgetScope,
+};
 use reqwest::Url;
 
-use crate::{dialect::openai::CapField, metrics::ModelLabels};
+use crate::{dialect::openai::CapField, metrics::ModelLabels, money::Fund};
 
 /// A ModelDeployment in force.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub struct Model {
     /// Whether the operator asks for the demand.
     pub demand: bool,
     pub pricing: Option<Pricing>,
+    /// What all calls to it may come to.
+    pub fund: Option<Arc<Fund>>,
     /// Labels of every metric about it.
     pub labels: ModelLabels,
 }
@@ -61,7 +66,7 @@ impl Model {
     ///
     /// # Errors
     /// Which field is wrong.
-    pub fn new(config: ModelConfig) -> Result<Self, String> {
+    pub fn new(mut config: ModelConfig) -> Result<Self, String> {
         let mut endpoints = vec![address("endpoint", &config.endpoint)?];
         if let Some(standby) = config.standby_endpoint {
             endpoints.push(address("standbyEndpoint", &standby)?);
@@ -86,6 +91,8 @@ impl Model {
                 "resilience.hedge: afterPercentile must be 50 to 99, maxPercent 1 to 50".to_owned(),
             );
         }
+        let fund = config.budget.take();
+        let fund = fund.map(|budget| Fund::new(BudgetScope::Model, &config.name, budget));
         let labels = ModelLabels::new(&config.name, &config.model, &config.upstream.dialect);
         Ok(Self {
             cap_field: cap_field(&base_url),
@@ -109,6 +116,7 @@ impl Model {
             hold_for: Duration::from_millis(config.hold_ms),
             demand: config.demand,
             pricing: config.pricing,
+            fund,
             labels,
         })
     }

@@ -4,17 +4,19 @@ use std::{cell::OnceCell, collections::BTreeMap, sync::Arc};
 
 use aios_crds::{
     experiment::{self, CONTROL},
-    writing_pipeline::{self, AnswerCache, Budget},
+    writing_pipeline::{self, AnswerCache},
 };
 use aios_policy::Bounds;
 use aios_proto::{
     canonical,
     config::{PipelineConfig, PolicyPin, PolicyScope},
+    control::BudgetScope,
 };
 use cel::{Context, Program, Value};
 use http::HeaderValue;
 
 use super::{Guard, Policy};
+use crate::money::Fund;
 
 /// Impersonal labels of a document: text, numbers, booleans.
 pub type Labels = BTreeMap<String, serde_json::Value>;
@@ -33,8 +35,8 @@ pub struct Pipeline {
     pub guard: Option<Arc<Guard>>,
     /// Which models its calls may go to.
     pub bounds: Bounds,
-    /// Most that its calls may cost.
-    pub budget: Option<Budget>,
+    /// What its calls are paid from: its own budget first, then those of its policies.
+    pub funds: Arc<[Arc<Fund>]>,
 }
 
 /// The models of one step.
@@ -92,7 +94,10 @@ impl Pipeline {
             .collect();
         let pinned = pinned?;
         let guard = Guard::of(pinned.iter().copied());
-        let bounds = Policy::bounds(pinned.into_iter());
+        let bounds = Policy::bounds(pinned.iter().copied());
+        let own = config.budget.clone();
+        let own = own.map(|budget| Fund::new(BudgetScope::Pipeline, &config.name, budget));
+        let of_policies = Policy::funds(pinned.into_iter());
         let policies = canonical::to_vec(&config.policies);
         let policies = policies.map_err(|error| format!("policies: {error}"))?;
         let draft = routes("models.draft", config.models.draft)?;
@@ -109,7 +114,7 @@ impl Pipeline {
             pins: config.policies,
             guard,
             bounds,
-            budget: config.budget,
+            funds: own.into_iter().chain(of_policies).collect(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Calls of a pipeline with a budget.
 
 use std::{
+    collections::BTreeMap,
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -12,8 +13,8 @@ use std::{
 use aios_budget::{Ask, Book, Period};
 use aios_inference_sidecar::money::Lessor;
 use aios_proto::control::{
-    Down, ItemKind, LeaseRequest, LeaseResponse, ReviewTokenRequest, ReviewTokenResponse, Role,
-    Snapshot, Up, WitnessRequest, WitnessResponse,
+    Down, ItemKind, LeaseRefusal, LeaseRequest, LeaseResponse, ReviewTokenRequest,
+    ReviewTokenResponse, Role, Snapshot, Up, WitnessRequest, WitnessResponse,
     control_server::{Control, ControlServer},
 };
 use aios_runtime::control::{AttachConfig, Operator};
@@ -23,7 +24,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     fake::{Answer, End, Fake, completion, role, stream, token, until},
-    world::{World, chat, header, init, item, model, pipeline, serve, with},
+    world::{World, chat, header, init, item, model, pipeline, serve, snapshot, with},
 };
 
 /// A thousand millionths for each token of an answer, of which there are 64 at most.
@@ -207,10 +208,10 @@ async fn an_attempt_that_failed_costs_nothing() {
     assert!(world.metric(&["aios_sidecar_budget_spent_total", "\"exact\"} 40000"]));
 }
 
-/// Keeps one book, and may be away.
+/// Keeps a book of each budget, and may be away. Run `gone` is gone.
 struct Keeper {
     limit: u64,
-    book: Mutex<Book>,
+    books: Mutex<BTreeMap<(i32, String), Book>>,
     away: Arc<AtomicBool>,
 }
 
@@ -247,6 +248,13 @@ impl Control for Keeper {
             return Err(Status::unavailable("away"));
         }
         let asked = request.into_inner();
+        if asked.name == "gone" {
+            return Ok(Response::new(LeaseResponse {
+                refusal: LeaseRefusal::Gone.into(),
+                ..LeaseResponse::default()
+            }));
+        }
+        let key = (asked.scope, asked.name);
         let ask = Ask {
             holder: asked.holder,
             sequence: asked.sequence,
@@ -261,7 +269,8 @@ impl Control for Keeper {
             name: "2026-11".into(),
             ends_ms: i64::MAX,
         };
-        let mut book = self.book.lock().unwrap();
+        let mut books = self.books.lock().unwrap();
+        let book = books.entry(key).or_default();
         let (after, grant) = book.ask(self.limit, &period, &ask, 0).unwrap();
         *book = after;
         Ok(Response::new(LeaseResponse {
@@ -279,7 +288,7 @@ async fn keeper(limit: u64) -> (String, Arc<AtomicBool>) {
     let away = Arc::new(AtomicBool::new(false));
     let keeper = Keeper {
         limit,
-        book: Mutex::default(),
+        books: Mutex::default(),
         away: away.clone(),
     };
     let routes = tonic::service::Routes::new(ControlServer::new(keeper))
@@ -351,4 +360,137 @@ async fn while_the_operator_is_away_a_lease_is_used_up_and_no_more() {
     tokio::time::timeout(Duration::from_mins(2), back)
         .await
         .unwrap();
+}
+
+/// What `fake` serves for a thousand millionths a token, with a budget of the model, the pipeline and the
+/// platform.
+async fn bounded(fake: &Fake, model: &str, pipeline: &str, platform: &str) -> World {
+    let budget = |amount: &str| json!({"amount": amount, "currency": "EUR"});
+    let mut priced = priced("m", fake);
+    priced["budget"] = budget(model);
+    let mut snapshot = budgeted(vec![priced], pipeline);
+    let policy = json!({
+        "name": "house", "scope": "Cluster", "review": {},
+        "rules": [{"name": "r", "action": "Warn", "terms": {"list": ["nothing of the kind"]}}],
+        "quotas": {"budget": budget(platform)},
+    });
+    let policy = item(ItemKind::ClusterPolicy, "house", &policy);
+    let mut pinned: Value = serde_json::from_slice(&snapshot.items[1].body).unwrap();
+    pinned["policies"] = json!([{"scope": "Cluster", "name": "house", "digest": policy.digest}]);
+    snapshot.items[1] = item(ItemKind::Pipeline, "p", &pinned);
+    snapshot.items.push(policy);
+    let world = World::leased(Lessor::own()).await;
+    let acks = world.live.apply(&snapshot);
+    assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
+    world
+}
+
+#[rstest::rstest]
+#[case::of_the_model(["0.64", "1", "2"], "model `m`")]
+#[case::of_the_pipeline(["1", "0.64", "2"], "pipeline `p`")]
+#[case::of_the_platform(["2", "1", "0.64"], "cluster policy `house`")]
+#[tokio::test]
+async fn calls_at_the_same_time_fit_the_least_of_several_budgets_and_each_is_charged_once(
+    #[case] amounts: [&str; 3],
+    #[case] least: &str,
+) {
+    let fake = Fake::start(vec![completion("Hello.", Some((10, 64)))]).await;
+    let [model, pipeline, platform] = amounts;
+    let world = bounded(&fake, model, pipeline, platform).await;
+    let calls = (0..40).map(|_| called(&world, json!({})));
+    let (answered, refused): (Vec<_>, Vec<_>) = join_all(calls)
+        .await
+        .into_iter()
+        .partition(|answer| answer.status() == 200);
+    assert_eq!((answered.len(), fake.calls()), (10, 10));
+    assert!(refused.iter().all(|answer| answer.status() == 429));
+    for scope in ["model", "pipeline", "cluster policy"] {
+        let scope = format!("scope=\"{scope}\"");
+        assert!(world.metric(&[
+            "aios_sidecar_budget_spent_total",
+            &scope,
+            "\"exact\"} 640000"
+        ]));
+    }
+    let refused: Value = called(&world, json!({})).await.json().await.unwrap();
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains(least), "{message}");
+}
+
+#[tokio::test]
+async fn a_platforms_budget_pays_for_calls_that_name_no_pipeline() {
+    let fake = Fake::start(vec![completion("Hello.", Some((10, 64)))]).await;
+    let world = bounded(&fake, "1", "1", "0.1").await;
+    let named = async || {
+        let request = world
+            .http
+            .post(format!("{}/v1/chat/completions", world.base));
+        let body = with(chat(json!({})), "model", json!("m"));
+        request.body(body.to_string()).send().await.unwrap()
+    };
+    assert_eq!(named().await.status(), 200);
+    let refused = named().await;
+    assert_eq!(header(&refused, "x-should-retry"), "false");
+    let body: Value = refused.json().await.unwrap();
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("spec.quotas.budget.amount"), "{message}");
+}
+
+#[tokio::test]
+async fn a_budget_of_tokens_counts_prompts_and_answers_and_needs_no_price() {
+    let fake = Fake::start(vec![completion("Hello.", Some((40, 64)))]).await;
+    let free = with(model("m", &fake.address), "pricing", Value::Null);
+    let mut snapshot = budgeted(vec![free], "1");
+    let mut counted: Value = serde_json::from_slice(&snapshot.items[1].body).unwrap();
+    counted["budget"] = json!({"tokens": 1250});
+    snapshot.items[1] = item(ItemKind::Pipeline, "p", &counted);
+    let world = World::leased(Lessor::own()).await;
+    world.live.apply(&snapshot);
+    assert_eq!(called(&world, json!({})).await.status(), 200);
+    assert!(world.metric(&[
+        "aios_sidecar_budget_spent_total",
+        "unit=\"tokens\"",
+        "\"exact\"} 104"
+    ]));
+    let refused = called(&world, json!({})).await;
+    assert_eq!(refused.status(), 429);
+    let body: Value = refused.json().await.unwrap();
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("1250 tokens a month") && message.contains("spec.budget.tokens"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_runs_budget_pays_where_its_workers_name_it_and_until_the_run_is_gone() {
+    let fake = Fake::start(vec![completion("Hello.", Some((10, 64)))]).await;
+    let (keeper, _) = keeper(100_000).await;
+    let world = World::leased(of(&keeper)).await;
+    let models = vec![priced("m", &fake)];
+    world
+        .live
+        .apply(&snapshot(1, models, json!([{"model": "m"}])));
+    let of_run = async |run: &str| {
+        let call = world.call(&chat(json!({})));
+        let call = call
+            .header("aios-run", run)
+            .header("aios-run-budget", "EUR");
+        call.send().await.unwrap()
+    };
+    assert_eq!(of_run("batch").await.status(), 200);
+    let refused = of_run("batch").await;
+    assert_eq!(
+        (refused.status(), header(&refused, "x-should-retry")),
+        (429.try_into().unwrap(), "false")
+    );
+    let body: Value = refused.json().await.unwrap();
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("run `batch`"), "{message}");
+    // Others, also of the same pipeline, are not held to it.
+    assert_eq!(of_run("other").await.status(), 200);
+    assert_eq!(called(&world, json!({})).await.status(), 200);
+    for _ in 0..3 {
+        assert_eq!(of_run("gone").await.status(), 200);
+    }
 }

@@ -104,7 +104,7 @@ impl Stage {
         let mut spent = BTreeMap::<_, (u64, u64)>::new();
         for line in self.world.metrics().lines() {
             let Some(labels) =
-                line.strip_prefix("aios_sidecar_budget_spent_total{aios_pipeline=\"")
+                line.strip_prefix("aios_sidecar_budget_spent_total{scope=\"pipeline\",name=\"")
             else {
                 continue;
             };

@@ -95,6 +95,7 @@ fn spec(arguments: &Run) -> Result<WritingRunSpec> {
         input,
         author: None,
         deadline: arguments.deadline.map(Time),
+        budget: None,
         suspend: false,
         ttl_seconds_after_finished: None,
     })

@@ -1,25 +1,30 @@
-//! Books of every budget: what data planes are granted stands in an object of the operator's namespace
-//! before they are told of it, so that an operator that starts anew grants nothing twice.
+//! Books of every budget: what data planes are granted stands in an object before they are told of it, so
+//! that an operator that starts anew grants nothing twice. The object is in the operator's namespace, out
+//! of the tenants' reach; that of a run's budget is beside the run, and goes with it.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError},
 };
 
-use aios_budget::{Ask, Book, Period, Refusal};
-use aios_crds::writing_pipeline::Budget;
+use aios_budget::{Allowance, Ask, Book, Refusal};
+use aios_crds::WritingRun;
 use aios_proto::control::{LeaseRefusal, LeaseRequest, LeaseResponse};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
 use tokio::sync::Mutex;
 use tonic::Status;
 
 use crate::{
-    names::{self, Component, FIELD_MANAGER, LABEL_COMPONENT, LABEL_NAMESPACE, LABEL_PIPELINE},
+    control::{Account, Kind},
+    names::{
+        self, Component, FIELD_MANAGER, LABEL_COMPONENT, LABEL_MODEL, LABEL_NAMESPACE,
+        LABEL_PIPELINE, LABEL_POLICY, LABEL_RUN,
+    },
     triggers::Triggers,
 };
 
@@ -27,17 +32,17 @@ const BOOK: &str = "book";
 const COMPONENT: &str = "budget";
 /// Another writer may be faster once; then what it wrote is known.
 const TRIES: usize = 2;
+/// Books that are remembered; from then on those that nobody asks about just now are read again.
+const MOST: usize = 4096;
 
 pub struct Budgets {
     client: Client,
     /// The operator's namespace.
     namespace: String,
-    kept: std::sync::Mutex<HashMap<Key, Arc<Slot>>>,
+    kept: std::sync::Mutex<HashMap<Account, Arc<Slot>>>,
     triggers: Triggers,
 }
 
-/// Namespace and name of a pipeline.
-type Key = (String, String);
 /// One question at a time; none until the object was read, and when it is unknown what was written.
 type Slot = Mutex<Option<Kept>>;
 
@@ -64,53 +69,63 @@ impl Budgets {
         }
     }
 
-    /// The book of a pipeline's budget as it was written last.
+    /// The book of a budget as it was written last.
     ///
     /// # Errors
     /// When the API server does not answer.
-    pub async fn book(&self, namespace: &str, pipeline: &str) -> Result<Book, kube::Error> {
-        let slot = self.slot(namespace, pipeline);
+    pub async fn book(&self, account: &Account) -> Result<Book, kube::Error> {
+        let slot = self.slot(account);
         let mut slot = slot.lock().await;
-        let kept = self.known(&mut slot, (namespace, pipeline)).await?;
+        let kept = self.known(&mut slot, account).await?;
         Ok(kept.book.clone())
+    }
+
+    /// The books of a ClusterPolicySet's budget that are remembered and not being written, by namespace.
+    /// Nothing is read: there may be thousands.
+    pub fn remembered(&self, policy: &str) -> Vec<(String, Book)> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter()
+            .filter(|(account, _)| account.kind == Kind::ClusterPolicy && account.name == policy)
+            .filter_map(|(account, slot)| {
+                let slot = slot.try_lock().ok()?;
+                Some((account.namespace.clone(), slot.as_ref()?.book.clone()))
+            })
+            .collect()
     }
 
     /// Grants a part of a budget to a pod, or takes it back.
     pub async fn lease(
         &self,
-        (namespace, pod_uid): (&str, &str),
-        budget: &Budget,
+        (account, allowance): (&Account, &Allowance),
+        pod_uid: &str,
         request: &LeaseRequest,
+        now: Timestamp,
     ) -> Result<LeaseResponse, Status> {
-        let now = Timestamp::now();
-        let period = Period::of(budget, now)
-            .map_err(|error| Status::failed_precondition(error.to_string()))?;
         let ask = asked(pod_uid, request);
-        let limit = budget.amount.millionths();
-        let key = (namespace, request.pipeline.as_str());
-        let slot = self.slot(key.0, key.1);
+        let (limit, period) = (allowance.limit, &allowance.period);
+        let slot = self.slot(account);
         let mut slot = slot.lock().await;
         for _ in 0..TRIES {
-            let kept = self.known(&mut slot, key).await.map_err(unavailable)?;
-            let (book, grant) = match kept.book.ask(limit, &period, &ask, now.as_millisecond()) {
+            let kept = self.known(&mut slot, account).await.map_err(unavailable)?;
+            let (book, grant) = match kept.book.ask(limit, period, &ask, now.as_millisecond()) {
                 Ok(answer) => answer,
                 Err(refusal) => return Ok(refused(refusal)),
             };
             if book.grants_as(&kept.book) {
                 kept.book = book;
-                self.triggers.pipeline(key.0, key.1);
+                self.tell(account);
                 return Ok(granted(grant));
             }
             let version = kept.version.clone();
             // Whatever becomes of the write: until it is known, nothing is.
             *slot = None;
-            match self.write(key, &book, version).await {
+            match self.write(account, &book, version).await {
                 Ok(version) => {
                     *slot = Some(Kept {
                         book,
                         version: Some(version),
                     });
-                    self.triggers.pipeline(key.0, key.1);
+                    self.tell(account);
                     return Ok(granted(grant));
                 }
                 Err(Lost::Raced) => {}
@@ -122,18 +137,26 @@ impl Budgets {
         ))
     }
 
+    /// Who shows what is spent looks again.
+    fn tell(&self, account: &Account) {
+        let (namespace, name) = (account.namespace.as_str(), account.name.as_str());
+        match account.kind {
+            Kind::Pipeline => self.triggers.pipeline(namespace, name),
+            Kind::Run => self.triggers.run(namespace, name),
+            Kind::Model => self.triggers.model(namespace, name),
+            Kind::Policy => self.triggers.policy(namespace, name),
+            Kind::ClusterPolicy => self.triggers.cluster_policy(name),
+        }
+    }
+
     async fn known<'a>(
         &self,
         slot: &'a mut Option<Kept>,
-        (namespace, pipeline): (&str, &str),
+        account: &Account,
     ) -> Result<&'a mut Kept, kube::Error> {
         let kept = match slot.take() {
             Some(kept) => kept,
-            None => read(
-                self.api()
-                    .get_opt(&names::budget(namespace, pipeline))
-                    .await?,
-            )?,
+            None => read(self.api(account).get_opt(&names::budget(account)).await?)?,
         };
         Ok(slot.insert(kept))
     }
@@ -141,21 +164,21 @@ impl Budgets {
     /// Writes only over what was read: another writer's grants are never lost.
     async fn write(
         &self,
-        (namespace, pipeline): (&str, &str),
+        account: &Account,
         book: &Book,
         version: Option<String>,
     ) -> Result<String, Lost> {
         let text = serde_json::to_string(book)
             .map_err(|error| Lost::Unavailable(Status::internal(error.to_string())))?;
-        let name = names::budget(namespace, pipeline);
+        let name = names::budget(account);
         let written = match version {
             None => {
                 let params = PostParams {
                     field_manager: Some(FIELD_MANAGER.into()),
                     ..PostParams::default()
                 };
-                let map = self.object(namespace, pipeline, text);
-                self.api().create(&params, &map).await
+                let map = self.object(account, text);
+                self.api(account).create(&params, &map).await
             }
             Some(version) => {
                 // A merge, because an apply would make an object anew that a person deleted.
@@ -166,7 +189,7 @@ impl Budgets {
                     field_manager: Some(FIELD_MANAGER.into()),
                     ..PatchParams::default()
                 };
-                self.api()
+                self.api(account)
                     .patch(&name, &params, &Patch::Merge(&patch))
                     .await
             }
@@ -178,29 +201,62 @@ impl Budgets {
         }
     }
 
-    fn object(&self, namespace: &str, pipeline: &str, text: String) -> ConfigMap {
+    fn object(&self, account: &Account, text: String) -> ConfigMap {
         let mut map = ConfigMap {
             data: Some(BTreeMap::from([(BOOK.to_owned(), text)])),
             ..ConfigMap::default()
         };
-        map.metadata.name = Some(names::budget(namespace, pipeline));
-        map.metadata.namespace = Some(self.namespace.clone());
+        map.metadata.name = Some(names::budget(account));
+        map.metadata.namespace = Some(self.home(account).to_owned());
+        let namespace = &account.namespace;
         let mut labels = names::labels(Component::Tenant, namespace);
         labels.insert(LABEL_COMPONENT.into(), COMPONENT.into());
-        labels.insert(LABEL_NAMESPACE.into(), namespace.into());
-        labels.insert(LABEL_PIPELINE.into(), pipeline.into());
+        labels.insert(LABEL_NAMESPACE.into(), namespace.clone());
+        labels.insert(label(account.kind).into(), account.name.clone());
         map.metadata.labels = Some(labels);
+        map.metadata.owner_references = owner(account).map(|owner| vec![owner]);
         map
     }
 
-    fn slot(&self, namespace: &str, pipeline: &str) -> Arc<Slot> {
+    fn slot(&self, account: &Account) -> Arc<Slot> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (namespace.to_owned(), pipeline.to_owned());
-        kept.entry(key).or_default().clone()
+        if kept.len() >= MOST && !kept.contains_key(account) {
+            kept.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        kept.entry(account.clone()).or_default().clone()
     }
 
-    fn api(&self) -> Api<ConfigMap> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+    fn api(&self, account: &Account) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), self.home(account))
+    }
+
+    /// Namespace of the object.
+    fn home<'a>(&'a self, account: &'a Account) -> &'a str {
+        match account.kind {
+            Kind::Run => &account.namespace,
+            _ => &self.namespace,
+        }
+    }
+}
+
+/// A run's book goes with the run.
+fn owner(account: &Account) -> Option<OwnerReference> {
+    let uid = account.run_uid.clone()?;
+    Some(OwnerReference {
+        api_version: WritingRun::api_version(&()).into_owned(),
+        kind: WritingRun::kind(&()).into_owned(),
+        name: account.name.clone(),
+        uid,
+        ..OwnerReference::default()
+    })
+}
+
+fn label(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Pipeline => LABEL_PIPELINE,
+        Kind::Run => LABEL_RUN,
+        Kind::Model => LABEL_MODEL,
+        Kind::Policy | Kind::ClusterPolicy => LABEL_POLICY,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Serves configuration to data planes and hears back from them: the index of what is to be in
 //! force (pure), the hub that wakes streams and reconcilers, and the gRPC service itself.
 
+mod account;
 mod auth;
 mod budgets;
 mod enforcement;
@@ -16,6 +17,7 @@ mod server;
 mod tenant;
 mod witness;
 
+pub use account::{Account, NoAccount};
 pub use auth::{AUDIENCE, Authenticator};
 pub use budgets::Budgets;
 pub use enforcement::{Audience, Enforcement};

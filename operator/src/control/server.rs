@@ -2,17 +2,16 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use aios_crds::writing_pipeline::Budget;
 use aios_proto::{
-    config::{FORMAT, unpack},
+    config::FORMAT,
     control::{
-        self as proto, Down, LeaseRequest, LeaseResponse, ReviewTokenRequest, ReviewTokenResponse,
-        Snapshot, Up, WitnessRequest, WitnessResponse, control_server::Control, down, up,
+        self as proto, Down, LeaseRefusal, LeaseRequest, LeaseResponse, ReviewTokenRequest,
+        ReviewTokenResponse, Snapshot, Up, WitnessRequest, WitnessResponse,
+        control_server::Control, down, up,
     },
 };
 use futures::Stream;
 use jiff::Timestamp;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
@@ -21,7 +20,10 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::{
     ca::{KeyId, Papers},
-    control::{Authenticator, Budgets, Hub, Key, Kind, Seat, Witness, auth::Caller, hub::Line},
+    control::{
+        Account, Authenticator, Budgets, Hub, Kind, NoAccount, Seat, Witness, auth::Caller,
+        hub::Line,
+    },
     metrics::Metrics,
     share::Share,
 };
@@ -123,17 +125,27 @@ impl Control for ControlService {
         }
         self.serves(&caller)?;
         let request = request.get_ref();
-        let budget = self.budget(&caller.namespace, &request.pipeline)?;
-        let holder = (caller.namespace.as_str(), caller.pod_uid.as_str());
-        let answer = self.budgets.lease(holder, &budget, request).await?;
+        let (of, now) = ((request.scope(), request.name.as_str()), Timestamp::now());
+        let found = self
+            .hub
+            .read(|index| Account::find(index, &caller.namespace, of, now));
+        let (account, allowance) = match found {
+            Ok(found) => found,
+            Err(NoAccount::Gone) => {
+                return Ok(Response::new(LeaseResponse {
+                    refusal: LeaseRefusal::Gone.into(),
+                    ..LeaseResponse::default()
+                }));
+            }
+            Err(error) => return Err(Status::failed_precondition(error.to_string())),
+        };
+        let of = (&account, &allowance);
+        let answer = self
+            .budgets
+            .lease(of, &caller.pod_uid, request, now)
+            .await?;
         Ok(Response::new(answer))
     }
-}
-
-/// Of a pipeline's configuration, what leases are about.
-#[derive(Deserialize)]
-struct Budgeted {
-    budget: Option<Budget>,
 }
 
 impl ControlService {
@@ -201,21 +213,6 @@ impl ControlService {
                 },
             }
         }
-    }
-
-    /// The budget of a pipeline as it is offered.
-    fn budget(&self, namespace: &str, pipeline: &str) -> Result<Budget, Status> {
-        let key = Key::new(Kind::Pipeline, pipeline);
-        let item = self
-            .hub
-            .read(|index| Some(index.offered(namespace, &key)?.item()));
-        let budgeted: Option<Budgeted> = item.and_then(|item| unpack(&item).ok());
-        budgeted
-            .and_then(|budgeted| budgeted.budget)
-            .ok_or_else(|| {
-                let message = format!("pipeline `{pipeline}` has no budget in force");
-                Status::failed_precondition(message)
-            })
     }
 
     /// How long the caller's next token lasts. While the API server cannot say whose it is, the one

@@ -112,6 +112,7 @@ pub async fn apply(
         inference,
         started: found.started.clone(),
         rolled: None,
+        spending: None,
     })
 }
 

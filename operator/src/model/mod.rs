@@ -31,10 +31,11 @@ use kube::{Api, ResourceExt, runtime::controller::Action};
 use self::validate::Backend;
 use crate::{
     context::{Context, next_look},
-    control::{Audience, Broken, Key, Kind},
+    control::{Account, Audience, Broken, Key, Kind},
     error::{Error, Result},
     invalid,
     pool::{self, GpuClass},
+    spending::Spending,
     triggers::Guarded,
 };
 
@@ -131,6 +132,13 @@ async fn pass(model: &ModelDeployment, context: &Context) -> (status::Observed, 
         .read(|index| index.enforcement(&namespace, &key, Audience::Ingresses, Timestamp::now()));
     applied.hold_for = Duration::from_millis(valid.config.hold_ms);
     applied.scaled = scaled;
+    if let Some(budget) = &model.spec.budget {
+        let account = Account::new(&namespace, Kind::Model, &model.name_any());
+        match context.book(&account).await {
+            Ok(book) => applied.spending = Spending::of(budget, &book, Timestamp::now()),
+            Err(error) => return (status::Observed::Unknown, Some(error)),
+        }
+    }
     (status::Observed::Applied(Box::new(applied)), None)
 }
 

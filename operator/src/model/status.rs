@@ -27,6 +27,7 @@ use crate::{
         scale::{Scaled, grace},
     },
     names::{self, Component, LABEL_COMPONENT, LABEL_MODEL},
+    spending::Spending,
     status::{Stated, Status},
 };
 
@@ -69,6 +70,8 @@ pub struct Applied {
     pub started: Option<Entry>,
     /// Models with a rollout only.
     pub rolled: Option<Rolled>,
+    /// Models with a budget only.
+    pub spending: Option<Spending>,
 }
 
 /// Groups, or ingresses of a hosted model, by what they are for.
@@ -140,6 +143,10 @@ impl Observed {
                     applied.enforcement.look_again,
                     applied.scaled.as_ref().and_then(|scaled| scaled.look_again),
                     applied.following(now),
+                    applied
+                        .spending
+                        .as_ref()
+                        .and_then(|spending| spending.turns_after(now)),
                 ];
                 due.into_iter().flatten().min()
             }
@@ -192,6 +199,8 @@ pub fn status(
         (Observed::Applied(applied), _) => {
             let mut facts = facts(model, applied, now);
             facts.extend(objective);
+            let spending = applied.spending.as_ref();
+            facts.extend(spending.map(|spending| spending.fact("spec.budget", &[])));
             facts
         }
     };
@@ -231,6 +240,7 @@ fn applicable(spec: &ModelDeploymentSpec) -> impl Iterator<Item = ConditionType>
             own.is_some_and(|own| own.rollout.is_some()),
         ),
         (ConditionType::SLOMet, spec.slo.is_some()),
+        (ConditionType::BudgetAvailable, spec.budget.is_some()),
     ];
     let applies = all.into_iter().filter(|(_, applies)| *applies);
     applies.map(|(kind, _)| kind)
@@ -259,6 +269,7 @@ fn numbers(model: &ModelDeployment, applied: &Applied, status: &mut ModelDeploym
     status.scaling_history = scaled
         .map(|scaled| scaled.history.clone())
         .unwrap_or_default();
+    status.budget = applied.spending.as_ref().map(Spending::spent);
     status.rollout = applied.rolled.as_ref().map(|rolled| rolled.status.clone());
     status.replicas = applied.standing.replicas;
     status.ready_replicas = applied.standing.ready;
@@ -416,7 +427,10 @@ impl Status for ModelDeploymentStatus {
 
     /// Replicas are few and matter: they are written at once.
     fn without_numbers(&self) -> Self {
-        self.clone()
+        Self {
+            budget: None,
+            ..self.clone()
+        }
     }
 
     fn is_settled(&self) -> bool {

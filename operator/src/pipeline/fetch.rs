@@ -11,9 +11,8 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use crate::{
     context::Context,
-    control::{Audience, Key, Kind},
-    error::{Error, Result, Verb},
-    names,
+    control::{Account, Audience, Key, Kind},
+    error::Result,
     pipeline::{
         status::{Compiled, Observed, PolicyState},
         validate::{Flaw, arriving},
@@ -48,18 +47,10 @@ pub async fn fetch(
     let name = pipeline.name_any();
     let book = match &pipeline.spec.budget {
         None => None,
-        Some(_) => Some(
-            context
-                .budgets
-                .book(namespace, &name)
-                .await
-                .map_err(|source| Error::Api {
-                    verb: Verb::Get,
-                    kind: "ConfigMap".into(),
-                    name: names::budget(namespace, &name),
-                    source: Box::new(source),
-                })?,
-        ),
+        Some(_) => {
+            let account = Account::new(namespace, Kind::Pipeline, &name);
+            Some(context.book(&account).await?)
+        }
     };
     Ok(Found {
         book,
@@ -82,8 +73,7 @@ pub fn observe(
     let name = pipeline.name_any();
     let key = Key::new(Kind::Pipeline, &name);
     let now = Timestamp::now();
-    let (mut absent, mut unready, mut unpriced) = (Vec::new(), Vec::new(), Vec::new());
-    let currency = pipeline.spec.budget.as_ref().map(|budget| &budget.currency);
+    let (mut absent, mut unready) = (Vec::new(), Vec::new());
     let mut models = references::of_pipeline(&pipeline.spec).models;
     let policies = context
         .hub
@@ -93,6 +83,9 @@ pub fn observe(
             .iter()
             .flat_map(|key| judges(namespace, key, context)),
     );
+    let budget = pipeline.spec.budget.as_ref();
+    let currency = budget.and_then(|budget| budget.currency.as_deref());
+    let unpriced = without_price(&models, currency, namespace, context);
     for model in models {
         match context.stores.model(namespace, &model) {
             None => absent.push(model),
@@ -103,10 +96,6 @@ pub fn observe(
                         status.conditions.is_true(ConditionType::Ready, generation)
                     })
                 });
-                let pricing = valid(&guarded).and_then(|model| model.spec.pricing.as_ref());
-                if currency.is_some() && currency != pricing.map(|pricing| &pricing.currency) {
-                    unpriced.push(model.clone());
-                }
                 if !ready {
                     unready.push(model);
                 }
@@ -147,6 +136,25 @@ pub fn observe(
         head: context.witness.head(namespace),
         started: None,
     })
+}
+
+/// Models that a budget in this currency cannot pay for.
+pub fn without_price(
+    models: &BTreeSet<String>,
+    currency: Option<&str>,
+    namespace: &str,
+    context: &Context,
+) -> Vec<String> {
+    let Some(currency) = currency else {
+        return Vec::new();
+    };
+    let is_unpriced = |name: &&String| {
+        context.stores.model(namespace, name).is_some_and(|found| {
+            let pricing = valid(&found).and_then(|model| model.spec.pricing.as_ref());
+            pricing.is_none_or(|pricing| pricing.currency != currency)
+        })
+    };
+    models.iter().filter(is_unpriced).cloned().collect()
 }
 
 /// Models that the rules of a policy ask.

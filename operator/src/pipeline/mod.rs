@@ -6,6 +6,8 @@ mod start;
 mod status;
 mod validate;
 
+pub use fetch::without_price;
+
 use std::{sync::Arc, time::Duration};
 
 use aios_crds::WritingPipeline;

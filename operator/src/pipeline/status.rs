@@ -19,13 +19,10 @@ use crate::{
     names::GATEWAY,
     pipeline::{start::Started, validate::Flaw},
     policy::enforcement,
+    spending::Spending,
     status::{Stated, Status},
     tenant::Gateway,
 };
-
-mod budget;
-
-pub use budget::turns;
 
 /// What a pass saw.
 pub struct Observed {
@@ -123,7 +120,8 @@ pub fn status(
         let started = observed.started.as_ref();
         after.triggers = started.map_or_else(Vec::new, |started| started.statuses.clone());
         numbers(observed, &mut after);
-        after.budget = budget::spent(pipeline, observed.book.as_ref(), now);
+        let spending = spending(pipeline, observed, now);
+        after.budget = spending.map(|spending| spending.spent());
     }
     after
 }
@@ -170,8 +168,19 @@ fn facts(pipeline: &WritingPipeline, observed: &Observed, now: Timestamp) -> Vec
     facts.push(serving(observed));
     facts.extend(observed.started.iter().map(|started| started.fact.clone()));
     facts.push(audit(observed));
-    facts.extend(budget::fact(pipeline, observed, now));
+    let spending = spending(pipeline, observed, now);
+    facts.extend(spending.map(|spending| spending.fact("spec.budget", &observed.unpriced_models)));
     facts
+}
+
+fn spending(pipeline: &WritingPipeline, observed: &Observed, now: Timestamp) -> Option<Spending> {
+    let budget = pipeline.spec.budget.as_ref()?;
+    Spending::of(budget, observed.book.as_ref()?, now)
+}
+
+/// Time until a budget that does not pay for calls does again.
+pub fn turns(pipeline: &WritingPipeline, observed: &Observed, now: Timestamp) -> Option<Duration> {
+    spending(pipeline, observed, now)?.turns_after(now)
 }
 
 fn models(observed: &Observed) -> Fact {

@@ -2,6 +2,7 @@
 //! own tests and enforced once data planes echo it. It has no children: the rooms are lists, validate
 //! (judge), offer, status.
 
+mod budget;
 mod judge;
 mod kinds;
 mod lists;
@@ -9,6 +10,7 @@ mod operators;
 mod rates;
 mod status;
 
+use budget::Spent;
 use judge::{Fit, Unfit};
 pub use kinds::Policy;
 use operators::Teller;
@@ -16,6 +18,7 @@ pub use status::enforcement;
 
 use std::sync::Arc;
 
+use aios_budget::Book;
 use aios_compile::Resolved;
 use aios_crds::PolicySetStatus;
 use aios_proto::{
@@ -27,7 +30,7 @@ use kube::{ResourceExt, runtime::controller::Action};
 
 use crate::{
     context::{Context, next_look},
-    control::{Audience, Broken, Enforcement, Key, Kind, Offer, Rates},
+    control::{Account, Audience, Broken, Enforcement, Key, Kind, Offer, Rates},
     error::Result,
     invalid,
     share::Choice,
@@ -42,6 +45,8 @@ pub struct Observed {
     pub last_good: bool,
     pub enforcement: Enforcement,
     pub rates: Rates,
+    /// Of a policy with a budget that is in force.
+    pub spent: Option<Spent>,
 }
 
 /// Compiles, tries and offers a policy, and tells who enforces it.
@@ -66,12 +71,14 @@ where
     };
     let api = policy.api(context.applier.client(), &namespace);
     let before = Stated::status(policy).cloned().unwrap_or_default();
+    let quotas = policy.source().quotas.filter(|_| !policy.source().dry_run);
+    let budget = quotas.and_then(|quotas| quotas.budget.as_ref());
     let found = match item(policy, &namespace, &key, &owner, &context).await {
         Ok(found) => found,
         Err(error) => {
-            let has_tests = !policy.source().tests.is_empty();
+            let has = (!policy.source().tests.is_empty(), budget.is_some());
             let now = Timestamp::now();
-            let status = status::failed(before, has_tests, &error, generation, now);
+            let status = status::failed(before, has, &error, generation, now);
             context.statuses.write(&api, policy, &status).await?;
             return Err(error);
         }
@@ -95,11 +102,19 @@ where
         }
     };
     let now = Timestamp::now();
+    let spent = match budget {
+        None => None,
+        Some(budget) => {
+            let books = books::<K>(&namespace, &key.name, &context).await?;
+            Spent::of(budget, books, &before.budgets, now)
+        }
+    };
     let observed = context.hub.read(|index| Observed {
         judged,
         last_good: index.owner(&namespace, &key).is_some() || index.is_held(&namespace, &key),
         enforcement: index.enforcement(&namespace, &key, Audience::Writers, now),
         rates: index.rates(&namespace, &key),
+        spent,
     });
     let teller = Teller {
         name: context.share.me(),
@@ -108,7 +123,22 @@ where
     let teller = (K::KIND == Kind::ClusterPolicy).then_some(teller);
     let status = status::status(&before, &observed, teller, generation, now);
     let due = context.statuses.write(&api, policy, &status).await?;
-    Ok(next_look([due, observed.enforcement.look_again]))
+    let turns = observed.spent.and_then(|spent| spent.turns);
+    Ok(next_look([due, observed.enforcement.look_again, turns]))
+}
+
+/// The books of a policy's budget: its namespace's, or those of all namespaces that are at hand.
+async fn books<K: Policy>(
+    namespace: &str,
+    name: &str,
+    context: &Context,
+) -> Result<Vec<(String, Book)>> {
+    if K::KIND == Kind::ClusterPolicy {
+        return Ok(context.budgets.remembered(name));
+    }
+    let account = Account::new(namespace, K::KIND, name);
+    let book = context.book(&account).await?;
+    Ok(vec![(namespace.to_owned(), book)])
 }
 
 /// The policy for data planes, if it is fit. Every acknowledgement of a pod brings another look, so

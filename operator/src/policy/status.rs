@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     policy::{
         Observed,
+        budget::Spent,
         judge::{Fit, Unfit},
         operators::{Teller, Wanted, together},
         rates,
@@ -42,6 +43,9 @@ pub fn status(
     let mut facts = vec![compiled(observed)];
     facts.extend(tests_passed(observed));
     facts.push(enforced(observed, &enforcement));
+    // What an operator heard is of its own namespaces: of several, none knows the whole.
+    let spent = observed.spent.as_ref().filter(|_| operators.is_empty());
+    facts.extend(spent.map(Spent::fact));
     let conditions = write(summarize(facts), &before.conditions, generation, now);
     let (digest, engine, rules) = match &observed.judged {
         Ok(fit) => (
@@ -55,12 +59,12 @@ pub fn status(
         }
         Err(_) => (None, None, 0),
     };
-    // What an operator heard is of its own namespaces: of several, none knows the whole.
     let (texts, fired) = if operators.is_empty() {
         rates::told(before, digest.as_deref(), &observed.rates)
     } else {
         (0, Vec::new())
     };
+    let budgets = spent.map_or_else(Vec::new, |spent| spent.namespaces.clone());
     let Enforcement {
         enforcing, total, ..
     } = enforcement;
@@ -74,13 +78,14 @@ pub fn status(
         fired,
         enforced_by: Some(format!("{enforcing}/{total}")),
         operators,
+        budgets,
     }
 }
 
 /// Of a policy whose lists could not be read. What is in force stays so.
 pub fn failed(
     before: PolicySetStatus,
-    has_tests: bool,
+    (has_tests, has_budget): (bool, bool),
     error: &Error,
     generation: i64,
     now: Timestamp,
@@ -88,6 +93,8 @@ pub fn failed(
     let tests = has_tests.then_some(ConditionType::TestsPassed);
     let kinds = [ConditionType::Compiled].into_iter().chain(tests);
     let kinds = kinds.chain([ConditionType::Enforced]);
+    let budget = has_budget.then_some(ConditionType::BudgetAvailable);
+    let kinds = kinds.chain(budget);
     let failure = Fact::no(ConditionType::Compiled, error.reason(), error.to_string());
     let facts = with_failure(&before.conditions, kinds, &failure);
     PolicySetStatus {
@@ -200,6 +207,7 @@ impl Status for PolicySetStatus {
             texts: 0,
             fired: Vec::new(),
             operators: operators.collect(),
+            budgets: Vec::new(),
             conditions,
             ..self.clone()
         }
@@ -250,6 +258,7 @@ mod tests {
             last_good: true,
             enforcement,
             rates: Rates::default(),
+            spent: None,
         }
     }
 
@@ -264,6 +273,7 @@ mod tests {
             last_good,
             enforcement,
             rates: Rates::default(),
+            spent: None,
         }
     }
 
@@ -358,6 +368,7 @@ mod tests {
                 ..Enforcement::default()
             },
             rates: Rates::default(),
+            spent: None,
         }
     }
 
@@ -496,14 +507,20 @@ mod tests {
         let cause = kube::Error::LinesCodecMaxLineLengthExceeded;
         let error = Error::api(Verb::Get, "ConfigMap", "words", cause);
         let first = PolicySetStatus::default();
-        let told = failed(first, true, &error, 7, Timestamp::UNIX_EPOCH);
+        let told = failed(first, (true, false), &error, 7, Timestamp::UNIX_EPOCH);
         assert_eq!(told.observed_generation, 7);
         assert_eq!(reason(&told, ConditionType::Compiled), "False/ApiError");
         for unseen in [ConditionType::TestsPassed, ConditionType::Enforced] {
             assert_eq!(reason(&told, unseen), "Unknown/Progressing");
         }
         let known = seen(&good(Enforcement::default()));
-        let told = failed(known.clone(), false, &error, 8, Timestamp::UNIX_EPOCH);
+        let told = failed(
+            known.clone(),
+            (false, false),
+            &error,
+            8,
+            Timestamp::UNIX_EPOCH,
+        );
         assert_eq!(told.digest, known.digest, "it stays in force");
         let enforced = reason(&told, ConditionType::Enforced);
         assert_eq!(enforced, "True/NothingToEnforce");

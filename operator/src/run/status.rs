@@ -15,6 +15,7 @@ use crate::{
     diagnostics::text,
     error::Error,
     run::{apply::ended, deadline::is_missed, fetch::Found, queue, validate::Flaw},
+    spending::Spending,
     status::{Stated, Status},
 };
 
@@ -30,6 +31,10 @@ pub struct Observed {
     pub is_queued: bool,
     /// What the queue says of the Job, if it is in one.
     pub admitted: Option<Fact>,
+    /// Of a run with a budget.
+    pub spending: Option<Spending>,
+    /// Models that the budget cannot pay for.
+    pub unpriced: Vec<String>,
 }
 
 impl Observed {
@@ -42,6 +47,8 @@ impl Observed {
             job,
             is_queued: queue.is_some() || admitted.is_some(),
             admitted,
+            spending: found.spending,
+            unpriced: found.unpriced,
         }
     }
 
@@ -50,6 +57,8 @@ impl Observed {
             flaw: Some(flaw),
             report: found.report,
             job: found.job,
+            spending: found.spending,
+            unpriced: found.unpriced,
             ..Self::default()
         }
     }
@@ -75,15 +84,24 @@ pub fn status(
 ) -> WritingRunStatus {
     let before = run.status.clone().unwrap_or_default();
     let generation = run.metadata.generation.unwrap_or_default();
-    let facts = match (observed, error) {
+    let mut facts = match (observed, error) {
         (Some(observed), None) => facts(run, &before, observed, now),
         (_, error) => {
             let message = error.map(ToString::to_string).unwrap_or_default();
             let failure = Fact::no(ConditionType::Drafted, Reason::ApiError, message);
             let is_queued = observed.is_some_and(|observed| observed.is_queued);
-            with_failure(&before.conditions, applicable(&before, is_queued), &failure)
+            let budget = run.spec.budget.as_ref();
+            let kinds = applicable(&before, is_queued);
+            let kinds = kinds.chain(budget.map(|_| ConditionType::BudgetAvailable));
+            with_failure(&before.conditions, kinds, &failure)
         }
     };
+    if let Some((observed, spending)) =
+        observed.and_then(|seen| Some((seen, seen.spending.as_ref()?)))
+    {
+        facts.retain(|fact| fact.kind != ConditionType::BudgetAvailable);
+        facts.push(spending.fact("spec.budget", &observed.unpriced));
+    }
     let conditions = write(named(summarize(facts)), &before.conditions, generation, now);
     let finished = conditions.is_true(ConditionType::Finished, None);
     let mut after = WritingRunStatus {
@@ -100,6 +118,9 @@ pub fn status(
             .as_ref()
             .and_then(|job| job.status.as_ref()?.start_time.clone());
         after.start_time = after.start_time.or(started);
+        if let Some(spending) = &observed.spending {
+            after.budget = Some(spending.spent());
+        }
     }
     if finished && after.completion_time.is_none() {
         after.completion_time = Some(Time(whole_seconds(now)));
@@ -345,6 +366,7 @@ impl Status for WritingRunStatus {
         });
         Self {
             items: ItemCounts::default(),
+            budget: None,
             conditions: conditions.collect(),
             ..self.clone()
         }

@@ -78,6 +78,7 @@ async fn fetch(desk: &Desk<'_>, query: &Query, evidence: &mut Collected) -> Resu
     let Query::Moderation { model, text } = query;
     let question = Judge {
         pipeline: &desk.state.pipeline,
+        run: desk.state.run.as_ref(),
         document: &desk.state.id,
         model,
         text,

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::prompt::Message;
-use crate::machine::{Step, Usage};
+use crate::machine::{RunItem, Step, Usage};
 
 /// Longer than a call may be held for a sleeping model (15 minutes a route) and then take with its
 /// retries: the egress gives up by itself.
@@ -29,6 +29,8 @@ pub struct Egress {
 #[derive(Clone, Debug)]
 pub struct Ask<'a> {
     pub pipeline: &'a str,
+    /// Of a document of a run.
+    pub run: Option<&'a RunItem>,
     pub step: Step,
     pub document: &'a str,
     pub language: &'a str,
@@ -149,7 +151,7 @@ impl Egress {
             .header("aios-document", ask.document)
             .header("aios-labels", ascii(&labels))
             .json(&body);
-        let (headers, bytes) = answered(request).await?;
+        let (headers, bytes) = answered(paid(request, ask.run)).await?;
         let completion: Completion = serde_json::from_slice(&bytes)
             .map_err(|_| EgressError::Exhausted("the answer is no chat completion".to_owned()))?;
         let text = completion
@@ -169,6 +171,20 @@ impl Egress {
 
     pub(super) fn post(&self, path: &str) -> reqwest::RequestBuilder {
         self.client.post(format!("{}{path}", self.base))
+    }
+}
+
+/// Names the run whose budget pays, if it has one.
+pub(super) fn paid(
+    request: reqwest::RequestBuilder,
+    run: Option<&RunItem>,
+) -> reqwest::RequestBuilder {
+    let budget = run.and_then(|run| Some((run, run.budget.as_deref()?)));
+    match budget {
+        None => request,
+        Some((run, unit)) => request
+            .header("aios-run", &run.name)
+            .header("aios-run-budget", unit),
     }
 }
 

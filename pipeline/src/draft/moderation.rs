@@ -7,8 +7,8 @@ use aios_policy::{Answer, FULL_SCORE, MAX_CATEGORIES};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::egress::{Egress, EgressError, answered, text_of};
-use crate::machine::Step;
+use super::egress::{Egress, EgressError, answered, paid, text_of};
+use crate::machine::{RunItem, Step};
 
 /// Longest name of a category.
 const MAX_NAME: usize = 64;
@@ -17,6 +17,8 @@ const MAX_NAME: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct Judge<'a> {
     pub pipeline: &'a str,
+    /// Of a document of a run.
+    pub run: Option<&'a RunItem>,
     pub document: &'a str,
     /// Name of the ModelDeployment.
     pub model: &'a str,
@@ -52,7 +54,7 @@ impl Egress {
             .header("aios-step", Step::Check.as_str())
             .header("aios-document", judge.document)
             .json(&body);
-        let (headers, bytes) = answered(request).await?;
+        let (headers, bytes) = answered(paid(request, judge.run)).await?;
         let answer = read(&bytes)
             .ok_or_else(|| EgressError::Exhausted("the answer is no moderation".to_owned()))?;
         let by = text_of(&headers, "aios-model-digest");

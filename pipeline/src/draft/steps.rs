@@ -171,6 +171,7 @@ impl Desk<'_> {
         let config = config.ok_or_else(|| StepError::NoSlot(slot.to_owned()))?;
         let ask = Ask {
             pipeline: &self.state.pipeline,
+            run: self.state.run.as_ref(),
             step,
             document: &self.state.id,
             language: &self.material.language,

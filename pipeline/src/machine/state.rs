@@ -53,6 +53,9 @@ pub struct RunItem {
     pub uid: String,
     /// Unique in the run.
     pub item: String,
+    /// What the run's budget counts, if it has one: its calls are paid from it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
 }
 
 /// What a document is made from.

@@ -114,6 +114,7 @@ async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
         .author
         .clone()
         .unwrap_or_else(|| format!("run:{}", run.name));
+    let budget = run.budget.as_ref().map(|budget| budget.unit().to_string());
     let accepts = pointers.into_iter().map(|(item, pointer)| Accept {
         id: uuid::Uuid::now_v7().to_string(),
         pipeline: run.pipeline.clone(),
@@ -122,6 +123,7 @@ async fn accept(gateway: &Gateway, run: &RunConfig) -> Result<(), Refusal> {
             name: run.name.clone(),
             uid: run.uid.clone(),
             item: item.clone(),
+            budget: budget.clone(),
         }),
         subject: None,
         idempotency: Idempotency::Item {

@@ -18,6 +18,7 @@ pub(super) fn accept(id: &str, key: &str, of_run: bool) -> Accept {
         name: "r".into(),
         uid: "u".into(),
         item: id.into(),
+        budget: None,
     };
     Accept {
         id: id.into(),

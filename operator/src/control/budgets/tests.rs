@@ -2,14 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use aios_crds::writing_pipeline::{Budget, BudgetPeriod};
-use aios_proto::control::{LeaseRefusal, LeaseRequest};
+use aios_budget::{Allowance, Book};
+use aios_crds::budget::Budget;
+use aios_proto::control::{LeaseRefusal, LeaseRequest, LeaseResponse};
 use http::Method;
+use jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};
+use tonic::Status;
 
 use super::Budgets;
 use crate::{
+    control::{Account, Kind},
     testing::server::Server,
     triggers::{Queue, Triggers},
 };
@@ -71,18 +75,30 @@ impl Store {
     }
 }
 
-fn budget() -> Budget {
-    Budget {
-        amount: "1".parse().unwrap(),
-        currency: "EUR".into(),
-        period: BudgetPeriod::Month,
-        time_zone: None,
-    }
+fn mail() -> Account {
+    Account::new("team", Kind::Pipeline, "mail")
+}
+
+async fn book(budgets: &Budgets) -> Book {
+    budgets.book(&mail()).await.unwrap()
+}
+
+async fn lease(
+    budgets: &Budgets,
+    pod: &str,
+    request: &LeaseRequest,
+) -> Result<LeaseResponse, Status> {
+    let now = Timestamp::now();
+    let budget: Budget = serde_json::from_str(r#"{"amount": "1", "currency": "EUR"}"#).unwrap();
+    let allowance = Allowance::of(&budget, now).unwrap();
+    budgets
+        .lease((&mail(), &allowance), pod, request, now)
+        .await
 }
 
 fn request(holder: &str, sequence: u64, needs: u64) -> LeaseRequest {
     LeaseRequest {
-        pipeline: "mail".into(),
+        name: "mail".into(),
         holder: holder.into(),
         sequence,
         needs,
@@ -92,8 +108,7 @@ fn request(holder: &str, sequence: u64, needs: u64) -> LeaseRequest {
 }
 
 async fn granted(budgets: &Budgets, pod: &str, request: &LeaseRequest) -> u64 {
-    let answer = budgets.lease(("team", pod), &budget(), request).await;
-    answer.unwrap().granted
+    lease(budgets, pod, request).await.unwrap().granted
 }
 
 #[tokio::test]
@@ -109,7 +124,7 @@ async fn an_operator_that_starts_anew_grants_nothing_twice() {
         granted(&anew, "b", &request("y", 1, 300_000)).await,
         300_000
     );
-    let book = anew.book("team", "mail").await.unwrap();
+    let book = book(&anew).await;
     assert_eq!((book.committed(), book.spent()), (1_000_000, 0));
 }
 
@@ -133,9 +148,7 @@ async fn what_cannot_be_written_is_not_granted() {
     let budgets = store.budgets();
     assert_eq!(granted(&budgets, "a", &request("x", 1, 10)).await, 10);
     store.0.lock().unwrap().broken = true;
-    let answer = budgets
-        .lease(("team", "b"), &budget(), &request("x", 1, 10))
-        .await;
+    let answer = lease(&budgets, "b", &request("x", 1, 10)).await;
     assert_eq!(answer.unwrap_err().code(), tonic::Code::Unavailable);
     store.0.lock().unwrap().broken = false;
     assert_eq!(granted(&budgets, "b", &request("x", 2, 10)).await, 10);
@@ -146,7 +159,7 @@ async fn what_is_spent_is_heard_without_a_write_and_another_pods_lease_is_not_to
     let store = Store::default();
     let budgets = store.budgets();
     granted(&budgets, "a", &request("x", 1, 500)).await;
-    let period = budgets.book("team", "mail").await.unwrap().period;
+    let period = book(&budgets).await.period;
     let spent = LeaseRequest {
         period: period.clone(),
         spent: 300,
@@ -154,14 +167,36 @@ async fn what_is_spent_is_heard_without_a_write_and_another_pods_lease_is_not_to
         ..request("x", 2, 0)
     };
     assert_eq!(granted(&budgets, "a", &spent).await, 500);
-    assert_eq!(budgets.book("team", "mail").await.unwrap().spent(), 300);
+    assert_eq!(book(&budgets).await.spent(), 300);
     assert_eq!(store.writes(), 1);
 
     let stranger = LeaseRequest {
         closes: true,
         ..spent
     };
-    let answer = budgets.lease(("team", "b"), &budget(), &stranger).await;
+    let answer = lease(&budgets, "b", &stranger).await;
     assert_eq!(answer.unwrap().refusal(), LeaseRefusal::Unknown);
-    assert_eq!(budgets.book("team", "mail").await.unwrap().committed(), 500);
+    assert_eq!(book(&budgets).await.committed(), 500);
+}
+
+#[tokio::test]
+async fn a_runs_book_is_beside_the_run_and_goes_with_it() {
+    let store = Store::default();
+    let budgets = store.budgets();
+    let run = Account::of_run("team", "batch", "uid-1");
+    let now = Timestamp::now();
+    let budget = serde_json::from_str(r#"{"tokens": 100}"#).unwrap();
+    let allowance = Allowance::of_run(&budget);
+    let asked = request("x", 1, 90);
+    let answer = budgets.lease((&run, &allowance), "a", &asked, now).await;
+    let answer = answer.unwrap();
+    assert_eq!((answer.granted, answer.period.as_str()), (90, "run"));
+    let object = store.0.lock().unwrap().object.clone().unwrap();
+    assert_eq!(object["metadata"]["namespace"], "team");
+    assert_eq!(object["metadata"]["name"], "aios-budget.uid-1");
+    let owner = &object["metadata"]["ownerReferences"][0];
+    assert_eq!(
+        (&owner["kind"], &owner["uid"]),
+        (&json!("WritingRun"), &json!("uid-1"))
+    );
 }

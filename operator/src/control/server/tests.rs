@@ -4,6 +4,7 @@ mod leases;
 mod renewal;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -40,14 +41,15 @@ use crate::{
 
 /// A fake API server: it knows one token per service account, and no ConfigMap but what it is sent.
 fn api_server() -> Client {
-    let stored = Mutex::new(None::<Value>);
+    let stored = Mutex::new(BTreeMap::<String, Value>::new());
     let server = Server::start(move |request, sent| {
         if request.path().ends_with("/tokenreviews") {
             return (201, reviews::review(sent));
         }
         if request.path().contains("/configmaps/") {
+            let name = request.path().rsplit('/').next().unwrap_or_default();
             let stored = stored.lock().unwrap();
-            return stored.clone().map_or_else(
+            return stored.get(name).cloned().map_or_else(
                 || {
                     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
                         "code": 404, "reason": "NotFound", "message": "not found"});
@@ -57,7 +59,8 @@ fn api_server() -> Client {
             );
         }
         if request.method() == http::Method::POST {
-            *stored.lock().unwrap() = Some(sent.clone());
+            let name = sent["metadata"]["name"].as_str().unwrap_or_default();
+            stored.lock().unwrap().insert(name.to_owned(), sent.clone());
             return (201, sent.clone());
         }
         let none =

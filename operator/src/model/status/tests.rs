@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
+use aios_budget::Book;
 use aios_crds::{
     ConditionType, ModelDeployment, ModelDeploymentStatus, Reason,
+    budget::Budget,
     model_deployment::{ScalingEvent, ScalingReason},
     rollout::RolloutStatus,
 };
@@ -15,6 +17,7 @@ use crate::{
     control::Enforcement,
     error::Error,
     model::{fetch::Credentials, prefetch::Fetched, rollout::Rolled, scale::Scaled},
+    spending::Spending,
     testing::{hosted, model, self_hosted},
 };
 
@@ -49,6 +52,7 @@ fn applied() -> Applied {
         inference: None,
         started: None,
         rolled: None,
+        spending: None,
     }
 }
 
@@ -400,6 +404,33 @@ fn with_everything() -> (ModelDeployment, Applied) {
     (model("small", &spec), seen)
 }
 
+fn with_budget() -> (ModelDeployment, Applied) {
+    let budget: Budget = serde_json::from_str(r#"{"tokens": 100}"#).unwrap();
+    let mut model = self_hosted(1);
+    model.spec.budget = Some(budget.clone());
+    let seen = Applied {
+        spending: Spending::of(&budget, &Book::default(), Timestamp::UNIX_EPOCH),
+        ..applied()
+    };
+    (model, seen)
+}
+
+#[test]
+fn a_models_budget_says_what_is_gone_of_it() {
+    let (model, seen) = with_budget();
+    let observed = Observed::Applied(Box::new(seen));
+    let told = status(&model, &observed, None, Timestamp::UNIX_EPOCH);
+    assert_eq!(
+        says(&told, ConditionType::BudgetAvailable),
+        "True/WithinBudget"
+    );
+    let spent = told.budget.unwrap();
+    assert_eq!(
+        (spent.period.as_str(), spent.currency.as_str()),
+        ("1970-01", "tokens")
+    );
+}
+
 #[test]
 fn all_conditions_of_a_model_stand_from_the_first_visit_however_it_went() {
     let of_provider = Applied {
@@ -411,6 +442,7 @@ fn all_conditions_of_a_model_stand_from_the_first_visit_however_it_went() {
     for (model, seen) in [
         with_everything(),
         (self_hosted(1), applied()),
+        with_budget(),
         (hosted(true), of_provider),
     ] {
         let kinds = |observed: &Observed, error: Option<&Error>| -> Vec<String> {

@@ -43,6 +43,7 @@ pub fn run(pipeline: &WritingPipeline, trigger: &Trigger, start: &Start) -> Writ
             deadline: deadline
                 .and_then(|span| start.time.checked_add(span.get()).ok())
                 .map(Time),
+            budget: template.budget.clone(),
             suspend: false,
             ttl_seconds_after_finished: None,
         },
@@ -63,7 +64,7 @@ mod tests {
         let pipeline = pipeline("mail", false, "Retain");
         let trigger = serde_json::from_value(json!({"name": "daily", "cron": {
             "schedule": "0 9 * * *", "run": {"input": {"upload": {"context": "customer"}},
-                "author": "anna", "deadlineAfter": "2h"}}}))
+                "author": "anna", "deadlineAfter": "2h", "budget": {"tokens": 9000}}}}))
         .unwrap();
         let start = Start {
             run: "mail-daily-202601090900".into(),
@@ -73,7 +74,8 @@ mod tests {
         assert_eq!(
             run["spec"],
             json!({"pipelineRef": {"name": "mail"}, "input": {"upload": {"context": "customer"}},
-                "author": "anna", "deadline": "2026-01-09T11:00:00Z", "suspend": false})
+                "author": "anna", "deadline": "2026-01-09T11:00:00Z", "budget": {"tokens": 9000},
+                "suspend": false})
         );
         let owner = &run["metadata"]["ownerReferences"][0];
         assert_eq!(

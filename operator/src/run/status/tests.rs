@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use aios_crds::{ConditionType, Reason, WritingRun, WritingRunStatus, writing_run::Outcome};
+use aios_budget::{Allowance, Ask, Book};
+use aios_crds::{
+    ConditionType, Reason, WritingRun, WritingRunStatus, budget::RunBudget, writing_run::Outcome,
+};
 use aios_proto::control::RunReport;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
 use super::{Observed, status};
-use crate::{conditions::Fact, run::validate::Flaw, testing};
+use crate::{conditions::Fact, run::validate::Flaw, spending::Spending, status::Status, testing};
 
 fn report(published: i64, refused: i64, waiting: i64) -> RunReport {
     let drafted = published + refused + waiting;
@@ -383,4 +386,48 @@ fn all_conditions_of_a_run_stand_from_the_first_visit_however_it_went() {
         assert!(told.conditions.get(Admitted).is_none());
         assert_eq!(told.outcome, None);
     }
+}
+
+#[test]
+fn a_runs_budget_says_what_is_gone_and_what_it_cannot_pay_for() {
+    use ConditionType::BudgetAvailable;
+    let mut run = testing::run(false);
+    let budget: RunBudget = serde_json::from_value(json!({"tokens": 100})).unwrap();
+    run.spec.budget = Some(budget.clone());
+    let ask = |needs| Ask {
+        holder: "a".into(),
+        sequence: 1,
+        period: String::new(),
+        spent: 0,
+        keeps: 0,
+        needs,
+        wishes: needs,
+        closes: false,
+    };
+    let period = Allowance::of_run(&budget).period;
+    let after = |needs, unpriced: &[&str]| {
+        let book = Book::default().ask(100, &period, &ask(needs), 0).unwrap().0;
+        let observed = Observed {
+            report: Some(report(1, 0, 0)),
+            spending: Some(Spending::of_run(&budget, &book, Timestamp::UNIX_EPOCH)),
+            unpriced: unpriced.iter().map(|name| (*name).to_owned()).collect(),
+            ..Observed::default()
+        };
+        status(&run, Some(&observed), None, Timestamp::UNIX_EPOCH)
+    };
+    let paying = after(60, &[]);
+    assert_eq!(says(&paying, BudgetAvailable), "True/WithinBudget");
+    let spent = paying.budget.clone().unwrap();
+    let (committed, unit) = (spent.committed.to_string(), spent.currency.as_str());
+    assert_eq!((committed.as_str(), unit), ("60", "tokens"));
+    assert_eq!(paying.without_numbers().budget, None);
+
+    let short = after(200, &[]);
+    assert_eq!(says(&short, BudgetAvailable), "False/BudgetExhausted");
+    let message = short.conditions.get(BudgetAvailable).unwrap().message;
+    assert!(message.ends_with("raise spec.budget.tokens"), "{message}");
+    let unpriced = after(1, &["small"]);
+    assert_eq!(says(&unpriced, BudgetAvailable), "False/ModelsUnpriced");
+    let failed = status(&run, None, None, Timestamp::UNIX_EPOCH);
+    assert!(failed.conditions.get(BudgetAvailable).is_some());
 }

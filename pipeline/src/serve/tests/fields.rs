@@ -159,6 +159,7 @@ async fn a_run_of_pointers_is_a_document_each_and_a_worker_takes_no_more_than_it
         author: Some("ann".into()),
         suspend: false,
         deadline_ms: None,
+        budget: None,
     };
     let mut narrow = pipeline(&town.receiver);
     narrow.execution.concurrency = 2;

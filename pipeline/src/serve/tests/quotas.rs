@@ -91,7 +91,10 @@ fn of_several_quotas_the_least_counts_the_platforms_too() {
             json!({"name": "r", "action": "Warn", "terms": {"list": ["x"]}}),
         )],
         review: Review::default(),
-        quotas: Some(Quotas { documents_per_day }),
+        quotas: Some(Quotas {
+            documents_per_day: Some(documents_per_day),
+            budget: None,
+        }),
         dry_run: false,
     };
     let least = |platform: i32, own: i32| {

@@ -538,6 +538,8 @@ struct Script {
     once: VecDeque<String>,
     text: Option<String>,
     requests: Vec<Value>,
+    /// Of each request, the run whose budget was named.
+    runs: Vec<Option<(String, String)>>,
     scribe: Option<Scribe>,
     batches: Vec<CallBatch>,
 }
@@ -568,6 +570,11 @@ impl Model {
         self.script.lock().unwrap().requests.len()
     }
 
+    /// Of each request, the run whose budget was named, and what it counts.
+    pub fn runs(&self) -> Vec<Option<(String, String)>> {
+        self.script.lock().unwrap().runs.clone()
+    }
+
     pub fn last_request(&self) -> Value {
         self.script.lock().unwrap().requests.last().unwrap().clone()
     }
@@ -586,6 +593,14 @@ async fn complete(
         return (axum::http::StatusCode::SERVICE_UNAVAILABLE, "{}").into_response();
     }
     script.requests.push(body);
+    let named = |name| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
+    script
+        .runs
+        .push(named("aios-run").zip(named("aios-run-budget")));
     if let Some((status, body)) = &script.answer {
         let status = axum::http::StatusCode::from_u16(*status).unwrap();
         return (status, Json(body.clone())).into_response();
@@ -675,9 +690,10 @@ fn policy(options: &TownOptions) -> PolicyConfig {
             due: options.review_due.map(|due| due.parse().unwrap()),
             sample_percent: options.sample_percent,
         },
-        quotas: options
-            .quota
-            .map(|documents_per_day| Quotas { documents_per_day }),
+        quotas: options.quota.map(|documents_per_day| Quotas {
+            documents_per_day: Some(documents_per_day),
+            budget: None,
+        }),
         dry_run: options.dry_run,
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn run(suspend: bool) -> RunConfig {
         author: None,
         suspend,
         deadline_ms: None,
+        budget: None,
     }
 }
 
@@ -114,6 +115,37 @@ async fn a_run_of_an_upload_is_drafted_by_a_worker_and_published_by_the_gateway(
         (3, 3, 2, 1)
     );
     assert_eq!(town.receiver_counts().await["posts"], 2);
+}
+
+#[tokio::test]
+async fn calls_for_a_document_name_its_run_where_the_run_has_a_budget() {
+    for (budget, named) in [
+        (None, None),
+        (
+            Some(json!({"amount": "20", "currency": "EUR"})),
+            Some(("batch".to_owned(), "EUR".to_owned())),
+        ),
+        (
+            Some(json!({"tokens": 9000})),
+            Some(("batch".to_owned(), "tokens".to_owned())),
+        ),
+    ] {
+        let town = Town::start(TownOptions::default()).await;
+        town.upload_customers().await;
+        let run = RunConfig {
+            budget: budget.map(|budget| serde_json::from_value(budget).unwrap()),
+            ..run(false)
+        };
+        town.enforce(2, &[run], vec![]);
+        town.accept_runs().await;
+        let worker = worker(&town, "w1", CancellationToken::new());
+        worker.run().await.unwrap();
+        let runs = town.model.runs();
+        assert!(
+            !runs.is_empty() && runs.iter().all(|run| *run == named),
+            "{runs:?}"
+        );
+    }
 }
 
 #[tokio::test]
