@@ -45,13 +45,11 @@ pub async fn fetch(
     let absent = names.iter().filter(|name| !config_maps.contains_key(*name));
     missing.extend(absent.map(|name| format!("ConfigMap `{name}`")));
     let name = pipeline.name_any();
-    let book = match &pipeline.spec.budget {
-        None => None,
-        Some(_) => {
-            let account = Account::new(namespace, Kind::Pipeline, &name);
-            Some(context.book(&account).await?)
-        }
-    };
+    let mut book = None;
+    if pipeline.spec.budget.is_some() {
+        let account = Account::new(namespace, Kind::Pipeline, &name);
+        book = Some(context.book(&account).await?);
+    }
     Ok(Found {
         book,
         resolved: Resolved {
