@@ -10,10 +10,14 @@
 #[path = "support/scene.rs"]
 mod scene;
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use aios_crds::policy_set::Review;
 use aios_crds::{Conditions, PolicySet, PolicySetStatus, WritingPipeline};
 use aios_e2e::eventually;
 use aios_e2e::testing::aios::SYSTEM;
 use aios_e2e::testing::{cut_off, rejoin};
+use aios_policy::{CompiledPolicy, Document, Inputs, PolicyStack};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -184,4 +188,136 @@ async fn a_letter_with_another_customers_address_waits_for_a_person_and_the_stat
         .map(|rule| (rule.name, rule.fired, rule.failed))
         .collect();
     assert_eq!(fired, [("no-others".to_owned(), 1, 0)]);
+}
+
+/// Who is sampled is decided by the policy's name and the document alone.
+fn sampler(percent: i32) -> PolicyStack {
+    let rules = json!([{"name": "any", "action": "Warn", "length": {"maxWords": 1000}}]);
+    let rules: Vec<_> = serde_json::from_value(rules).unwrap();
+    let review = Review {
+        sample_percent: Some(percent),
+        ..Review::default()
+    };
+    let policy = CompiledPolicy::compile(POLICY, &rules, &review).unwrap();
+    PolicyStack::new(vec![Arc::new(policy)])
+}
+
+fn is_sampled(sampler: &PolicyStack, document: &Document) -> bool {
+    let inputs = Inputs {
+        variables: &Value::Null,
+        labels: &BTreeMap::new(),
+        language: "en",
+        passages: &[],
+        template: &[],
+        step: aios_policy::Step::Final,
+    };
+    sampler.evaluate(document, &inputs).verdict.sampled
+}
+
+#[tokio::test]
+async fn of_a_run_those_documents_wait_for_a_person_that_the_hash_of_their_text_samples() {
+    const LETTERS: usize = 20;
+    let scene = Scene::open("sample").await;
+    let generation = change(&scene, json!({"review": {"samplePercent": 50}})).await;
+    says(&scene, generation, "Enforced", "True").await;
+    scene.upload(&records(LETTERS, |_| "savings")).await;
+    scene.run("letters", pointers(LETTERS)).await;
+    let items = scene.finished("letters").await;
+    assert_eq!(items.refused, 0, "{items:?}");
+
+    let sampler = sampler(50);
+    let (mut waiting, mut published) = (0, 0);
+    for listed in scene.documents(None).await.unwrap() {
+        let view = scene.document(&listed.id).await.unwrap();
+        let document = Document::new(view.parts).unwrap();
+        let digest = Some(document.digest().to_string());
+        assert_eq!(view.digest, digest);
+        let sampled = is_sampled(&sampler, &document);
+        assert_eq!(view.verdict.unwrap().sampled, sampled);
+        let status = if sampled { "Review" } else { "Published" };
+        assert_eq!(listed.status, status, "{}", listed.id);
+        waiting += usize::from(sampled);
+        published += usize::from(!sampled);
+    }
+    assert_eq!(waiting + published, LETTERS);
+    // All alike is one run in half a million.
+    assert!(waiting > 0 && published > 0, "{waiting} and {published}");
+}
+
+#[tokio::test]
+async fn a_list_in_a_config_map_is_enforced_as_it_changes() {
+    let scene = Scene::open("list").await;
+    let list = async |words: &str| {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "words"},
+            "data": {"words.txt": words}});
+        scene.namespace.apply(&map.to_string()).await.unwrap();
+    };
+    list("riches\n").await;
+    let key = json!({"configMapKeyRef": {"name": "words", "key": "words.txt"}});
+    let rule = json!({"name": "no-promises", "action": "Block", "terms": {"listRef": key}});
+    let rules = with(&scene, rule).await;
+    let generation = change(&scene, json!({"rules": rules})).await;
+    says(&scene, generation, "Enforced", "True").await;
+    let before = status(&scene).await.unwrap().digest;
+    scene.upload(&records(1, |_| "wonders")).await;
+    scene.run("before", pointers(1)).await;
+    let items = scene.finished("before").await;
+    assert_eq!((items.published, items.refused), (1, 0), "{items:?}");
+
+    list("riches\nwonders\n").await;
+    eventually("the longer list has a digest", DEADLINE, async || {
+        let digest = status(&scene).await?.digest;
+        Ok((digest != before).then_some(()))
+    })
+    .await
+    .unwrap();
+    says(&scene, generation, "Enforced", "True").await;
+    scene.run("after", pointers(1)).await;
+    let items = scene.finished("after").await;
+    assert_eq!((items.published, items.refused), (0, 1), "{items:?}");
+}
+
+#[tokio::test]
+async fn rules_on_calls_keep_an_address_from_the_model_and_a_word_of_its_from_the_document() {
+    let scene = Scene::open("calls").await;
+    let mail = json!({"name": "no-mail", "action": "Redact", "calls": ["Prompt"],
+        "pii": {"detect": ["Email"]}});
+    let word = json!({"name": "no-wonders", "action": "Block", "calls": ["Answer"],
+        "terms": {"list": ["wonders"]}});
+    let mut rules = with(&scene, mail).await;
+    rules.as_array_mut().unwrap().push(word);
+    let generation = change(&scene, json!({"rules": rules})).await;
+    says(&scene, generation, "Enforced", "True").await;
+
+    let topics = ["refunds by bob@mail.example", "savings"];
+    scene.upload(&records(2, |id| topics[id - 1])).await;
+    scene
+        .model_answers(&json!([{"match": "savings", "answer": "Welcome, and expect wonders."}]))
+        .await;
+    scene.run("letters", pointers(2)).await;
+    let items = scene.finished("letters").await;
+    assert_eq!((items.published, items.refused), (2, 0), "{items:?}");
+
+    let asked = scene.model_asked().await.unwrap();
+    let asked: Vec<_> = asked.iter().map(Value::to_string).collect();
+    assert!(asked.iter().all(|body| !body.contains("bob@")), "{asked:?}");
+    let redacted = asked.iter().filter(|body| body.contains("[removed]"));
+    assert_eq!(redacted.count(), 1, "{asked:?}");
+    let mut safe = 0;
+    for listed in scene.documents(None).await.unwrap() {
+        let view = scene.document(&listed.id).await.unwrap();
+        let text = serde_json::to_string(&view.parts).unwrap();
+        assert!(
+            !text.contains("wonders") && !text.contains("bob@"),
+            "{text}"
+        );
+        let slots = view.more["slots"].to_string();
+        assert_eq!(
+            slots.contains("CallBlocked"),
+            text.contains("We are glad to have you"),
+            "{slots}"
+        );
+        safe += usize::from(slots.contains("CallBlocked"));
+    }
+    assert_eq!(safe, 1);
 }

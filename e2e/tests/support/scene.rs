@@ -288,6 +288,13 @@ impl Scene {
             .with_context(|| format!("{of} is not counted"))
     }
 
+    /// What the model simulator was asked in its last hundred calls.
+    pub async fn model_asked(&self) -> Result<Vec<Value>> {
+        let log = self.model.get("simulator/calls?last=100").await?;
+        let calls = log["calls"].as_array().context("no calls")?;
+        Ok(calls.iter().map(|call| call["body"].clone()).collect())
+    }
+
     /// Answer tokens that the model simulator gave in its last thousand calls.
     pub async fn model_tokens(&self) -> Result<u64> {
         let log = self.model.get("simulator/calls?last=1000").await?;
