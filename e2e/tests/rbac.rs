@@ -7,6 +7,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "support/chart.rs"]
+mod chart;
 #[path = "support/scene.rs"]
 mod scene;
 
@@ -16,15 +18,14 @@ use std::fs;
 use aios_crds::{ClusterPolicySet, WritingRun};
 use aios_e2e::testing::aios::SYSTEM;
 use aios_e2e::testing::{BEGINNING, Request};
-use aios_e2e::tools::Tool;
 use aios_e2e::{eventually, files};
 use anyhow::{Context, ensure};
+use chart::documents;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use scene::{DEADLINE, Scene};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 /// Permissions, and the code that needs them.
 const MATRIX: &str = include_str!("rbac.tsv");
@@ -36,6 +37,8 @@ enum Scope {
     Served,
     /// In the whole cluster, also of an operator that serves named namespaces.
     Cluster,
+    /// In namespace `default`, of an operator that serves named namespaces.
+    Default,
     /// In the operator's own namespace.
     Own,
     /// In the whole cluster, where the platform offers GPU classes.
@@ -69,6 +72,7 @@ fn row(line: &'static str) -> Need {
         scope: match scope {
             "Served" => Scope::Served,
             "Cluster" => Scope::Cluster,
+            "Default" => Scope::Default,
             "Own" => Scope::Own,
             "Gpu" => Scope::Gpu,
             other => panic!("no scope {other}"),
@@ -119,22 +123,6 @@ async fn rendered(values: &[&str]) -> BTreeMap<String, BTreeSet<Grant>> {
         // What people may do is none of the operator's.
         .filter(|(place, _)| place.contains("aios-operator"))
         .collect()
-}
-
-/// What the chart makes in a release's namespace and in the cluster, or what Helm says instead.
-async fn documents(namespace: &str, values: &[&str]) -> Result<Vec<Value>, String> {
-    let helm = Tool::Helm.ensure().await.unwrap().join("helm");
-    let chart = files::repository().join("charts/aios");
-    let mut command = Command::new(helm);
-    command
-        .args(["template", "aios", "-n", namespace])
-        .arg(chart)
-        .args(values);
-    let done = command.output().await.unwrap();
-    if !done.status.success() {
-        return Err(String::from_utf8_lossy(&done.stderr).into_owned());
-    }
-    Ok(serde_saphyr::from_multiple(&String::from_utf8(done.stdout).unwrap()).unwrap())
 }
 
 fn grants(rules: &Value) -> BTreeSet<Grant> {
@@ -190,6 +178,10 @@ async fn an_operator_of_named_namespaces_is_granted_tenants_objects_only_there()
         (
             format!("ClusterRole//aios-operator-{SYSTEM}"),
             needed(&[Scope::Cluster]),
+        ),
+        (
+            format!("Role/default/aios-operator-{SYSTEM}"),
+            needed(&[Scope::Default]),
         ),
         (
             format!("Role/{SYSTEM}/aios-operator"),
@@ -392,7 +384,8 @@ fn uses(request: &Request, need: &Need, verb: &str) -> bool {
     };
     let in_scope = match need.scope {
         Scope::Served => request.namespace != SYSTEM,
-        Scope::Cluster => request.namespace.is_empty() || request.namespace == "default",
+        Scope::Cluster => request.namespace.is_empty(),
+        Scope::Default => request.namespace == "default",
         Scope::Own => request.namespace == SYSTEM,
         Scope::Gpu => true,
     };

@@ -63,9 +63,14 @@ impl Scene {
         let policy = rendered(namespace, &values).await;
         apply_yaml(&self.client, None, &policy).await.unwrap();
         let selector = selector.to_string();
-        Running::operator_for(&self.plane, &self.program, namespace, &selector)
-            .await
-            .unwrap()
+        Running::operator_for(
+            &self.plane,
+            &self.program,
+            namespace,
+            ("AIOS_NAMESPACE_SELECTOR", &selector),
+        )
+        .await
+        .unwrap()
     }
 
     /// A namespace with one object of each kind.

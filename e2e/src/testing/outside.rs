@@ -114,20 +114,44 @@ impl Running {
         Self::start(command, &log, control).await
     }
 
-    /// One of several operators, in a namespace of its own, for the namespaces that a selector chooses.
+    /// One of several operators, in a namespace of its own, with a setting more than its pod has by default.
     pub async fn operator_for(
         plane: &ControlPlane,
         program: &Path,
         namespace: &str,
-        selector: &str,
+        setting: (&str, &str),
     ) -> Result<Self> {
-        let folder = plane.scratch().join(namespace);
-        std::fs::create_dir_all(&folder)?;
-        let (log, control) = (folder.join("operator.log"), free_port()?);
-        let mut command = operator(plane, program, (namespace, &folder), control).await?;
-        command.env("AIOS_NAMESPACE_SELECTOR", selector);
+        let control = free_port()?;
+        let (command, log) = with(plane, program, namespace, (setting, control)).await?;
         Self::start(command, &log, control).await
     }
+
+    /// The same, which need not come to lead: it lacks what it would need for that.
+    pub async fn operator_that_lacks(
+        plane: &ControlPlane,
+        program: &Path,
+        namespace: &str,
+        setting: (&str, &str),
+    ) -> Result<Self> {
+        let (mut command, log) = with(plane, program, namespace, (setting, free_port()?)).await?;
+        let admin = free_port()?;
+        command.env("AIOS_ADMIN_ADDRESS", format!("127.0.0.1:{admin}"));
+        Self::start(command, &log, admin).await
+    }
+}
+
+/// An operator in a namespace of its own, and where it logs.
+async fn with(
+    plane: &ControlPlane,
+    program: &Path,
+    namespace: &str,
+    ((name, value), control): ((&str, &str), u16),
+) -> Result<(Command, PathBuf)> {
+    let folder = plane.scratch().join(namespace);
+    std::fs::create_dir_all(&folder)?;
+    let mut command = operator(plane, program, (namespace, &folder), control).await?;
+    command.env(name, value);
+    Ok((command, folder.join("operator.log")))
 }
 
 /// What the operator's pod has from the chart. Its files are in `folder`.
