@@ -22,17 +22,16 @@ pub(crate) enum Period {
     Year,
 }
 
-const SIGNS: [char; 10] = ['€', '$', '£', '¥', '₹', '₽', '₺', '₪', '₩', '₫'];
+/// What a word says of the number before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Money,
+    Time(Period),
+    /// It stands for so many zeros.
+    Zeros(usize),
+}
 
-/// Currencies by code and by name, lower case, sorted.
-#[rustfmt::skip]
-const MONEY: [&str; 58] = [
-    "aed", "aud", "brl", "cad", "cent", "centavos", "centimes", "cents", "chf", "cny", "czk", "dkk",
-    "dollar", "dollars", "dólares", "eur", "euro", "euros", "franc", "francs", "franken", "gbp",
-    "huf", "ils", "inr", "jpy", "kronen", "kronor", "krw", "lira", "mxn", "nok", "pesos", "pfund",
-    "pln", "pound", "pounds", "ron", "rub", "rupees", "sar", "sek", "sgd", "sr", "tl", "try", "uah",
-    "usd", "yen", "zar", "zł", "złotych", "אירו", "جنيه", "درهم", "دولار", "ريال", "يورو",
-];
+const SIGNS: [char; 10] = ['€', '$', '£', '¥', '₹', '₽', '₺', '₪', '₩', '₫'];
 
 const PERCENT: [&str; 12] = [
     "percent",
@@ -49,59 +48,69 @@ const PERCENT: [&str; 12] = [
     "प्रतिशत",
 ];
 
-/// Words for stretches of time, lower case, sorted. Hours and minutes are left out: they tell the time of day, too.
+/// Words that tell what a number counts or how it is scaled, lower case, sorted: currencies by code and by name,
+/// stretches of time, scales. Hours and minutes are left out: they tell the time of day, too.
 #[rustfmt::skip]
-const PERIODS: [(&str, Period); 78] = [
-    ("anni", Period::Year), ("anno", Period::Year), ("année", Period::Year), ("années", Period::Year),
-    ("ano", Period::Year), ("anos", Period::Year), ("ans", Period::Year),
-    ("año", Period::Year), ("años", Period::Year), ("dag", Period::Day), ("dagar", Period::Day),
-    ("dage", Period::Day), ("dagen", Period::Day), ("day", Period::Day), ("days", Period::Day),
-    ("dia", Period::Day), ("dias", Period::Day), ("dni", Period::Day), ("día", Period::Day),
-    ("días", Period::Day), ("giorni", Period::Day), ("giorno", Period::Day), ("gün", Period::Day),
-    ("hafta", Period::Week), ("jaar", Period::Year), ("jahr", Period::Year), ("jahre", Period::Year),
-    ("jahren", Period::Year), ("jour", Period::Day), ("jours", Period::Day),
-    ("maand", Period::Month), ("maanden", Period::Month), ("mes", Period::Month), ("mese", Period::Month),
-    ("meses", Period::Month), ("mesi", Period::Month), ("mois", Period::Month), ("monat", Period::Month),
-    ("monate", Period::Month), ("monaten", Period::Month), ("month", Period::Month), ("months", Period::Month),
-    ("månad", Period::Month), ("månader", Period::Month), ("måned", Period::Month), ("måneder", Period::Month),
-    ("mês", Period::Month), ("semaine", Period::Week), ("semaines", Period::Week), ("semana", Period::Week),
-    ("semanas", Period::Week), ("settimana", Period::Week), ("settimane", Period::Week), ("tag", Period::Day),
-    ("tage", Period::Day), ("tagen", Period::Day), ("uge", Period::Week), ("uger", Period::Week),
-    ("vecka", Period::Week), ("veckor", Period::Week), ("week", Period::Week), ("weeks", Period::Week),
-    ("weken", Period::Week), ("woche", Period::Week), ("wochen", Period::Week), ("year", Period::Year),
-    ("years", Period::Year), ("yıl", Period::Year), ("år", Period::Year), ("أسابيع", Period::Week),
-    ("أسبوع", Period::Week), ("أشهر", Period::Month), ("أيام", Period::Day), ("سنة", Period::Year),
-    ("سنوات", Period::Year), ("شهر", Period::Month), ("يوم", Period::Day), ("दिन", Period::Day),
-];
+const WORDS: [(&str, Meaning); 161] = {
+    use Meaning::{Money, Time, Zeros};
+    [
+        ("aed", Money), ("anni", Time(Period::Year)), ("anno", Time(Period::Year)), ("année", Time(Period::Year)),
+        ("années", Time(Period::Year)), ("ano", Time(Period::Year)), ("anos", Time(Period::Year)),
+        ("ans", Time(Period::Year)), ("aud", Money), ("año", Time(Period::Year)), ("años", Time(Period::Year)),
+        ("billion", Zeros(9)), ("billions", Zeros(9)), ("bn", Zeros(9)), ("brl", Money), ("cad", Money),
+        ("cent", Money), ("centavos", Money), ("centimes", Money), ("cents", Money), ("chf", Money),
+        ("cny", Money), ("czk", Money), ("dag", Time(Period::Day)), ("dagar", Time(Period::Day)),
+        ("dage", Time(Period::Day)), ("dagen", Time(Period::Day)), ("day", Time(Period::Day)),
+        ("days", Time(Period::Day)), ("dia", Time(Period::Day)), ("dias", Time(Period::Day)), ("dkk", Money),
+        ("dni", Time(Period::Day)), ("dollar", Money), ("dollars", Money), ("día", Time(Period::Day)),
+        ("días", Time(Period::Day)), ("dólares", Money), ("eur", Money), ("euro", Money), ("euros", Money),
+        ("franc", Money), ("francs", Money), ("franken", Money), ("gbp", Money), ("giorni", Time(Period::Day)),
+        ("giorno", Time(Period::Day)), ("gün", Time(Period::Day)), ("hafta", Time(Period::Week)), ("huf", Money),
+        ("ils", Money), ("inr", Money), ("jaar", Time(Period::Year)), ("jahr", Time(Period::Year)),
+        ("jahre", Time(Period::Year)), ("jahren", Time(Period::Year)), ("jour", Time(Period::Day)),
+        ("jours", Time(Period::Day)), ("jpy", Money), ("k", Zeros(3)), ("kronen", Money), ("kronor", Money),
+        ("krw", Money), ("lira", Money), ("m", Zeros(6)), ("maand", Time(Period::Month)),
+        ("maanden", Time(Period::Month)), ("mes", Time(Period::Month)), ("mese", Time(Period::Month)),
+        ("meses", Time(Period::Month)), ("mesi", Time(Period::Month)), ("mil", Zeros(3)), ("mila", Zeros(3)),
+        ("milhões", Zeros(6)), ("milioni", Zeros(6)), ("mille", Zeros(3)), ("milliarde", Zeros(9)),
+        ("milliarden", Zeros(9)), ("milliards", Zeros(9)), ("million", Zeros(6)), ("millionen", Zeros(6)),
+        ("millions", Zeros(6)), ("millones", Zeros(6)), ("mio", Zeros(6)), ("mn", Zeros(6)),
+        ("mois", Time(Period::Month)), ("monat", Time(Period::Month)), ("monate", Time(Period::Month)),
+        ("monaten", Time(Period::Month)), ("month", Time(Period::Month)), ("months", Time(Period::Month)),
+        ("mrd", Zeros(9)), ("mxn", Money), ("månad", Time(Period::Month)), ("månader", Time(Period::Month)),
+        ("måned", Time(Period::Month)), ("måneder", Time(Period::Month)), ("mês", Time(Period::Month)),
+        ("nok", Money), ("pesos", Money), ("pfund", Money), ("pln", Money), ("pound", Money), ("pounds", Money),
+        ("ron", Money), ("rub", Money), ("rupees", Money), ("sar", Money), ("sek", Money),
+        ("semaine", Time(Period::Week)), ("semaines", Time(Period::Week)), ("semana", Time(Period::Week)),
+        ("semanas", Time(Period::Week)), ("settimana", Time(Period::Week)), ("settimane", Time(Period::Week)),
+        ("sgd", Money), ("sr", Money), ("tag", Time(Period::Day)), ("tage", Time(Period::Day)),
+        ("tagen", Time(Period::Day)), ("tausend", Zeros(3)), ("thousand", Zeros(3)), ("tl", Money),
+        ("try", Money), ("tsd", Zeros(3)), ("uah", Money), ("uge", Time(Period::Week)),
+        ("uger", Time(Period::Week)), ("usd", Money), ("vecka", Time(Period::Week)),
+        ("veckor", Time(Period::Week)), ("week", Time(Period::Week)), ("weeks", Time(Period::Week)),
+        ("weken", Time(Period::Week)), ("woche", Time(Period::Week)), ("wochen", Time(Period::Week)),
+        ("year", Time(Period::Year)), ("years", Time(Period::Year)), ("yen", Money), ("yıl", Time(Period::Year)),
+        ("zar", Money), ("zł", Money), ("złotych", Money), ("år", Time(Period::Year)), ("אירו", Money),
+        ("أسابيع", Time(Period::Week)), ("أسبوع", Time(Period::Week)), ("أشهر", Time(Period::Month)),
+        ("ألف", Zeros(3)), ("أيام", Time(Period::Day)), ("جنيه", Money), ("درهم", Money), ("دولار", Money),
+        ("ريال", Money), ("سنة", Time(Period::Year)), ("سنوات", Time(Period::Year)), ("شهر", Time(Period::Month)),
+        ("مليون", Zeros(6)), ("يورو", Money), ("يوم", Time(Period::Day)), ("दिन", Time(Period::Day)),
+    ]
+};
 
-/// Words that scale a number, and how many zeros they stand for; sorted.
-const SCALES: [(&str, usize); 25] = [
-    ("billion", 9),
-    ("billions", 9),
-    ("bn", 9),
-    ("k", 3),
-    ("m", 6),
-    ("mil", 3),
-    ("mila", 3),
-    ("milhões", 6),
-    ("milioni", 6),
-    ("mille", 3),
-    ("milliarde", 9),
-    ("milliarden", 9),
-    ("milliards", 9),
-    ("million", 6),
-    ("millionen", 6),
-    ("millions", 6),
-    ("millones", 6),
-    ("mio", 6),
-    ("mn", 6),
-    ("mrd", 9),
-    ("tausend", 3),
-    ("thousand", 3),
-    ("tsd", 3),
-    ("ألف", 3),
-    ("مليون", 6),
-];
+/// Where the words with a first byte begin in the table: most words behind a number are none of it.
+const STARTS: [usize; 257] = {
+    let mut starts = [WORDS.len(); 257];
+    let (mut byte, mut at) = (0, 0);
+    while byte < 256 {
+        while at < WORDS.len() && (WORDS[at].0.as_bytes()[0] as usize) < byte {
+            at += 1;
+        }
+        starts[byte] = at;
+        byte += 1;
+    }
+    starts
+};
 
 /// Unit of the number at a range, from the words on both sides of it.
 pub(crate) fn around(text: &str, range: &Range<usize>) -> Unit {
@@ -110,11 +119,11 @@ pub(crate) fn around(text: &str, range: &Range<usize>) -> Unit {
     if after.starts_with(['%', '\u{66a}', '‰']) || names_percent(after) {
         return Unit::Percent;
     }
-    let word = first_word(after);
-    if after.starts_with(SIGNS) || is_money(&word) {
+    let word = meaning(&first_word(after));
+    if after.starts_with(SIGNS) || word == Some(Meaning::Money) {
         return Unit::Money;
     }
-    if zeros(&word).is_some() {
+    if let Some(Meaning::Zeros(_)) = word {
         let behind_scale = after.get(leading_letters(after)..).unwrap_or_default();
         let behind_scale = behind_scale.trim_start_matches(['.', ' ']);
         if behind_scale.starts_with(SIGNS) || is_money(&first_word(behind_scale)) {
@@ -130,7 +139,10 @@ pub(crate) fn around(text: &str, range: &Range<usize>) -> Unit {
     if before.ends_with(['%', '\u{66a}']) && char_before(text, range.start) != Some(' ') {
         return Unit::Percent;
     }
-    period(&word).map_or(Unit::None, Unit::Time)
+    match word {
+        Some(Meaning::Time(period)) => Unit::Time(period),
+        _ => Unit::None,
+    }
 }
 
 /// Stretch of time that the last word of a field's name counts, as `noticeDays` and `term_months` do.
@@ -144,15 +156,20 @@ pub(super) fn of_field(name: &str) -> Option<Period> {
             |before: char| before.is_alphabetic() && !(c.is_uppercase() && before.is_lowercase());
         !before.is_some_and(goes_on)
     });
-    period(&lower(name.get(start?.0..)?))
+    match meaning(&lower(name.get(start?.0..)?))? {
+        Meaning::Time(period) => Some(period),
+        Meaning::Money | Meaning::Zeros(_) => None,
+    }
 }
 
 /// Zeros that the word behind a number stands for.
 pub(crate) fn scale(text: &str, end: usize) -> Option<usize> {
     let after = text.get(end..).unwrap_or_default();
-    zeros(&first_word(
-        after.strip_prefix([' ', '\n', '-']).unwrap_or(after),
-    ))
+    let after = after.strip_prefix([' ', '\n', '-']).unwrap_or(after);
+    match meaning(&first_word(after))? {
+        Meaning::Zeros(zeros) => Some(zeros),
+        Meaning::Money | Meaning::Time(_) => None,
+    }
 }
 
 /// A word for percent in front of everything else; asked of what begins as one.
@@ -175,22 +192,15 @@ fn ends_in_code(text: &str) -> bool {
         && is_money(&lower(code))
 }
 
-fn zeros(word: &str) -> Option<usize> {
-    let found = SCALES
-        .binary_search_by(|(name, _)| (*name).cmp(word))
-        .ok()?;
-    SCALES.get(found).map(|(_, zeros)| *zeros)
-}
-
-fn period(word: &str) -> Option<Period> {
-    let found = PERIODS
-        .binary_search_by(|(name, _)| (*name).cmp(word))
-        .ok()?;
-    PERIODS.get(found).map(|(_, period)| *period)
+fn meaning(word: &str) -> Option<Meaning> {
+    let first = usize::from(*word.as_bytes().first()?);
+    let words = WORDS.get(*STARTS.get(first)?..*STARTS.get(first + 1)?)?;
+    let found = words.iter().find(|(name, _)| *name == word);
+    found.map(|(_, meaning)| *meaning)
 }
 
 fn is_money(word: &str) -> bool {
-    MONEY.binary_search(&word).is_ok()
+    meaning(word) == Some(Meaning::Money)
 }
 
 fn first_word(text: &str) -> Cow<'_, str> {
@@ -225,12 +235,15 @@ fn floor(text: &str, at: usize) -> usize {
 mod tests {
     use rstest::rstest;
 
-    use super::{MONEY, PERCENT, PERIODS, Period, SCALES, Unit, around, of_field, scale};
+    use super::{PERCENT, Period, Unit, WORDS, around, meaning, of_field, scale};
 
     #[test]
-    fn words_are_sorted_for_the_search() {
-        assert!(MONEY.is_sorted() && SCALES.is_sorted_by_key(|(name, _)| name));
-        assert!(PERIODS.is_sorted_by_key(|(name, _)| name));
+    fn every_word_of_the_table_is_found() {
+        assert!(WORDS.is_sorted_by(|(one, _), (next, _)| one < next));
+        for (word, means) in WORDS {
+            assert_eq!(meaning(word), Some(means), "{word}");
+        }
+        assert_eq!((meaning(""), meaning("moneta")), (None, None));
     }
 
     #[test]
