@@ -12,10 +12,7 @@ use crate::Decimal;
 /// the budget's currency.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "has(self.amount) == has(self.currency) && has(self.amount) != has(self.tokens)",
-    "message": "set amount and currency, or tokens: a budget counts one of them",
-}]))]
+#[schemars(extend("x-kubernetes-validations" = one_unit()))]
 pub struct Budget {
     /// Money of a period, as in `500` or `0.25`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,10 +45,7 @@ pub enum BudgetPeriod {
 /// Most that the model calls of a run may come to, in money or in tokens, from its begin to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "has(self.amount) == has(self.currency) && has(self.amount) != has(self.tokens)",
-    "message": "set amount and currency, or tokens: a budget counts one of them",
-}]))]
+#[schemars(extend("x-kubernetes-validations" = one_unit()))]
 pub struct RunBudget {
     /// Money, as in `20` or `0.25`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +58,13 @@ pub struct RunBudget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000_000_i64))]
     pub tokens: Option<i64>,
+}
+
+fn one_unit() -> serde_json::Value {
+    serde_json::json!([{
+        "rule": "has(self.amount) == has(self.currency) && has(self.amount) != has(self.tokens)",
+        "message": "set amount and currency, or tokens: a budget counts one of them",
+    }])
 }
 
 /// How much of a budget is gone.
@@ -118,6 +119,14 @@ impl Unit {
         match self {
             Self::Money(_) => Decimal::from_millionths(count),
             Self::Tokens => Decimal::from_millionths(count.saturating_mul(1_000_000)),
+        }
+    }
+
+    /// The field of a budget that bounds it.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Money(_) => "amount",
+            Self::Tokens => TOKENS,
         }
     }
 

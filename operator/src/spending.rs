@@ -5,7 +5,7 @@ use std::time::Duration;
 use aios_budget::{Allowance, Book};
 use aios_crds::{
     ConditionType, Reason,
-    budget::{Budget, BudgetSpent, RunBudget, Unit},
+    budget::{Budget, BudgetSpent, RunBudget},
 };
 use jiff::Timestamp;
 
@@ -45,18 +45,15 @@ impl Spending {
             return Fact::no(kind, Reason::ModelsUnpriced, message);
         }
         if self.is_short() {
-            let field = match unit {
-                Unit::Money(_) => "amount",
-                Unit::Tokens => "tokens",
-            };
             let wait = match self.turns() {
                 Some(_) => ", or wait for the next period",
                 None => "",
             };
             let message = format!(
-                "{} of {} have no room for the next call: raise {at}.{field}{wait}",
+                "{} of {} have no room for the next call: raise {at}.{}{wait}",
                 unit.say(self.allowance.limit),
                 self.book.period,
+                unit.field(),
             );
             return Fact::no(kind, Reason::BudgetExhausted, message);
         }

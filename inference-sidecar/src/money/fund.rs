@@ -101,14 +101,10 @@ impl Fund {
             BudgetScope::Policy | BudgetScope::ClusterPolicy => "spec.quotas.budget",
             _ => "spec.budget",
         };
-        let field = match self.unit {
-            Unit::Money(_) => "amount",
-            Unit::Tokens => "tokens",
-        };
         let wait = match self.scope {
             BudgetScope::Run => "or lower max_tokens",
             _ => "lower max_tokens, or wait for the next period",
         };
-        format!("raise {object}.{field}, {wait}")
+        format!("raise {object}.{}, {wait}", self.unit.field())
     }
 }

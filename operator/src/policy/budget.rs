@@ -79,18 +79,15 @@ impl Spent {
         if self.short.is_empty() {
             return Fact::yes(kind, Reason::WithinBudget, Reason::WithinBudget.meaning());
         }
-        let field = match self.unit {
-            Unit::Money(_) => "amount",
-            Unit::Tokens => "tokens",
-        };
         let named: Vec<_> = self.short.iter().take(NAMED).map(String::as_str).collect();
         let others = match self.short.len().saturating_sub(NAMED) {
             0 => String::new(),
             others => format!(" and {others} others"),
         };
         let message = format!(
-            "no room for the next call in {}{others}: raise spec.quotas.budget.{field}, or wait for the next period",
-            named.join(", ")
+            "no room for the next call in {}{others}: raise spec.quotas.budget.{}, or wait for the next period",
+            named.join(", "),
+            self.unit.field(),
         );
         Fact::no(kind, Reason::BudgetExhausted, message)
     }
@@ -99,33 +96,17 @@ impl Spent {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use aios_budget::{Ask, Book, Period};
     use aios_crds::{budget::Budget, policy_set::NamespaceSpent};
     use jiff::Timestamp;
 
     use super::Spent;
-    use crate::conditions::State;
+    use crate::{
+        conditions::State,
+        testing::books::{asked, first_day},
+    };
 
     fn budget() -> Budget {
         serde_json::from_str(r#"{"amount": "1", "currency": "EUR", "period": "Day"}"#).unwrap()
-    }
-
-    fn book(needs: u64) -> Book {
-        let period = Period {
-            name: "1970-01-01".into(),
-            ends_ms: 86_400_000,
-        };
-        let ask = Ask {
-            holder: "a".into(),
-            sequence: 1,
-            period: String::new(),
-            spent: 0,
-            keeps: 0,
-            needs,
-            wishes: needs,
-            closes: false,
-        };
-        Book::default().ask(1_000_000, &period, &ask, 0).unwrap().0
     }
 
     fn told(namespace: &str, period: &str) -> NamespaceSpent {
@@ -141,8 +122,8 @@ mod tests {
     #[test]
     fn a_policy_tells_what_each_namespace_spent_and_names_those_without_room() {
         let books = vec![
-            ("shop".into(), book(400_000)),
-            ("bank".into(), book(2_000_000)),
+            ("shop".into(), asked(1_000_000, &first_day(), 400_000)),
+            ("bank".into(), asked(1_000_000, &first_day(), 2_000_000)),
         ];
         let before = [
             told("shop", "1970-01-01"),

@@ -1,6 +1,7 @@
 //! Objects that tests start from.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod books;
 pub mod reviews;
 pub mod server;
 

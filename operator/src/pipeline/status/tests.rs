@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use aios_audit::{Checkpoint, sha256};
-use aios_budget::{Ask, Book, Period};
 use aios_compile::Diagnostic;
 use aios_crds::{
     ConditionType, Reason, WritingPipelineStatus,
@@ -20,7 +19,10 @@ use crate::{
     pipeline::{start::Started, validate::Flaw},
     status::Status,
     tenant::Gateway,
-    testing::pipeline,
+    testing::{
+        books::{asked, first_day},
+        pipeline,
+    },
 };
 
 fn enforced() -> Enforcement {
@@ -300,23 +302,8 @@ fn with_budget(observed: &Observed) -> WritingPipelineStatus {
 }
 
 fn asks(needs: u64) -> Observed {
-    let period = Period {
-        name: "1970-01-01".into(),
-        ends_ms: 86_400_000,
-    };
-    let ask = Ask {
-        holder: "a".into(),
-        sequence: 1,
-        period: String::new(),
-        spent: 0,
-        keeps: 0,
-        needs,
-        wishes: needs,
-        closes: false,
-    };
-    let answer = Book::default().ask(2_000_000, &period, &ask, 0);
     Observed {
-        book: Some(answer.unwrap().0),
+        book: Some(asked(2_000_000, &first_day(), needs)),
         ..observed()
     }
 }

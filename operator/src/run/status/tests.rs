@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aios_budget::{Allowance, Ask, Book};
+use aios_budget::Allowance;
 use aios_crds::{
     ConditionType, Reason, WritingRun, WritingRunStatus, budget::RunBudget, writing_run::Outcome,
 };
@@ -12,7 +12,13 @@ use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
 use super::{Observed, status};
-use crate::{conditions::Fact, run::validate::Flaw, spending::Spending, status::Status, testing};
+use crate::{
+    conditions::Fact,
+    run::validate::Flaw,
+    spending::Spending,
+    status::Status,
+    testing::{self, books::asked},
+};
 
 fn report(published: i64, refused: i64, waiting: i64) -> RunReport {
     let drafted = published + refused + waiting;
@@ -394,19 +400,9 @@ fn a_runs_budget_says_what_is_gone_and_what_it_cannot_pay_for() {
     let mut run = testing::run(false);
     let budget: RunBudget = serde_json::from_value(json!({"tokens": 100})).unwrap();
     run.spec.budget = Some(budget.clone());
-    let ask = |needs| Ask {
-        holder: "a".into(),
-        sequence: 1,
-        period: String::new(),
-        spent: 0,
-        keeps: 0,
-        needs,
-        wishes: needs,
-        closes: false,
-    };
     let period = Allowance::of_run(&budget).period;
     let after = |needs, unpriced: &[&str]| {
-        let book = Book::default().ask(100, &period, &ask(needs), 0).unwrap().0;
+        let book = asked(100, &period, needs);
         let observed = Observed {
             report: Some(report(1, 0, 0)),
             spending: Some(Spending::of_run(&budget, &book, Timestamp::UNIX_EPOCH)),
