@@ -229,7 +229,7 @@ async fn the_api_server_refuses_writes_of_a_replica_that_does_not_lead() {
     assert!(
         refused
             .to_string()
-            .contains("does not hold Lease aios-operator"),
+            .contains("does not hold Lease aios-operator-leader"),
         "{refused}"
     );
 
@@ -277,7 +277,8 @@ async fn the_lease_does_not_queue_behind_the_operators_other_requests() {
     let levels = Api::<PriorityLevelConfiguration>::all(cluster.client());
     let elections = levels.get("leader-election").await.unwrap().uid().unwrap();
 
-    let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/aios-operator");
+    let lease =
+        format!("/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/aios-operator-leader");
     assert_eq!(level(lease).await, elections);
     assert_ne!(
         level("/apis/aios.dev/v1alpha1/policysets".into()).await,

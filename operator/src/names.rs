@@ -31,8 +31,10 @@ pub const GATEWAY_DATA: &str = "data-aios-gateway-0";
 pub const WORKER: &str = "aios-worker";
 /// Container of an engine, in leaders and shards.
 pub const ENGINE: &str = "engine";
-/// Service and Lease of the operator, in its own namespace.
+/// Service of the operator, in its own namespace.
 pub const OPERATOR: &str = "aios-operator";
+/// Lease of the operator, there: an object of the chart.
+pub const LEASE: &str = "aios-operator-leader";
 
 pub const LABEL_NAME: &str = "app.kubernetes.io/name";
 pub const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";

@@ -37,8 +37,8 @@ impl Cluster {
     /// # Errors
     /// If it cannot be brought up, with the remedy.
     pub async fn shared() -> Result<Self> {
-        let name = std::env::var(NAME).unwrap_or_else(|_| Options::DEFAULT_NAME.to_owned());
-        UP.get_or_try_init(|| bring_up(&name)).await?;
+        let name = shared_name();
+        UP.get_or_try_init(|| bring_up(&name, &[])).await?;
         Self::attach(Options::named(&name)?).await
     }
 
@@ -112,20 +112,30 @@ impl Cluster {
     }
 }
 
+/// Of the cluster that tests share.
+pub(super) fn shared_name() -> String {
+    std::env::var(NAME).unwrap_or_else(|_| Options::DEFAULT_NAME.to_owned())
+}
+
 /// Asks the command line to do it: the node's processes are that program.
-async fn bring_up(name: &str) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(files::repository());
-    command.args([
-        "run", "--quiet", "--bin", "cluster", "--", "up", "--name", name,
-    ]);
+pub(super) async fn bring_up(name: &str, options: &[&str]) -> Result<()> {
+    let mut command = Command::from(asked("up", name, options));
     let status = Group::spawn(&mut command)?.wait().await?;
     anyhow::ensure!(
         status.success(),
         "the cluster could not be brought up ({status})"
     );
     Ok(())
+}
+
+/// The command line of clusters.
+pub(super) fn asked(action: &str, name: &str, options: &[&str]) -> std::process::Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(cargo);
+    command.current_dir(files::repository());
+    command.args(["run", "--quiet", "--bin", "cluster", "--", action]);
+    command.args(["--name", name]).args(options);
+    command
 }
 
 /// A client by a kubeconfig file.

@@ -15,6 +15,7 @@ mod kueue;
 pub mod metrics_server;
 mod namespace;
 pub mod outside;
+mod own_cluster;
 pub mod real_model;
 
 pub use aios::install;
@@ -29,3 +30,4 @@ pub use karpenter::Karpenter;
 pub use kueue::Kueue;
 pub use namespace::TestNamespace;
 pub use outside::Running;
+pub use own_cluster::OwnCluster;

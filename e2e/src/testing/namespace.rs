@@ -12,8 +12,8 @@ use serde_json::json;
 use super::commands::tools_first;
 use super::{Cluster, apply_yaml, eventually};
 
-/// Set to keep the namespaces, to look at them.
-const KEEP: &str = "AIOS_KEEP_NAMESPACES";
+/// Set to keep the namespaces, and clusters of one test, to look at them.
+pub(super) const KEEP: &str = "AIOS_KEEP_NAMESPACES";
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A fresh namespace under Pod Security `restricted`. It is deleted with this

@@ -456,7 +456,7 @@ pub fn verify(bundle: &[u8], heads: Vec<Head>) -> Result<Report, BundleError> {
 /// The pod of the operator that leads; empty while none does.
 pub async fn leader(namespace: &TestNamespace) -> String {
     let leases = Api::<Lease>::namespaced(namespace.client(), aios::SYSTEM);
-    let lease = leases.get("aios-operator").await.unwrap();
+    let lease = leases.get("aios-operator-leader").await.unwrap();
     let holder = lease.spec.and_then(|spec| spec.holder_identity);
     holder.unwrap_or_default()
 }

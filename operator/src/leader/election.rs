@@ -18,7 +18,7 @@ use crate::{
         fence::{Tenure, uptime},
         lease::{Pace, Sighting, holder, released, renewed, taken},
     },
-    names::{FIELD_MANAGER, OPERATOR},
+    names::{FIELD_MANAGER, LEASE},
 };
 
 /// A part in the election, until it is left.
@@ -121,7 +121,7 @@ impl Candidate {
     }
 
     async fn look(&self, seen: &mut Sighting) -> Result<Outcome, kube::Error> {
-        let found = self.leases.get_opt(OPERATOR).await?;
+        let found = self.leases.get_opt(LEASE).await?;
         if let Some(lease) = &found {
             let now = uptime();
             seen.note(lease, now);
@@ -133,7 +133,7 @@ impl Candidate {
         let asked = uptime();
         let mine = taken(found.as_ref(), &self.me, &self.pace, Timestamp::now());
         let written = match found {
-            Some(_) => self.leases.replace(OPERATOR, &params(), &mine).await,
+            Some(_) => self.leases.replace(LEASE, &params(), &mine).await,
             None => self.leases.create(&params(), &mine).await,
         };
         match written {
@@ -161,7 +161,7 @@ impl Candidate {
             let asked = uptime();
             let wanted = renewed(&lease, Timestamp::now());
             let params = params();
-            let renewal = self.leases.replace(OPERATOR, &params, &wanted);
+            let renewal = self.leases.replace(LEASE, &params, &wanted);
             match self.answered(renewal).await {
                 Ok(fresh) => {
                     self.tenure.lasts_until(asked + self.pace.deadline);
@@ -172,7 +172,7 @@ impl Candidate {
                     if matches!(status.code, 404 | 409) =>
                 {
                     // Another's write, or our own, whose answer was lost.
-                    match self.answered(self.leases.get_opt(OPERATOR)).await {
+                    match self.answered(self.leases.get_opt(LEASE)).await {
                         Ok(Some(found)) if holder(&found) == Some(&self.me) => lease = found,
                         Ok(_) => return,
                         Err(error) => tracing::warn!(%error, "cannot look at the lease"),
@@ -188,17 +188,14 @@ impl Candidate {
         // A renewal that was under way may come between the look and the write.
         for _ in 0..3 {
             let given_back = async {
-                let Some(lease) = self.leases.get_opt(OPERATOR).await? else {
+                let Some(lease) = self.leases.get_opt(LEASE).await? else {
                     return Ok(());
                 };
                 if holder(&lease) != Some(&self.me) {
                     return Ok(());
                 }
                 let free = released(&lease);
-                self.leases
-                    .replace(OPERATOR, &params(), &free)
-                    .await
-                    .map(drop)
+                self.leases.replace(LEASE, &params(), &free).await.map(drop)
             };
             match self.answered(given_back).await {
                 Ok(()) => return,

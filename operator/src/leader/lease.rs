@@ -10,7 +10,7 @@ use k8s_openapi::{
 };
 use kube::ResourceExt;
 
-use crate::names::OPERATOR;
+use crate::names::LEASE;
 
 /// How fast leadership is renewed, given up and taken.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +88,7 @@ fn term(lease: &Lease) -> Duration {
 /// The Lease in the hands of `me`.
 pub fn taken(found: Option<&Lease>, me: &str, pace: &Pace, now: Timestamp) -> Lease {
     let mut lease = found.cloned().unwrap_or_default();
-    lease.metadata.name = Some(OPERATOR.into());
+    lease.metadata.name = Some(LEASE.into());
     let before = lease.spec.take().and_then(|spec| spec.lease_transitions);
     lease.spec = Some(LeaseSpec {
         holder_identity: Some(me.into()),

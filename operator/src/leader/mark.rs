@@ -1,6 +1,6 @@
 //! The leader's mark on its pod, which the control Service selects.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -10,23 +10,36 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    names::{FIELD_MANAGER, LABEL_LEADER, LABEL_NAME},
+    names::{FIELD_MANAGER, LABEL_LEADER, LABEL_NAME, LEASE},
     settings::Settings,
 };
 
 /// How often the API server is asked whether it knows the new leader.
 const ASK: Duration = Duration::from_millis(100);
 
+/// Longer than any API server is behind its own writes.
+const LATE: Duration = Duration::from_secs(10);
+
 /// Waits until the API server lets this leader write: its policy may see the Lease a moment late.
 pub async fn admitted(client: &Client, settings: &Settings) -> Result<(), kube::Error> {
     let Some(pod) = &settings.pod_name else {
         return Ok(());
     };
+    let (begun, mut is_told) = (Instant::now(), false);
     while let Err(error) = patch(client, settings, pod, true, true).await {
         if !matches!(&error, kube::Error::Api(status) if status.code == 403) {
             return Err(error);
         }
-        tracing::debug!(%error, "not admitted yet");
+        if !is_told && begun.elapsed() > LATE {
+            is_told = true;
+            tracing::warn!(
+                %error,
+                "this replica holds Lease {LEASE}, and the API server goes by an older one: it stopped watching \
+                 Leases when the last policy that reads them lost its binding (kubernetes/kubernetes#130887). \
+                 Restart the API server, or delete the ValidatingAdmissionPolicyBinding whose paramRef is this Lease \
+                 until you can"
+            );
+        }
         tokio::time::sleep(ASK).await;
     }
     Ok(())

@@ -86,7 +86,7 @@ impl State {
     fn keep(&mut self, sent: &Value) {
         self.version += 1;
         let mut lease = sent.clone();
-        *lease.pointer_mut("/metadata").unwrap() = json!({"name": "aios-operator",
+        *lease.pointer_mut("/metadata").unwrap() = json!({"name": "aios-operator-leader",
             "namespace": "aios-system", "resourceVersion": self.version.to_string()});
         self.lease = Some(lease);
     }
