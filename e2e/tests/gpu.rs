@@ -16,7 +16,7 @@ use aios_e2e::testing::{Karpenter, install};
 use aios_e2e::{Cluster, TestNamespace, eventually};
 use anyhow::{Context, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
@@ -258,6 +258,74 @@ async fn when_no_gpu_comes_the_condition_says_why_and_what_to_change() {
         stage.delete(name).await;
         stage.is_gone(name).await;
     }
+    stage.all_is_gone().await;
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_node_on_its_way_is_told_step_by_step() {
+    let mut stage = Stage::set("on-its-way").await;
+    stage.karpenter.start().await.unwrap();
+    stage
+        .namespace
+        .apply(&model("patient", "slow", 1))
+        .await
+        .unwrap();
+    eventually(
+        "the machine is launched, no node yet",
+        DEADLINE,
+        async || {
+            let said = stage.nodes("patient", "Unknown", "NodesProvisioning").await;
+            ensure!(said.contains("is launched, not yet registered"), "{said}");
+            Ok(Some(()))
+        },
+    )
+    .await
+    .unwrap();
+    let said = stage.nodes("patient", "True", "Ready").await;
+    assert!(said.contains("1 of 1 nodes"), "{said}");
+    stage.delete("patient").await;
+    stage.is_gone("patient").await;
+    stage.all_is_gone().await;
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn weights_are_fetched_in_the_zone_that_has_the_gpus_of_their_engine() {
+    let mut stage = Stage::set("zones").await;
+    stage.karpenter.start().await.unwrap();
+    // The cheaper nodes, of one GPU, are in the other zone.
+    stage
+        .namespace
+        .apply(&model("wide", "l4", 4))
+        .await
+        .unwrap();
+    stage.nodes("wide", "True", "Ready").await;
+    let client = stage.namespace.client();
+    let claims: Api<PersistentVolumeClaim> = stage.namespace.api();
+    let volume = claims.get("wide-weights").await.unwrap().spec.unwrap();
+    let volume = Api::<PersistentVolume>::all(client.clone())
+        .get(&volume.volume_name.unwrap())
+        .await
+        .unwrap();
+    let place = serde_json::to_value(volume.spec.unwrap().node_affinity).unwrap();
+    let place = &place["required"]["nodeSelectorTerms"][0]["matchExpressions"][0];
+    assert_eq!(place["values"], json!(["zone-b"]), "{place}");
+
+    let pods: Api<Pod> = stage.namespace.api();
+    let engines = ListParams::default().labels("app.kubernetes.io/component=engine");
+    let node = eventually("the engine has its node", DEADLINE, async || {
+        let found = pods.list(&engines).await?.items.pop();
+        Ok(found.context("no engine")?.spec.unwrap().node_name)
+    })
+    .await
+    .unwrap();
+    let node = Api::<Node>::all(client).get(&node).await.unwrap();
+    let label = |key: &str| node.labels().get(key).map(String::as_str);
+    assert_eq!(label("topology.kubernetes.io/zone"), Some("zone-b"));
+    assert_eq!(label("node.kubernetes.io/instance-type"), Some("gpu-l4-4"));
+    stage.delete("wide").await;
+    stage.is_gone("wide").await;
     stage.all_is_gone().await;
     stage.end().await;
 }

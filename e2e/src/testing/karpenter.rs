@@ -36,6 +36,11 @@ metadata: {name: karpenter}
 apiVersion: karpenter.kwok.sh/v1alpha1
 kind: KWOKNodeClass
 metadata: {name: gpu}
+---
+apiVersion: karpenter.kwok.sh/v1alpha1
+kind: KWOKNodeClass
+metadata: {name: slow}
+spec: {nodeRegistrationDelay: 10s}
 ";
 
 /// Leave to install Karpenter, of which a cluster has one: tests that want it wait for each other.
@@ -139,20 +144,23 @@ impl Karpenter {
     }
 }
 
-/// Nodes with one GPU and with four.
+/// Nodes with one GPU, and in another zone dearer ones with four.
 fn instance_types() -> Value {
-    let instance = |name: &str, gpus: u8, price: f64| {
+    let instance = |name: &str, gpus: u8, price: f64, zone: &str| {
         json!({
             "name": name, "architecture": "amd64", "operatingSystems": ["linux"],
             "resources": {"cpu": "16", "memory": "64Gi", "pods": "110",
                 "ephemeral-storage": "100Gi", "nvidia.com/gpu": gpus.to_string()},
             "offerings": [{"Price": price, "Available": true, "Requirements": [
                 {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]},
-                {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zone-a"]},
+                {"key": "topology.kubernetes.io/zone", "operator": "In", "values": [zone]},
             ]}],
         })
     };
-    json!([instance("gpu-l4-1", 1, 1.0), instance("gpu-l4-4", 4, 3.5)])
+    json!([
+        instance("gpu-l4-1", 1, 1.0, "zone-a"),
+        instance("gpu-l4-4", 4, 3.5, "zone-b"),
+    ])
 }
 
 /// Removes nodes and kinds. Without Karpenter nobody takes its finalizers off.

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::{
     model::{
-        build::{meta, volume},
+        build::{engines, meta, volume},
         prefetch::WRONG_DIGEST,
         validate::{Model, Own},
         weights::{File, Weights},
@@ -38,7 +38,9 @@ const TRIES: i32 = 2;
 /// Where the tokens of sources are mounted, each named after its file's place in the list.
 const TOKENS: &str = "/var/run/aios/weights";
 
-pub fn prefetch(settings: &Settings, model: &Model, own: &Own) -> Job {
+/// The first one takes a pod of the engine's size: where that fits, the volume is bound to the right zone. Later
+/// ones go where the volume is, beside engines that may have all the GPUs.
+pub fn prefetch(settings: &Settings, model: &Model, own: &Own, is_first: bool) -> Job {
     let labels = names::model_labels(Component::Prefetch, &model.name);
     Job {
         metadata: meta(
@@ -56,7 +58,7 @@ pub fn prefetch(settings: &Settings, model: &Model, own: &Own) -> Job {
                     labels: Some(labels),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod(settings, model, own)),
+                spec: Some(pod(settings, model, own, is_first)),
             },
             ..JobSpec::default()
         }),
@@ -65,7 +67,7 @@ pub fn prefetch(settings: &Settings, model: &Model, own: &Own) -> Job {
 }
 
 /// Where the engines run: a volume is bound to the zone of its first pod.
-fn pod(settings: &Settings, model: &Model, own: &Own) -> PodSpec {
+fn pod(settings: &Settings, model: &Model, own: &Own, is_first: bool) -> PodSpec {
     let weights = &own.weights;
     let mut variables = control_env(settings, &model.namespace);
     variables.push(env("AIOS_MODEL", model.name.as_str()));
@@ -92,7 +94,11 @@ fn pod(settings: &Settings, model: &Model, own: &Own) -> PodSpec {
             env: Some(variables),
             termination_message_policy: Some("FallbackToLogsOnError".into()),
             security_context: Some(container_security()),
-            resources: Some(resources("50m", "32Mi", "256Mi")),
+            resources: Some(if is_first && own.gpu.is_some() {
+                engines::resources(own)
+            } else {
+                resources("50m", "32Mi", "256Mi")
+            }),
             volume_mounts: Some(mounts),
             ..Container::default()
         }],

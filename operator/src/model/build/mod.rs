@@ -130,10 +130,14 @@ fn served_here(
         desired.network = Some(network::ingress_only(model));
     }
     desired.claim = volume::claim(model, own);
-    desired.prefetch = (!own.weights.is_empty()).then(|| job::prefetch(settings, model, own));
+    let is_kserves = found.kserve && kserve::may_run(own);
+    desired.prefetch = (!own.weights.is_empty()).then(|| {
+        let is_first = found.groups.is_empty() && !is_kserves;
+        job::prefetch(settings, model, own, is_first)
+    });
     let is_loadable =
         own.weights.is_empty() || found.weights.as_ref().is_some_and(Fetched::is_ready);
-    if found.kserve && kserve::may_run(own) {
+    if is_kserves {
         desired.inference = match (is_loadable, own.replicas) {
             (_, 0) => Wanted::None,
             (false, _) => Wanted::Kept,

@@ -33,7 +33,7 @@ fn wanted(model: &ModelDeployment) -> String {
     build::revision(&settings(), &validate(model).unwrap()).unwrap()
 }
 
-fn stable(slot: u32) -> Group {
+pub fn stable(slot: u32) -> Group {
     Group {
         name: format!("small-aaaaaa-{slot}"),
         revision: "aaaaaa".into(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Desired, build};
+use super::{Desired, build, rollout_tests::stable};
 use crate::{
     ca::Issued,
     model::{
@@ -480,6 +480,19 @@ fn every_pod_of_a_model_goes_to_the_nodes_of_its_class() {
         assert!(pool.unwrap().starts_with("aios-l4-"), "{pod}");
         assert_eq!(pod["tolerations"][0]["key"], "nvidia.com/gpu");
     }
+}
+
+#[test]
+fn the_first_prefetch_is_as_large_as_an_engine_and_a_later_one_needs_no_gpu() {
+    let mut seen = found(Some(Fetched::Missing), None);
+    let gpus = |seen: &Found| {
+        let job = json_of(&built(&self_hosted(1), seen).prefetch);
+        job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]
+            .clone()
+    };
+    assert_eq!(gpus(&seen), "1");
+    seen.groups = vec![stable(1)];
+    assert_eq!(gpus(&seen), Value::Null);
 }
 
 #[test]

@@ -102,7 +102,8 @@ fn container(settings: &Settings, own: &Own, image: &str) -> Container {
     }
 }
 
-fn resources(own: &Own) -> ResourceRequirements {
+/// What an engine's container asks for.
+pub fn resources(own: &Own) -> ResourceRequirements {
     let (mut requests, mut limits) = (BTreeMap::new(), BTreeMap::new());
     if let Some(resources) = &own.engine.resources {
         requests.insert("cpu".to_owned(), Quantity(resources.cpu.clone()));
