@@ -78,6 +78,10 @@ impl Ingress {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = read_at_most(answer, MAX_ANSWER).await;
         if !status.is_success() {
+            let body = match &self.key {
+                Some(key) => key.hidden_in(body),
+                None => body,
+            };
             return Err(refusal::classify(&model.dialect, status, &headers, &body));
         }
         number(&parsed(&body)?, "input_tokens")

@@ -2,10 +2,14 @@
 
 use std::{fs, path::PathBuf, sync::Mutex, time::SystemTime};
 
+use bytes::Bytes;
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{error::ApiError, lock::lock};
+
+/// Stands for the key in what is told.
+const HIDDEN: &str = "[key]";
 
 /// A key in a mounted Secret.
 pub struct KeyFile {
@@ -49,6 +53,20 @@ impl KeyFile {
             .map_err(|_| ApiError::CredentialsUnavailable)?;
         value.set_sensitive(true);
         Ok(value)
+    }
+
+    /// What a server said, without the key: some repeat in their errors what they were sent.
+    pub fn hidden_in(&self, body: Bytes) -> Bytes {
+        let last = lock(&self.last);
+        let Some((_, key)) = last.as_ref() else {
+            return body;
+        };
+        match std::str::from_utf8(&body) {
+            Ok(text) if text.contains(key.expose_secret()) => {
+                text.replace(key.expose_secret(), HIDDEN).into()
+            }
+            _ => body,
+        }
     }
 }
 

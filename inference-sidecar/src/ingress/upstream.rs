@@ -73,7 +73,7 @@ impl Admitted<'_> {
         let answered = within(deadline, send(&self.http, self.key, outgoing)).await;
         let upstream = match answered {
             Ok(response) if response.status() == StatusCode::OK => Ok(response),
-            Ok(response) => Err(refused(&model.dialect, response, deadline).await),
+            Ok(response) => Err(refused(&model.dialect, self.key, response, deadline).await),
             Err(error) => Err(error),
         };
         let upstream = match upstream {
@@ -315,6 +315,7 @@ async fn send(
 
 async fn refused(
     dialect: &Dialect,
+    key: Option<&KeyFile>,
     response: reqwest::Response,
     deadline: (Instant, Duration),
 ) -> ApiError {
@@ -324,7 +325,13 @@ async fn refused(
     })
     .await;
     match body {
-        Ok(body) => refusal::classify(dialect, status, &headers, &body),
+        Ok(body) => {
+            let body = match key {
+                Some(key) => key.hidden_in(body),
+                None => body,
+            };
+            refusal::classify(dialect, status, &headers, &body)
+        }
         Err(error) => error,
     }
 }

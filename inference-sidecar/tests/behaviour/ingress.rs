@@ -258,6 +258,8 @@ async fn a_rotated_key_is_used_without_a_restart() {
 #[case::server_error(error(500, "x"), 502, "upstream_failed", "true")]
 #[case::key(json_answer(401, &json!({"error": {"message": "key sk-secret is wrong"}})), 502, "credentials_refused", "false")]
 #[case::model(error(404, "model_not_found"), 502, "model_refused", "false")]
+#[case::echo(json_answer(400, &json!({"error": {"message": "you sent sk-secret"}})), 400, "upstream_rejected", "false")]
+#[case::trace(json_answer(500, &json!({"error": {"message": "at Client(key=sk-secret)"}})), 502, "upstream_failed", "true")]
 #[case::rate(Answer::Plain(429, vec![("retry-after", "7".into())], "{}".into()), 429, "rate_limited", "true")]
 #[case::quota(error(429, "insufficient_quota"), 429, "insufficient_quota", "false")]
 #[case::rejected(error(400, "invalid_value"), 400, "invalid_value", "false")]

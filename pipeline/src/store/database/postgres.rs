@@ -40,6 +40,14 @@ impl FromStr for PostgresUri {
         }
         let options = PgConnectOptions::from_str(text)
             .map_err(|error| StoreError::PostgresUri(error.to_string()))?;
+        // Else the rest of the password would be taken for a path, and told.
+        if options
+            .get_database()
+            .is_some_and(|name| name.contains('@'))
+        {
+            let said = "an @ stands in its database: write / in a password as %2F";
+            return Err(StoreError::PostgresUri(said.to_owned()));
+        }
         Ok(Self(options.application_name("aios-gateway")))
     }
 }
@@ -160,4 +168,34 @@ fn migrator() -> Migrator {
         migration(4, "fired", fired),
         migration(5, "experiments", experiments),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use rstest::rstest;
+
+    use super::{PostgresUri, open};
+
+    #[rstest]
+    #[case::scheme("mysql://aios:s3cret-word@db/aios")]
+    #[case::port("postgresql://aios:s3cret-word@db:port/aios")]
+    #[case::mode("postgresql://aios:s3cret-word@db/aios?sslmode=perhaps")]
+    #[case::no_host("postgresql://aios:s3cret-word@:5432/aios")]
+    #[case::slash("postgresql://aios:5/s3cret-word@db:5432/aios")]
+    #[case::hash("postgresql://aios:5#s3cret-word@db:5432/aios")]
+    #[case::space("postgresql://aios:s3cret-word @d b:5432/aios")]
+    #[tokio::test]
+    async fn no_error_of_a_database_tells_its_password(#[case] uri: &str) {
+        let said = match uri.parse::<PostgresUri>() {
+            Err(error) => error.to_string(),
+            Ok(uri) => {
+                let opened = tokio::time::timeout(Duration::from_secs(20), open(&uri)).await;
+                format!("{uri:?}: {}", opened.unwrap().unwrap_err())
+            }
+        };
+        assert!(!said.contains("s3cret"), "{said}");
+    }
 }
