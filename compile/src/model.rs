@@ -36,8 +36,8 @@ pub fn model(
         .collect();
     found.extend(limits(spec));
     found.extend(budget(spec));
-    found.extend(spec.scaling.iter().flat_map(scaling));
-    found.extend(spec.slo.as_ref().and_then(slo));
+    found.extend(spec.scaling.as_deref().into_iter().flat_map(scaling));
+    found.extend(spec.slo.as_deref().and_then(slo));
     found.extend(schedule::checks(spec));
     let backend = match (&spec.hosted, &spec.self_hosted) {
         (Some(hosted), None) => Some(from_hosted(hosted, &mut found)),
@@ -70,13 +70,13 @@ pub fn model(
         limits: spec.limits.clone(),
         resilience: spec.resilience.clone(),
         pricing: spec.pricing.clone(),
-        hold_ms: spec.scaling.as_ref().map_or(0, hold_ms),
+        hold_ms: spec.scaling.as_deref().map_or(0, hold_ms),
         demand: spec
             .scaling
             .as_ref()
             .is_some_and(|scaling| scaling.mode == ScalingMode::Builtin),
         next: None,
-        budget: spec.budget.clone(),
+        budget: spec.budget.as_deref().cloned(),
     })
 }
 

@@ -84,7 +84,7 @@ pub fn pipeline(
         publish,
         reporters: spec.reporters.clone(),
         execution: spec.execution.clone(),
-        budget: spec.budget.clone(),
+        budget: spec.budget.as_deref().cloned(),
     })
 }
 

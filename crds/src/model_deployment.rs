@@ -88,7 +88,7 @@ pub struct ModelDeploymentSpec {
     pub replicas: i32,
     /// How many groups there are as demand moves, and what becomes of calls that find none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scaling: Option<Scaling>,
+    pub scaling: Option<Box<Scaling>>,
     /// Bounds on what one call may ask and how many may run.
     #[serde(default)]
     pub limits: Limits,
@@ -100,10 +100,10 @@ pub struct ModelDeploymentSpec {
     pub pricing: Option<Pricing>,
     /// Most that all calls to it may come to, whoever makes them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget: Option<Budget>,
+    pub budget: Option<Box<Budget>>,
     /// What the model promises; condition `SLOMet` says whether it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slo: Option<Slo>,
+    pub slo: Option<Box<Slo>>,
 }
 
 /// A provider's API. Only the ingress that AIOS runs for it holds the key.
@@ -517,10 +517,10 @@ pub struct ModelDeploymentStatus {
     pub inference_service: Option<String>,
     /// How far the rollout of a new revision is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollout: Option<RolloutStatus>,
+    pub rollout: Option<Box<RolloutStatus>>,
     /// How much of the budget is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget: Option<BudgetSpent>,
+    pub budget: Option<Box<BudgetSpent>>,
 }
 
 /// One change of `desiredReplicas`.

@@ -74,7 +74,7 @@ pub struct WritingPipelineSpec {
     pub context: Vec<ContextSource>,
     /// Passages that the model and the checks may rely on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retrieval: Option<Retrieval>,
+    pub retrieval: Option<Box<Retrieval>>,
     /// Which model each step calls.
     pub models: Models,
     /// PolicySets that every document must pass.
@@ -98,7 +98,7 @@ pub struct WritingPipelineSpec {
     pub execution: Execution,
     /// Most that the pipeline's model calls may come to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget: Option<Budget>,
+    pub budget: Option<Box<Budget>>,
     /// What becomes of documents, log and keys when the namespace's last pipeline is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -432,7 +432,7 @@ pub struct WritingPipelineStatus {
     pub triggers: Vec<TriggerStatus>,
     /// How much of the budget is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget: Option<BudgetSpent>,
+    pub budget: Option<Box<BudgetSpent>>,
 }
 
 /// Documents by where they stand. Accepted = published + refused + waiting + under way.

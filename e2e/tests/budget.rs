@@ -47,7 +47,7 @@ async fn seen(scene: &Scene) -> Result<(Option<BudgetSpent>, Option<Condition>)>
     let status = pipelines.get(PIPELINE).await?.status.unwrap_or_default();
     let mut conditions = status.conditions.into_iter();
     let available = conditions.find(|one| one.type_ == "BudgetAvailable");
-    Ok((status.budget, available))
+    Ok((status.budget.map(|spent| *spent), available))
 }
 
 #[tokio::test]

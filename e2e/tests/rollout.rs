@@ -91,7 +91,8 @@ async fn status(scene: &Scene) -> Result<ModelDeploymentStatus> {
 }
 
 async fn rollout(scene: &Scene) -> Result<RolloutStatus> {
-    status(scene).await?.rollout.context("no rollout yet")
+    let found = status(scene).await?.rollout;
+    found.map(|rollout| *rollout).context("no rollout yet")
 }
 
 /// Waits until the revision that the spec makes takes all calls.
@@ -105,7 +106,7 @@ async fn settled(scene: &Scene) -> RolloutStatus {
         ensure!(is_true("Ready") && is_true("RolloutHealthy"), "{status:?}");
         let rollout = status.rollout.context("no rollout yet")?;
         ensure!(rollout.candidate.is_none(), "{rollout:?}");
-        Ok(Some(rollout))
+        Ok(Some(*rollout))
     })
     .await
     .unwrap()

@@ -147,7 +147,7 @@ fn before<'a>(model: &'a ModelDeployment, wanted: Option<&'a str>) -> fetch::Bef
     fetch::Before {
         wanted,
         start: status.and_then(|status| status.cold_starts.first()),
-        rollout: status.and_then(|status| status.rollout.as_ref()),
+        rollout: status.and_then(|status| status.rollout.as_deref()),
     }
 }
 

@@ -269,8 +269,14 @@ fn numbers(model: &ModelDeployment, applied: &Applied, status: &mut ModelDeploym
     status.scaling_history = scaled
         .map(|scaled| scaled.history.clone())
         .unwrap_or_default();
-    status.budget = applied.spending.as_ref().map(Spending::spent);
-    status.rollout = applied.rolled.as_ref().map(|rolled| rolled.status.clone());
+    status.budget = applied
+        .spending
+        .as_ref()
+        .map(|spending| Box::new(spending.spent()));
+    status.rollout = applied
+        .rolled
+        .as_ref()
+        .map(|rolled| Box::new(rolled.status.clone()));
     status.replicas = applied.standing.replicas;
     status.ready_replicas = applied.standing.ready;
     status.standby_ready = applied.standing.standby_ready;

@@ -121,7 +121,7 @@ pub fn status(
         after.triggers = started.map_or_else(Vec::new, |started| started.statuses.clone());
         numbers(observed, &mut after);
         let spending = spending(pipeline, observed, now);
-        after.budget = spending.map(|spending| spending.spent());
+        after.budget = spending.map(|spending| Box::new(spending.spent()));
     }
     after
 }

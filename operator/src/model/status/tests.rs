@@ -407,7 +407,7 @@ fn with_everything() -> (ModelDeployment, Applied) {
 fn with_budget() -> (ModelDeployment, Applied) {
     let budget: Budget = serde_json::from_str(r#"{"tokens": 100}"#).unwrap();
     let mut model = self_hosted(1);
-    model.spec.budget = Some(budget.clone());
+    model.spec.budget = Some(Box::new(budget.clone()));
     let seen = Applied {
         spending: Spending::of(&budget, &Book::default(), Timestamp::UNIX_EPOCH),
         ..applied()

@@ -292,12 +292,12 @@ fn counts_are_numbers_and_stay_while_the_gateway_is_silent() {
 
 fn with_budget(observed: &Observed) -> WritingPipelineStatus {
     let mut budgeted = pipeline("mail", false, "Retain");
-    budgeted.spec.budget = Some(Budget {
+    budgeted.spec.budget = Some(Box::new(Budget {
         amount: Some("2".parse().unwrap()),
         currency: Some("EUR".into()),
         period: BudgetPeriod::Day,
         ..Budget::default()
-    });
+    }));
     status(&budgeted, Some(observed), None, Timestamp::UNIX_EPOCH)
 }
 
@@ -358,12 +358,12 @@ fn a_budget_says_what_is_gone_and_whether_it_pays_and_ready_does_not_wait_for_it
 #[test]
 fn a_spent_budget_pays_again_once_its_period_turned() {
     let mut budgeted = pipeline("mail", false, "Retain");
-    budgeted.spec.budget = Some(Budget {
+    budgeted.spec.budget = Some(Box::new(Budget {
         amount: Some("2".parse().unwrap()),
         currency: Some("EUR".into()),
         period: BudgetPeriod::Day,
         ..Budget::default()
-    });
+    }));
     let tomorrow = Timestamp::from_second(86_400).unwrap();
     let status = status(&budgeted, Some(&asks(3_000_000)), None, tomorrow);
     assert_eq!(
@@ -377,12 +377,12 @@ fn a_spent_budget_pays_again_once_its_period_turned() {
 fn all_conditions_of_a_pipeline_stand_from_the_first_visit_however_it_went() {
     let bare = pipeline("mail", false, "Retain");
     let mut whole = pipeline("mail", true, "Retain");
-    whole.spec.budget = Some(Budget {
+    whole.spec.budget = Some(Box::new(Budget {
         amount: Some("2".parse().unwrap()),
         currency: Some("EUR".into()),
         period: BudgetPeriod::Day,
         ..Budget::default()
-    });
+    }));
     for (pipeline, seen) in [(bare, observed()), (whole, asks(1))] {
         let kinds = |observed: Option<&Observed>| -> Vec<String> {
             let told = status(&pipeline, observed, None, Timestamp::UNIX_EPOCH);
