@@ -51,6 +51,8 @@ pub struct ControlPlane {
     dir: ClusterDir,
     at: Addresses,
     program: PathBuf,
+    /// Flags of the API server beside those of a cluster's.
+    flags: Vec<String>,
     folder: TempDir,
 }
 
@@ -86,6 +88,7 @@ impl ControlPlane {
             dir,
             at,
             program: programs.api_server.clone(),
+            flags: Vec::new(),
             folder,
         };
         plane.start_api_server().await?;
@@ -174,11 +177,18 @@ impl ControlPlane {
         self.start_api_server().await
     }
 
+    /// The same with a feature gate switched on.
+    pub async fn restart_with_gate(&mut self, gate: &str) -> Result<()> {
+        self.flags.push(format!("--feature-gates={gate}=true"));
+        self.restart_api_server().await
+    }
+
     async fn start_api_server(&mut self) -> Result<()> {
         let mut flags = components::api_server(&self.dir, &self.at);
         flags.push("--bind-address=127.0.0.1".into());
         // Endpoints of Service `kubernetes` may not be on loopback; nobody dials it.
         flags.push("--endpoint-reconciler-type=none".into());
+        flags.extend(self.flags.iter().cloned());
         let log = self.dir.logs().join("kube-apiserver.log");
         self.api_server = Some(spawn(&self.program, &flags, &log)?);
         let client = self.client().await?;
