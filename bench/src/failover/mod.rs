@@ -46,6 +46,8 @@ pub struct Options {
 enum Contender {
     Standby,
     StandbyWithoutOperator,
+    /// Groups of two pods, one with a part of the model: that one dies.
+    Shard,
     /// The same engine, started again by the kubelet.
     Cold,
 }
@@ -55,6 +57,7 @@ impl Contender {
         match self {
             Self::Standby => "a loaded standby",
             Self::StandbyWithoutOperator => "a loaded standby, operator away",
+            Self::Shard => "a loaded standby, a shard dies",
             Self::Cold => "the same model without a standby",
         }
     }
@@ -76,7 +79,7 @@ struct Round {
 pub async fn run(options: Options) -> Result<()> {
     let cluster = Cluster::shared().await?;
     let mut rounds = Vec::new();
-    let stage = step("a model with a standby", Stage::set(&cluster, 1)).await?;
+    let stage = step("a model with a standby", Stage::set(&cluster, 1, 1)).await?;
     let turn = kills(&stage, Contender::Standby, options.kills);
     rounds.extend(step(Contender::Standby.words(), turn).await?);
     stage.operators(0).await?;
@@ -85,7 +88,11 @@ pub async fn run(options: Options) -> Result<()> {
     stage.operators(1).await?;
     rounds.extend(turn?);
     drop(stage);
-    let stage = step("the model without one", Stage::set(&cluster, 0)).await?;
+    let stage = step("a model of two shards", Stage::set(&cluster, 2, 1)).await?;
+    let turn = kills(&stage, Contender::Shard, options.kills);
+    rounds.extend(step(Contender::Shard.words(), turn).await?);
+    drop(stage);
+    let stage = step("the model without a standby", Stage::set(&cluster, 1, 0)).await?;
     let turn = kills(&stage, Contender::Cold, options.kills);
     rounds.extend(step(Contender::Cold.words(), turn).await?);
 
@@ -116,7 +123,8 @@ async fn kills(stage: &Stage, contender: Contender, count: usize) -> Result<Vec<
         }
         let pod = stage.active().await?;
         stage.answers(&pod).await?;
-        stage.namespace.kill_container(&pod, "engine").await?;
+        let victim = stage.victim(&pod).await?;
+        stage.namespace.kill_container(&victim, "engine").await?;
         let died = Instant::now();
         let served = eventually("the next token", DEADLINE, async || {
             Ok(asking.served_after(died))
@@ -131,7 +139,7 @@ async fn kills(stage: &Stage, contender: Contender, count: usize) -> Result<Vec<
         };
         eprintln!("    {round:?}");
         rounds.push(round);
-        stage.replace(&pod).await?;
+        stage.replace(&victim).await?;
     }
     Ok(rounds)
 }
@@ -149,7 +157,11 @@ fn targets(rounds: &[Round]) -> Vec<Target> {
     let failed = |contender| of(contender).map(|round| round.failed).sum::<usize>() as f64;
     let cold = Contender::Cold;
     let mut targets = Vec::new();
-    for contender in [Contender::Standby, Contender::StandbyWithoutOperator] {
+    for contender in [
+        Contender::Standby,
+        Contender::StandbyWithoutOperator,
+        Contender::Shard,
+    ] {
         let (ours, peer) = (times(contender), times(cold));
         let words = contender.words();
         let mut add = |measure: &str, ours, theirs, bound| {

@@ -1,4 +1,5 @@
 //! A namespace with the quickstart, written by a real model of one group that takes traffic.
+//! A group is one pod, or a leader and the shards that hold parts of its model.
 
 use std::time::Duration;
 
@@ -31,20 +32,27 @@ const DEADLINE: Duration = Duration::from_mins(5);
 pub struct Stage {
     pub namespace: TestNamespace,
     groups: usize,
+    /// Pods of a group.
+    size: usize,
 }
 
 impl Stage {
-    /// One group that takes traffic, and so many loaded ones that wait.
-    pub async fn set(cluster: &Cluster, standby: u8) -> Result<Self> {
+    /// One group of so many pods that takes traffic, and so many loaded ones that wait.
+    pub async fn set(cluster: &Cluster, size: u8, standby: u8) -> Result<Self> {
         aios::install(cluster).await?;
         let namespace = TestNamespace::new(cluster, "failover").await?;
-        let model = model(MODEL, DIGEST, standby);
+        let mut model = model(MODEL, DIGEST, standby);
+        if size > 1 {
+            let shards = format!("shards: {{pipeline: {size}}}\n    warm:");
+            model = model.replace("warm:", &shards);
+        }
         namespace
             .apply(&written_by(QUICKSTART, MODEL, &model))
             .await?;
         let stage = Self {
             namespace,
             groups: 1 + usize::from(standby),
+            size: size.into(),
         };
         stage.is_as_specified().await?;
         let pods = stage.namespace.api::<Pod>();
@@ -89,14 +97,29 @@ impl Stage {
     }
 
     async fn pods_are_ready(&self) -> Result<Option<()>> {
-        let pods = self.pods("in (engine,standby)").await?;
+        let pods = self.pods("in (engine,standby,shard)").await?;
         let ready = pods.iter().filter(|pod| is_ready(pod)).count();
+        let wanted = self.groups * self.size;
         ensure!(
-            ready == self.groups && pods.len() == self.groups,
-            "{ready} of {}",
+            ready == wanted && pods.len() == wanted,
+            "{ready} of {} for {wanted}",
             pods.len()
         );
         Ok(Some(()))
+    }
+
+    /// Who dies of a leader's group: a shard of it where there is one, else the leader.
+    pub async fn victim(&self, leader: &str) -> Result<String> {
+        if self.size == 1 {
+            return Ok(leader.to_owned());
+        }
+        let (group, _) = leader.rsplit_once('-').context("a leader has a number")?;
+        let shards = self.pods("= shard").await?;
+        let mut names = shards.iter().map(ResourceExt::name_any);
+        let of_group = format!("{group}w-");
+        names
+            .find(|name| name.starts_with(&of_group))
+            .context("the group has no shard")
     }
 
     /// The pod that takes traffic.
