@@ -7,9 +7,12 @@ use crate::{Diagnostic, Place};
 /// Longest nesting that the parser is given: deeper input only comes from mistakes or malice.
 const MAX_NESTING: usize = 64;
 
-/// Checks a condition over `labels` (with exactly these names) and `language`.
+/// What conditions read.
+const VARIABLES: [&str; 3] = ["labels", "language", "tokens"];
+
+/// Checks a condition over `labels` (with exactly these names), `language` and `tokens`.
 pub fn condition(path: &str, source: &str, labels: &[&str]) -> Option<Diagnostic> {
-    let remedy = "write a CEL condition over labels and language, as in \
+    let remedy = "write a CEL condition over labels, language and tokens, as in \
                   `labels.segment == \"savings\"`";
     if nesting(source) > MAX_NESTING {
         return Some(Diagnostic::new(path, "is nested too deeply", remedy));
@@ -33,14 +36,14 @@ pub fn condition(path: &str, source: &str, labels: &[&str]) -> Option<Diagnostic
     let mut unknown: Vec<_> = references
         .variables()
         .into_iter()
-        .filter(|v| !["labels", "language"].contains(v))
+        .filter(|v| !VARIABLES.contains(v))
         .collect();
     unknown.sort_unstable();
     if let Some(name) = unknown.first() {
         return Some(Diagnostic::new(
             path,
             format!("`{name}` is unknown to routes"),
-            "decide by labels and language only; add the variable to spec.content.labels if it is \
+            "decide by labels, language and tokens only; add the variable to spec.content.labels if it is \
              impersonal",
         ));
     }
@@ -69,6 +72,7 @@ fn trial(program: &Program, labels: &[&str]) -> Result<Value, cel::ExecutionErro
         .collect();
     context.add_variable_from_value("labels", values);
     context.add_variable_from_value("language", "en".to_owned());
+    context.add_variable_from_value("tokens", 0_i64);
     program.execute(&context)
 }
 
@@ -102,10 +106,11 @@ mod tests {
     use super::condition;
 
     #[test]
-    fn conditions_over_labels_and_language_pass() {
+    fn conditions_over_labels_language_and_tokens_pass() {
         for source in [
             "labels.writer == \"scripted\"",
             "language in ['de', 'ar']",
+            "tokens > 2000 && language != 'en'",
             "true",
         ] {
             assert_eq!(condition("p", source, &["writer"]), None, "{source}");
@@ -119,6 +124,7 @@ mod tests {
             "labels.wroter == \"scripted\"",
             "vars.customer.name == 'x'",
             "language",
+            "tokens",
             "nosuch(language)",
             &"(".repeat(500),
         ] {

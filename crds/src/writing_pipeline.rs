@@ -333,7 +333,7 @@ pub struct Route {
     /// Name of a ModelDeployment of the same namespace.
     #[schemars(length(min = 1, max = 253))]
     pub model: String,
-    /// CEL over `labels` and `language`: the route applies where it is true.
+    /// CEL over `labels`, `language` and `tokens`, those of the prompt by estimate: the route applies where it is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub when: Option<String>,

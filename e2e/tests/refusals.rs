@@ -524,7 +524,7 @@ fn stalled() -> Vec<Bad> {
                 &json!([{"model": "writer", "when": "labels.x = 1"}]),
             ),
             "spec.models.draft.routes[0].when (line 1",
-            "write a CEL condition over labels and language",
+            "write a CEL condition over labels, language and tokens",
         ),
         (
             pipeline("/spec/models/draft/routes", &json!([{"model": "nobody"}])),

@@ -119,7 +119,9 @@ fn named(
     }
     let routes = routes(config, pipeline, *step)?;
     let mut applying = Vec::with_capacity(routes.len());
-    Facts::of(labels, |facts| {
+    let asks = routes.iter().any(Route::reads_tokens);
+    let tokens = asks.then_some(request.prompt_tokens);
+    Facts::of(labels, tokens, |facts| {
         for (index, route) in routes.iter().enumerate() {
             match applies(route, facts) {
                 Ok(()) => applying.push((Some(index), route.model.clone())),
@@ -296,6 +298,24 @@ mod tests {
             names(&call("de"), &request("auto", 600)),
             [(Some(2), "large".into(), 64)]
         );
+    }
+
+    #[test]
+    fn a_route_may_be_for_long_prompts_alone() {
+        let routes = json!([{"model": "small", "when": "tokens > 100"}, {"model": "large"}]);
+        let items = vec![
+            tests::item(ItemKind::Model, "small", &tests::model("small")),
+            tests::item(ItemKind::Model, "large", &tests::model("large")),
+            tests::item(ItemKind::Pipeline, "p", &tests::pipeline("p", &routes)),
+        ];
+        let snapshot = Snapshot { sequence: 1, items };
+        let applied = apply(&Config::default(), &snapshot, &Scope::Egress);
+        let config = applied.config.unwrap();
+        let first = |prompt_bytes| {
+            let plan = plan(&config, &call("en"), &request("auto", prompt_bytes)).unwrap();
+            plan.candidates[0].model.name.clone()
+        };
+        assert_eq!((first(40), first(800)), ("large".into(), "small".into()));
     }
 
     #[test]

@@ -75,7 +75,14 @@ pub struct Variant {
 pub struct Route {
     /// Name of the ModelDeployment.
     pub model: String,
-    when: Option<Program>,
+    when: Option<Condition>,
+}
+
+/// When a route applies.
+#[derive(Debug)]
+struct Condition {
+    program: Program,
+    reads_tokens: bool,
 }
 
 impl Pipeline {
@@ -142,15 +149,20 @@ fn pinned<'a>(
 }
 
 impl Route {
+    /// Whether its condition asks how long the prompt is.
+    pub fn reads_tokens(&self) -> bool {
+        self.when.as_ref().is_some_and(|when| when.reads_tokens)
+    }
+
     /// Whether the route applies to a document.
     ///
     /// # Errors
     /// Why the condition gives no truth value, as when a label is missing.
     pub fn applies(&self, facts: &Facts<'_>) -> Result<bool, String> {
-        let Some(program) = &self.when else {
+        let Some(condition) = &self.when else {
             return Ok(true);
         };
-        match program.execute(facts.context()?) {
+        match condition.program.execute(facts.context()?) {
             Ok(Value::Bool(applies)) => Ok(applies),
             Ok(other) => Err(format!(
                 "the condition gives {} and no bool",
@@ -169,16 +181,23 @@ thread_local! {
 /// What the conditions of one call are evaluated on: made when the first is.
 pub struct Facts<'a> {
     labels: &'a Labels,
+    /// Of the prompt, by estimate, where a condition asks for them.
+    tokens: Option<u64>,
     functions: &'a Context<'static>,
     context: OnceCell<Result<Context<'a>, String>>,
 }
 
 impl Facts<'_> {
-    /// Evaluates conditions on labels.
-    pub fn of<T>(labels: &Labels, evaluate: impl FnOnce(&Facts<'_>) -> T) -> T {
+    /// Evaluates conditions on labels and, where one asks for them, the tokens of the prompt.
+    pub fn of<T>(
+        labels: &Labels,
+        tokens: Option<u64>,
+        evaluate: impl FnOnce(&Facts<'_>) -> T,
+    ) -> T {
         FUNCTIONS.with(|functions| {
             evaluate(&Facts {
                 labels,
+                tokens,
                 functions,
                 context: OnceCell::new(),
             })
@@ -193,6 +212,10 @@ impl<'a> Facts<'a> {
             let language = language.and_then(serde_json::Value::as_str);
             let mut context = self.functions.new_inner_scope();
             context.add_variable_from_value("language", language.unwrap_or_default());
+            if let Some(tokens) = self.tokens {
+                let tokens = i64::try_from(tokens).unwrap_or(i64::MAX);
+                context.add_variable_from_value("tokens", tokens);
+            }
             context
                 .add_variable("labels", self.labels)
                 .map_err(|error| error.to_string())?;
@@ -270,17 +293,23 @@ fn divided(path: &str, config: experiment::Experiment) -> Result<Experiment, Str
     })
 }
 
-fn compile(source: &str) -> Result<Program, String> {
+fn compile(source: &str) -> Result<Condition, String> {
     let program = Program::compile(source).map_err(|error| error.to_string())?;
     let references = program.references();
-    let unknown = references
-        .variables()
+    let read = references.variables();
+    let reads_tokens = read.contains(&"tokens");
+    let unknown = read
         .into_iter()
-        .find(|name| !matches!(*name, "labels" | "language"));
+        .find(|name| !matches!(*name, "labels" | "language" | "tokens"));
     if let Some(name) = unknown {
-        return Err(format!("`{name}` is unknown: use labels and language"));
+        return Err(format!(
+            "`{name}` is unknown: use labels, language and tokens"
+        ));
     }
-    Ok(program)
+    Ok(Condition {
+        program,
+        reads_tokens,
+    })
 }
 
 #[cfg(test)]
@@ -303,12 +332,17 @@ mod tests {
     #[case(r#"labels.segment == "savings" && labels.tier > 2"#, true)]
     #[case(r#"has(labels.missing) && labels.missing == "x""#, false)]
     #[case("labels.new", true)]
-    fn a_condition_decides_by_labels_and_language(#[case] when: &str, #[case] expected: bool) {
+    #[case("tokens >= 1200", true)]
+    #[case(r#"tokens < 1200 || language == "en""#, false)]
+    fn a_condition_decides_by_labels_language_and_tokens(
+        #[case] when: &str,
+        #[case] expected: bool,
+    ) {
         let route = Route {
             model: "m".into(),
             when: Some(compile(when).unwrap()),
         };
-        let applies = Facts::of(&labels(), |facts| route.applies(facts));
+        let applies = Facts::of(&labels(), Some(1200), |facts| route.applies(facts));
         assert_eq!(applies, Ok(expected));
     }
 
@@ -316,12 +350,13 @@ mod tests {
     #[case("labels.missing == 1")]
     #[case("labels.tier")]
     #[case("labels.tier / 0 == 1")]
+    #[case("tokens")]
     fn a_condition_without_a_truth_value_is_an_error(#[case] when: &str) {
         let route = Route {
             model: "m".into(),
             when: Some(compile(when).unwrap()),
         };
-        assert!(Facts::of(&labels(), |facts| route.applies(facts)).is_err());
+        assert!(Facts::of(&labels(), Some(1200), |facts| route.applies(facts)).is_err());
     }
 
     #[rstest]

@@ -79,7 +79,7 @@ fn good_items_come_into_force_and_missing_ones_leave() {
 #[case::condition(item(ItemKind::Pipeline, "p",
     &pipeline("p", &json!([{"model": "m", "when": "language =="}]))), "models.draft.routes[0].when")]
 #[case::variable(item(ItemKind::Pipeline, "p",
-    &pipeline("p", &json!([{"model": "m", "when": "vars.x == 1"}]))), "use labels and language")]
+    &pipeline("p", &json!([{"model": "m", "when": "vars.x == 1"}]))), "use labels, language and tokens")]
 #[case::no_routes(item(ItemKind::Pipeline, "p", &pipeline("p", &json!([]))), "models.draft.routes")]
 #[case::ttl(item(ItemKind::Pipeline, "p", &cached("2h")), "models.draft.cache.ttl")]
 #[case::body(item(ItemKind::Pipeline, "p", &json!({"name": "p"})), "cannot be read")]
