@@ -75,7 +75,18 @@ impl Control for Operator {
     }
 }
 
-async fn next_ack(heard: &mut mpsc::Receiver<up::Message>) -> Ack {
+/// Address of an operator that sends these snapshots and passes on what it hears.
+pub async fn operator(
+    snapshots: mpsc::Receiver<Snapshot>,
+    heard: mpsc::Sender<up::Message>,
+) -> String {
+    let snapshots = Mutex::new(Some(snapshots));
+    let service = ControlServer::new(Operator { snapshots, heard });
+    let routes = tonic::service::Routes::new(service);
+    serve(routes.prepare().into_axum_router()).await
+}
+
+pub async fn next_ack(heard: &mut mpsc::Receiver<up::Message>) -> Ack {
     loop {
         if let up::Message::Ack(ack) = heard.recv().await.unwrap() {
             return ack;
@@ -88,17 +99,9 @@ async fn snapshots_are_enforced_acknowledged_and_kept_for_the_next_start() {
     init();
     let (send, snapshots) = mpsc::channel(4);
     let (heard_send, mut heard) = mpsc::channel(16);
-    let operator = Operator {
-        snapshots: Mutex::new(Some(snapshots)),
-        heard: heard_send,
-    };
-    let service = ControlServer::new(operator);
-    let routes = tonic::service::Routes::new(service)
-        .prepare()
-        .into_axum_router();
     let folder = tempfile::tempdir().unwrap();
     let source = Source {
-        operator_uri: Some(serve(routes).await),
+        operator_uri: Some(operator(snapshots, heard_send).await),
         ca_file: None,
         control_token_file: None,
         config_file: None,

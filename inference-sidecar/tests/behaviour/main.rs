@@ -36,6 +36,7 @@ mod recorded;
 mod sdks;
 mod shield;
 mod simulated;
+mod swaps;
 mod thoughts;
 mod trials;
 mod world;
