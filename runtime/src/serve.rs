@@ -25,6 +25,10 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long open requests may take after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(8);
 
+/// Calls that one connection of HTTP/2 may have at once. A caller with more connections has as many more: a low
+/// number only makes calls wait for each other.
+const STREAMS: u32 = 4096;
+
 /// Who is at the other end; an extension of every request.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -123,7 +127,8 @@ where
         request.extensions_mut().insert(peer.clone());
         app.clone().oneshot(request)
     });
-    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http2().max_concurrent_streams(STREAMS);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     watcher.watch(connection.into_owned()).await
 }

@@ -39,4 +39,5 @@ mod simulated;
 mod swaps;
 mod thoughts;
 mod trials;
+mod wide;
 mod world;
