@@ -110,12 +110,12 @@ impl Before {
             .unwrap()
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("{}/v1/chat/completions", self.base)
     }
 }
 
-fn client(certificates: &Certificates, namespace: Option<&str>) -> reqwest::Client {
+pub fn client(certificates: &Certificates, namespace: Option<&str>) -> reqwest::Client {
     let identity = namespace.map(|namespace| certificates.client(namespace));
     let identity = identity
         .as_ref()

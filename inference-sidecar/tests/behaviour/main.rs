@@ -23,6 +23,7 @@ mod foreign;
 mod golden;
 mod hedged;
 mod held;
+mod hop;
 mod hub;
 mod ingress;
 mod ingress_anthropic;

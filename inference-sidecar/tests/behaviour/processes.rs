@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use aios_inference_sidecar::{config::Source, egress, ingress, snapshot::file};
+use aios_proto::control::Snapshot;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -31,16 +32,27 @@ fn source(certificates: &Certificates, config: PathBuf) -> Source {
     }
 }
 
-struct Hop {
-    base: String,
-    admin: [SocketAddr; 2],
+pub struct Hop {
+    pub base: String,
+    /// Of egress and ingress.
+    pub admin: [SocketAddr; 2],
     shutdown: CancellationToken,
     ended: tokio::task::JoinHandle<anyhow::Result<()>>,
     _certificates: Certificates,
 }
 
-/// Egress, ingress, fake; `health` is what the fake answers first of all.
+/// Egress, ingress, fake.
 async fn hop(fake: &Fake, namespace: &str) -> Hop {
+    let of = |model| snapshot(3, vec![model], json!([{"model": "m"}]));
+    hop_with(fake, namespace, of).await
+}
+
+/// The same, with a configuration made of the model.
+pub async fn hop_with(
+    fake: &Fake,
+    namespace: &str,
+    snapshot: impl FnOnce(Value) -> Snapshot,
+) -> Hop {
     init();
     let certificates = Certificates::new();
     let addresses = [free().await, free().await, free().await, free().await];
@@ -52,7 +64,7 @@ async fn hop(fake: &Fake, namespace: &str) -> Hop {
         json!(format!("{}/v1", fake.address)),
     );
     let config = certificates.path("config.json");
-    file::write(&config, &snapshot(3, vec![body], json!([{"model": "m"}]))).unwrap();
+    file::write(&config, &snapshot(body)).unwrap();
     let (client_cert, client_key) = certificates.client(namespace);
     let (tls_cert_file, tls_key_file) = certificates.server();
     let egress = egress::Args {
@@ -114,7 +126,7 @@ async fn ready(admin: SocketAddr) {
     panic!("{admin} never was ready");
 }
 
-async fn call(base: &str, extra: Value) -> reqwest::Response {
+pub async fn call(base: &str, extra: Value) -> reqwest::Response {
     let request = reqwest::Client::new().post(format!("{base}/v1/chat/completions"));
     let body = chat(extra).to_string();
     request
@@ -125,7 +137,7 @@ async fn call(base: &str, extra: Value) -> reqwest::Response {
         .unwrap()
 }
 
-fn healthy() -> Answer {
+pub fn healthy() -> Answer {
     Answer::Plain(200, Vec::new(), "{}".into())
 }
 
