@@ -8,13 +8,19 @@ use crate::{
 };
 
 /// As many calls as it takes until late ones are told from others.
-const ENOUGH: usize = 20;
+pub const ENOUGH: usize = 20;
 
 /// A model that answered often enough and then does so; late calls are sent twice.
 async fn world(usual: Answer, then: Vec<Answer>) -> (Fake, World) {
     let mut script = vec![usual.clone(); ENOUGH];
     script.extend(then);
     let fake = Fake::start(script).await;
+    let world = World::start(vec![hedged(&fake)], json!([{"model": "m"}])).await;
+    (fake, world)
+}
+
+/// Model `m` there, whose late calls are sent twice.
+pub fn hedged(fake: &Fake) -> Value {
     // Nothing here waits for a timeout: on a slow machine the usual calls must not meet one.
     let mut hedged = with(
         model("m", &fake.address),
@@ -23,8 +29,7 @@ async fn world(usual: Answer, then: Vec<Answer>) -> (Fake, World) {
     );
     hedged["resilience"]["firstTokenTimeout"] = json!("10m");
     hedged["resilience"]["hedge"] = json!({"afterPercentile": 95, "maxPercent": 5});
-    let world = World::start(vec![hedged], json!([{"model": "m"}])).await;
-    (fake, world)
+    hedged
 }
 
 async fn answered(world: &World, body: &Value) -> (String, String) {
@@ -41,7 +46,7 @@ async fn usual(world: &World, body: &Value) {
     }
 }
 
-fn hedges(world: &World, end: &str) -> bool {
+pub fn hedges(world: &World, end: &str) -> bool {
     world.metric(&["aios_sidecar_hedges_total", &format!("end=\"{end}\""), " 1"])
 }
 

@@ -10,6 +10,7 @@ mod bad_input;
 mod budget;
 mod cached;
 mod certificates;
+mod combined;
 mod control;
 mod corpora;
 mod counted;
