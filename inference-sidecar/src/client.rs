@@ -63,22 +63,35 @@ impl Client {
         self.current().http.clone()
     }
 
-    /// Connections that only calls to this address use. Without TLS files no https address is trusted.
+    /// Connections that only calls to this address use, where a certificate of the host in `of` is shown. Without
+    /// TLS files no https address is trusted.
     ///
     /// # Errors
     /// `UpstreamUnreachable` of what is no address.
-    pub fn at(&self, address: &str) -> Result<Arc<Connections>, ApiError> {
+    pub fn at(&self, address: &str, of: &str) -> Result<Arc<Connections>, ApiError> {
         let current = self.current();
         let mut apart = lock(&current.apart);
-        if let Some(connections) = apart.get(address) {
+        let known = apart.get(address).filter(|known| known.are_of(of));
+        if let Some(connections) = known {
             return Ok(connections.clone());
         }
         let config = current.config.as_deref();
-        let connections = Connections::new(address, config, self.connect_timeout)
+        let connections = Connections::new((address, of), config, self.connect_timeout)
             .map_err(|error| ApiError::UpstreamUnreachable(chain(&error)))?;
         let connections = Arc::new(connections);
+        // Addresses of groups come and go.
+        apart.retain(|_, kept| !kept.is_idle());
         apart.insert(address.to_owned(), connections.clone());
         Ok(connections)
+    }
+
+    /// Calls under way to an address.
+    pub fn calls(&self, address: &str) -> usize {
+        let current = self.current.load();
+        let apart = lock(&current.apart);
+        apart
+            .get(address)
+            .map_or(0, |connections| connections.calls())
     }
 
     /// The next call to their address dials it anew, unless another has by now. Behind a Service a connection

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use aios_proto::control::{ItemAck, Report, Role, Snapshot};
+use aios_proto::control::{self, ItemAck, Report, Role, Snapshot};
 use aios_runtime::{
     control::{AttachConfig, Enforce, attach},
     tls::ClientTls,
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     metrics::Metrics,
+    replicas::Replicas,
     snapshot::{self, Config, Scope, file},
 };
 
@@ -81,6 +82,7 @@ pub struct Live(Arc<Inner>);
 struct Inner {
     scope: Scope,
     current: ArcSwap<Config>,
+    replicas: Replicas,
     changed: watch::Sender<u64>,
     cache_file: Option<PathBuf>,
     metrics: Arc<Metrics>,
@@ -94,6 +96,7 @@ impl Live {
         Self(Arc::new(Inner {
             scope,
             current: ArcSwap::from_pointee(Config::default()),
+            replicas: Replicas::default(),
             changed: watch::Sender::new(0),
             cache_file,
             metrics,
@@ -108,6 +111,11 @@ impl Live {
     /// What is in force now. Hold it for one call: a swap does not disturb it.
     pub fn load(&self) -> Arc<Config> {
         self.0.current.load_full()
+    }
+
+    /// Where the groups of a model are reached one by one; none where its Service leads to them.
+    pub fn groups_of(&self, model: &str) -> Option<Arc<[String]>> {
+        self.0.replicas.of(model)
     }
 
     /// Wakes at each swap.
@@ -172,6 +180,10 @@ impl Live {
 impl Enforce for Live {
     fn enforce(&self, snapshot: Snapshot) -> Vec<ItemAck> {
         self.apply(&snapshot)
+    }
+
+    fn replicas(&self, replicas: control::Replicas) {
+        self.0.replicas.put(replicas);
     }
 }
 

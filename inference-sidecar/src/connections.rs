@@ -5,7 +5,10 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, Mutex, Weak},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -19,9 +22,9 @@ use hyper::{
     body::Incoming,
     client::conn::http1::{self, SendRequest},
 };
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
@@ -47,13 +50,19 @@ type Line = SendRequest<Full<Bytes>>;
 /// The connections to one address.
 pub struct Connections {
     to: Uri,
+    /// Whose certificate is asked for.
+    of: String,
     host: HeaderValue,
     /// Before the path of every call.
     prefix: String,
     connector: HttpsConnector<HttpConnector>,
     connect_timeout: Duration,
     idle: Mutex<Idle>,
+    calls: AtomicUsize,
 }
+
+/// A call under way; dropping it ends it.
+struct Call(Arc<Connections>);
 
 /// Connections that wait for a call.
 #[derive(Default)]
@@ -67,7 +76,8 @@ struct Idle {
 /// The body of an answer: read to its end, its connection is used again; dropped before, it is closed.
 pub struct Body {
     incoming: Incoming,
-    line: Option<(Arc<Connections>, Line)>,
+    /// With its connection, until it was read.
+    call: Option<(Call, Line)>,
     /// Whether the connection was there before its call.
     pub over_kept: bool,
 }
@@ -75,17 +85,19 @@ pub struct Body {
 // === impl Connections ===
 
 impl Connections {
-    /// Connects when first used.
+    /// Connects when first used. Who answers there shows a certificate of the host in address `of`, and is called by
+    /// its name.
     ///
     /// # Errors
-    /// What is wrong with the address.
+    /// What is wrong with an address.
     pub fn new(
-        address: &str,
+        (address, of): (&str, &str),
         tls: Option<&ClientConfig>,
         connect_timeout: Duration,
     ) -> Result<Self, http::Error> {
         let to: Uri = address.parse()?;
-        let authority = to.authority().map_or("", |authority| authority.as_str());
+        let named: Uri = of.parse()?;
+        let authority = named.authority().map_or("", |authority| authority.as_str());
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
@@ -93,18 +105,39 @@ impl Connections {
         connector.set_keepalive_interval(Some(ASK_EVERY));
         #[cfg(target_os = "linux")]
         connector.set_tcp_user_timeout(Some(UNHEARD));
+        let mut builder = HttpsConnectorBuilder::new()
+            .with_tls_config(trusting(tls))
+            .https_or_http();
+        let host = named.host().unwrap_or_default();
+        let host = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
+        if let Ok(host) = host {
+            builder = builder.with_server_name_resolver(FixedServerNameResolver::new(host));
+        }
         Ok(Self {
             host: HeaderValue::from_str(authority)?,
             prefix: to.path().trim_end_matches('/').to_owned(),
             to,
-            connector: HttpsConnectorBuilder::new()
-                .with_tls_config(trusting(tls))
-                .https_or_http()
-                .enable_http1()
-                .wrap_connector(connector),
+            of: of.to_owned(),
+            connector: builder.enable_http1().wrap_connector(connector),
             connect_timeout,
             idle: Mutex::default(),
+            calls: AtomicUsize::new(0),
         })
+    }
+
+    /// Whether certificates of the host in this address are asked for.
+    pub fn are_of(&self, of: &str) -> bool {
+        self.of == of
+    }
+
+    /// Calls under way, until their answers are read.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Relaxed)
+    }
+
+    /// Whether nobody would miss them.
+    pub fn is_idle(&self) -> bool {
+        self.calls() == 0 && lock(&self.idle).lines.is_empty()
     }
 
     /// Posts JSON to a path.
@@ -124,6 +157,7 @@ impl Connections {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri(path)?;
         *request.headers_mut() = headers;
+        let call = Call::begin(self.clone());
         loop {
             let (mut line, is_new) = match self.kept() {
                 Some(line) => (line, false),
@@ -131,10 +165,9 @@ impl Connections {
             };
             match line.try_send_request(request).await {
                 Ok(response) => {
-                    let line = Some((self.clone(), line));
                     return Ok(response.map(|incoming| Body {
                         incoming,
-                        line,
+                        call: Some((call, line)),
                         over_kept: !is_new,
                     }));
                 }
@@ -238,6 +271,21 @@ impl Idle {
     }
 }
 
+// === impl Call ===
+
+impl Call {
+    fn begin(connections: Arc<Connections>) -> Self {
+        connections.calls.fetch_add(1, Relaxed);
+        Self(connections)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Relaxed);
+    }
+}
+
 // === impl Body ===
 
 impl http_body::Body for Body {
@@ -250,8 +298,8 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         let is_over = frame.is_none() || self.incoming.is_end_stream();
-        if is_over && let Some((home, line)) = self.line.take() {
-            home.keep(line);
+        if is_over && let Some((call, line)) = self.call.take() {
+            call.0.keep(line);
         }
         Poll::Ready(frame)
     }
@@ -302,7 +350,8 @@ mod tests {
                     tokio::spawn(answering(stream, answer, answers, say.clone()));
                 }
             });
-            let connections = Connections::new(&address, None, Duration::from_mins(1)).unwrap();
+            let to = (address.as_str(), address.as_str());
+            let connections = Connections::new(to, None, Duration::from_mins(1)).unwrap();
             Self {
                 connections: Arc::new(connections),
                 accepted,
@@ -386,6 +435,21 @@ mod tests {
         let mut server = Server::start("", ENDLESS, usize::MAX).await;
         drop(server.post().await);
         while server.heard.recv().await.unwrap() != "gone" {}
+    }
+
+    #[tokio::test]
+    async fn a_call_is_under_way_until_its_answer_is_read_or_left() {
+        let server = Server::start("", ANSWER, usize::MAX).await;
+        let connections = server.connections.clone();
+        let answer = server.post().await;
+        assert_eq!((connections.calls(), connections.is_idle()), (1, false));
+        let other = server.post().await;
+        assert_eq!(connections.calls(), 2);
+        drop(other);
+        assert_eq!(connections.calls(), 1);
+        answer.into_body().collect().await.unwrap();
+        assert_eq!(connections.calls(), 0);
+        assert!(!connections.is_idle(), "a connection is kept");
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod prefetch;
 pub mod process;
 pub mod relay;
+mod replicas;
 pub mod shield;
 pub mod snapshot;
 pub mod sse;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use aios_proto::{
     config::FORMAT,
     control::{
-        Ack, Hello, ItemAck, LeaseRequest, LeaseResponse, Report, ReviewTokenRequest,
+        Ack, Hello, ItemAck, LeaseRequest, LeaseResponse, Replicas, Report, ReviewTokenRequest,
         ReviewTokenResponse, Role, Snapshot, Up, WitnessRequest, WitnessResponse,
         control_client::ControlClient, down, up,
     },
@@ -57,6 +57,9 @@ pub trait Enforce: Send + Sync + 'static {
     /// Called for each snapshot in order, from one task. Returns one acknowledgement an item; an
     /// item that is refused keeps its predecessor in force.
     fn enforce(&self, snapshot: Snapshot) -> Vec<ItemAck>;
+
+    /// Egresses only: where groups of models are reached one by one.
+    fn replicas(&self, _: Replicas) {}
 }
 
 /// Unary calls to the operator.
@@ -127,10 +130,15 @@ async fn stream(
         tokio::select! {
             message = down.next() => match message {
                 Some(Ok(message)) => {
-                    if let Some(down::Message::Snapshot(snapshot)) = message.message {
-                        let sequence = snapshot.sequence;
-                        let items = enforce.enforce(snapshot);
-                        send(&sender, up::Message::Ack(Ack { sequence, items })).await?;
+                    match message.message {
+                        Some(down::Message::Snapshot(snapshot)) => {
+                            let sequence = snapshot.sequence;
+                            let items = enforce.enforce(snapshot);
+                            send(&sender, up::Message::Ack(Ack { sequence, items })).await?;
+                        }
+                        Some(down::Message::Replicas(replicas)) => enforce.replicas(replicas),
+                        // Of a later release.
+                        None => {}
                     }
                 }
                 Some(Err(status)) => {

@@ -62,7 +62,8 @@ impl Egress {
             let value = caller.get(name)?.clone();
             Some((http::HeaderName::from_static(name), value))
         });
-        let connections = self.client.at(model.endpoints.first()?).ok()?;
+        let service = model.endpoints.first()?;
+        let connections = self.client.at(service, service).ok()?;
         let path = "/v1/messages/count_tokens";
         let posted = connections.post(path, headers.collect(), body).await.ok()?;
         if posted.status() != StatusCode::OK {

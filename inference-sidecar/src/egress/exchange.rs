@@ -25,12 +25,14 @@ use super::{
 use crate::{
     breaker::Breakers,
     client::Client,
+    config::Live,
     dialect::openai::{CapField, Operation, Request, Rewrite},
     error::{ApiError, Note},
     meter::{Account, Meter},
     metrics::{Metrics, Side},
     money::{Funds, Money, Reserved, Sent},
     outcome::Outcome,
+    replicas,
 };
 
 /// A call, whoever answers it.
@@ -47,6 +49,7 @@ pub struct Question {
 /// A call and all that it needs. Borrows nothing: one that is shared outlives who began it.
 #[derive(Clone)]
 pub struct Exchange {
+    pub live: Live,
     pub client: Arc<Client>,
     pub metrics: Arc<Metrics>,
     pub holds: Arc<Holds>,
@@ -63,6 +66,15 @@ pub struct Exchange {
     pub attempts: u32,
     /// Time spent waiting for others so far.
     pub waited: Duration,
+}
+
+/// What is sent, and where to.
+#[derive(Clone, Copy)]
+pub struct To<'a> {
+    pub first: &'a str,
+    /// Where a call goes that is sent a second time.
+    pub again: &'a str,
+    pub body: &'a Bytes,
 }
 
 /// An answer and who gave it.
@@ -262,11 +274,33 @@ impl Exchange {
         let body = body(request, candidate)?;
         let mut last: Option<Failure> = None;
         let next = model.next.as_ref().map(|next| next.endpoint.as_str());
-        let mut addresses = self.breakers.in_order(model.addresses(self.question.stand));
+        let groups = self.live.groups_of(&model.name);
+        let picked = groups.as_deref().map_or([None; 2], |groups| {
+            let load = |address: &str| self.client.calls(address);
+            replicas::pick(groups, load, |count| rand::random_range(0..count))
+        });
+        let addresses = model.addresses(self.question.stand).flat_map(|address| {
+            let is_service = model
+                .endpoints
+                .first()
+                .is_some_and(|first| first == address);
+            let groups = picked.into_iter().flatten().filter(move |_| is_service);
+            groups.chain([address])
+        });
+        let mut addresses = self.breakers.in_order(addresses);
         let known = addresses.len();
         let mut at = 0;
         while let Some(endpoint) = addresses.get(at).copied() {
-            let asked = self.ask(request, candidate, (endpoint, &body), calling);
+            let again = match picked {
+                [Some(one), Some(other)] if one == endpoint => other,
+                _ => endpoint,
+            };
+            let to = To {
+                first: endpoint,
+                again,
+                body: &body,
+            };
+            let asked = self.ask(request, candidate, to, calling);
             let failure = match asked.await {
                 // What the next revision fails at is the present one's to answer.
                 Err(failure) if failure.leads_on(next == Some(endpoint)) => failure,
@@ -328,7 +362,7 @@ impl Exchange {
         meter.tally(calling.map(Calling::output_tokens));
         meter.paid_from(reserved);
         meter.judged_by(self.breakers.judge(endpoint, &model.labels));
-        let connections = match self.client.at(endpoint) {
+        let connections = match self.client.at(endpoint, model.shown_at(endpoint)) {
             Ok(connections) => connections,
             Err(error) => {
                 meter.settle(error.outcome());

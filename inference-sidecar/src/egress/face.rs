@@ -192,6 +192,7 @@ impl Egress {
         });
         let recording = Recording::of(&self.records, pipeline, &question, variant);
         let mut exchange = Exchange {
+            live: self.live.clone(),
             client: self.client.clone(),
             metrics: self.metrics.clone(),
             holds: self.holds.clone(),

@@ -20,7 +20,8 @@ pub struct Model {
     pub upstream_model: String,
     /// Digest of the weights.
     pub digest: Option<String>,
-    /// Addresses of ingresses, in the order in which they are tried.
+    /// Addresses of ingresses, in the order in which they are tried. The first is the Service's before all groups that
+    /// take traffic.
     pub endpoints: Vec<String>,
     /// The revision that is to follow, while it takes a part of the calls.
     pub next: Option<Next>,
@@ -127,6 +128,16 @@ impl Model {
             let region = hosted.region.as_deref();
             Place::Hosted { region }
         })
+    }
+
+    /// Whose certificate an address shows: its own host's, or, where a group is reached by itself, the Service's.
+    pub fn shown_at<'a>(&'a self, address: &'a str) -> &'a str {
+        let next = self.next.iter().map(|next| &next.endpoint);
+        let mut named = self.endpoints.iter().chain(next);
+        match self.endpoints.first() {
+            Some(service) if !named.any(|named| named == address) => service,
+            _ => address,
+        }
     }
 
     /// Addresses that a call tries in order, by where it stands among a hundred. One that goes to the

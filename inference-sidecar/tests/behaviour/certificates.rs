@@ -32,9 +32,14 @@ impl Certificates {
 
     /// A server's certificate for loopback.
     pub fn server(&self) -> (PathBuf, PathBuf) {
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        self.server_of("127.0.0.1")
+    }
+
+    /// A server's certificate for a host.
+    pub fn server_of(&self, host: &str) -> (PathBuf, PathBuf) {
+        let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.issue("server", params)
+        self.issue(&format!("server-{host}"), params)
     }
 
     /// A client's certificate for a namespace.

@@ -77,11 +77,19 @@ impl Fake {
         let state = Arc::new(Log::default());
         *state.last.lock().unwrap() = script.last().cloned();
         state.script.lock().unwrap().extend(script);
-        let app = Router::new().fallback(answer).with_state(state.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
+        let fake = Self { address, state };
+        let app = fake.app();
         tokio::spawn(async move { axum_serve(listener, app).await });
-        Self { address, state }
+        fake
+    }
+
+    /// What answers, to be served elsewhere, too.
+    pub fn app(&self) -> Router {
+        Router::new()
+            .fallback(answer)
+            .with_state(self.state.clone())
     }
 
     pub fn calls(&self) -> usize {

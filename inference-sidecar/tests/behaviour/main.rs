@@ -35,6 +35,7 @@ mod prefetch;
 mod processes;
 mod properties;
 mod recorded;
+mod replicas;
 mod sdks;
 mod shield;
 mod simulated;

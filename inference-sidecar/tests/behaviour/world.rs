@@ -15,7 +15,7 @@ use aios_proto::{
     config::{Owner, pack},
     control::{Item, ItemKind, Snapshot},
 };
-use aios_runtime::serve::Peer;
+use aios_runtime::{serve::Peer, tls::ClientTls};
 use axum::{Extension, Router};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, json};
@@ -45,11 +45,16 @@ impl World {
 
     /// Without configuration; budgets are granted by `lessor`.
     pub async fn leased(lessor: Lessor) -> Self {
+        Self::dialling(lessor, None).await
+    }
+
+    /// The same, which trusts and shows what `tls` says.
+    pub async fn dialling(lessor: Lessor, tls: Option<ClientTls>) -> Self {
         init();
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::new(&mut registry));
         let live = Live::new(Scope::Egress, None, metrics.clone());
-        let client = Client::new(None, Duration::from_secs(2)).unwrap();
+        let client = Client::new(tls, Duration::from_secs(2)).unwrap();
         let egress = Egress::new(live.clone(), client, metrics, lessor);
         let base = serve(egress::router(Arc::new(egress))).await;
         Self {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use aios_proto::control::{Item, Snapshot};
+use aios_proto::control::{Item, ModelReplicas, Replicas, Snapshot};
 
 use crate::control::{Draft, Key, Kind, Offer, Seat, tenant::Tenant};
 
@@ -202,6 +202,7 @@ impl Index {
                 tenant.models.remove(&key.name);
                 tenant.weights_reports.remove(&key.name);
                 tenant.loads.remove(&key.name);
+                tenant.replicas.remove(&key.name);
             }
             Kind::Pipeline => {
                 tenant.drafts.remove(&key.name);
@@ -216,6 +217,16 @@ impl Index {
             Kind::ClusterPolicy => {}
         }
         self.compose(namespace)
+    }
+
+    /// Where the groups of a model that take traffic are reached.
+    pub fn reached(&mut self, namespace: &str, model: &str, addresses: Vec<String>) -> Changes {
+        let known = &mut self.tenant(namespace).replicas;
+        if known.get(model) == Some(&addresses) {
+            return Vec::new();
+        }
+        known.insert(model.to_owned(), addresses);
+        vec![(namespace.to_owned(), Vec::new())]
     }
 
     pub fn label(&mut self, namespace: &str, labels: BTreeMap<String, String>) -> Changes {
@@ -318,6 +329,21 @@ impl Index {
             sequence: tenant.sequence.max(1),
             items: items.collect(),
         })
+    }
+
+    /// Where a seat reaches groups of models one by one.
+    pub fn replicas(&self, namespace: &str, seat: &Seat) -> Replicas {
+        let tenant = self.tenants.get(namespace);
+        let tenant = tenant.filter(|_| *seat == Seat::Egress);
+        let known = tenant.into_iter().flat_map(|tenant| &tenant.replicas);
+        let models = known.filter(|(_, addresses)| addresses.len() > 1);
+        let models = models.map(|(model, addresses)| ModelReplicas {
+            model: model.clone(),
+            addresses: addresses.clone(),
+        });
+        Replicas {
+            models: models.collect(),
+        }
     }
 
     /// What a data plane needs to start while the operator is away: everything but runs.

@@ -5,8 +5,8 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use aios_proto::{
     config::FORMAT,
     control::{
-        self as proto, Down, LeaseRefusal, LeaseRequest, LeaseResponse, ReviewTokenRequest,
-        ReviewTokenResponse, Snapshot, Up, WitnessRequest, WitnessResponse,
+        self as proto, Down, LeaseRefusal, LeaseRequest, LeaseResponse, Replicas,
+        ReviewTokenRequest, ReviewTokenResponse, Snapshot, Up, WitnessRequest, WitnessResponse,
         control_server::Control, down, up,
     },
 };
@@ -170,6 +170,7 @@ impl ControlService {
         let mut versions = self.hub.subscribe(&caller.namespace);
         versions.mark_changed();
         let mut offered: Option<Facts> = None;
+        let mut reached: Option<Replicas> = None;
         let expired = tokio::time::sleep(left(caller.expires));
         tokio::pin!(expired);
         loop {
@@ -186,7 +187,18 @@ impl ControlService {
                 changed = versions.changed() => {
                     changed.map_err(|_| Status::unavailable("the operator dropped this namespace"))?;
                     self.serves(caller)?;
-                    let snapshot = self.hub.read(|index| index.snapshot(&caller.namespace, &seat));
+                    let namespace = &caller.namespace;
+                    let (snapshot, replicas) = self.hub.read(|index| {
+                        (index.snapshot(namespace, &seat), index.replicas(namespace, &seat))
+                    });
+                    // The first may be empty: it replaces what another leader said.
+                    if seat == Seat::Egress && reached.as_ref() != Some(&replicas) {
+                        reached = Some(replicas.clone());
+                        let message = Some(down::Message::Replicas(replicas));
+                        if answers.send(Ok(Down { message })).await.is_err() {
+                            return Ok(());
+                        }
+                    }
                     let Some(snapshot) = snapshot else {
                         continue;
                     };

@@ -117,6 +117,8 @@ pub(super) struct Tenant {
     pub papers: BTreeMap<String, BTreeMap<Seat, Papers>>,
     /// What egresses ask of models, by model.
     pub loads: BTreeMap<String, Load>,
+    /// Where groups that take traffic are reached, by model.
+    pub replicas: BTreeMap<String, Vec<String>>,
 }
 
 impl Tenant {

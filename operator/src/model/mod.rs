@@ -162,6 +162,11 @@ async fn bring(
         None => None,
     };
     let found = fetch::fetch(valid, before, context).await?;
+    let reached = found.groups.iter().filter_map(groups::Group::address);
+    let reached = reached.collect();
+    context
+        .hub
+        .change(|index| index.reached(&valid.namespace, &valid.name, reached));
     let paper = certify::paper(valid, context).await?;
     let desired = build::build(&context.settings, valid, &found, paper.issued.as_ref());
     let mut applied = Box::pin(apply::apply(context, valid, &found, desired)).await?;

@@ -10,14 +10,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bytes::Bytes;
 use futures::future::{Either, select};
 use tokio::time::{Instant, sleep};
 
 use self::pace::Pace;
 use super::{
     demand::Calling,
-    exchange::{Exchange, Reply},
+    exchange::{Exchange, Reply, To},
     failure::Failure,
     route::Candidate,
 };
@@ -42,7 +41,7 @@ impl Hedges {
 }
 
 impl Exchange {
-    /// Asks one address, once or twice.
+    /// Asks one address, or late two.
     ///
     /// # Errors
     /// Why the first request failed, if the second did not help.
@@ -50,17 +49,18 @@ impl Exchange {
         &mut self,
         request: &Request,
         candidate: &Candidate,
-        at: (&str, &Bytes),
+        to: To<'_>,
         calling: Option<&Calling>,
     ) -> Ended {
         let sent = Instant::now();
         let ended = if candidate.model.hedge.is_some() {
             // A call that is never sent twice does not carry the state of two.
-            let (ended, twice) = Box::pin(self.hedged(request, candidate, at, calling)).await;
+            let (ended, twice) = Box::pin(self.hedged(request, candidate, to, calling)).await;
             self.attempts += u32::from(twice);
             ended
         } else {
-            self.attempt(request, candidate, at, calling).await
+            self.attempt(request, candidate, (to.first, to.body), calling)
+                .await
         };
         self.waited += sent.elapsed();
         // What no budget pays for was never sent.
@@ -73,7 +73,7 @@ impl Exchange {
         &self,
         request: &Request,
         candidate: &Candidate,
-        at: (&str, &Bytes),
+        to: To<'_>,
         calling: Option<&Calling>,
     ) -> (Ended, bool) {
         let model = &candidate.model;
@@ -84,7 +84,8 @@ impl Exchange {
             }
         };
         let began = Instant::now();
-        let mut first = pin!(self.attempt(request, candidate, at, calling));
+        let first = (to.first, to.body);
+        let mut first = pin!(self.attempt(request, candidate, first, calling));
         let patience = model
             .hedge
             .and_then(|hedge| lock(&pace).called(hedge, request.stream, began));
@@ -110,7 +111,8 @@ impl Exchange {
         }
         tracing::debug!(model = model.name, "sent twice");
         let again = Instant::now();
-        let second = pin!(self.attempt(request, candidate, at, calling));
+        let second = (to.again, to.body);
+        let second = pin!(self.attempt(request, candidate, second, calling));
         let (ended, end) = match select(first, second).await {
             Either::Left((Err(failure), second)) => match second.await {
                 Ok(given) => (Ok(given), HedgeEnd::Won),

@@ -13,8 +13,8 @@ use std::{
 use aios_proto::{
     config::{Owner, pack},
     control::{
-        ItemAck, ItemKind, ModelDemand, PipelineReport, Report, Role, Snapshot, StartReport,
-        WeightsReport, WitnessRequest, control_server::ControlServer,
+        ItemAck, ItemKind, ModelDemand, PipelineReport, Replicas, Report, Role, Snapshot,
+        StartReport, WeightsReport, WitnessRequest, control_server::ControlServer,
     },
 };
 use aios_runtime::control::{AttachConfig, Enforce, Operator, attach};
@@ -363,6 +363,62 @@ async fn demand_of_an_egress_counts_as_long_as_its_stream_lives() {
     until(|| calls() == 3).await;
     ended.cancel();
     until(|| calls() == 0).await;
+    served.shutdown.cancel();
+}
+
+/// Remembers where it was told to reach groups.
+#[derive(Default)]
+struct Caller(Mutex<Vec<Replicas>>);
+
+impl Enforce for Caller {
+    fn enforce(&self, _: Snapshot) -> Vec<ItemAck> {
+        Vec::new()
+    }
+
+    fn replicas(&self, replicas: Replicas) {
+        self.0.lock().unwrap().push(replicas);
+    }
+}
+
+#[tokio::test]
+async fn an_egress_is_told_where_groups_are_reached_and_when_that_changes() {
+    let served = serve().await;
+    offer_model(&served);
+    let attached = |token: &str, role| {
+        let caller = Arc::new(Caller::default());
+        let config = config(&served, token, role);
+        let (_, reading) = watch::channel(Report::default());
+        let shutdown = served.shutdown.clone();
+        tokio::spawn(attach(config, caller.clone(), reading, shutdown));
+        caller
+    };
+    let egress = attached("aios-worker@w-0", Role::Egress);
+    let worker = attached("aios-worker@w-1", Role::Worker);
+    let told = |count: usize| egress.0.lock().unwrap().len() == count;
+    // What an operator before this one said counts no longer.
+    until(|| told(1)).await;
+    let reached = |slots: &[u32]| {
+        let address = |slot: &u32| format!("https://10.0.0.{slot}:8443");
+        let addresses = slots.iter().map(address).collect();
+        let change = |index: &mut Index| index.reached("team", "small", addresses);
+        served.hub.change(change);
+    };
+    reached(&[1, 2]);
+    until(|| told(2)).await;
+    reached(&[1, 2]);
+    reached(&[2]);
+    until(|| told(3)).await;
+    let heard = egress.0.lock().unwrap().clone();
+    let addresses = heard.iter().map(|told| {
+        let models = told.models.iter();
+        models.map(|model| model.addresses.len()).sum::<usize>()
+    });
+    assert_eq!(
+        addresses.collect::<Vec<_>>(),
+        [0, 2, 0],
+        "one is the Service's"
+    );
+    assert!(worker.0.lock().unwrap().is_empty());
     served.shutdown.cancel();
 }
 

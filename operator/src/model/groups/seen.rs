@@ -1,7 +1,11 @@
 //! Groups as they exist, from their StatefulSets and pods.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
+use aios_compile::INGRESS_PORT;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
@@ -50,6 +54,8 @@ pub struct Member {
     pub ready: bool,
     /// Since when.
     pub ready_since: Option<Timestamp>,
+    /// Where it is reached.
+    pub ip: Option<String>,
     /// Of all its containers.
     pub restarts: i32,
     /// When its engine was started last.
@@ -67,6 +73,15 @@ impl Group {
     pub fn is_known(&self, now: Timestamp) -> bool {
         let known = |member: &Member| member.ready_since.is_some_and(|at| at + SPREAD <= now);
         self.is_ready() && self.members.iter().all(known)
+    }
+
+    /// Address of its ingress, while the group takes traffic.
+    pub fn address(&self) -> Option<String> {
+        let is_active = |member: &&Member| member.role == Some(Role::Active);
+        let leader = self.members.iter().find(is_active)?;
+        let ip: IpAddr = leader.ip.as_ref()?.parse().ok()?;
+        let address = SocketAddr::new(ip, INGRESS_PORT);
+        self.is_ready().then(|| format!("https://{address}"))
     }
 
     /// Digest over its pods and their restarts; none while pods are missing.
@@ -185,6 +200,7 @@ fn member(pod: &Pod) -> Member {
         spare: label(&pod.metadata, LABEL_SPARE).is_some(),
         ready: ready.is_some(),
         ready_since: ready.and_then(|ready| Some(ready.last_transition_time.as_ref()?.0)),
+        ip: status.and_then(|status| status.pod_ip.clone()),
         restarts: containers.map(|container| container.restart_count).sum(),
         started: engine_started(pod),
     }
@@ -221,6 +237,7 @@ pub fn group(revision: &str, slot: u32, role: Role, ready: bool) -> Group {
             spare: role == Role::Standby,
             ready,
             ready_since: ready.then_some(Timestamp::UNIX_EPOCH),
+            ip: ready.then(|| format!("10.0.0.{slot}")),
             restarts: 0,
             started: None,
         }],
@@ -281,6 +298,22 @@ mod tests {
         let whole = group(&json!({}), whole);
         assert!(whole.is_ready());
         assert_eq!((whole.slot, whole.size, whole.role), (1, 2, Role::Active));
+    }
+
+    #[test]
+    fn a_group_is_reached_while_it_is_ready_and_takes_traffic() {
+        let at = |role, ready, ip: &str| {
+            let mut group = super::group("aaaaaa", 1, role, ready);
+            group.members[0].ip = Some(ip.to_owned());
+            group.address()
+        };
+        let address = at(Role::Active, true, "10.0.0.1");
+        assert_eq!(address.as_deref(), Some("https://10.0.0.1:8443"));
+        let address = at(Role::Active, true, "fd00::1");
+        assert_eq!(address.as_deref(), Some("https://[fd00::1]:8443"));
+        assert_eq!(at(Role::Active, false, "10.0.0.1"), None);
+        assert_eq!(at(Role::Standby, true, "10.0.0.1"), None);
+        assert_eq!(at(Role::Candidate, true, "10.0.0.1"), None);
     }
 
     #[test]
