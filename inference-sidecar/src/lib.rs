@@ -19,10 +19,12 @@ pub mod money;
 pub mod outcome;
 pub mod prefetch;
 pub mod process;
+mod recent;
 pub mod relay;
 mod replicas;
 pub mod shield;
 pub mod snapshot;
+pub mod speeds;
 pub mod sse;
 pub mod voice;
 

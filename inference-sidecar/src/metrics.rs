@@ -24,6 +24,7 @@ use crate::{
     money::Fund,
     outcome::Outcome,
     shield::Meters,
+    speeds::{Part, Speeds},
 };
 
 const DURATIONS: [f64; 14] = [
@@ -143,6 +144,8 @@ pub struct Metrics {
     records_lost: Counter<u64, AtomicU64>,
     /// What policy did to texts.
     pub policy: Meters,
+    /// What the operator is told of calls.
+    pub speeds: Speeds,
     sequence: Gauge<i64, AtomicI64>,
     refused_items: Gauge<i64, AtomicI64>,
 }
@@ -279,6 +282,7 @@ impl Metrics {
             budget_refused: Family::default(),
             records_lost: Counter::default(),
             policy: Meters::default(),
+            speeds: Speeds::default(),
             sequence: Gauge::default(),
             refused_items: Gauge::default(),
         };
@@ -309,6 +313,9 @@ impl Metrics {
             Side::Server => &self.server_duration,
         };
         family.get_or_create(&labels).observe(took.as_secs_f64());
+        if (side, outcome) == (Side::Client, Outcome::Ok) {
+            self.speeds.took(&model.aios_model, Part::Answer, took);
+        }
     }
 
     /// A stream released its first token.
@@ -320,6 +327,9 @@ impl Metrics {
         family
             .get_or_create(&FirstLabels::chat(model))
             .observe(took.as_secs_f64());
+        if side == Side::Client {
+            self.speeds.took(&model.aios_model, Part::FirstToken, took);
+        }
     }
 
     /// A stream ended: mean time of the tokens after the first.

@@ -14,7 +14,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{ca::Stage, control::Seat, error::Verb};
+use crate::{
+    ca::Stage,
+    control::{Seat, Speeds},
+    error::Verb,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reconcile {
@@ -62,6 +66,8 @@ pub struct Metrics {
     ca_expiry: Gauge,
     refused_namespaces: Gauge,
     cold_starts: Family<PartLabel, Histogram, fn() -> Histogram>,
+    /// What egresses say of models.
+    pub speeds: Speeds,
 }
 
 /// Counts a stream while it lives.
@@ -84,7 +90,9 @@ impl Metrics {
             cold_starts: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.5, 2.0, 13))
             }),
+            speeds: Speeds::default(),
         };
+        registry.register_collector(Box::new(metrics.speeds.clone()));
         registry.register(
             "aios_operator_reconciles",
             "Reconciles by kind and outcome",

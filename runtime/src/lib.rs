@@ -1,10 +1,11 @@
 //! What every process of AIOS shares: logs, errors' words, shutdown, TLS that reloads, serving, health and metrics,
-//! and the data planes' end of the control stream. Knows nothing of documents, models or policies.
+//! the data planes' end of the control stream, and sketches of durations. Knows nothing of documents, models or policies.
 
 pub mod admin;
 pub mod channel;
 pub mod control;
 pub mod serve;
+pub mod sketch;
 pub mod tls;
 
 mod chain;

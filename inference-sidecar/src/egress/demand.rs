@@ -1,4 +1,5 @@
-//! What the pod asks of each model that scales by demand, and when the operator is to hear of it.
+//! What the pod asks of each model that scales by demand, and how fast models answer it: when the operator is to
+//! hear of it.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{lock::lock, snapshot::Model};
+use crate::{lock::lock, metrics::Metrics, snapshot::Model};
 
 /// Least time between two reports that nobody waits for.
 const CALM: Duration = Duration::from_secs(2);
@@ -73,7 +74,7 @@ impl Demand {
         })
     }
 
-    fn report(&self, told: &Report) -> Report {
+    fn report(&self, told: &Report) -> Vec<ModelDemand> {
         let models = lock(&self.models);
         let models = models.iter().map(|(name, counts)| {
             let told = told.models.iter().find(|told| told.model == *name);
@@ -87,24 +88,32 @@ impl Demand {
                 output_tokens: counts.output_tokens.load(Relaxed),
             }
         });
-        Report {
-            models: models.collect(),
-            ..Report::default()
-        }
+        models.collect()
     }
 }
 
 /// Puts reports where the control stream takes them from, until shutdown.
 pub async fn tell(
-    demand: Arc<Demand>,
+    (demand, metrics): (Arc<Demand>, Arc<Metrics>),
     reports: watch::Sender<Report>,
     shutdown: CancellationToken,
 ) {
     let mut told = Instant::now();
+    // Speeds change with each call, and nobody waits for them: they are looked at seldom.
+    let (mut speeds, mut looked) = (Vec::new(), None::<Instant>);
     loop {
+        if looked.is_none_or(|at| at.elapsed() >= HEARTBEAT) {
+            speeds = metrics.speeds.report(Instant::now());
+            // The first are told as soon as they are there.
+            looked = (!speeds.is_empty()).then(Instant::now);
+        }
         let (now, due) = {
             let last = reports.borrow();
-            let now = demand.report(&last);
+            let now = Report {
+                models: demand.report(&last),
+                speeds: speeds.clone(),
+                ..Report::default()
+            };
             let due = due(&last, &now, told.elapsed());
             (now, due)
         };
@@ -120,10 +129,17 @@ pub async fn tell(
                 None => std::future::pending().await,
             }
         };
+        let look = async {
+            metrics.speeds.some().await;
+            if let Some(at) = looked {
+                sleep(HEARTBEAT.saturating_sub(at.elapsed())).await;
+            }
+        };
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = demand.changed.notified() => {}
             () = pause => {}
+            () = look => {}
         }
     }
 }
@@ -178,12 +194,16 @@ impl Drop for Held<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use aios_proto::control::{ModelDemand, Report};
+    use prometheus_client::registry::Registry;
     use rstest::rstest;
+    use tokio::{sync::watch, time::timeout};
+    use tokio_util::sync::CancellationToken;
 
-    use super::due;
+    use super::{due, tell};
+    use crate::{metrics::Metrics, speeds::Part};
 
     fn report(in_flight: u32, held: u32) -> Report {
         Report {
@@ -195,6 +215,22 @@ mod tests {
             }],
             ..Report::default()
         }
+    }
+
+    #[tokio::test]
+    async fn how_fast_a_model_was_is_told_though_nobody_asks_for_its_demand() {
+        let metrics = Arc::new(Metrics::new(&mut Registry::default()));
+        let (reports, mut reading) = watch::channel(Report::default());
+        let ended = CancellationToken::new();
+        let of = (Arc::default(), metrics.clone());
+        let telling = tokio::spawn(tell(of, reports, ended.clone()));
+        let took = Duration::from_millis(7);
+        metrics.speeds.took("m", Part::Answer, took);
+        let told = reading.wait_for(|report| !report.speeds.is_empty());
+        let told = timeout(Duration::from_mins(1), told).await.unwrap();
+        assert_eq!(told.unwrap().speeds[0].model, "m");
+        ended.cancel();
+        telling.await.unwrap();
     }
 
     #[rstest]

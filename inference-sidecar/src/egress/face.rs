@@ -38,6 +38,7 @@ use crate::{
     metrics::{Metrics, Side},
     money::{Funds, Lessor, Money},
     shield::Shield,
+    speeds::Part,
 };
 
 const ATTEMPTS: HeaderName = HeaderName::from_static("aios-attempts");
@@ -209,14 +210,19 @@ impl Egress {
         };
         let answered = exchange.run(plan).await;
         let (attempts, waited) = (exchange.attempts, exchange.waited);
+        let model = answered.as_ref().ok();
+        let model = model.map(|answered| answered.candidate.model.clone());
         let mut response = match answered {
             Ok(answered) => reply(answered, &question.asked, (recording, shield)),
             Err(unanswered) => unanswered.judged(shield.as_mut()).into_answer(face),
         };
         let headers = response.headers_mut();
         headers.insert(ATTEMPTS, HeaderValue::from(attempts));
-        self.metrics
-            .own_time(Side::Client, started.elapsed().saturating_sub(waited));
+        let own = started.elapsed().saturating_sub(waited);
+        self.metrics.own_time(Side::Client, own);
+        if let Some(model) = model {
+            self.metrics.speeds.took(&model.name, Part::Own, own);
+        }
         Ok(response)
     }
 }

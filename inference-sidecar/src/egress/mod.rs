@@ -98,7 +98,11 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let money = egress.money.clone();
     let tending = money::tend(money.clone(), shutdown.clone());
     let (reports, reading) = watch::channel(Report::default());
-    let tell = demand::tell(egress.demand.clone(), reports, shutdown.clone());
+    let tell = demand::tell(
+        (egress.demand.clone(), egress.metrics.clone()),
+        reports,
+        shutdown.clone(),
+    );
     let app = router(Arc::new(egress));
     let process = process::Process {
         listen: args.listen,

@@ -14,6 +14,7 @@ mod load;
 mod offer;
 mod rates;
 mod server;
+mod speeds;
 mod tenant;
 mod witness;
 
@@ -28,5 +29,6 @@ pub use load::Load;
 pub use offer::Offer;
 pub use rates::Rates;
 pub use server::ControlService;
+pub use speeds::{Speeds, Teller};
 pub use tenant::{Draft, Pod};
 pub use witness::{Head, Witness};

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use aios_proto::{
     config::FORMAT,
     control::{
-        self as proto, Down, LeaseRefusal, LeaseRequest, LeaseResponse, Replicas,
+        self as proto, Down, LeaseRefusal, LeaseRequest, LeaseResponse, ModelSpeed, Replicas,
         ReviewTokenRequest, ReviewTokenResponse, Snapshot, Up, WitnessRequest, WitnessResponse,
         control_server::Control, down, up,
     },
@@ -21,8 +21,8 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use crate::{
     ca::{KeyId, Papers},
     control::{
-        Account, Authenticator, Budgets, Hub, Kind, NoAccount, Seat, Witness, auth::Caller,
-        hub::Line,
+        Account, Authenticator, Budgets, Hub, Index, Key, Kind, NoAccount, Seat, Teller, Witness,
+        auth::Caller, hub::Line,
     },
     metrics::Metrics,
     share::Share,
@@ -167,6 +167,7 @@ impl ControlService {
             "data plane attached"
         );
         let line = self.hub.line(&caller.namespace, &caller.pod_uid);
+        let teller = self.metrics.speeds.teller(&caller.namespace);
         let mut versions = self.hub.subscribe(&caller.namespace);
         versions.mark_changed();
         let mut offered: Option<Facts> = None;
@@ -218,7 +219,7 @@ impl ControlService {
                             expired.as_mut().reset(Instant::now() + left);
                         }
                     }
-                    Some(Some(message)) => self.hear(caller, &seat, &line, message),
+                    Some(Some(message)) => self.hear(caller, &seat, (&line, &teller), message),
                     // Of a later release.
                     Some(None) => {}
                     None => return Ok(()),
@@ -252,7 +253,13 @@ impl ControlService {
         Err(Status::failed_precondition(message))
     }
 
-    fn hear(&self, caller: &Caller, seat: &Seat, line: &Line<'_>, message: up::Message) {
+    fn hear(
+        &self,
+        caller: &Caller,
+        seat: &Seat,
+        (line, teller): (&Line<'_>, &Teller),
+        message: up::Message,
+    ) {
         match (message, seat) {
             (up::Message::Ack(ack), _) => {
                 self.hub
@@ -279,6 +286,13 @@ impl ControlService {
             }
             (up::Message::Report(report), Seat::Egress) => {
                 line.demands(report.models, Timestamp::now());
+                // Only of models that exist, so that metrics are no more than those.
+                let exists = |speed: &ModelSpeed| {
+                    let key = Key::new(Kind::Model, &speed.model);
+                    let owner = |index: &Index| index.owner(&caller.namespace, &key).is_some();
+                    self.hub.read(owner)
+                };
+                teller.tell(report.speeds.into_iter().filter(exists).collect());
             }
             _ => {}
         }

@@ -2,7 +2,6 @@
 //! the other is cancelled and counted by estimate. Nothing was told of either until then.
 
 mod pace;
-mod sketch;
 
 use std::{
     collections::HashMap,

@@ -1,14 +1,12 @@
 //! When a call of one model is late, and how many may be sent twice. Pure.
 
-use std::{mem, time::Duration};
+use std::time::Duration;
 
 use aios_crds::model_deployment::Hedge;
 use tokio::time::Instant;
 
-use super::sketch::Sketch;
+use crate::recent::Recent;
 
-/// Calls count for this long, and for up to twice as long.
-const WINDOW: Duration = Duration::from_mins(5);
 /// Fewer calls say nothing of a percentile.
 const ENOUGH: u64 = 20;
 /// A second request, in the hundredths that are counted.
@@ -27,19 +25,12 @@ pub struct Pace {
     left: u32,
 }
 
-/// Durations of the present window and of the one before.
-#[derive(Debug, Default)]
-struct Recent {
-    now: Sketch,
-    before: Sketch,
-    since: Option<Instant>,
-}
-
 impl Pace {
     /// A call begins. When it is late; none where too few calls say so.
     pub fn called(&mut self, hedge: Hedge, stream: bool, now: Instant) -> Option<Duration> {
         self.left = (self.left + hedge.max_percent).min(MOST);
-        self.of(stream).percentile(hedge.after_percentile, now)
+        let recent = self.of(stream).sketch(now);
+        (recent.total() >= ENOUGH).then(|| recent.percentile(hedge.after_percentile))?
     }
 
     /// Whether one may be sent twice.
@@ -51,9 +42,7 @@ impl Pace {
 
     /// An answer took so long.
     pub fn took(&mut self, stream: bool, span: Duration, now: Instant) {
-        let recent = self.of(stream);
-        recent.turn(now);
-        recent.now.add(span);
+        self.of(stream).took(span, now);
     }
 
     fn of(&mut self, stream: bool) -> &mut Recent {
@@ -65,28 +54,6 @@ impl Pace {
     }
 }
 
-impl Recent {
-    fn percentile(&mut self, percent: u32, now: Instant) -> Option<Duration> {
-        self.turn(now);
-        let mut both = self.now.clone();
-        both.merge(&self.before);
-        (both.total() >= ENOUGH).then(|| both.percentile(percent))?
-    }
-
-    fn turn(&mut self, now: Instant) {
-        let since = *self.since.get_or_insert(now);
-        let passed = now.saturating_duration_since(since);
-        if passed < WINDOW {
-            return;
-        }
-        self.before = mem::take(&mut self.now);
-        if passed >= 2 * WINDOW {
-            self.before = Sketch::default();
-        }
-        self.since = Some(now);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -94,7 +61,8 @@ mod tests {
     use aios_crds::model_deployment::Hedge;
     use tokio::time::Instant;
 
-    use super::{ENOUGH, Pace, WINDOW};
+    use super::{ENOUGH, Pace};
+    use crate::recent::WINDOW;
 
     const HEDGE: Hedge = Hedge {
         after_percentile: 90,

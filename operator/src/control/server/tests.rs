@@ -13,8 +13,8 @@ use std::{
 use aios_proto::{
     config::{Owner, pack},
     control::{
-        ItemAck, ItemKind, ModelDemand, PipelineReport, Replicas, Report, Role, Snapshot,
-        StartReport, WeightsReport, WitnessRequest, control_server::ControlServer,
+        ItemAck, ItemKind, ModelDemand, ModelSpeed, PipelineReport, Replicas, Report, Role,
+        Snapshot, StartReport, WeightsReport, WitnessRequest, control_server::ControlServer,
     },
 };
 use aios_runtime::control::{AttachConfig, Enforce, Operator, attach};
@@ -72,6 +72,7 @@ fn api_server() -> Client {
 
 struct Served {
     hub: Arc<Hub>,
+    metrics: Metrics,
     address: SocketAddr,
     shutdown: CancellationToken,
 }
@@ -96,13 +97,14 @@ async fn serve_share(share: Share) -> Served {
         .await
         .unwrap();
     let shutdown = CancellationToken::new();
+    let metrics = Metrics::new(&mut Registry::default());
     let service = ControlService {
         hub: hub.clone(),
         authenticator: Arc::new(Authenticator::new(client)),
         witness: Arc::new(witness),
         budgets: Arc::new(budgets),
         share,
-        metrics: Metrics::new(&mut Registry::default()),
+        metrics: metrics.clone(),
         shutdown: shutdown.clone(),
     };
     let app = Routes::new(ControlServer::new(service))
@@ -118,6 +120,7 @@ async fn serve_share(share: Share) -> Served {
     ));
     Served {
         hub,
+        metrics,
         address,
         shutdown,
     }
@@ -356,13 +359,20 @@ async fn demand_of_an_egress_counts_as_long_as_its_stream_lives() {
         held: 1,
         output_tokens: 0,
     };
+    let speed = |model: &str| ModelSpeed {
+        model: model.into(),
+        ..Default::default()
+    };
     reports.send_replace(Report {
         models: vec![demand("small"), demand("unknown")],
+        speeds: vec![speed("small"), speed("unknown")],
         ..Default::default()
     });
     until(|| calls() == 3).await;
+    let known = || served.metrics.speeds.models();
+    until(|| known() == [("team".to_owned(), "small".to_owned())]).await;
     ended.cancel();
-    until(|| calls() == 0).await;
+    until(|| calls() == 0 && known().is_empty()).await;
     served.shutdown.cancel();
 }
 
