@@ -12,7 +12,10 @@ use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 
-use crate::{dialect::anthropic::inbound, error::ApiError};
+use crate::{
+    dialect::{anthropic::inbound, openai::Operation},
+    error::ApiError,
+};
 
 /// Header of an answer: digest of the weights that gave it.
 pub const DIGEST: &str = "aios-model-digest";
@@ -38,6 +41,15 @@ pub enum Face {
 }
 
 impl Face {
+    /// What it is asked for.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat | Self::Messages | Self::Responses => Operation::Chat.as_str(),
+            Self::Embeddings => Operation::Embeddings.as_str(),
+            Self::Moderations => Operation::Moderations.as_str(),
+        }
+    }
+
     /// A refusal in the caller's dialect.
     pub fn refusal(self, error: ApiError) -> Response {
         let body = error.body();

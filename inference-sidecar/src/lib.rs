@@ -26,6 +26,7 @@ pub mod shield;
 pub mod snapshot;
 pub mod speeds;
 pub mod sse;
+pub mod trace;
 pub mod voice;
 
 pub use error::ApiError;

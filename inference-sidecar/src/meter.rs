@@ -19,6 +19,7 @@ use crate::{
     money::Reserved,
     outcome::Outcome,
     snapshot::Model,
+    trace::Span,
 };
 
 /// What a call came to.
@@ -55,6 +56,7 @@ pub struct Meter {
     tally: Option<Arc<AtomicU64>>,
     judge: Option<Judge>,
     reserved: Option<Reserved>,
+    span: Option<Span>,
     settled: bool,
 }
 
@@ -80,6 +82,7 @@ impl Meter {
             tally: None,
             judge: None,
             reserved: None,
+            span: None,
             settled: false,
         }
     }
@@ -97,6 +100,11 @@ impl Meter {
     /// Takes what the call comes to from what was put aside for it.
     pub fn paid_from(&mut self, reserved: Option<Reserved>) {
         self.reserved = reserved;
+    }
+
+    /// Ends the span with the call.
+    pub fn traced(&mut self, span: Option<Span>) {
+        self.span = span;
     }
 
     /// Notes what is known so far.
@@ -142,6 +150,9 @@ impl Meter {
         }
         if let Some(reserved) = self.reserved.take() {
             reserved.settle(&receipt, outcome, self.text_bytes);
+        }
+        if let Some(span) = self.span.take() {
+            span.end_with(outcome, &receipt);
         }
         receipt
     }

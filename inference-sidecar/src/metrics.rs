@@ -142,6 +142,7 @@ pub struct Metrics {
     budget_leased: Family<LeaseLabels, Gauge<i64, AtomicI64>>,
     budget_refused: Family<NoBudgetLabels, Counter<u64, AtomicU64>>,
     records_lost: Counter<u64, AtomicU64>,
+    spans_lost: Counter<u64, AtomicU64>,
     /// What policy did to texts.
     pub policy: Meters,
     /// What the operator is told of calls.
@@ -234,6 +235,11 @@ struct NoBudgetLabels {
 // === impl ModelLabels ===
 
 impl ModelLabels {
+    /// The provider, as `GenAI` conventions call it.
+    pub fn provider(&self) -> &'static str {
+        self.gen_ai_provider_name
+    }
+
     pub fn new(deployment: &str, upstream_model: &str, dialect: &Dialect) -> Self {
         Self {
             aios_model: Arc::new(deployment.to_owned()),
@@ -281,6 +287,7 @@ impl Metrics {
             budget_leased: Family::default(),
             budget_refused: Family::default(),
             records_lost: Counter::default(),
+            spans_lost: Counter::default(),
             policy: Meters::default(),
             speeds: Speeds::default(),
             sequence: Gauge::default(),
@@ -456,6 +463,12 @@ impl Metrics {
     /// Calls stand in no batch, because nobody took those before.
     pub fn records_lost(&self, calls: u64) {
         self.records_lost.inc_by(calls);
+    }
+
+    /// Spans that no collector took.
+    pub fn spans_lost(&self, spans: usize) {
+        self.spans_lost
+            .inc_by(u64::try_from(spans).unwrap_or(u64::MAX));
     }
 
     /// A call was late.
@@ -636,6 +649,11 @@ impl Metrics {
             "aios_sidecar_records_lost",
             "Calls that stand in no signed batch, because nobody took those before them",
             self.records_lost.clone(),
+        );
+        registry.register(
+            "aios_sidecar_spans_lost",
+            "Spans that the collector did not take, or for which there was no room",
+            self.spans_lost.clone(),
         );
         registry.register(
             "aios_sidecar_hedges",

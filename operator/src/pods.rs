@@ -94,6 +94,12 @@ pub fn control_env(settings: &Settings, namespace: &str) -> Vec<EnvVar> {
     ]
 }
 
+/// Where sidecars send spans.
+pub fn trace_env(settings: &Settings) -> Option<EnvVar> {
+    let endpoint = settings.otlp_endpoint.as_ref()?;
+    Some(env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint))
+}
+
 /// The client certificate of hops inside the tenant.
 pub fn client_env() -> Vec<EnvVar> {
     vec![
@@ -263,6 +269,7 @@ pub fn egress(settings: &Settings, namespace: &str) -> Container {
         format!("0.0.0.0:{EGRESS_ADMIN_PORT}"),
     ));
     variables.push(env("AIOS_CACHE_FILE", "/tmp/snapshot.json"));
+    variables.extend(trace_env(settings));
     Container {
         name: "egress".into(),
         image: Some(settings.image_sidecar.clone()),
@@ -287,5 +294,26 @@ fn item(key: &str, path: &str) -> KeyToPath {
         key: key.into(),
         path: path.into(),
         mode: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::egress;
+    use crate::testing::settings;
+
+    #[test]
+    fn spans_are_sent_where_a_collector_is_named_and_nowhere_else() {
+        let mut settings = settings();
+        let named = |settings: &_| {
+            let variables = egress(settings, "team").env.unwrap_or_default();
+            let named = variables
+                .into_iter()
+                .find(|variable| variable.name == "OTEL_EXPORTER_OTLP_ENDPOINT");
+            named.and_then(|variable| variable.value)
+        };
+        assert_eq!(named(&settings), None);
+        settings.otlp_endpoint = Some("http://collector:4318".into());
+        assert_eq!(named(&settings).as_deref(), Some("http://collector:4318"));
     }
 }

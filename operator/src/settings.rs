@@ -54,6 +54,9 @@ pub struct Settings {
     /// Where `hf://` weights are fetched: Hugging Face, or a mirror with its paths.
     #[arg(long, env = "AIOS_HUB_URI", default_value = "https://huggingface.co")]
     pub hub_uri: String,
+    /// OpenTelemetry collector that sidecars send spans of model calls to, over OTLP/HTTP; none when left out.
+    #[arg(long, env = "AIOS_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
     /// Storage class of gateways' volumes; the cluster's default when left out.
     #[arg(long, env = "AIOS_GATEWAY_STORAGE_CLASS")]
     pub gateway_storage_class: Option<String>,

@@ -19,6 +19,7 @@ use crate::{
     },
     error::ApiError,
     relay::Source,
+    trace::Context,
 };
 
 /// Headers of a caller that go on with the call: W3C trace context, and what Anthropic's callers ask for.
@@ -42,6 +43,8 @@ pub struct Attempt<'a> {
     pub usage_asked: bool,
     pub body: &'a Bytes,
     pub caller: &'a HeaderMap,
+    /// Of this attempt's span, instead of what the caller said.
+    pub trace: Option<Context>,
     /// For the whole answer.
     pub timeout: Duration,
     /// For the first token of a stream.
@@ -139,8 +142,16 @@ impl Attempt<'_> {
             let value = self.caller.get(&name)?.clone();
             Some((name, value))
         });
+        let mut headers: HeaderMap = forwarded.collect();
+        if let Some(trace) = self.trace {
+            trace.write(&mut headers);
+            // Of a trace that is not gone on with.
+            if Context::of(self.caller).is_none() {
+                headers.remove("tracestate");
+            }
+        }
         let (path, body) = (self.operation.route(), self.body.clone());
-        let response = self.connections.post(path, forwarded.collect(), body);
+        let response = self.connections.post(path, headers, body);
         let response = response.await.map_err(|error| Failure::of(&error))?;
         if response.status() == StatusCode::OK {
             return Ok(response);

@@ -20,6 +20,7 @@ use super::{
     payer::Payer,
     retries::Retries,
     route::{Candidate, Plan},
+    traces,
     unanswered::Unanswered,
 };
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
     metrics::{Metrics, Side},
     money::{Funds, Money, Reserved, Sent},
     outcome::Outcome,
-    replicas,
+    replicas, trace,
 };
 
 /// A call, whoever answers it.
@@ -42,6 +43,8 @@ pub struct Question {
     pub caller: HeaderMap,
     /// Where the call stands among a hundred, of which the next revision takes some.
     pub stand: u32,
+    /// Where spans of its attempts stand; none where nobody keeps them.
+    pub within: Option<trace::Place>,
     /// Whose answers it may be given; none asks a model.
     pub sharing: Option<cache::Terms>,
 }
@@ -362,6 +365,10 @@ impl Exchange {
         meter.tally(calling.map(Calling::output_tokens));
         meter.paid_from(reserved);
         meter.judged_by(self.breakers.judge(endpoint, &model.labels));
+        let within = self.question.within.as_ref();
+        let span = within.map(|place| traces::attempt(place, model, request.operation, endpoint));
+        let trace = span.as_ref().map(|span| span.place().context());
+        meter.traced(span);
         let connections = match self.client.at(endpoint, model.shown_at(endpoint)) {
             Ok(connections) => connections,
             Err(error) => {
@@ -376,6 +383,7 @@ impl Exchange {
             usage_asked: request.usage_asked,
             body,
             caller: &self.question.caller,
+            trace,
             timeout: model.timeout,
             first_token_timeout: model.first_token_timeout,
         };

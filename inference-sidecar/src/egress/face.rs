@@ -27,7 +27,7 @@ use super::{
     records::{Ledger, Recording, now_ms},
     reply::reply,
     retries::Retries,
-    route,
+    route, traces,
 };
 use crate::{
     breaker::Breakers,
@@ -39,6 +39,7 @@ use crate::{
     money::{Funds, Lessor, Money},
     shield::Shield,
     speeds::Part,
+    trace::{Context, Span, Tracer},
 };
 
 const ATTEMPTS: HeaderName = HeaderName::from_static("aios-attempts");
@@ -57,6 +58,7 @@ pub struct Egress {
     hedges: Arc<Hedges>,
     cache: Arc<Cache>,
     records: Arc<Ledger>,
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// The routes of the face.
@@ -146,12 +148,30 @@ impl Egress {
             client,
             metrics,
             demand: Arc::default(),
+            tracer: None,
         }
     }
 
+    /// Spans of its calls are told there.
+    pub fn traced(self, tracer: Option<Arc<Tracer>>) -> Self {
+        Self { tracer, ..self }
+    }
+
     async fn answer(&self, face: Face, caller: HeaderMap, body: Body) -> Response {
-        let answer = self.answer_or_refuse(face, caller, body).await;
-        answer.unwrap_or_else(|error| face.refusal(error))
+        let tracer = self.tracer.as_ref();
+        let mut span = tracer.and_then(|tracer| {
+            let name = face.as_str().to_owned();
+            tracer.taken(Context::of(&caller), name)
+        });
+        match self.answer_or_refuse(face, caller, body, &mut span).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                if let Some(span) = &mut span {
+                    span.failed(Some(error.code()));
+                }
+                face.refusal(error)
+            }
+        }
     }
 
     async fn answer_or_refuse(
@@ -159,6 +179,7 @@ impl Egress {
         face: Face,
         caller: HeaderMap,
         body: Body,
+        span: &mut Option<Span>,
     ) -> Result<Response, ApiError> {
         let body = face::read(body).await?;
         let started = Instant::now();
@@ -176,6 +197,9 @@ impl Egress {
             Some(shield) => shield.prompt(body)?,
         };
         let asked = Asked::read(face, body)?;
+        if let Some(span) = span {
+            traces::describe(span, &call, asked.own());
+        }
         let mut plan = route::plan(&config, &call, asked.own())?;
         let document = caller.get("aios-document");
         let variant = plan.assign(&config, &call, document, asked.own());
@@ -187,6 +211,7 @@ impl Egress {
         let question = Arc::new(Question {
             sharing: cache::Terms::of(&config, &call, asked.own()),
             stand: stand(&caller),
+            within: span.as_ref().map(|span| span.place().clone()),
             call,
             asked,
             caller,
@@ -213,8 +238,19 @@ impl Egress {
         let model = answered.as_ref().ok();
         let model = model.map(|answered| answered.candidate.model.clone());
         let mut response = match answered {
-            Ok(answered) => reply(answered, &question.asked, (recording, shield)),
-            Err(unanswered) => unanswered.judged(shield.as_mut()).into_answer(face),
+            Ok(answered) => {
+                let mut span = span.take();
+                if let Some(span) = &mut span {
+                    traces::answered(span, &answered, attempts);
+                }
+                reply(answered, &question.asked, (recording, shield), span)
+            }
+            Err(unanswered) => {
+                if let Some(span) = span {
+                    span.failed(Some(unanswered.code()));
+                }
+                unanswered.judged(shield.as_mut()).into_answer(face)
+            }
         };
         let headers = response.headers_mut();
         headers.insert(ATTEMPTS, HeaderValue::from(attempts));

@@ -18,6 +18,7 @@ mod records;
 mod reply;
 mod retries;
 mod route;
+mod traces;
 mod unanswered;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -43,6 +44,7 @@ use crate::{
     money::{self, Lessor},
     process,
     snapshot::Scope,
+    trace::Collector,
 };
 
 /// How long the operator may take to take back what is left of budgets, at the end.
@@ -71,6 +73,8 @@ pub struct Args {
     pub drain_ms: u64,
     #[command(flatten)]
     pub source: config::Source,
+    #[command(flatten)]
+    pub collector: Collector,
 }
 
 /// Serves until shutdown.
@@ -94,7 +98,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let health = admin.health.clone();
     let certificates = args.client_cert_file.into_iter().collect();
     let attachment = args.source.attachment(live.scope(), certificates)?;
-    let egress = Egress::new(live.clone(), client, metrics, lessor(attachment.as_ref())?);
+    let (tracer, exporter) = args.collector.start("aios-egress", &metrics)?.unzip();
+    let lessor = lessor(attachment.as_ref())?;
+    let egress = Egress::new(live.clone(), client, metrics, lessor).traced(tracer);
     let money = egress.money.clone();
     let tending = money::tend(money.clone(), shutdown.clone());
     let (reports, reading) = watch::channel(Report::default());
@@ -117,8 +123,12 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         tokio::join!(tell, tending);
         Ok(())
     };
+    let exporting = exporter.map(|exporter| tokio::spawn(exporter.run(shutdown.clone())));
     tokio::try_join!(process.serve(app, shutdown), follow, ready, tell)?;
     money::close(&money, GIVING_BACK).await;
+    if let Some(exporting) = exporting {
+        exporting.await.context("spans")?;
+    }
     Ok(())
 }
 

@@ -27,6 +27,7 @@ use crate::{
     outcome::Outcome,
     relay::Relay,
     shield::Shield,
+    trace::Span,
     voice::Voice,
 };
 
@@ -55,6 +56,7 @@ pub fn reply(
     answered: Answered,
     asked: &Asked,
     (recording, shield): (Option<Recording>, Option<Shield>),
+    span: Option<Span>,
 ) -> Response {
     let Answered {
         given,
@@ -80,14 +82,14 @@ pub fn reply(
     let (mut response, upstream) = match reply {
         Reply::Whole(mut whole) => {
             let headers = std::mem::take(&mut whole.headers);
-            let response = self::whole(whole, operation, (asked, shield), (payer, note));
+            let response = self::whole(whole, operation, (asked, shield), (payer, note, span));
             (response, headers)
         }
         Reply::Started(started) => {
             let mut started = *started;
             let headers = std::mem::take(&mut started.headers);
             let voice = (voice(operation, asked), shield);
-            let account = Noted::new(payer, note);
+            let account = Noted::new(payer, note, span);
             let response = stream(started, operation, voice, &candidate, (account, under_way));
             (response, headers)
         }
@@ -133,7 +135,7 @@ fn whole(
     whole: Whole,
     operation: Operation,
     (asked, mut shield): (&Asked, Option<Shield>),
-    (payer, note): (Payer, Option<Note>),
+    (payer, note, span): (Payer, Option<Note>, Option<Span>),
 ) -> Response {
     let receipt = payer.settle(Outcome::Ok);
     let counted = whole.counted.unwrap_or(receipt.usage);
@@ -145,6 +147,10 @@ fn whole(
         let translated = translated(&body, operation, asked, counted);
         translated.unwrap_or(Ok(body))
     });
+    if let Some(span) = span {
+        let outcome = body.as_ref().err().map(ApiError::outcome);
+        span.end_with(outcome.unwrap_or(Outcome::Ok), &receipt);
+    }
     if let Some(mut note) = note {
         // The commitment is to what the caller was told.
         let outcome = match &body {

@@ -3,7 +3,7 @@
 use axum::response::Response;
 
 use super::failure::Rejection;
-use crate::{error::ApiError, face::Face, shield::Shield};
+use crate::{error::ApiError, face::Face, outcome::Outcome, shield::Shield};
 
 /// Why nobody answered.
 pub enum Unanswered {
@@ -13,6 +13,14 @@ pub enum Unanswered {
 }
 
 impl Unanswered {
+    /// What it is called.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(error) => error.code(),
+            Self::Rejected(_) => Outcome::Rejected.as_str(),
+        }
+    }
+
     /// The same, with the words of servers judged: they can repeat what a model would have said.
     pub fn judged(self, shield: Option<&mut Shield>) -> Self {
         let Some(shield) = shield else {

@@ -25,6 +25,7 @@ use crate::{
     face::{self, DIGEST},
     meter::Meter,
     metrics::{Metrics, Side},
+    trace::{Context, Span, Tracer, Value},
 };
 
 /// What every call needs.
@@ -41,6 +42,8 @@ pub struct Ingress {
     pub admission: Arc<Admission>,
     pub admission_wait: Duration,
     pub metrics: Arc<Metrics>,
+    /// Who is told of its calls; none where nobody keeps them.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// The routes of the face.
@@ -109,6 +112,31 @@ impl Ingress {
         caller: &HeaderMap,
         body: Body,
     ) -> Result<Response, ApiError> {
+        let tracer = self.tracer.as_ref();
+        let mut span = tracer.and_then(|tracer| {
+            let name = format!("{} {}", operation.as_str(), self.model);
+            let mut span = tracer.taken(Context::of(caller), name)?;
+            let operation = Value::Fixed(operation.as_str());
+            span.note("gen_ai.operation.name", operation);
+            span.text("aios.model", &self.model);
+            Some(span)
+        });
+        let answer = self.answer_or_refuse(operation, caller, body, &mut span);
+        let answer = answer.await;
+        if let (Some(span), Err(error)) = (&mut span, &answer) {
+            span.failed(Some(error.code()));
+        }
+        answer
+    }
+
+    /// Takes the span once it goes on to the model.
+    async fn answer_or_refuse(
+        &self,
+        operation: Operation,
+        caller: &HeaderMap,
+        body: Body,
+        span: &mut Option<Span>,
+    ) -> Result<Response, ApiError> {
         let body = face::read(body).await?;
         let started = Instant::now();
         let config = self.live.load();
@@ -132,17 +160,26 @@ impl Ingress {
         };
         let admitted = Instant::now();
         let digest = model.digest.clone();
+        let mut meter = Meter::start(
+            self.metrics.clone(),
+            Side::Server,
+            operation,
+            model.clone(),
+            request.prompt_tokens,
+        );
+        meter.traced(span.take().map(|mut span| {
+            span.text("gen_ai.request.model", &model.upstream_model);
+            span.note(
+                "gen_ai.provider.name",
+                Value::Fixed(model.labels.provider()),
+            );
+            span
+        }));
         let call = Admitted {
             http: self.client.get(),
             key: self.key.as_ref(),
             caller,
-            meter: Meter::start(
-                self.metrics.clone(),
-                Side::Server,
-                operation,
-                model.clone(),
-                request.prompt_tokens,
-            ),
+            meter,
             model,
             request,
             held: (permit, awake),

@@ -42,6 +42,7 @@ use crate::{
     metrics::Metrics,
     process::Process,
     snapshot::{Engine, Scope},
+    trace::Collector,
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -107,6 +108,8 @@ pub struct Args {
     pub drain_ms: u64,
     #[command(flatten)]
     pub source: config::Source,
+    #[command(flatten)]
+    pub collector: Collector,
 }
 
 /// Serves until shutdown.
@@ -170,6 +173,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         },
         health: admin.health.clone(),
     };
+    let (tracer, exporter) = args.collector.start("aios-ingress", &metrics)?.unzip();
     let app = router(Arc::new(Ingress {
         namespace: args.namespace,
         model: args.model,
@@ -180,6 +184,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         admission: Admission::new(metrics.clone()),
         admission_wait: Duration::from_millis(args.admission_wait_ms),
         metrics,
+        tracer,
     }));
     let process = Process {
         listen: args.listen,
@@ -204,7 +209,11 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let certificates = vec![args.tls_cert_file];
     let attachment = args.source.attachment(live.scope(), certificates)?;
     let follow = config::follow(live, (args.source, attachment), reading, shutdown.clone());
+    let exporting = exporter.map(|exporter| tokio::spawn(exporter.run(shutdown.clone())));
     tokio::try_join!(process.serve(app, shutdown.clone()), follow, watch)?;
+    if let Some(exporting) = exporting {
+        exporting.await.context("spans")?;
+    }
     Ok(())
 }
 

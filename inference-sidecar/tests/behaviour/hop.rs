@@ -1,5 +1,6 @@
 //! What an egress has done is not done again behind it, and nobody but an egress is believed to be one.
 
+use aios_inference_sidecar::trace::Collector;
 use aios_proto::control::{ItemKind, Snapshot};
 use serde_json::{Value, json};
 
@@ -42,7 +43,7 @@ async fn samples(hop: &Hop) -> [String; 2] {
 #[tokio::test]
 async fn over_both_hops_a_call_is_judged_paid_and_sent_once() {
     let fake = Fake::start(vec![healthy()]).await;
-    let hop = hop_with(&fake, "acme", everything).await;
+    let hop = hop_with(&fake, "acme", everything, Collector::default()).await;
     // The health checks were answered by the same fake.
     fake.say(completion("Hello.", Some((100, 60))));
     assert_eq!(call(&hop.base, json!({})).await.status(), 200);
@@ -77,7 +78,7 @@ async fn over_both_hops_a_call_is_judged_paid_and_sent_once() {
 #[tokio::test]
 async fn what_an_egress_no_longer_waits_for_ends_at_the_model() {
     let fake = Fake::start(vec![healthy()]).await;
-    let hop = hop_with(&fake, "acme", everything).await;
+    let hop = hop_with(&fake, "acme", everything, Collector::default()).await;
     fake.say(Answer::Hang);
     let (before, base) = (fake.calls(), hop.base.clone());
     let waits = tokio::spawn(async move { call(&base, json!({})).await });

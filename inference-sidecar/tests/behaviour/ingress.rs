@@ -83,6 +83,7 @@ impl Before {
             admission: Admission::new(metrics.clone()),
             admission_wait: Duration::ZERO,
             metrics,
+            tracer: None,
         }));
         let (cert, key) = certificates.server();
         let tls = ServerTls::new(&cert, &key, Some(&certificates.ca())).unwrap();

@@ -41,6 +41,7 @@ mod shield;
 mod simulated;
 mod swaps;
 mod thoughts;
+mod traced;
 mod trials;
 mod wide;
 mod world;

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use aios_inference_sidecar::{config::Source, egress, ingress, snapshot::file};
+use aios_inference_sidecar::{config::Source, egress, ingress, snapshot::file, trace::Collector};
 use aios_proto::control::Snapshot;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -36,22 +36,23 @@ pub struct Hop {
     pub base: String,
     /// Of egress and ingress.
     pub admin: [SocketAddr; 2],
-    shutdown: CancellationToken,
-    ended: tokio::task::JoinHandle<anyhow::Result<()>>,
+    pub shutdown: CancellationToken,
+    pub ended: tokio::task::JoinHandle<anyhow::Result<()>>,
     _certificates: Certificates,
 }
 
 /// Egress, ingress, fake.
 async fn hop(fake: &Fake, namespace: &str) -> Hop {
     let of = |model| snapshot(3, vec![model], json!([{"model": "m"}]));
-    hop_with(fake, namespace, of).await
+    hop_with(fake, namespace, of, Collector::default()).await
 }
 
-/// The same, with a configuration made of the model.
+/// The same, with a configuration made of the model, and somebody who collects spans.
 pub async fn hop_with(
     fake: &Fake,
     namespace: &str,
     snapshot: impl FnOnce(Value) -> Snapshot,
+    collector: Collector,
 ) -> Hop {
     init();
     let certificates = Certificates::new();
@@ -75,6 +76,7 @@ pub async fn hop_with(
         connect_timeout_ms: 2000,
         drain_ms: 300,
         source: source(&certificates, config.clone()),
+        collector: collector.clone(),
     };
     let ingress = ingress::Args {
         listen: addresses[2],
@@ -94,6 +96,7 @@ pub async fn hop_with(
         admission_wait_ms: 0,
         drain_ms: 300,
         source: source(&certificates, config),
+        collector,
     };
     let shutdown = CancellationToken::new();
     let (one, two) = (

@@ -125,6 +125,7 @@ pub async fn ingress(model: &Value) -> String {
         admission: Admission::new(metrics.clone()),
         admission_wait: Duration::from_mins(1),
         metrics,
+        tracer: None,
     };
     let peer = Peer {
         addr: ([127, 0, 0, 1], 0).into(),

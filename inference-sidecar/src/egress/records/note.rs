@@ -22,6 +22,7 @@ use crate::{
     meter::{Account, Receipt},
     outcome::Outcome,
     snapshot::{Model, Pipeline},
+    trace::Span,
 };
 
 /// A call that is recorded: one of a pipeline, whose log it is for.
@@ -44,10 +45,11 @@ pub struct Note {
     origin: Option<Origin>,
 }
 
-/// Who accounts for a stream that is recorded.
+/// Who accounts for a stream that is recorded or traced.
 pub struct Noted {
     payer: Option<Payer>,
     note: Option<Note>,
+    span: Option<Span>,
 }
 
 // === impl Recording ===
@@ -144,10 +146,11 @@ impl Note {
 // === impl Noted ===
 
 impl Noted {
-    pub fn new(payer: Payer, note: Option<Note>) -> Self {
+    pub fn new(payer: Payer, note: Option<Note>, span: Option<Span>) -> Self {
         Self {
             payer: Some(payer),
             note,
+            span,
         }
     }
 }
@@ -172,6 +175,9 @@ impl Account for Noted {
         };
         if let Some(note) = self.note.take() {
             note.write(outcome, &receipt);
+        }
+        if let Some(span) = self.span.take() {
+            span.end_with(outcome, &receipt);
         }
         receipt
     }

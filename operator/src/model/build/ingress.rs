@@ -12,7 +12,7 @@ use crate::{
     pods::{
         ADMIN, ADMIN_PORT, HTTPS, HTTPS_PORT, container_security, control_env, control_mount,
         control_volume, env, mount, named, port, probe, resources, scratch_mount, scratch_volume,
-        secret_volume, serving_env, serving_mount, serving_volume,
+        secret_volume, serving_env, serving_mount, serving_volume, trace_env,
     },
     settings::Settings,
 };
@@ -24,6 +24,7 @@ const ROLE: &str = "role";
 /// `credentials` is the provider's key; engines have none.
 pub fn container(settings: &Settings, model: &Model, credentials: Option<&KeyRef>) -> Container {
     let mut variables = control_env(settings, &model.namespace);
+    variables.extend(trace_env(settings));
     variables.extend(serving_env());
     variables.push(env("AIOS_MODEL", model.name.as_str()));
     variables.push(env("AIOS_CACHE_FILE", "/tmp/snapshot.json"));
