@@ -20,3 +20,17 @@ pub fn text_of<'a>(value: &'a Value, field: &str, at: &str) -> Result<&'a str, A
     let text = value.get(field).and_then(Value::as_str);
     text.ok_or_else(|| ApiError::field(format!("{at}.{field}"), "is missing or no text"))
 }
+
+/// How thoughts of a chat are named where they are dropped.
+pub const THOUGHTS: &str = "messages.reasoning_content";
+
+/// Whether a chat tells what a model thought.
+pub fn has_thoughts(messages: &Value) -> bool {
+    let told = |message: &Value| {
+        let thoughts = message.get("reasoning_content");
+        thoughts.is_some_and(|thoughts| !thoughts.is_null())
+    };
+    messages
+        .as_array()
+        .is_some_and(|messages| messages.iter().any(told))
+}

@@ -6,6 +6,9 @@ mod fields;
 pub mod openai;
 pub mod responses;
 pub mod text;
+mod unwanted;
+
+pub use unwanted::Unwanted;
 
 /// A request of another dialect as a chat completion request.
 #[derive(Clone, Debug, PartialEq)]

@@ -61,6 +61,7 @@ impl Ingress {
             model: &model.upstream_model,
             ..Rewrite::default()
         })?;
+        let body = anthropic::signed_only(&body).map_or(body, Bytes::from);
         let version = caller.get("anthropic-version").cloned();
         let version = version.unwrap_or(HeaderValue::from_static(anthropic::VERSION));
         let url = format!("{}/messages/count_tokens", model.base_url);

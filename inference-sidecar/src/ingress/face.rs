@@ -16,7 +16,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue};
 
-use super::{admission::Admission, key::KeyFile, sleep::Bed, upstream::Admitted};
+use super::{admission::Admission, key::KeyFile, learnt::Learnt, sleep::Bed, upstream::Admitted};
 use crate::{
     client::Client,
     config::Live,
@@ -41,6 +41,7 @@ pub struct Ingress {
     pub bed: Option<Arc<Bed>>,
     pub admission: Arc<Admission>,
     pub admission_wait: Duration,
+    pub learnt: Learnt,
     pub metrics: Arc<Metrics>,
     /// Who is told of its calls; none where nobody keeps them.
     pub tracer: Option<Arc<Tracer>>,
@@ -178,6 +179,7 @@ impl Ingress {
         let call = Admitted {
             http: self.client.get(),
             key: self.key.as_ref(),
+            learnt: &self.learnt,
             caller,
             meter,
             model,

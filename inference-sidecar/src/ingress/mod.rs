@@ -6,6 +6,7 @@ mod face;
 mod first_token;
 mod gauges;
 mod key;
+mod learnt;
 mod readiness;
 mod refusal;
 mod sleep;
@@ -34,6 +35,7 @@ pub use face::{Ingress, router};
 pub use first_token::FirstToken;
 pub use gauges::{Gauges, Measures};
 pub use key::KeyFile;
+pub use learnt::Learnt;
 pub use sleep::Bed;
 
 use crate::{
@@ -183,6 +185,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         bed: bed.clone(),
         admission: Admission::new(metrics.clone()),
         admission_wait: Duration::from_millis(args.admission_wait_ms),
+        learnt: Learnt::default(),
         metrics,
         tracer,
     }));

@@ -12,11 +12,11 @@ use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 
-use super::{admission::Permit, key::KeyFile, refusal, sleep::Awake};
+use super::{admission::Permit, key::KeyFile, learnt::Learnt, refusal, sleep::Awake};
 use crate::{
     client,
     dialect::{
-        anthropic,
+        Unwanted, anthropic,
         openai::{self, Operation, Request, Rewrite},
         text::{self, Speech},
     },
@@ -42,10 +42,31 @@ struct Outgoing {
     dropped: Vec<String>,
 }
 
+impl Outgoing {
+    /// Whether it was there.
+    ///
+    /// # Errors
+    /// `Unsupported` for what cannot be left out.
+    fn leave_out(&mut self, unwanted: Unwanted, asked: &Request) -> Result<bool, ApiError> {
+        if unwanted == Unwanted::Beginning {
+            // As the caller numbers his messages.
+            unwanted.left_out(&asked.body)?;
+        }
+        let left = unwanted.left_out(&self.body)?;
+        let Some((body, name)) = left else {
+            return Ok(false);
+        };
+        self.body = body.into();
+        self.dropped.push(name.to_owned());
+        Ok(true)
+    }
+}
+
 /// A call that was admitted.
 pub struct Admitted<'a> {
     pub http: reqwest::Client,
     pub key: Option<&'a KeyFile>,
+    pub learnt: &'a Learnt,
     pub caller: &'a HeaderMap,
     pub model: Arc<Model>,
     pub request: Request,
@@ -63,26 +84,23 @@ impl Admitted<'_> {
         let model = self.model.clone();
         let id = format!("chatcmpl-{:016x}", rand::random::<u64>());
         let speech = Speech::of(&model.dialect, &id);
-        let outgoing = match speech {
+        let mut outgoing = match speech {
             Some(speech) => of_text(speech, &model, &self.request)?,
             None => outgoing(&model, &self.request, self.caller)?,
         };
-        let dropped = face::dropped(outgoing.dropped.iter().map(String::as_str));
+        for unwanted in self.learnt.of(&model.upstream_model) {
+            outgoing.leave_out(unwanted, &self.request)?;
+        }
         let sent = Instant::now();
         let deadline = (sent + self.model.timeout, self.model.timeout);
-        let answered = within(deadline, send(&self.http, self.key, outgoing)).await;
-        let upstream = match answered {
-            Ok(response) if response.status() == StatusCode::OK => Ok(response),
-            Ok(response) => Err(refused(&model.dialect, self.key, response, deadline).await),
-            Err(error) => Err(error),
-        };
-        let upstream = match upstream {
+        let upstream = match self.ask(&mut outgoing, deadline).await {
             Ok(upstream) => upstream,
             Err(error) => {
                 self.meter.settle(error.outcome());
                 return Err(error);
             }
         };
+        let dropped = face::dropped(outgoing.dropped.iter().map(String::as_str));
         let request_ids = ["x-request-id", "request-id"].map(|name| {
             let id = upstream.headers().get(name).cloned();
             (name, id)
@@ -102,6 +120,31 @@ impl Admitted<'_> {
             headers.insert(DROPPED, dropped);
         }
         Ok((response, sent.elapsed()))
+    }
+
+    /// What the model refuses that can be left out is left out, and it is asked again: a refusal costs nothing.
+    async fn ask(
+        &self,
+        outgoing: &mut Outgoing,
+        deadline: (Instant, Duration),
+    ) -> Result<reqwest::Response, ApiError> {
+        loop {
+            let answer = within(deadline, send(&self.http, self.key, outgoing)).await?;
+            if answer.status() == StatusCode::OK {
+                return Ok(answer);
+            }
+            let error = refused(&self.model.dialect, self.key, answer, deadline).await;
+            let Some(unwanted) = Unwanted::told(&error) else {
+                return Err(error);
+            };
+            let left = outgoing.leave_out(unwanted, &self.request);
+            // What is not there was not what it refused.
+            if left == Ok(false) {
+                return Err(error);
+            }
+            self.learnt.note(&self.model.upstream_model, unwanted);
+            left?;
+        }
     }
 
     fn stream(
@@ -266,12 +309,18 @@ fn outgoing(model: &Model, request: &Request, caller: &HeaderMap) -> Result<Outg
             let mut headers = vec![("anthropic-version", asked.unwrap_or(version))];
             let beta = caller.get("anthropic-beta").cloned();
             headers.extend(beta.map(|beta| ("anthropic-beta", beta)));
+            let body = request.rewritten(&rewrite)?;
+            // Thoughts of a model that answered before, on another route.
+            let (body, dropped) = match anthropic::signed_only(&body) {
+                Some(signed) => (signed.into(), vec!["thinking".to_owned()]),
+                None => (body, Vec::new()),
+            };
             Ok(Outgoing {
                 url: format!("{}/messages", model.base_url),
-                body: request.rewritten(&rewrite)?,
+                body,
                 auth: Some((HeaderName::from_static("x-api-key"), "")),
                 headers,
-                dropped: Vec::new(),
+                dropped,
             })
         }
         (_, Operation::Messages) => {
@@ -295,19 +344,19 @@ fn outgoing(model: &Model, request: &Request, caller: &HeaderMap) -> Result<Outg
 async fn send(
     http: &reqwest::Client,
     key: Option<&KeyFile>,
-    outgoing: Outgoing,
+    outgoing: &Outgoing,
 ) -> Result<reqwest::Response, ApiError> {
     let mut request = http
-        .post(outgoing.url)
+        .post(&outgoing.url)
         .header(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         )
-        .body(outgoing.body);
-    for (name, value) in outgoing.headers {
-        request = request.header(name, value);
+        .body(outgoing.body.clone());
+    for (name, value) in &outgoing.headers {
+        request = request.header(*name, value);
     }
-    if let (Some(key), Some((name, prefix))) = (key, outgoing.auth) {
+    if let (Some(key), Some((name, prefix))) = (key, &outgoing.auth) {
         request = request.header(name, key.header(prefix)?);
     }
     request.send().await.map_err(client::failed)

@@ -8,7 +8,7 @@ use std::{
 use aios_inference_sidecar::{
     client::Client,
     config::Live,
-    ingress::{Admission, Bed, Ingress, KeyFile, router},
+    ingress::{Admission, Bed, Ingress, KeyFile, Learnt, router},
     metrics::Metrics,
     snapshot::Scope,
 };
@@ -82,6 +82,7 @@ impl Before {
             bed: sleeps.then(|| bed.clone()),
             admission: Admission::new(metrics.clone()),
             admission_wait: Duration::ZERO,
+            learnt: Learnt::default(),
             metrics,
             tracer: None,
         }));

@@ -6,7 +6,7 @@ use aios_inference_sidecar::{
     client::Client,
     config::Live,
     egress::{self, Egress},
-    ingress::{self, Admission, Ingress},
+    ingress::{self, Admission, Ingress, Learnt},
     metrics::Metrics,
     money::Lessor,
     snapshot::Scope,
@@ -124,6 +124,7 @@ pub async fn ingress(model: &Value) -> String {
         bed: None,
         admission: Admission::new(metrics.clone()),
         admission_wait: Duration::from_mins(1),
+        learnt: Learnt::default(),
         metrics,
         tracer: None,
     };

@@ -5,7 +5,8 @@
 //! | `model`, `messages`, `stream` | mapped |
 //! | leading `system` and `developer` messages | `system`; later ones are refused |
 //! | `max_tokens`, `max_completion_tokens` | `max_tokens`, which is required there |
-//! | texts, pictures, `tool_calls` and messages of role `tool` | blocks; thoughts are left out |
+//! | texts, pictures, `tool_calls` and messages of role `tool` | blocks |
+//! | `reasoning_content` of a message | dropped: what is not signed is not taken for thoughts |
 //! | `tools`, `tool_choice`, `parallel_tool_calls` | mapped for functions, other tools are refused |
 //! | `response_format` | `output_config.format` for a JSON schema, else refused |
 //! | `temperature` (to 1), `top_p`, `top_k` | carried; a higher temperature is refused |
@@ -19,7 +20,13 @@
 use serde_json::{Map, Value, json};
 
 use super::{conversation::Conversation, tools};
-use crate::{dialect::fields, error::ApiError};
+use crate::{
+    dialect::{
+        block::{THOUGHTS, has_thoughts},
+        fields,
+    },
+    error::ApiError,
+};
 
 /// A body for `POST /v1/messages`.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +68,12 @@ pub fn to_messages(body: &[u8], model: &str, max_tokens: u64) -> Result<Translat
             | "max_completion_tokens"
             | "tool_choice"
             | "parallel_tool_calls" => {}
-            "messages" => messages(&mut out, &value)?,
+            "messages" => {
+                messages(&mut out, &value)?;
+                if has_thoughts(&value) {
+                    dropped.push(THOUGHTS.to_owned());
+                }
+            }
             "tools" if !has_tools => {}
             "tools" => {
                 out.insert(field, Value::Array(tools::tools(&value)?));

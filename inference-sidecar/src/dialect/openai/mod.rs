@@ -6,7 +6,7 @@ mod observe;
 mod prompt;
 mod request;
 mod said;
-mod splice;
+pub(super) mod splice;
 mod tally;
 
 pub use answer::{Answer, read};

@@ -40,11 +40,17 @@ pub struct Choice {
     pub stop_reason: Value,
 }
 
-/// What is said. Thoughts are left out: other dialects take them signed or not at all.
+/// What is said.
 #[derive(Debug, Default, Deserialize)]
 pub struct Said {
     pub content: Option<String>,
     pub refusal: Option<String>,
+    /// Thoughts under the name that `DeepSeek` gave them.
+    #[serde(default)]
+    reasoning_content: Value,
+    /// The same of other servers; some send both.
+    #[serde(default)]
+    reasoning: Value,
     #[serde(default)]
     pub tool_calls: Option<Vec<ToolCall>>,
 }
@@ -139,6 +145,17 @@ impl Completion {
     pub fn first(&self) -> Result<&Choice, String> {
         let first = self.choices.first();
         first.ok_or_else(|| "`choices` is empty".to_owned())
+    }
+}
+
+// === impl Said ===
+
+impl Said {
+    /// What was thought, if it was told.
+    pub fn thoughts(&self) -> Option<&str> {
+        let names = [&self.reasoning_content, &self.reasoning];
+        let mut told = names.into_iter().filter_map(Value::as_str);
+        told.find(|text| !text.is_empty())
     }
 }
 

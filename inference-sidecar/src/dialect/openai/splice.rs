@@ -5,6 +5,8 @@ use std::{borrow::Cow, ops::Range};
 /// A field of the top object, as byte ranges.
 struct Field<'a> {
     key: Cow<'a, [u8]>,
+    /// Where the key starts.
+    start: usize,
     value: Range<usize>,
 }
 
@@ -41,6 +43,20 @@ pub fn set(body: &[u8], changes: &[(&str, String)]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Takes a field out of a JSON object. None when it is not there.
+pub fn without(body: &[u8], name: &str) -> Option<Vec<u8>> {
+    let (fields, end) = fields(body)?;
+    let kept = fields.iter().filter(|field| *field.key != *name.as_bytes());
+    let kept: Vec<&[u8]> = kept
+        .map(|field| body.get(field.start..field.value.end))
+        .collect::<Option<_>>()?;
+    if kept.len() == fields.len() {
+        return None;
+    }
+    let open = body.get(..=space(body, 0))?;
+    Some([open, &kept.join(&b','), body.get(end..)?].concat())
+}
+
 /// The fields, and the end of the last value (or of the opening brace).
 fn fields(body: &[u8]) -> Option<(Vec<Field<'_>>, usize)> {
     let mut at = space(body, 0);
@@ -57,17 +73,18 @@ fn fields(body: &[u8]) -> Option<(Vec<Field<'_>>, usize)> {
             b',' => at = space(body, at + 1),
             _ => {}
         }
-        let key_end = string(body, at)?;
-        let key = key(body.get(at..key_end)?)?;
+        let (start, key_end) = (at, string(body, at)?);
+        let key = key(body.get(start..key_end)?)?;
         at = space(body, key_end);
         if *body.get(at)? != b':' {
             return None;
         }
-        let start = space(body, at + 1);
-        end = value(body, start)?;
+        let value_start = space(body, at + 1);
+        end = value(body, value_start)?;
         found.push(Field {
             key,
-            value: start..end,
+            start,
+            value: value_start..end,
         });
         at = end;
     }
@@ -144,7 +161,7 @@ fn nested(body: &[u8], mut at: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::set;
+    use super::{set, without};
 
     fn spliced(body: &str, changes: &[(&str, &str)]) -> String {
         let changes: Vec<_> = changes.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
@@ -166,6 +183,23 @@ mod tests {
             spliced(r#"{"mod\u0065l":1}"#, &[("model", "2")]),
             r#"{"mod\u0065l":2}"#
         );
+    }
+
+    #[test]
+    fn a_field_is_taken_out_wherever_it_stands() {
+        let taken = |body: &str| without(body.as_bytes(), "x").map(String::from_utf8);
+        for (body, rest) in [
+            (r#"{"x":1,"a":{"x":2}}"#, r#"{"a":{"x":2}}"#),
+            (
+                r#" {"a": 1.0, "x":[1, 2], "b":3 } "#,
+                r#" {"a": 1.0,"b":3 } "#,
+            ),
+            (r#"{"x":1,"\u0078":2}"#, "{}"),
+        ] {
+            assert_eq!(taken(body), Some(Ok(rest.to_owned())));
+        }
+        assert_eq!(taken(r#"{"a":1}"#), None);
+        assert_eq!(taken("[]"), None);
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! Items of `input` as messages of a chat.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::{dialect::block::text_of, error::ApiError};
+use crate::{
+    dialect::block::{kind, text_of},
+    error::ApiError,
+};
 
 const ROUTE: &str = "leave it out: this address keeps no state and runs no tools of its own";
 
-/// Adds the messages of `input`: a text, or a list of items. `thoughts` tells whether items were left out
+/// Adds the messages of `input`: a text, or a list of items. `left_out` tells whether items were left out
 /// that hold a model's reasoning.
 ///
 /// # Errors
 /// `InvalidField` or `Unsupported`, with the path.
-pub fn messages(out: &mut Vec<Value>, input: &Value, thoughts: &mut bool) -> Result<(), ApiError> {
+pub fn messages(out: &mut Vec<Value>, input: &Value, left_out: &mut bool) -> Result<(), ApiError> {
     if let Value::String(text) = input {
         out.push(json!({"role": "user", "content": text}));
         return Ok(());
@@ -20,16 +23,27 @@ pub fn messages(out: &mut Vec<Value>, input: &Value, thoughts: &mut bool) -> Res
         let problem = "must be a text or a list of items that is not empty";
         return Err(ApiError::field("input", problem));
     };
+    // Of the message that follows them.
+    let mut thoughts = String::new();
     for (index, item) in items.iter().enumerate() {
         let at = format!("input[{index}]");
         match item.get("type").and_then(Value::as_str) {
             None | Some("message") => out.push(message(item, &at)?),
             Some("function_call") => call(out, item, &at)?,
             Some("function_call_output") => out.push(result(item, &at)?),
-            Some("reasoning") => *thoughts = true,
+            Some("reasoning") => {
+                let told = told(item);
+                *left_out |= told.is_empty();
+                thoughts.push_str(&told);
+                continue;
+            }
             Some(_) => return Err(ApiError::unsupported(format!("{at}.type"), ROUTE)),
         }
+        if !thoughts.is_empty() {
+            *left_out |= !think(out, std::mem::take(&mut thoughts));
+        }
     }
+    *left_out |= !thoughts.is_empty();
     Ok(())
 }
 
@@ -87,6 +101,30 @@ fn content(parts: &[Value], field: &str) -> Result<Value, ApiError> {
     }
 }
 
+/// What a model told of its thoughts; empty where they are encrypted, or a summary.
+fn told(item: &Value) -> String {
+    let parts = item.get("content").and_then(Value::as_array);
+    let parts = parts.into_iter().flatten();
+    parts
+        .filter(|part| kind(part) == "reasoning_text")
+        .filter_map(|part| part.get("text")?.as_str())
+        .collect()
+}
+
+/// Whether the last message is the model's, whose thoughts they are.
+fn think(out: &mut [Value], thoughts: String) -> bool {
+    let last = out.last_mut().and_then(Value::as_object_mut);
+    let Some(message) = last.filter(is_the_models) else {
+        return false;
+    };
+    message.insert("reasoning_content".to_owned(), Value::String(thoughts));
+    true
+}
+
+fn is_the_models(message: &&mut Map<String, Value>) -> bool {
+    message.get("role").and_then(Value::as_str) == Some("assistant")
+}
+
 /// Calls of one turn stand in one message.
 fn call(out: &mut Vec<Value>, item: &Value, at: &str) -> Result<(), ApiError> {
     let call = json!({
@@ -98,10 +136,7 @@ fn call(out: &mut Vec<Value>, item: &Value, at: &str) -> Result<(), ApiError> {
         },
     });
     let last = out.last_mut().and_then(Value::as_object_mut);
-    let of_the_assistant = |message: &&mut serde_json::Map<String, Value>| {
-        message.get("role").and_then(Value::as_str) == Some("assistant")
-    };
-    if let Some(message) = last.filter(of_the_assistant) {
+    if let Some(message) = last.filter(is_the_models) {
         let calls = message.entry("tool_calls").or_insert_with(|| json!([]));
         if let Some(calls) = calls.as_array_mut() {
             calls.push(call);

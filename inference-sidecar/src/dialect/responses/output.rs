@@ -122,6 +122,18 @@ pub(super) fn message(of: &str, index: usize, status: &str, content: &[Value]) -
     })
 }
 
+/// What was thought.
+pub(super) fn reasoning(of: &str, index: usize, status: &str, content: &[Value]) -> Value {
+    json!({
+        "id": format!("rs_{of}_{index}"),
+        "type": "reasoning",
+        "status": status,
+        "summary": [],
+        "content": content,
+        "encrypted_content": null,
+    })
+}
+
 /// A call of a function.
 pub(super) fn call(of: &str, index: usize, status: &str, call: [&str; 3]) -> Value {
     let [call_id, name, arguments] = call;
@@ -143,6 +155,10 @@ pub(super) fn refusal(text: &str) -> Value {
     json!({"type": "refusal", "refusal": text})
 }
 
+pub(super) fn thoughts(text: &str) -> Value {
+    json!({"type": "reasoning_text", "text": text})
+}
+
 /// Why the answer is shorter than it would be.
 pub(super) fn cut_by(choice: &Choice) -> Option<&'static str> {
     match choice.finish_reason.as_deref() {
@@ -159,8 +175,11 @@ fn items(of: &str, choice: &Choice) -> Vec<Value> {
     let refusals = said.refusal.iter().filter(filled).map(|said| refusal(said));
     let content: Vec<_> = texts.chain(refusals).collect();
     let mut items = Vec::new();
+    if let Some(told) = said.thoughts() {
+        items.push(reasoning(of, 0, "completed", &[thoughts(told)]));
+    }
     if !content.is_empty() {
-        items.push(message(of, 0, "completed", &content));
+        items.push(message(of, items.len(), "completed", &content));
     }
     for made in said.tool_calls.iter().flatten() {
         let id = made.id.as_deref().unwrap_or_default();

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `model`, `stream`, `temperature`, `top_p`, `parallel_tool_calls`, `user`, `safety_identifier`, `prompt_cache_key` | carried |
 //! | `max_output_tokens` | the cap, under the name that the model's server knows |
-//! | `instructions`, `input` | mapped: texts, pictures, calls of functions and their results |
+//! | `instructions`, `input` | mapped: texts, pictures, calls of functions and their results, thoughts that are told |
 //! | `tools`, `tool_choice` | mapped for functions; tools that the provider runs are refused |
 //! | `text.format`, `text.verbosity` | `response_format`, `verbosity` |
 //! | `reasoning.effort` | `reasoning_effort` |
@@ -12,7 +12,7 @@
 //! | `store`, `background`, `truncation` | accepted when they are off, else refused: nothing is kept here |
 //! | `previous_response_id`, `conversation`, `prompt`, `top_logprobs`, items of other ids | refused |
 //! | `include` | `reasoning.encrypted_content` dropped, else refused |
-//! | `reasoning.summary`, reasoning items, `stream_options` and whatever is unknown | dropped, named in header `aios-dropped` |
+//! | `reasoning.summary`, reasoning that is encrypted, `stream_options` and whatever is unknown | dropped, named in header `aios-dropped` |
 
 use serde_json::{Map, Value, json};
 
@@ -36,13 +36,13 @@ pub fn to_chat(body: &[u8]) -> Result<(Chat, Envelope), ApiError> {
         conversation.push(json!({"role": "system", "content": text}));
     }
     let missing = || ApiError::field("input", "is missing: add a text or a list of items");
-    let mut thoughts = false;
+    let mut left_out = false;
     input::messages(
         &mut conversation,
         request.get("input").ok_or_else(missing)?,
-        &mut thoughts,
+        &mut left_out,
     )?;
-    if thoughts {
+    if left_out {
         dropped.push("input.reasoning".to_owned());
     }
     let envelope = Envelope::of(&request);

@@ -38,6 +38,7 @@ pub struct Writer {
 /// The item that is open: items follow each other.
 #[derive(Debug)]
 enum Item {
+    Reasoning(String),
     /// Parts that are whole, and the open one.
     Message(Vec<Value>, Part),
     Call {
@@ -125,6 +126,9 @@ impl Writer {
 
     fn choice(&mut self, out: &mut String, choice: &Choice) -> Result<(), String> {
         let said = &choice.message;
+        if let Some(thoughts) = said.thoughts() {
+            self.think(out, thoughts);
+        }
         if let Some(text) = said.content.as_deref().filter(|text| !text.is_empty()) {
             self.text(out, text, false);
         }
@@ -136,6 +140,25 @@ impl Writer {
         }
         self.cut_by = output::cut_by(choice).or(self.cut_by);
         Ok(())
+    }
+
+    fn think(&mut self, out: &mut String, thoughts: &str) {
+        self.bytes += thoughts.len() as u64;
+        if !matches!(&self.open, Some(Item::Reasoning(_))) {
+            self.close(out);
+            let item = output::reasoning(self.of(), self.output.len(), "in_progress", &[]);
+            self.added(out, &item);
+            let mut fields = self.in_thoughts();
+            fields["part"] = output::thoughts("");
+            self.event(out, "response.content_part.added", fields);
+            self.open = Some(Item::Reasoning(String::new()));
+        }
+        if let Some(Item::Reasoning(text)) = &mut self.open {
+            text.push_str(thoughts);
+        }
+        let mut fields = self.in_thoughts();
+        fields["delta"] = json!(thoughts);
+        self.event(out, "response.reasoning_text.delta", fields);
     }
 
     fn text(&mut self, out: &mut String, text: &str, refuses: bool) {
@@ -242,6 +265,16 @@ impl Writer {
     fn close(&mut self, out: &mut String) {
         let item = match self.open.take() {
             None => return,
+            Some(Item::Reasoning(text)) => {
+                let mut fields = self.in_thoughts();
+                fields["text"] = json!(text);
+                self.event(out, "response.reasoning_text.done", fields);
+                let part = output::thoughts(&text);
+                let mut fields = self.in_thoughts();
+                fields["part"] = part.clone();
+                self.event(out, "response.content_part.done", fields);
+                output::reasoning(self.of(), self.output.len(), "completed", &[part])
+            }
             Some(Item::Message(done, part)) => {
                 let content = self.close_part(out, done, &part);
                 output::message(self.of(), self.output.len(), "completed", &content)
@@ -272,6 +305,12 @@ impl Writer {
     fn in_item(&self, prefix: &str) -> Value {
         let index = self.output.len();
         json!({"item_id": format!("{prefix}_{}_{index}", self.of()), "output_index": index})
+    }
+
+    fn in_thoughts(&self) -> Value {
+        let mut fields = self.in_item("rs");
+        fields["content_index"] = json!(0);
+        fields
     }
 
     fn in_part(&self, part: usize) -> Value {

@@ -8,13 +8,19 @@
 //! | `stream` | one event with the whole answer |
 //! | `stop`, `n`, `logprobs`, `response_format`, `store` | accepted at their default, else refused |
 //! | tools, pictures, sound, `logit_bias` and the like | refused |
-//! | `user` and whatever is unknown | dropped; all that is dropped is named in header `aios-dropped` |
+//! | `user`, `reasoning_content` of a message and whatever is unknown | dropped; all that is dropped is named in header `aios-dropped` |
 
 use aios_crds::text_engine::CallSetting;
 use serde_json::{Map, Value, json};
 
 use super::messages;
-use crate::{dialect::fields, error::ApiError};
+use crate::{
+    dialect::{
+        block::{THOUGHTS, has_thoughts},
+        fields,
+    },
+    error::ApiError,
+};
 
 /// What a server of texts can be asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +49,12 @@ impl Asked {
         for (field, value) in request.into_iter().filter(|(_, value)| !value.is_null()) {
             match field.as_str() {
                 "model" | "stream" | "stream_options" => {}
-                "messages" => prompt = joined(&value)?,
+                "messages" => {
+                    prompt = joined(&value)?;
+                    if has_thoughts(&value) {
+                        dropped.push(THOUGHTS.to_owned());
+                    }
+                }
                 "max_tokens" | "max_completion_tokens"
                     if told.contains(&CallSetting::MaxTokens) => {}
                 "stop" if value.as_array().is_some_and(Vec::is_empty) => {}

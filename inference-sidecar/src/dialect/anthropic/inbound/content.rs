@@ -4,7 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::request::Dropped;
 use crate::{
-    dialect::block::{kind, text_of},
+    dialect::{
+        anthropic::unsigned::is_unsigned,
+        block::{kind, text_of},
+        unwanted::of_beginning,
+    },
     error::ApiError,
 };
 
@@ -47,8 +51,7 @@ pub fn messages(
         match message.get("role").and_then(Value::as_str) {
             Some("user") => user(out, content, &at, dropped)?,
             Some("assistant") if index + 1 == list.len() => {
-                let remedy = "end with a user message: this model takes no beginning of its answer";
-                return Err(ApiError::unsupported(format!("{at}.role"), remedy));
+                return Err(of_beginning(index));
             }
             Some("assistant") => out.push(assistant(content, &at, dropped)?),
             _ => {
@@ -94,7 +97,7 @@ fn assistant(content: &Value, at: &str, dropped: &mut Dropped) -> Result<Value, 
     if let Value::String(text) = content {
         return Ok(json!({"role": "assistant", "content": text}));
     }
-    let (mut text, mut calls) = (String::new(), Vec::new());
+    let (mut text, mut thoughts, mut calls) = (String::new(), String::new(), Vec::new());
     for (index, block) in blocks(content, &format!("{at}.content"))?
         .iter()
         .enumerate()
@@ -103,6 +106,7 @@ fn assistant(content: &Value, at: &str, dropped: &mut Dropped) -> Result<Value, 
         match kind(block) {
             "text" => text.push_str(texts(block, &at, dropped)?),
             "tool_use" => calls.push(tool_use(block, &at, dropped)?),
+            "thinking" if is_unsigned(block) => thoughts.push_str(text_of(block, "thinking", &at)?),
             // Their signatures are of another provider's.
             "thinking" | "redacted_thinking" => dropped.add("thinking"),
             _ => return Err(unknown(&at, "text, thinking and tool_use")),
@@ -113,6 +117,9 @@ fn assistant(content: &Value, at: &str, dropped: &mut Dropped) -> Result<Value, 
     let silent = text.is_empty() && !calls.is_empty();
     let text = if silent { Value::Null } else { json!(text) };
     message.insert("content".to_owned(), text);
+    if !thoughts.is_empty() {
+        message.insert("reasoning_content".to_owned(), json!(thoughts));
+    }
     if !calls.is_empty() {
         message.insert("tool_calls".to_owned(), Value::Array(calls));
     }

@@ -10,7 +10,8 @@
 //! | `tools`, `tool_choice` | mapped; tools that the provider runs are refused |
 //! | `output_config.format`, `output_format` | `response_format` |
 //! | `output_config.effort` | `reasoning_effort` |
-//! | `thinking`, `cache_control`, `citations`, `is_error` | dropped; what is off already says nothing |
+//! | blocks of `thinking` that no provider signed | `reasoning_content` of their message |
+//! | `thinking`, blocks of signed thoughts, `cache_control`, `citations`, `is_error` | dropped; what is off already says nothing |
 //! | `container`, `mcp_servers`, `inference_geo`, documents and the like | refused |
 //! | whatever is unknown | dropped; all that is dropped is named in header `aios-dropped` |
 

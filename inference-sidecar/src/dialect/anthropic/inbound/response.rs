@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dialect::openai::{Choice, Completion, Tokens};
+use crate::dialect::{
+    anthropic::UNSIGNED,
+    openai::{Choice, Completion, Tokens},
+};
 
 /// Translates a chat completion. `estimated` counts where its server did not.
 ///
@@ -26,6 +29,9 @@ pub fn to_message(body: &[u8], estimated: Tokens) -> Result<Value, String> {
 fn blocks(choice: &Choice) -> Result<Vec<Value>, String> {
     let said = &choice.message;
     let mut blocks = Vec::new();
+    if let Some(thoughts) = said.thoughts() {
+        blocks.push(json!({"type": "thinking", "thinking": thoughts, "signature": UNSIGNED}));
+    }
     for text in [&said.content, &said.refusal].into_iter().flatten() {
         if !text.is_empty() {
             blocks.push(json!({"type": "text", "text": text}));

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use super::response::{stop_reason, usage};
 use crate::{
     cost::estimate,
-    dialect::openai::{Choice, Chunk, Tokens, ToolCall},
+    dialect::{
+        anthropic::UNSIGNED,
+        openai::{Choice, Chunk, Tokens, ToolCall},
+    },
 };
 
 /// State of one stream.
@@ -32,6 +35,7 @@ pub struct Writer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Block {
+    Thinking,
     Text,
     Tool(u64),
 }
@@ -106,6 +110,9 @@ impl Writer {
 
     fn choice(&mut self, out: &mut String, choice: &Choice) -> Result<(), String> {
         let said = &choice.message;
+        if let Some(thoughts) = said.thoughts() {
+            self.think(out, thoughts);
+        }
         for text in [&said.content, &said.refusal].into_iter().flatten() {
             self.text(out, text);
         }
@@ -117,6 +124,19 @@ impl Writer {
             self.stop = (Some(reason), choice.stopped_by().map(str::to_owned));
         }
         Ok(())
+    }
+
+    fn think(&mut self, out: &mut String, thoughts: &str) {
+        if self.open != Some(Block::Thinking) {
+            self.close(out);
+            let start = json!({"type": "thinking", "thinking": "", "signature": ""});
+            self.start(out, Block::Thinking, &start);
+        }
+        self.delta(
+            out,
+            &json!({"type": "thinking_delta", "thinking": thoughts}),
+        );
+        self.bytes += thoughts.len() as u64;
     }
 
     fn text(&mut self, out: &mut String, text: &str) {
@@ -164,6 +184,12 @@ impl Writer {
     }
 
     fn close(&mut self, out: &mut String) {
+        if self.open == Some(Block::Thinking) {
+            self.delta(
+                out,
+                &json!({"type": "signature_delta", "signature": UNSIGNED}),
+            );
+        }
         if self.open.take().is_some() {
             event(out, "content_block_stop", json!({"index": self.blocks}));
             self.blocks += 1;
