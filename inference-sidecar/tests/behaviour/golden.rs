@@ -11,9 +11,11 @@ use aios_inference_sidecar::{
         anthropic::{self, Translator, inbound},
         openai::Tokens,
         responses,
+        text::{Protocol, Speech},
     },
     sse::Splitter,
 };
+use aios_proto::config::TextShape;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -92,6 +94,44 @@ fn shown(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap() + "\n"
 }
 
+/// The input is the shape that a server takes, the protocol and the request.
+fn chat_to_text(asked: &str) -> String {
+    let asked: Value = serde_json::from_str(asked).unwrap();
+    let shape = serde_json::from_value(asked["shape"].clone()).unwrap();
+    let speech = speech(&asked, &shape);
+    let read = speech.ask(asked["request"].to_string().as_bytes(), 512);
+    let read = read.unwrap();
+    shown(&json!({"path": speech.path("up"), "body": speech.body(&read), "dropped": read.dropped}))
+}
+
+/// The input is the shape that a server takes, the protocol and the server's answer.
+fn text_to_chat(answered: &str) -> String {
+    let answered: Value = serde_json::from_str(answered).unwrap();
+    let shape = serde_json::from_value(answered["shape"].clone()).unwrap();
+    let body = match &answered["answer"] {
+        Value::String(text) if answered["contentType"] == "text/plain" => text.clone(),
+        body => body.to_string(),
+    };
+    let kind = answered["contentType"].as_str().unwrap();
+    let answer = speech(&answered, &shape).answer(kind, body.as_bytes());
+    let answer = answer.unwrap();
+    let whole = answer.to_completion("up", CREATED);
+    let events = String::from_utf8(answer.to_events("up", CREATED).to_vec()).unwrap();
+    shown(&json!({"completion": whole, "events": events.lines().collect::<Vec<_>>()}))
+}
+
+fn speech<'a>(of: &Value, shape: &'a TextShape) -> Speech<'a> {
+    let protocol = match of["protocol"].as_str().unwrap() {
+        "OpenInference" => Protocol::OpenInference,
+        _ => Protocol::BentoML,
+    };
+    Speech {
+        protocol,
+        shape,
+        id: "call-1",
+    }
+}
+
 #[rstest]
 #[case("messages-to-chat", messages_to_chat)]
 #[case("chat-to-message", chat_to_message)]
@@ -102,6 +142,8 @@ fn shown(value: &Value) -> String {
 #[case("chat-to-messages", chat_to_messages)]
 #[case("message-to-chat", message_to_chat)]
 #[case("message-to-chunks", message_to_chunks)]
+#[case("chat-to-text", chat_to_text)]
+#[case("text-to-chat", text_to_chat)]
 fn a_converter_makes_of_examples_what_is_committed(
     #[case] folder: &str,
     #[case] convert: fn(&str) -> String,
