@@ -21,16 +21,23 @@ pub fn text_of<'a>(value: &'a Value, field: &str, at: &str) -> Result<&'a str, A
     text.ok_or_else(|| ApiError::field(format!("{at}.{field}"), "is missing or no text"))
 }
 
-/// How thoughts of a chat are named where they are dropped.
-pub const THOUGHTS: &str = "messages.reasoning_content";
+/// The text with which the model refused, of a message of a chat.
+pub fn refusal(message: &Value) -> Option<&str> {
+    let text = message.get("refusal").and_then(Value::as_str);
+    text.filter(|text| !text.is_empty())
+}
 
-/// Whether a chat tells what a model thought.
-pub fn has_thoughts(messages: &Value) -> bool {
-    let told = |message: &Value| {
-        let thoughts = message.get("reasoning_content");
-        thoughts.is_some_and(|thoughts| !thoughts.is_null())
-    };
-    messages
-        .as_array()
-        .is_some_and(|messages| messages.iter().any(told))
+/// Refuses what a message of a chat says that no other dialect can.
+///
+/// # Errors
+/// `Unsupported` with its path.
+pub fn sayable(message: &Value, at: &str) -> Result<(), ApiError> {
+    let said = |field: &&str| message.get(*field).is_some_and(|said| !said.is_null());
+    match ["audio", "function_call"].into_iter().find(said) {
+        None => Ok(()),
+        Some(field) => {
+            let remedy = "leave it out, or route to a model of the OpenAI dialect";
+            Err(ApiError::unsupported(format!("{at}.{field}"), remedy))
+        }
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::error::ApiError;
 
 /// What shapes an answer so that leaving it out would give another one.
-const REFUSED: [&str; 10] = [
+const REFUSED: [&str; 11] = [
     "tools",
     "tool_choice",
     "functions",
@@ -15,6 +15,7 @@ const REFUSED: [&str; 10] = [
     "audio",
     "modalities",
     "prediction",
+    "moderation",
     "web_search_options",
 ];
 
@@ -34,7 +35,7 @@ pub fn cap(request: &Map<String, Value>) -> Option<Value> {
 /// `Unsupported` for a field that asks for what the model cannot do.
 pub fn is_dropped(field: &str, value: &Value) -> Result<bool, ApiError> {
     if REFUSED.contains(&field) {
-        if is_empty(value) {
+        if is_empty(value) && field != "web_search_options" {
             return Ok(false);
         }
         let remedy = "leave it out, or route to a model of the OpenAI dialect";

@@ -1,8 +1,10 @@
-//! Wire dialects: pure readers, writers and converters, without I/O or clocks.
+//! Wire dialects: pure readers, writers and converters, without I/O or clocks. What becomes of each field stands in
+//! `docs/translation.md`, whose every row a test tries.
 
 pub mod anthropic;
 mod block;
 mod fields;
+mod leftover;
 pub mod openai;
 pub mod responses;
 pub mod text;

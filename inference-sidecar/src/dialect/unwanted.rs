@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{block::THOUGHTS, openai::splice};
+use super::openai::splice;
 use crate::error::ApiError;
 
 /// Something that a model refuses.
@@ -118,7 +118,12 @@ fn without_thoughts(body: &[u8]) -> Option<Left> {
         let fields = message.as_object_mut();
         found |= fields.is_some_and(|fields| fields.remove("reasoning_content").is_some());
     }
-    found.then(|| (request.to_string().into_bytes(), THOUGHTS))
+    found.then(|| {
+        (
+            request.to_string().into_bytes(),
+            "messages.reasoning_content",
+        )
+    })
 }
 
 #[cfg(test)]

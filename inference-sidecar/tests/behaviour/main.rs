@@ -43,6 +43,7 @@ mod strict;
 mod swaps;
 mod thoughts;
 mod traced;
+mod translation;
 mod trials;
 mod unwanted;
 mod wide;

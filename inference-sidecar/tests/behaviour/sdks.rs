@@ -221,6 +221,18 @@ fn said(mut command: Command, language: Language) -> (Output, String) {
     (output, said)
 }
 
+/// So that a field that they add is given a row in the tables of translation. `UPDATE_GOLDEN=1` writes it anew.
+#[test]
+fn what_is_published_is_what_the_sdks_know() {
+    let (made, text) = said(Language::Python.command("published.py"), Language::Python);
+    assert!(made.status.success(), "{text}");
+    let file = folder().join("published.json");
+    if env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&file, &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string(file).unwrap(), text);
+}
+
 #[rstest]
 #[case::openai_python(Language::Python, "openai_sdk.py")]
 #[case::anthropic_python(Language::Python, "anthropic_sdk.py")]

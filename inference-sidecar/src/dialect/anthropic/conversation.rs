@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    dialect::block::{kind, text_of},
+    dialect::block::{kind, refusal, sayable, text_of},
     error::ApiError,
 };
 
@@ -47,11 +47,14 @@ impl Conversation {
             }
             Some("user") => self.say("user", blocks(content, &field, user_block)?),
             Some("assistant") => {
+                sayable(message, at)?;
+                let refusal = refusal(message);
                 let calls = message.get("tool_calls").filter(|calls| !calls.is_null());
                 let mut said = match content {
-                    Value::Null if calls.is_some() => Vec::new(),
+                    Value::Null if calls.is_some() || refusal.is_some() => Vec::new(),
                     content => blocks(content, &field, text_block)?,
                 };
+                said.extend(refusal.map(|text| json!({"type": "text", "text": text})));
                 said.extend(tool_uses(calls, &format!("{at}.tool_calls"))?);
                 self.say("assistant", said);
             }
@@ -131,7 +134,11 @@ fn user_block(part: &Value, at: &str) -> Result<Value, ApiError> {
         Some((media, data)) => json!({"type": "base64", "media_type": media, "data": data}),
         None => json!({"type": "url", "url": url}),
     };
-    Ok(json!({"type": "image", "source": source}))
+    let mut block = json!({"type": "image", "source": source});
+    if let Some(cache) = part.get("cache_control") {
+        block["cache_control"] = cache.clone();
+    }
+    Ok(block)
 }
 
 fn tool_uses(calls: Option<&Value>, field: &str) -> Result<Vec<Value>, ApiError> {

@@ -1,5 +1,5 @@
 //! Anthropic's Messages API behind the OpenAI face. Every field of a request is mapped, carried,
-//! dropped by name or refused by name; see `request`.
+//! dropped by name or refused by name: see `docs/translation.md`.
 //! <https://docs.anthropic.com/en/api/messages>
 
 mod conversation;

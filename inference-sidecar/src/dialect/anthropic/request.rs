@@ -1,32 +1,38 @@
 //! Chat completions to messages.
-//!
-//! | field | becomes |
-//! |---|---|
-//! | `model`, `messages`, `stream` | mapped |
-//! | leading `system` and `developer` messages | `system`; later ones are refused |
-//! | `max_tokens`, `max_completion_tokens` | `max_tokens`, which is required there |
-//! | texts, pictures, `tool_calls` and messages of role `tool` | blocks |
-//! | `reasoning_content` of a message | dropped: what is not signed is not taken for thoughts |
-//! | `tools`, `tool_choice`, `parallel_tool_calls` | mapped for functions, other tools are refused |
-//! | `response_format` | `output_config.format` for a JSON schema, else refused |
-//! | `temperature` (to 1), `top_p`, `top_k` | carried; a higher temperature is refused |
-//! | `stop` | `stop_sequences` |
-//! | `user` | `metadata.user_id` |
-//! | `cache_control` of a text part | carried |
-//! | `n`, penalties, `logprobs`, `store` | accepted at their default, else refused |
-//! | `functions`, sound, `logit_bias` and the like | refused |
-//! | `seed` and whatever is unknown | dropped, named in header `aios-dropped` |
 
 use serde_json::{Map, Value, json};
 
 use super::{conversation::Conversation, tools};
 use crate::{
     dialect::{
-        block::{THOUGHTS, has_thoughts},
         fields,
+        leftover::{Known, leftovers},
     },
     error::ApiError,
 };
+
+/// What is known inside of fields.
+const KNOWN: [Known; 7] = [
+    (
+        "messages[]",
+        &["role", "content", "tool_calls", "tool_call_id", "refusal"],
+    ),
+    (
+        "messages[].content[]",
+        &["type", "text", "image_url", "cache_control"],
+    ),
+    ("messages[].content[].image_url", &["url"]),
+    (
+        "messages[].tool_calls[]",
+        &["index", "id", "type", "function"],
+    ),
+    ("messages[].tool_calls[].function", &["name", "arguments"]),
+    ("tools[]", &["type", "function", "cache_control"]),
+    (
+        "tools[].function",
+        &["name", "description", "parameters", "strict"],
+    ),
+];
 
 /// A body for `POST /v1/messages`.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +56,7 @@ pub fn to_messages(body: &[u8], model: &str, max_tokens: u64) -> Result<Translat
         "max_tokens".to_owned(),
         fields::cap(&request).unwrap_or_else(|| json!(max_tokens)),
     );
+    leftovers(&request, &KNOWN, &mut dropped);
     let alone = request.get("parallel_tool_calls") == Some(&json!(false));
     let choice = request
         .get("tool_choice")
@@ -68,12 +75,7 @@ pub fn to_messages(body: &[u8], model: &str, max_tokens: u64) -> Result<Translat
             | "max_completion_tokens"
             | "tool_choice"
             | "parallel_tool_calls" => {}
-            "messages" => {
-                messages(&mut out, &value)?;
-                if has_thoughts(&value) {
-                    dropped.push(THOUGHTS.to_owned());
-                }
-            }
+            "messages" => messages(&mut out, &value)?,
             "tools" if !has_tools => {}
             "tools" => {
                 out.insert(field, Value::Array(tools::tools(&value)?));

@@ -1,5 +1,5 @@
 //! OpenAI's Responses API, stateless, before models that know chat completions. Every field of a request is
-//! mapped, carried, dropped by name or refused by name: see `request`.
+//! mapped, carried, dropped by name or refused by name: see `docs/translation.md`.
 //! <https://platform.openai.com/docs/api-reference/responses>
 
 mod input;

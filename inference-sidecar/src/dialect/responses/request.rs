@@ -1,23 +1,51 @@
 //! Responses requests to chat completions.
-//!
-//! | field | becomes |
-//! |---|---|
-//! | `model`, `stream`, `temperature`, `top_p`, `parallel_tool_calls`, `user`, `safety_identifier`, `prompt_cache_key` | carried |
-//! | `max_output_tokens` | the cap, under the name that the model's server knows |
-//! | `instructions`, `input` | mapped: texts, pictures, calls of functions and their results, thoughts that are told |
-//! | `tools`, `tool_choice` | mapped for functions; tools that the provider runs are refused |
-//! | `text.format`, `text.verbosity` | `response_format`, `verbosity` |
-//! | `reasoning.effort` | `reasoning_effort` |
-//! | `metadata` | told again in the answer |
-//! | `store`, `background`, `truncation` | accepted when they are off, else refused: nothing is kept here |
-//! | `previous_response_id`, `conversation`, `prompt`, `top_logprobs`, items of other ids | refused |
-//! | `include` | `reasoning.encrypted_content` dropped, else refused |
-//! | `reasoning.summary`, reasoning that is encrypted, `stream_options` and whatever is unknown | dropped, named in header `aios-dropped` |
 
 use serde_json::{Map, Value, json};
 
 use super::{input, output::Envelope};
-use crate::{dialect::Chat, error::ApiError};
+use crate::{
+    dialect::{
+        Chat,
+        leftover::{Known, leftovers},
+    },
+    error::ApiError,
+};
+
+/// What is known inside of fields.
+const KNOWN: [Known; 3] = [
+    (
+        "input[]",
+        &[
+            "type",
+            "id",
+            "status",
+            "role",
+            "content",
+            "call_id",
+            "name",
+            "arguments",
+            "output",
+            "summary",
+            "encrypted_content",
+        ],
+    ),
+    (
+        "input[].content[]",
+        &[
+            "type",
+            "text",
+            "refusal",
+            "image_url",
+            "detail",
+            "annotations",
+            "logprobs",
+        ],
+    ),
+    (
+        "tools[]",
+        &["type", "name", "description", "parameters", "strict"],
+    ),
+];
 
 const STATELESS: &str = "leave it out: this address keeps nothing between calls";
 
@@ -29,6 +57,7 @@ pub fn to_chat(body: &[u8]) -> Result<(Chat, Envelope), ApiError> {
     let request: Map<String, Value> =
         serde_json::from_slice(body).map_err(|error| ApiError::InvalidJson(error.to_string()))?;
     let (mut out, mut dropped, mut cap) = (Map::new(), Vec::new(), None);
+    leftovers(&request, &KNOWN, &mut dropped);
     let mut conversation = Vec::new();
     if let Some(text) = request.get("instructions").filter(|text| !text.is_null()) {
         let text = text.as_str();
@@ -75,6 +104,12 @@ pub fn to_chat(body: &[u8]) -> Result<(Chat, Envelope), ApiError> {
             }
             "store" | "background" | "previous_response_id" | "conversation" | "prompt" => {
                 return Err(ApiError::unsupported(field, STATELESS));
+            }
+            "moderation" => {
+                return Err(ApiError::unsupported(
+                    field,
+                    "judge it by a policy of calls",
+                ));
             }
             "top_logprobs" => {
                 return Err(ApiError::unsupported(field, "use chat/completions for it"));

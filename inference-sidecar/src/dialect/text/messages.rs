@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::error::ApiError;
+use crate::{
+    dialect::block::{refusal, sayable},
+    error::ApiError,
+};
 
 /// One message.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,12 +65,20 @@ fn message((index, message): (usize, &Value)) -> Result<Message, ApiError> {
         let remedy = "use roles system, developer, user and assistant";
         ApiError::unsupported(at("role"), remedy)
     })?;
+    sayable(message, &format!("messages[{index}]"))?;
     let calls = message.get("tool_calls");
     if calls.is_some_and(|calls| !calls.is_null()) {
         let remedy = "leave tools out, or route to a model of the OpenAI dialect";
         return Err(ApiError::unsupported(at("tool_calls"), remedy));
     }
-    let parts = parts(message.get("content"), &at("content"))?;
+    let refusal = refusal(message);
+    let mut parts = match message.get("content") {
+        None | Some(Value::Null) if refusal.is_some() => Vec::new(),
+        content => parts(content, &at("content"))?,
+    };
+    parts.extend(refusal.map(|text| Part {
+        text: text.to_owned(),
+    }));
     Ok(Message { role, parts })
 }
 

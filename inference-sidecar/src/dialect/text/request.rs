@@ -1,14 +1,4 @@
 //! A chat completion request as one text.
-//!
-//! | field | becomes |
-//! |---|---|
-//! | `messages` | the prompt: their texts in their order, an empty line between two; roles are not said |
-//! | `max_tokens`, `max_completion_tokens`, `temperature`, `top_p`, `top_k`, `seed` | carried where the engine's `settings` name them, else dropped |
-//! | penalties | the same, but refused unless they are 0 |
-//! | `stream` | one event with the whole answer |
-//! | `stop`, `n`, `logprobs`, `response_format`, `store` | accepted at their default, else refused |
-//! | tools, pictures, sound, `logit_bias` and the like | refused |
-//! | `user`, `reasoning_content` of a message and whatever is unknown | dropped; all that is dropped is named in header `aios-dropped` |
 
 use aios_crds::text_engine::CallSetting;
 use serde_json::{Map, Value, json};
@@ -16,11 +6,17 @@ use serde_json::{Map, Value, json};
 use super::messages;
 use crate::{
     dialect::{
-        block::{THOUGHTS, has_thoughts},
         fields,
+        leftover::{Known, leftovers},
     },
     error::ApiError,
 };
+
+/// What is known inside of fields.
+const KNOWN: [Known; 2] = [
+    ("messages[]", &["role", "content", "refusal"]),
+    ("messages[].content[]", &["type", "text"]),
+];
 
 /// What a server of texts can be asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,15 +42,11 @@ impl Asked {
             settings.insert(CallSetting::MaxTokens.name().to_owned(), cap);
         }
         let (mut prompt, mut dropped) = (String::new(), Vec::new());
+        leftovers(&request, &KNOWN, &mut dropped);
         for (field, value) in request.into_iter().filter(|(_, value)| !value.is_null()) {
             match field.as_str() {
                 "model" | "stream" | "stream_options" => {}
-                "messages" => {
-                    prompt = joined(&value)?;
-                    if has_thoughts(&value) {
-                        dropped.push(THOUGHTS.to_owned());
-                    }
-                }
+                "messages" => prompt = joined(&value)?,
                 "max_tokens" | "max_completion_tokens"
                     if told.contains(&CallSetting::MaxTokens) => {}
                 "stop" if value.as_array().is_some_and(Vec::is_empty) => {}

@@ -1,5 +1,5 @@
 //! The Messages API as callers use it, before models that know chat completions alone. Every field of a
-//! request is mapped, carried, dropped by name or refused by name: see `request`.
+//! request is mapped, carried, dropped by name or refused by name: see `docs/translation.md`.
 //! <https://docs.anthropic.com/en/api/messages>
 
 mod content;

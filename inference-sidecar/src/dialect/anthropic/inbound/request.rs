@@ -1,24 +1,58 @@
 //! Messages to chat completions.
-//!
-//! | field | becomes |
-//! |---|---|
-//! | `model`, `stream`, `temperature`, `top_p`, `top_k` | carried |
-//! | `max_tokens` | the cap, under the name that the model's server knows |
-//! | `system`, `messages` | mapped: texts, pictures, calls of tools and their results; a beginning of the answer is refused |
-//! | `stop_sequences` | `stop` |
-//! | `metadata.user_id` | `user` |
-//! | `tools`, `tool_choice` | mapped; tools that the provider runs are refused |
-//! | `output_config.format`, `output_format` | `response_format` |
-//! | `output_config.effort` | `reasoning_effort` |
-//! | blocks of `thinking` that no provider signed | `reasoning_content` of their message |
-//! | `thinking`, blocks of signed thoughts, `cache_control`, `citations`, `is_error` | dropped; what is off already says nothing |
-//! | `container`, `mcp_servers`, `inference_geo`, documents and the like | refused |
-//! | whatever is unknown | dropped; all that is dropped is named in header `aios-dropped` |
 
 use serde_json::{Map, Value, json};
 
 use super::content;
-use crate::{dialect::Chat, error::ApiError};
+use crate::{
+    dialect::{
+        Chat,
+        leftover::{Known, leftovers},
+    },
+    error::ApiError,
+};
+
+/// What is known inside of fields.
+const KNOWN: [Known; 7] = [
+    ("system[]", TEXT),
+    ("messages[]", &["role", "content"]),
+    (
+        "messages[].content[]",
+        &[
+            "type",
+            "text",
+            "citations",
+            "cache_control",
+            "source",
+            "id",
+            "name",
+            "input",
+            "tool_use_id",
+            "content",
+            "is_error",
+            "thinking",
+            "signature",
+            "data",
+        ],
+    ),
+    ("messages[].content[].content[]", TEXT),
+    (
+        "tools[]",
+        &[
+            "type",
+            "name",
+            "description",
+            "input_schema",
+            "strict",
+            "cache_control",
+        ],
+    ),
+    (
+        "tool_choice",
+        &["type", "name", "disable_parallel_tool_use"],
+    ),
+    ("metadata", &["user_id"]),
+];
+const TEXT: &[&str] = &["type", "text", "citations", "cache_control"];
 
 /// What would change the meaning if it were left out.
 const REFUSED: [&str; 3] = ["container", "mcp_servers", "inference_geo"];
@@ -49,6 +83,7 @@ pub fn to_chat(body: &[u8]) -> Result<Chat, ApiError> {
     let request: Map<String, Value> =
         serde_json::from_slice(body).map_err(|error| ApiError::InvalidJson(error.to_string()))?;
     let (mut out, mut dropped, mut cap) = (Map::new(), Dropped::default(), None);
+    leftovers(&request, &KNOWN, &mut dropped.0);
     let mut conversation = Vec::new();
     if let Some(system) = request.get("system").filter(|system| !system.is_null()) {
         let content = content::system(system, &mut dropped)?;
