@@ -39,6 +39,8 @@ pub enum Bound {
     AtMost(f64),
     /// Ours is at least this.
     AtLeast(f64),
+    /// Ours is off the peer's by no more than this part of it.
+    Within(f64),
     /// Shown beside each other, nothing asked.
     Shown,
 }
@@ -51,13 +53,21 @@ impl Target {
             0.0
         };
         let (target, met) = match bound {
-            Bound::Ratio(most) => (format!("ratio at most {most}"), Some(ratio <= most)),
+            // Of a peer that gains time a ratio says nothing.
+            Bound::Ratio(most) => (
+                format!("ratio at most {most}"),
+                Some(ours <= most * peer_value),
+            ),
             Bound::Above(times) => (
                 format!("above {times} times"),
                 Some(ours > times * peer_value),
             ),
             Bound::AtMost(most) => (format!("at most {most}"), Some(ours <= most)),
             Bound::AtLeast(least) => (format!("at least {least}"), Some(ours >= least)),
+            Bound::Within(part) => (
+                format!("within {part} of it"),
+                Some((ours - peer_value).abs() <= part * peer_value),
+            ),
             Bound::Shown => ("shown".to_owned(), None),
         };
         Self {

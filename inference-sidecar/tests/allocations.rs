@@ -42,11 +42,13 @@ const SLACK: f64 = 2.0;
 const LETTER: &str =
     "Dear reader, saving well is easier than it seems: a little each month is enough.";
 
+const NUMBER: &str = "No. 00000000";
+
 /// Allocations of a call. Raise one only with a reason that callers profit from.
 const OFF: f64 = 61.0;
-const ON: f64 = 195.0;
+const ON: f64 = 233.0;
 /// Allocations of one token of a stream, with everything on: most are the policy on its text.
-const TOKEN: f64 = 11.0;
+const TOKEN: f64 = 13.0;
 
 #[test]
 fn a_call_with_everything_off_allocates_no_more_than_it_did() {
@@ -102,13 +104,13 @@ fn allocations(which: &str, extra: &Value, answer: String) -> f64 {
     let caller = thread::spawn(move || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        for _ in 0..WARM {
-            ask(&mut stream, &request);
+        for number in 0..WARM {
+            ask(&mut stream, &numbered(&request, number));
         }
         warm.send(()).unwrap();
         may_go.recv().unwrap();
-        for _ in 0..COUNTED {
-            ask(&mut stream, &request);
+        for number in WARM..WARM + COUNTED {
+            ask(&mut stream, &numbered(&request, number));
         }
         done.send(()).unwrap();
     });
@@ -159,7 +161,7 @@ fn request(everything: &Value, extra: &Value) -> Vec<u8> {
         "model": everything["model"], "temperature": 0.2,
         "messages": [
             {"role": "system", "content": "You write short, friendly letters."},
-            {"role": "user", "content": LETTER.repeat(10)},
+            {"role": "user", "content": format!("{NUMBER} {}", LETTER.repeat(10))},
         ],
     });
     for (field, value) in extra.as_object().unwrap() {
@@ -171,6 +173,13 @@ fn request(everything: &Value, extra: &Value) -> Vec<u8> {
     }
     let body = body.to_string();
     format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// No two ask the same: what is kept answers none of them.
+fn numbered(request: &[u8], number: usize) -> Vec<u8> {
+    let text = String::from_utf8_lossy(request);
+    text.replace(NUMBER, &format!("No. {number:08}"))
+        .into_bytes()
 }
 
 fn whole() -> String {

@@ -8,16 +8,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aios_e2e::testing::{Running, control_plane::free_port};
+use aios_e2e::{
+    files,
+    testing::{Running, control_plane::free_port},
+};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
+use tokio_util::sync::DropGuard;
 
 use super::{
     cores::{GATEWAY, pinned},
     install::{self, Installed},
-    ours::{self, Ports},
+    ours::{self, Ports, Which},
+    records,
 };
+
+/// Name of a peer's log.
+const PEER: &str = "peer";
+/// What the launcher of `TensorZero` says.
+const LISTENS: &str = "listens at ";
 
 #[derive(
     Clone,
@@ -44,6 +54,7 @@ pub enum Entrant {
     VllmRouter,
     SglangRouter,
     Smg,
+    Tensorzero,
     Portkey,
     Litellm,
 }
@@ -54,8 +65,17 @@ pub struct Gateway {
     /// What callers must say.
     pub headers: Vec<(String, String)>,
     pub model: String,
+    /// Where it takes chat completions.
+    pub path: &'static str,
+    /// Ports of the metrics of ours.
+    pub admin: Vec<u16>,
     processes: Vec<Running>,
+    /// Who fetches its records.
+    recorder: Option<DropGuard>,
 }
+
+/// Where most take chat completions.
+pub const CHAT: &str = "/v1/chat/completions";
 
 /// What it takes to start one.
 pub struct Start<'a> {
@@ -68,7 +88,7 @@ pub struct Start<'a> {
 }
 
 impl Entrant {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AiosOff,
         Self::AiosOn,
         Self::AiosOnTwoHops,
@@ -76,6 +96,7 @@ impl Entrant {
         Self::VllmRouter,
         Self::SglangRouter,
         Self::Smg,
+        Self::Tensorzero,
         Self::Portkey,
         Self::Litellm,
     ];
@@ -89,6 +110,7 @@ impl Entrant {
             Self::VllmRouter => "vllm-router",
             Self::SglangRouter => "sglang-router",
             Self::Smg => "smg",
+            Self::Tensorzero => "tensorzero",
             Self::Portkey => "portkey",
             Self::Litellm => "litellm",
         }
@@ -106,6 +128,7 @@ impl Entrant {
             Self::VllmRouter => install::python("vllm-router", "vllm-router==0.1.17").await,
             Self::SglangRouter => install::python("sglang-router", "sglang-router==0.3.2").await,
             Self::Smg => install::python("smg", "smg==1.13.0").await,
+            Self::Tensorzero => install::python("tensorzero", "tensorzero==2026.6.0").await,
             Self::Portkey => install::node("@portkey-ai/gateway", "1.15.2").await,
             Self::Litellm => install::python("litellm", "litellm[proxy]==1.106.2").await,
         };
@@ -122,9 +145,9 @@ impl Start<'_> {
         let port = free_port()?;
         let model = format!("http://127.0.0.1:{}", self.model);
         match entrant {
-            Entrant::AiosOff => self.ours("off", ours::one_hop, port).await,
-            Entrant::AiosOn => self.ours("on", ours::one_hop, port).await,
-            Entrant::AiosOnTwoHops => self.ours("on", ours::two_hops, port).await,
+            Entrant::AiosOff => self.egress(&Which::Off).await,
+            Entrant::AiosOn => self.egress(&Which::On).await,
+            Entrant::AiosOnTwoHops => self.ours(&Which::On, ours::two_hops).await,
             Entrant::Nginx => {
                 let program = self.folder_of(entrant)?.join("nginx");
                 let config = self.folder.join("nginx.conf");
@@ -148,6 +171,24 @@ impl Start<'_> {
                 let mut router = self.router(entrant, "smg", port, &model)?;
                 router.args(["--prometheus-port", &free_port()?.to_string()]);
                 self.peer(router, port, Vec::new()).await
+            }
+            Entrant::Tensorzero => {
+                let config = self.folder.join("tensorzero.toml");
+                fs::write(&config, tensorzero(&model))?;
+                let mut launcher = self.python(entrant)?;
+                launcher.arg(files::repository().join("bench/sidecar/start_tensorzero.py"));
+                launcher.arg(config).arg(port.to_string());
+                let gateway = self.peer(launcher, port, Vec::new()).await?;
+                let said = fs::read_to_string(self.log(PEER))?;
+                let own = said.lines().find_map(|line| line.strip_prefix(LISTENS));
+                let own =
+                    own.and_then(|url| url.split(['/', ':']).find_map(|part| part.parse().ok()));
+                Ok(Gateway {
+                    address: loopback(own.context("TensorZero does not say where it listens")?),
+                    path: "/openai/v1/chat/completions",
+                    model: "tensorzero::model_name::writer".to_owned(),
+                    ..gateway
+                })
             }
             Entrant::Portkey => {
                 let mut node = pinned(GATEWAY, Path::new("node"));
@@ -176,39 +217,58 @@ impl Start<'_> {
         }
     }
 
+    /// The sidecar, one hop.
+    pub async fn egress(&self, which: &Which) -> Result<Gateway> {
+        self.ours(which, ours::one_hop).await
+    }
+
     async fn ours(
         &self,
-        which: &str,
-        hops: fn(&Path, &str, Ports) -> Result<(ours::Everything, ours::Arguments)>,
-        port: u16,
+        which: &Which,
+        hops: fn(&Path, &Which, Ports) -> Result<(ours::Everything, ours::Arguments)>,
     ) -> Result<Gateway> {
         let ports = Ports {
-            egress: port,
+            egress: free_port()?,
             egress_admin: free_port()?,
             ingress: free_port()?,
             ingress_admin: free_port()?,
             model: self.model,
         };
         let (everything, arguments) = hops(self.folder, which, ports)?;
-        let mut processes = Vec::new();
-        for (arguments, listens) in [
-            (arguments.ingress, ports.ingress),
-            (arguments.egress, ports.egress),
-        ] {
-            if arguments.is_empty() {
-                continue;
-            }
-            let mut role = pinned(GATEWAY, self.sidecar);
-            let log = self.log(arguments.first().map_or("", String::as_str));
-            role.args(arguments);
-            processes.push(Running::start(role, &log, listens).await?);
-        }
+        let ingress = (arguments.ingress, ports.ingress, ports.ingress_admin);
+        let egress = (arguments.egress, ports.egress, ports.egress_admin);
+        let roles = [ingress, egress].into_iter();
+        let roles = roles.filter(|(arguments, ..)| !arguments.is_empty());
+        let gateway = self.roles(roles.collect()).await?;
         Ok(Gateway {
-            address: loopback(port),
             headers: everything.headers.into_iter().collect(),
             model: everything.model,
-            processes,
+            ..gateway
         })
+    }
+
+    /// Roles of the sidecar by their arguments and ports, the egress last.
+    pub async fn roles(&self, roles: Vec<(Vec<String>, u16, u16)>) -> Result<Gateway> {
+        let mut gateway = Gateway {
+            address: loopback(0),
+            headers: Vec::new(),
+            model: String::new(),
+            path: CHAT,
+            admin: Vec::new(),
+            processes: Vec::new(),
+            recorder: None,
+        };
+        for (arguments, listens, admin) in roles {
+            let mut role = pinned(GATEWAY, self.sidecar);
+            role.args(arguments);
+            let log = self.log(&listens.to_string());
+            let running = Running::start(role, &log, listens).await?;
+            gateway.processes.push(running);
+            gateway.admin.push(admin);
+            gateway.address = loopback(listens);
+        }
+        gateway.recorder = Some(records::fetch(gateway.address));
+        Ok(gateway)
     }
 
     async fn peer(
@@ -217,7 +277,7 @@ impl Start<'_> {
         port: u16,
         headers: Vec<(&str, String)>,
     ) -> Result<Gateway> {
-        let running = Running::start(command, &self.log("peer"), port).await?;
+        let running = Running::start(command, &self.log(PEER), port).await?;
         let headers = headers.into_iter();
         Ok(Gateway {
             address: loopback(port),
@@ -225,7 +285,10 @@ impl Start<'_> {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
             model: "writer".to_owned(),
+            path: CHAT,
+            admin: Vec::new(),
             processes: vec![running],
+            recorder: None,
         })
     }
 
@@ -256,12 +319,18 @@ impl Start<'_> {
 }
 
 impl Gateway {
+    /// What stands before the usual path.
+    pub fn prefix(&self) -> &'static str {
+        self.path.strip_suffix(CHAT).unwrap_or_default()
+    }
+
     /// Numbers of its processes.
     pub fn ids(&self) -> Result<Vec<u32>> {
         self.processes.iter().map(Running::id).collect()
     }
 
     pub async fn stop(self) -> Result<()> {
+        drop(self.recorder);
         for process in self.processes {
             process.stop().await?;
         }
@@ -295,6 +364,16 @@ fn nginx(folder: &Path, port: u16, model: u16) -> String {
              }}\n\
            }}\n\
          }}\n"
+    )
+}
+
+/// Without a database of its own nothing can be observed.
+fn tensorzero(model: &str) -> String {
+    format!(
+        "[gateway]\nobservability.enabled = false\ndisable_pseudonymous_usage_analytics = true\n\
+         [models.writer]\nrouting = [\"simulator\"]\n\
+         [models.writer.providers.simulator]\ntype = \"openai\"\nmodel_name = \"writer\"\n\
+         api_base = \"{model}/v1/\"\napi_key_location = \"none\"\n"
     )
 }
 

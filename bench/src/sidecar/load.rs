@@ -2,7 +2,10 @@
 //! from when they were due. A thread of its own keeps the pace, finer than the runtime's timers.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread,
     time::Duration,
 };
@@ -39,13 +42,14 @@ pub struct Window {
     pub is_saturated: bool,
     pub times: Vec<Duration>,
     pub first_tokens: Vec<Duration>,
-    pub tokens: usize,
 }
 
 /// A load on one address, with its kept connections.
 #[derive(Clone)]
 pub struct Load {
     request: Arc<Request>,
+    /// Requests so far.
+    count: Arc<AtomicU64>,
     idle: Arc<Mutex<Vec<Connection>>>,
 }
 
@@ -53,13 +57,17 @@ impl Load {
     pub fn new(request: Request) -> Self {
         Self {
             request: Arc::new(request),
+            count: Arc::default(),
             idle: Arc::default(),
         }
     }
 
     /// Runs a window on a runtime of its own: connections belong to it, so each window opens some anew.
     pub async fn run(&self, pace: Pace) -> Result<Window> {
-        let load = Self::new(self.request.as_ref().clone());
+        let load = Self {
+            idle: Arc::default(),
+            ..self.clone()
+        };
         let window = tokio::task::spawn_blocking(move || {
             let runtime = runtime::Builder::new_current_thread()
                 .enable_all()
@@ -112,7 +120,8 @@ impl Load {
             Some(connection) => connection,
             None => Connection::open(self.request.address).await?,
         };
-        let answer = connection.ask(&self.request).await?;
+        let number = self.count.fetch_add(1, Relaxed);
+        let answer = connection.ask(&self.request, number).await?;
         if answer.is_open {
             lock(&self.idle).push(connection);
         }
@@ -128,7 +137,6 @@ impl Window {
         match answer {
             Ok(answer) => {
                 self.done += 1;
-                self.tokens += answer.tokens;
                 self.times.push(ended - due);
                 self.first_tokens
                     .extend(answer.first_token.map(|first| first - due));
@@ -180,7 +188,7 @@ mod tests {
 
     async fn server(answers: bool) -> Load {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let request = Request::chat(listener.local_addr().unwrap(), &[], "{}");
+        let request = Request::chat((listener.local_addr().unwrap(), "/"), &[], "{}");
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 tokio::spawn(async move {

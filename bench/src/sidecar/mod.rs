@@ -2,13 +2,19 @@
 //! simulator and an open-loop load have the other, all on loopback.
 //!
 //! Each round gives each entrant a fresh process. At each rate the load goes to the model itself, through the
-//! gateway, and to the model again; a turn with a failed request does not count.
+//! gateway, and to the model again; a turn with a failed request does not count. Then the sidecar alone: what each of
+//! its features costs, whether its memory grows, and what sending late calls twice is worth.
 
 mod cores;
 mod entrant;
+mod features;
+mod growth;
 mod install;
 mod load;
+mod metrics;
 mod ours;
+mod records;
+mod rescue;
 mod results;
 mod rig;
 pub mod trials;
@@ -17,7 +23,7 @@ mod wire;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -28,26 +34,46 @@ use aios_e2e::{
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::{
     entrant::{Entrant, Start},
+    features::Cost,
+    growth::Growth,
     install::Installed,
+    rescue::Rescue,
     rig::Rig,
     turn::Turn,
 };
-use crate::report::{Machine, Results};
+use crate::report::{Machine, Results, Target};
 
 /// Requests a second of whole answers.
 const RATES: [f64; 3] = [50.0, 200.0, 1000.0];
 /// Streams a second: what is not held is tried at the next.
 const STREAMS: [f64; 3] = [40.0, 10.0, 2.0];
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Every entrant, in rounds
+    Entrants,
+    /// What each feature of the sidecar costs, in as many rounds
+    Features,
+    /// Whether its memory grows
+    Growth,
+    /// Late calls, sent twice or not
+    Rescue,
+}
+
 #[derive(clap::Args)]
 pub struct Options {
     /// Nine rounds with windows of ten seconds, the highest rate in each: about three hours
     #[arg(long)]
     full: bool,
+    /// What is measured
+    #[arg(long, value_enum, value_delimiter = ',',
+        default_values_t = [Part::Entrants, Part::Features, Part::Growth, Part::Rescue])]
+    parts: Vec<Part>,
     /// Rounds
     #[arg(long)]
     rounds: Option<usize>,
@@ -104,11 +130,35 @@ struct Bench {
     /// The highest rate of the rig itself.
     ceiling: Option<f64>,
     rounds: Vec<Round>,
+    features: Vec<Cost>,
+    growth: Option<Growth>,
+    rescues: Vec<Rescue>,
+}
+
+/// The programs that are built here.
+#[derive(Clone, Copy)]
+struct Built<'a> {
+    sidecar: &'a Path,
+    simulator: &'a Path,
 }
 
 impl Options {
     fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.full { 9 } else { 4 })
+        self.rounds.unwrap_or(if self.full { 9 } else { 3 })
+    }
+
+    fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// How long memory is watched.
+    fn growth(&self) -> Duration {
+        Duration::from_secs(if self.full { 600 } else { 30 })
+    }
+
+    /// How long calls are sent of which some are slow.
+    fn rescue(&self) -> Duration {
+        Duration::from_secs(if self.full { 120 } else { 20 })
     }
 
     fn window(&self) -> Duration {
@@ -135,37 +185,99 @@ pub async fn run(options: Options) -> Result<()> {
         missing: BTreeMap::new(),
         ceiling: None,
         rounds: Vec::new(),
+        features: Vec::new(),
+        growth: None,
+        rescues: Vec::new(),
     };
-    bench.install().await;
+    if bench.options.has(Part::Entrants) {
+        bench.install().await;
+    }
     cores::take_rig().await?;
     let rig = Rig::start(&simulator).await?;
-    if !bench.options.without_highest {
-        let ceiling = step("the highest rate of the rig itself", rig.ceiling()).await?;
-        bench.ceiling = Some(ceiling);
+    let built = Built {
+        sidecar: &sidecar,
+        simulator: &simulator,
+    };
+    if bench.options.has(Part::Entrants) {
+        bench.entrants(&rig, built).await?;
     }
-    let turns: Vec<_> = (1..=bench.options.rounds())
-        .flat_map(|round| {
-            let entrants = bench.options.entrants.clone();
-            entrants.into_iter().map(move |who| (round, who))
-        })
-        .filter(|(_, entrant)| !bench.missing.contains_key(entrant))
-        .collect();
-    for (index, (round, entrant)) in turns.iter().enumerate() {
-        let words = entrant.words();
-        let what = format!("{words}, round {round} ({} of {})", index + 1, turns.len());
-        let turn = step(&what, bench.round(&rig, &sidecar, *round, *entrant)).await?;
-        eprintln!("    {}", results::line(&turn));
-        bench.rounds.push(turn);
-        bench.write()?;
-    }
-    println!("{}", results::tables(&bench.rounds, &bench.missing));
-    println!("{}", crate::report::table(&bench.targets()));
+    bench.alone(&rig, built).await?;
+    bench.print();
     println!("Every round: {}", bench.write()?.display());
     eprintln!("It took {}.", seconds(begun.elapsed()));
     Ok(())
 }
 
 impl Bench {
+    /// Every entrant in every round.
+    async fn entrants(&mut self, rig: &Rig, built: Built<'_>) -> Result<()> {
+        if !self.options.without_highest {
+            let ceiling = step("the highest rate of the rig itself", rig.ceiling()).await?;
+            self.ceiling = Some(ceiling);
+        }
+        let turns: Vec<_> = (1..=self.options.rounds())
+            .flat_map(|round| {
+                let entrants = self.options.entrants.clone();
+                entrants.into_iter().map(move |who| (round, who))
+            })
+            .filter(|(_, entrant)| !self.missing.contains_key(entrant))
+            .collect();
+        for (index, (round, entrant)) in turns.iter().enumerate() {
+            let words = entrant.words();
+            let what = format!("{words}, round {round} ({} of {})", index + 1, turns.len());
+            let turn = step(&what, self.round(rig, built.sidecar, *round, *entrant)).await?;
+            eprintln!("    {}", results::line(&turn));
+            self.rounds.push(turn);
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// What only the sidecar is asked.
+    async fn alone(&mut self, rig: &Rig, built: Built<'_>) -> Result<()> {
+        let nobody = BTreeMap::new();
+        let folder = tempfile::tempdir()?;
+        let start = |model| Start {
+            sidecar: built.sidecar,
+            installed: &nobody,
+            folder: folder.path(),
+            model,
+        };
+        if self.options.has(Part::Features) {
+            for round in 1..=self.options.rounds() {
+                let costs = rig.features(start, self.options.window(), round);
+                let what = format!("what each feature costs, round {round}");
+                self.features.extend(step(&what, costs).await?);
+                self.write()?;
+            }
+        }
+        if self.options.has(Part::Growth) {
+            let start = start(rig.plain_port());
+            let growth = rig.growth(&start, Entrant::AiosOn, self.options.growth());
+            self.growth = Some(step("whether memory grows", growth).await?);
+            self.write()?;
+        }
+        if self.options.has(Part::Rescue) {
+            let rescues = rescue::rescue(built, self.options.rescue());
+            let rescues = step("late calls, sent twice or not", rescues).await?;
+            self.rescues.extend(rescues);
+        }
+        Ok(())
+    }
+
+    fn print(&self) {
+        if !self.rounds.is_empty() {
+            println!("{}", results::tables(&self.rounds, &self.missing));
+        }
+        if !self.features.is_empty() {
+            println!("{}", features::table(&self.features));
+        }
+        if !self.rescues.is_empty() {
+            println!("{}", rescue::table(&self.rescues));
+        }
+        println!("{}", crate::report::table(&self.targets()));
+    }
+
     async fn install(&mut self) {
         for entrant in self.options.entrants.clone() {
             if entrant.is_ours() {
@@ -187,7 +299,7 @@ impl Bench {
     async fn round(
         &self,
         rig: &Rig,
-        sidecar: &std::path::Path,
+        sidecar: &Path,
         number: usize,
         entrant: Entrant,
     ) -> Result<Round> {
@@ -222,8 +334,22 @@ impl Bench {
         Ok(round)
     }
 
-    fn targets(&self) -> Vec<crate::report::Target> {
-        results::targets(&self.rounds, self.ceiling)
+    fn targets(&self) -> Vec<Target> {
+        let mut targets = results::targets(&self.rounds, self.ceiling);
+        targets.extend(features::targets(&self.features));
+        targets.extend(self.growth.iter().filter_map(Growth::target));
+        targets.extend(rescue::targets(&self.rescues));
+        targets
+    }
+
+    /// All that was measured, part by part.
+    fn measured(&self) -> Result<Vec<Value>> {
+        let rounds = self.rounds.iter().map(serde_json::to_value);
+        let features = self.features.iter().map(serde_json::to_value);
+        let growth = self.growth.iter().map(serde_json::to_value);
+        let rescues = self.rescues.iter().map(serde_json::to_value);
+        let all = rounds.chain(features).chain(growth).chain(rescues);
+        Ok(all.collect::<Result<_, _>>()?)
     }
 
     fn write(&self) -> Result<PathBuf> {
@@ -248,9 +374,10 @@ impl Bench {
                 "rounds": self.options.rounds(),
                 "windowSeconds": self.options.window().as_secs_f64(),
                 "ratesPerSecond": RATES, "streamsPerSecond": STREAMS,
+                "growthSeconds": self.options.growth().as_secs(),
                 "highestOfTheRigItself": self.ceiling,
             }),
-            rounds: self.rounds.iter().collect(),
+            rounds: self.measured()?,
             targets: self.targets(),
         };
         results.write(&files::repository().join(&self.options.results))

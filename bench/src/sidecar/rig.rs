@@ -9,16 +9,19 @@ use tempfile::TempDir;
 
 use super::{
     RATES, Round, STREAMS, cores,
-    entrant::{Entrant, Gateway, Start, loopback},
+    entrant::{CHAT, Entrant, Gateway, Start, loopback},
+    features::{Cost, PLAIN, STREAMED, WHOLE_TEXT},
+    growth::Growth,
     load::{Load, Pace},
-    turn::{Watched, of, turn},
-    wire::Request,
+    ours::Which,
+    turn::{Watched, alone, of, turn},
+    wire::{NUMBER, Request},
 };
 use crate::measure::Process;
 
 /// About 1.1 kB of a request, and 0.5 kB of its answer.
-const PROMPT: usize = 900;
-const ANSWER: usize = 40;
+pub const PROMPT: usize = 900;
+pub const ANSWER: usize = 40;
 /// Tokens of a stream, and milliseconds between them.
 const STREAM: usize = 128;
 const GAP_MS: &str = "2";
@@ -29,7 +32,7 @@ const MODELS: [&str; 3] = ["writer", "writer-v1", "translator"];
 const REST: Duration = Duration::from_secs(1);
 const P99_US: f64 = 10_000.0;
 /// Where the search for the highest rate begins.
-const LOWEST: f64 = 25.0;
+const LOWEST: f64 = 100.0;
 /// Halvings between the highest rate that held and the lowest that did not.
 const HALVINGS: usize = 3;
 const SEARCH: Duration = Duration::from_secs(2);
@@ -56,7 +59,7 @@ impl Rig {
             for model in MODELS {
                 command.args(["--model", model]);
             }
-            command.args(["--say", "word ".repeat(tokens).trim_end()]);
+            command.args(["--say", &said(tokens)]);
             Running::start(command, &folder.path().join(name), port).await
         };
         Ok(Self {
@@ -119,6 +122,7 @@ impl Rig {
         let watched = self.watched(&gateway)?;
         for rate in STREAMS {
             let turn = turn(&direct, &through, pace(rate, window), &watched).await?;
+            let turn = turn.of_streams(STREAM);
             let is_held = turn.void.is_none();
             round.streams.push(turn);
             if is_held {
@@ -126,6 +130,69 @@ impl Rig {
             }
         }
         gateway.stop().await
+    }
+
+    /// Each feature alone at the highest of the rates, and first tokens under policy.
+    pub async fn features<'a>(
+        &self,
+        start: impl Fn(u16) -> Start<'a>,
+        window: Duration,
+        round: usize,
+    ) -> Result<Vec<Cost>> {
+        let cost = |case, turn| Cost {
+            part: "features",
+            round,
+            case,
+            turn,
+        };
+        let rate = RATES.last().copied().unwrap_or_default();
+        let mut costs = Vec::new();
+        for case in PLAIN {
+            let which = Which::Only(case.features);
+            let gateway = start(self.plain_port()).egress(&which).await?;
+            let through = ready(&gateway, PROMPT, false).await?;
+            let watched = self.watched(&gateway)?;
+            through.run(pace(rate, REST)).await?;
+            let turn = alone(&through, pace(rate, window), &watched).await?;
+            costs.push(cost(case.name, turn));
+            gateway.stop().await?;
+        }
+        let [_, windowed] = STREAMED;
+        let streamed = STREAMED.map(|case| (case.name, Which::Only(case.features)));
+        let whole = (WHOLE_TEXT, Which::WholeText(windowed.features));
+        for (name, which) in streamed.into_iter().chain([whole]) {
+            let gateway = start(self.streaming_port()).egress(&which).await?;
+            let through = ready(&gateway, PROMPT, true).await?;
+            let direct = load(&Direct(self.streaming_port()), PROMPT, true);
+            let watched = self.watched(&gateway)?;
+            let rate = STREAMS.first().copied().unwrap_or_default();
+            let turn = turn(&direct, &through, pace(rate, window), &watched).await?;
+            costs.push(cost(name, turn.of_streams(STREAM)));
+            gateway.stop().await?;
+        }
+        Ok(costs)
+    }
+
+    /// Memory while calls go on and on, once it settled.
+    pub async fn growth(
+        &self,
+        start: &Start<'_>,
+        entrant: Entrant,
+        lasts: Duration,
+    ) -> Result<Growth> {
+        let gateway = start.start(entrant).await?;
+        let through = ready(&gateway, PROMPT, false).await?;
+        through.run(pace(Growth::RATE, Growth::SETTLES)).await?;
+        let mut growth = Growth::new(entrant, lasts);
+        growth.kb.push(pss(&gateway)?);
+        for _ in 0..Growth::LOOKS {
+            let slice = lasts / Growth::LOOKS;
+            let window = through.run(pace(Growth::RATE, slice)).await?;
+            growth.void = growth.void.or(window.failure);
+            growth.kb.push(pss(&gateway)?);
+        }
+        gateway.stop().await?;
+        Ok(growth)
     }
 
     /// The highest rate of an entrant.
@@ -148,6 +215,7 @@ impl Rig {
         Ok(Watched {
             gateway: gateway.ids()?,
             rig: vec![self.plain.id()?, self.streaming.id()?, me],
+            admin: gateway.admin.clone(),
         })
     }
 }
@@ -179,7 +247,7 @@ async fn search(load: &Load) -> Result<f64> {
 }
 
 /// A load on a gateway that has answered.
-async fn ready(gateway: &Gateway, prompt: usize, stream: bool) -> Result<Load> {
+pub async fn ready(gateway: &Gateway, prompt: usize, stream: bool) -> Result<Load> {
     const TRIES: usize = 80;
     let load = load(&Through(gateway), prompt, stream);
     let mut last = None;
@@ -199,6 +267,11 @@ async fn ready(gateway: &Gateway, prompt: usize, stream: bool) -> Result<Load> {
     Ok(load)
 }
 
+/// An answer of so many words.
+pub fn said(words: usize) -> String {
+    "word ".repeat(words).trim_end().to_owned()
+}
+
 fn pace(rate: f64, lasts: Duration) -> Pace {
     Pace { rate, lasts }
 }
@@ -213,9 +286,12 @@ use Asked::{Gateway as Through, Model as Direct};
 
 fn load(asked: &Asked<'_>, prompt: usize, stream: bool) -> Load {
     let nothing = Vec::new();
-    let (address, headers, model) = match asked {
-        Asked::Gateway(gateway) => (gateway.address, &gateway.headers, gateway.model.as_str()),
-        Asked::Model(port) => (loopback(*port), &nothing, "writer"),
+    let (at, headers, model) = match asked {
+        Asked::Gateway(gateway) => {
+            let at = (gateway.address, gateway.path);
+            (at, &gateway.headers, gateway.model.as_str())
+        }
+        Asked::Model(port) => ((loopback(*port), CHAT), &nothing, "writer"),
     };
     let text = "Write a letter about saving. ";
     let prompt: String = text.chars().cycle().take(prompt).collect();
@@ -223,13 +299,13 @@ fn load(asked: &Asked<'_>, prompt: usize, stream: bool) -> Load {
         "model": model, "temperature": 0.2,
         "messages": [
             {"role": "system", "content": "You write short, friendly letters."},
-            {"role": "user", "content": prompt},
+            {"role": "user", "content": format!("{NUMBER} {prompt}")},
         ],
     });
     if stream {
         body["stream"] = json!(true);
     }
-    Load::new(Request::chat(address, headers, &body.to_string()))
+    Load::new(Request::chat(at, headers, &body.to_string()))
 }
 
 fn pss(gateway: &Gateway) -> Result<u64> {

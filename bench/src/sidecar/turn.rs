@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{
     cores::descent,
     load::{Load, Pace, Window},
+    metrics,
 };
 use crate::measure::Process;
 
@@ -34,8 +35,11 @@ pub struct Turn {
     pub added_first_token: f64,
     /// Processor time of the gateway, a request.
     pub cpu_per_request: f64,
-    /// The same a token, of a stream.
+    /// The same for each token that the model sent, of a stream.
     pub cpu_per_token: f64,
+    /// What the sidecar says that it spent itself on a request, both hops together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_time: Option<f64>,
     /// How much of a core others took meanwhile, in percent.
     pub others_percent: f64,
 }
@@ -46,6 +50,7 @@ pub struct Quantiles {
     pub p50: f64,
     pub p90: f64,
     pub p99: f64,
+    pub p995: f64,
     pub first_token_p50: f64,
 }
 
@@ -55,6 +60,8 @@ pub struct Watched {
     pub gateway: Vec<u32>,
     /// Those of the rig.
     pub rig: Vec<u32>,
+    /// Ports of the sidecar's metrics.
+    pub admin: Vec<u16>,
 }
 
 /// Processor time so far.
@@ -71,34 +78,57 @@ pub async fn turn(direct: &Load, through: &Load, pace: Pace, watched: &Watched) 
         ..pace
     };
     let before = direct.run(around).await?;
-    let from = Busy::now(watched)?;
-    let window = through.run(pace).await?;
-    let to = Busy::now(watched)?;
+    let turn = alone(through, pace, watched).await?;
     let after = direct.run(around).await?;
     let direct_failed = [&before, &after]
         .into_iter()
         .find_map(|window| window.failure.clone());
     let rig = direct_failed.map(|why| format!("the rig itself: {why}"));
-    let (direct, times) = ([of(&before), of(&after)], of(&window));
+    let (direct, times) = ([of(&before), of(&after)], turn.times);
     let added =
         |at: fn(&Quantiles) -> f64| at(&times) - f64::midpoint(at(&direct[0]), at(&direct[1]));
+    Ok(Turn {
+        void: turn.void.clone().or(rig),
+        direct,
+        added_p50: added(|at| at.p50),
+        added_p90: added(|at| at.p90),
+        added_first_token: added(|at| at.first_token_p50),
+        ..turn
+    })
+}
+
+/// The window in the middle alone: what nothing is added to.
+pub async fn alone(through: &Load, pace: Pace, watched: &Watched) -> Result<Turn> {
+    let own_before = metrics::own_seconds(&watched.admin).await?;
+    let from = Busy::now(watched)?;
+    let window = through.run(pace).await?;
+    let to = Busy::now(watched)?;
+    let own = metrics::own_seconds(&watched.admin).await? - own_before;
+    let own = own * 1e6 / window.done.max(1) as f64;
     let cpu = microseconds(to.gateway.saturating_sub(from.gateway));
     let known = to.known.saturating_sub(from.known);
     let others = to.all.saturating_sub(from.all).saturating_sub(known);
     Ok(Turn {
         rate: pace.rate,
         requests: window.done,
-        void: window.failure.clone().or(rig),
+        void: window.failure.clone(),
         is_saturated: window.is_saturated,
-        times,
-        direct,
-        added_p50: added(|at| at.p50),
-        added_p90: added(|at| at.p90),
-        added_first_token: added(|at| at.first_token_p50),
+        times: of(&window),
+        own_time: (!watched.admin.is_empty()).then_some(own),
         cpu_per_request: cpu / window.done.max(1) as f64,
-        cpu_per_token: cpu / window.tokens.max(1) as f64,
         others_percent: (others.as_secs_f64() / pace.lasts.as_secs_f64() * 100.0).round(),
+        ..Turn::default()
     })
+}
+
+impl Turn {
+    /// Of streams of so many tokens, whatever a gateway makes of their events.
+    pub fn of_streams(self, tokens: usize) -> Self {
+        Self {
+            cpu_per_token: self.cpu_per_request / tokens as f64,
+            ..self
+        }
+    }
 }
 
 pub fn of(window: &Window) -> Quantiles {
@@ -107,16 +137,17 @@ pub fn of(window: &Window) -> Quantiles {
     let mut first_tokens = window.first_tokens.clone();
     first_tokens.sort();
     Quantiles {
-        p50: quantile(&times, 50),
-        p90: quantile(&times, 90),
-        p99: quantile(&times, 99),
-        first_token_p50: quantile(&first_tokens, 50),
+        p50: quantile(&times, 500),
+        p90: quantile(&times, 900),
+        p99: quantile(&times, 990),
+        p995: quantile(&times, 995),
+        first_token_p50: quantile(&first_tokens, 500),
     }
 }
 
 /// Nearest rank; 0 of none.
-fn quantile(sorted: &[Duration], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1) - 1;
+fn quantile(sorted: &[Duration], thousandths: usize) -> f64 {
+    let rank = (sorted.len() * thousandths).div_ceil(1000).max(1) - 1;
     sorted.get(rank).copied().map_or(0.0, microseconds)
 }
 
@@ -174,6 +205,7 @@ mod tests {
             p50: 50.0,
             p90: 90.0,
             p99: 99.0,
+            p995: 100.0,
             first_token_p50: 7.0,
         };
         assert_eq!(of(&window), expected);

@@ -14,6 +14,9 @@ use tokio::{
 const TOKEN: &[u8] = b"\"content\":\"";
 const DONE: &[u8] = b"data: [DONE]";
 const HEAD_END: &[u8] = b"\r\n\r\n";
+/// Where a body has this, each request has its own number: no two ask the same, and no cache answers.
+pub const NUMBER: &str = "No. 00000000";
+const DIGITS: usize = 8;
 
 /// A request, ready to be sent.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct Request {
     pub address: SocketAddr,
     pub bytes: Vec<u8>,
     pub is_stream: bool,
+    /// Where its number begins.
+    number_at: Option<usize>,
 }
 
 /// What came back.
@@ -28,7 +33,6 @@ pub struct Request {
 pub struct Answer {
     /// None but of a stream.
     pub first_token: Option<Instant>,
-    pub tokens: usize,
     /// Whether the connection takes another request.
     pub is_open: bool,
 }
@@ -36,6 +40,7 @@ pub struct Answer {
 /// A connection that is kept.
 pub struct Connection {
     stream: TcpStream,
+    sent: Vec<u8>,
     read: Vec<u8>,
 }
 
@@ -54,20 +59,39 @@ struct Head {
 }
 
 impl Request {
-    /// A chat completion.
-    pub fn chat(address: SocketAddr, headers: &[(String, String)], body: &str) -> Self {
+    /// A chat completion, at an address and a path.
+    pub fn chat(
+        (address, path): (SocketAddr, &str),
+        headers: &[(String, String)],
+        body: &str,
+    ) -> Self {
         let mut head = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\n\
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n",
             body.len()
         );
         for (name, value) in headers {
             head.extend([name.as_str(), ": ", value.as_str(), "\r\n"]);
         }
+        let bytes = format!("{head}\r\n{body}").into_bytes();
+        let number = find(&bytes, NUMBER.as_bytes());
         Self {
             address,
-            bytes: format!("{head}\r\n{body}").into_bytes(),
+            number_at: number.map(|at| at + NUMBER.len() - DIGITS),
+            bytes,
             is_stream: body.contains("\"stream\":true"),
+        }
+    }
+
+    /// Writes the request of that number.
+    fn write(&self, number: u64, to: &mut Vec<u8>) {
+        to.clear();
+        to.extend_from_slice(&self.bytes);
+        let place = self.number_at.and_then(|at| to.get_mut(at..at + DIGITS));
+        let mut rest = number;
+        for digit in place.into_iter().flatten().rev() {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
         }
     }
 }
@@ -78,6 +102,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
+            sent: Vec::new(),
             read: Vec::with_capacity(16 << 10),
         })
     }
@@ -86,9 +111,10 @@ impl Connection {
     ///
     /// # Errors
     /// Whatever is not a whole answer with status 200.
-    pub async fn ask(&mut self, request: &Request) -> Result<Answer> {
+    pub async fn ask(&mut self, request: &Request, number: u64) -> Result<Answer> {
         self.read.clear();
-        self.stream.write_all(&request.bytes).await?;
+        request.write(number, &mut self.sent);
+        self.stream.write_all(&self.sent).await?;
         let body_at = loop {
             if let Some(at) = find(&self.read, HEAD_END) {
                 break at + HEAD_END.len();
@@ -99,7 +125,7 @@ impl Connection {
         let mut first_token = None;
         loop {
             let body = self.read.get(body_at..).unwrap_or_default();
-            if request.is_stream && first_token.is_none() && tokens(body) > 0 {
+            if request.is_stream && first_token.is_none() && has_token(body) {
                 first_token = Some(Instant::now());
             }
             if head.length.is_reached(body) {
@@ -119,7 +145,6 @@ impl Connection {
         ensure!(is_whole, "a stream without its end");
         Ok(Answer {
             first_token,
-            tokens: tokens(body),
             is_open: !head.closes,
         })
     }
@@ -186,23 +211,24 @@ fn rfind(text: &[u8], wanted: &[u8]) -> Option<usize> {
     Some(from + at)
 }
 
-/// Tokens that have come: a first event that only names the role has an empty content, which says nothing.
-fn tokens(text: &[u8]) -> usize {
-    text.windows(TOKEN.len() + 1)
-        .filter(|at| at.starts_with(TOKEN) && !at.ends_with(b"\""))
-        .count()
+/// Whether a token came: a first event that only names the role has an empty content, which says nothing.
+fn has_token(text: &[u8]) -> bool {
+    let mut places = text.windows(TOKEN.len() + 1);
+    places.any(|at| at.starts_with(TOKEN) && !at.ends_with(b"\""))
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::{io::AsyncWriteExt, net::TcpListener};
 
-    use super::{Answer, Connection, Request};
+    use super::{Answer, Connection, NUMBER, Request};
+
+    const CHAT: &str = "/v1/chat/completions";
 
     /// Asks a server that answers with these pieces.
     async fn asked(pieces: &'static [&'static str], body: &str) -> anyhow::Result<Answer> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let request = Request::chat(listener.local_addr().unwrap(), &[], body);
+        let request = Request::chat((listener.local_addr().unwrap(), CHAT), &[], body);
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             for piece in pieces {
@@ -211,7 +237,18 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         });
-        Connection::open(request.address).await?.ask(&request).await
+        let mut connection = Connection::open(request.address).await?;
+        connection.ask(&request, 0).await
+    }
+
+    #[test]
+    fn every_request_has_its_own_number() {
+        let address = ([127, 0, 0, 1], 1).into();
+        let request = Request::chat((address, CHAT), &[], NUMBER);
+        let mut bytes = Vec::new();
+        request.write(1_234, &mut bytes);
+        assert!(bytes.ends_with(b"No. 00001234"));
+        assert_eq!(bytes.len(), request.bytes.len());
     }
 
     #[tokio::test]
@@ -228,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_ends_behind_its_trailers_and_counts_tokens() {
+    async fn a_stream_ends_behind_its_trailers() {
         const PIECES: &[&str] = &[
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n19\r\ndata: {\"content\":\"\"}\n\n\r\n",
             "1a\r\ndata: {\"content\":\"a\"}\n\n\r\n",
@@ -238,7 +275,6 @@ mod tests {
         ];
         let answer = asked(PIECES, "{\"stream\":true}").await.unwrap();
         assert!(answer.first_token.is_some() && answer.is_open);
-        assert_eq!(answer.tokens, 2);
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod corpora;
 mod counted;
 mod egress_stream;
 mod egress_whole;
+mod everything;
 mod faces;
 mod failover;
 mod fake;

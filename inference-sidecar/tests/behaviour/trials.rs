@@ -1,6 +1,6 @@
 //! A thousand seeded trials of egress and ingress: callers that go away, ask for several answers or have little
 //! money, before models that fail in every way. Whatever happens: an answer is whole or says in its caller's dialect
-//! that it is not, no text comes twice or to another, every request is counted once and paid to the token
+//! that it is not, no text comes twice or to another nor past a policy, every request is counted once and paid to the token
 //! where its model said what it came to, no budget is overshot, and no call is left behind at a model.
 //!
 //! `AIOS_TRIAL=17` plays one alone.
@@ -9,21 +9,19 @@ use std::collections::BTreeMap;
 
 use aios_proto::control::{ItemKind, Snapshot};
 use aios_simulator::trial::{
-    Attempt, Bill, Gateway, Heard, MODELS, Model, Patience, Purse, Script, Told, judge, play,
+    Attempt, Gateway, Heard, MODELS, Model, Patience, Script, charged, deployment, judge, misspent,
+    model_name, pipeline, play, policy, tenant,
 };
 use futures::{StreamExt, stream};
-use serde_json::{Value, json};
 
 use crate::{
     fake::until,
-    world::{World, ingress, item, model, pipeline, with},
+    world::{World, ingress, item},
 };
 use aios_inference_sidecar::money::Lessor;
 
 const TRIALS: u64 = 1000;
 const AT_ONCE: usize = 48;
-/// Millionths for a token of the prompt and of the answer.
-const PRICES: [u64; 2] = [1_000, 10_000];
 
 /// An egress, half of whose models have an ingress, and the servers of those models.
 struct Stage {
@@ -45,23 +43,26 @@ impl Stage {
             let server = Model::start(number).await.unwrap();
             for patience in [Patience::Short, Patience::Long] {
                 for hops in [1, 2] {
-                    let name = model_name(number, patience, hops);
-                    let body = deployment(&name, &server, patience);
-                    let body = if hops == 2 {
+                    let upstream = format!("http://{}", server.address);
+                    let which = (number, patience, hops);
+                    let mut body = deployment(which, &upstream, &upstream);
+                    if hops == 2 {
                         let endpoint = ingress(&body).await;
-                        with(body, "endpoint", json!(endpoint))
-                    } else {
-                        body
-                    };
+                        body = deployment(which, &endpoint, &upstream);
+                    }
+                    let name = model_name(number, patience, hops);
                     items.push(item(ItemKind::Model, &name, &body));
                 }
             }
             servers.push(server);
         }
+        let policy = item(ItemKind::Policy, "house", &policy());
         items.extend(scripts.iter().map(|script| {
-            let name = tenant(script);
-            item(ItemKind::Pipeline, &name, &budgeted(script))
+            let hops = 1 + usize::from(script.seed % 2 == 1);
+            let body = pipeline(script, hops, &policy.digest);
+            item(ItemKind::Pipeline, &tenant(script), &body)
         }));
+        items.push(policy);
         let world = World::leased(Lessor::own()).await;
         let acks = world.live.apply(&Snapshot { sequence: 1, items });
         assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
@@ -72,6 +73,7 @@ impl Stage {
         let address = self.world.base.strip_prefix("http://").unwrap();
         let gateway = Gateway {
             address: address.parse().unwrap(),
+            prefix: "",
             model: "auto".to_owned(),
             headers: vec![("aios-pipeline".to_owned(), tenant(script))],
         };
@@ -97,28 +99,6 @@ impl Stage {
             by_trial.entry(attempt.seed).or_default().push(attempt);
         }
         by_trial
-    }
-
-    /// Millionths that were spent of each budget: as models counted, and in all.
-    fn spent(&self) -> BTreeMap<String, (u64, u64)> {
-        let mut spent = BTreeMap::<_, (u64, u64)>::new();
-        for line in self.world.metrics().lines() {
-            let Some(labels) =
-                line.strip_prefix("aios_sidecar_budget_spent_total{scope=\"pipeline\",name=\"")
-            else {
-                continue;
-            };
-            let (tenant, rest) = labels.split_once('"').unwrap();
-            let amount: u64 = rest.rsplit(' ').next().unwrap().parse().unwrap();
-            let (exact, all) = spent.entry(tenant.to_owned()).or_default();
-            *exact += if rest.contains("\"exact\"") {
-                amount
-            } else {
-                0
-            };
-            *all += amount;
-        }
-        spent
     }
 
     /// Requests that the egress recorded.
@@ -154,86 +134,6 @@ impl Played<'_> {
     }
 }
 
-fn model_name(number: usize, patience: Patience, hops: usize) -> String {
-    format!("m{number}-{patience:?}-{hops}").to_lowercase()
-}
-
-fn tenant(script: &Script) -> String {
-    format!("t{}", script.seed)
-}
-
-fn deployment(name: &str, server: &Model, patience: Patience) -> Value {
-    let body = model(name, &format!("http://{}", server.address));
-    let (whole, silence) = match patience {
-        Patience::Short => ("20s", "300ms"),
-        Patience::Long => ("10m", "10m"),
-    };
-    let resilience = json!({"timeout": whole, "firstTokenTimeout": silence, "tokenGapTimeout": silence,
-        "retries": 2});
-    let body = with(body, "resilience", resilience);
-    let limits = json!({"contextTokens": 4096, "maxOutputTokens": 64, "maxInFlight": 1000});
-    let body = with(body, "limits", limits);
-    let [input, output] = PRICES.map(|price| price.to_string());
-    let pricing = json!({"inputPerMillion": input, "outputPerMillion": output, "currency": "EUR"});
-    let body = with(body, "pricing", pricing);
-    let dialect = if name.starts_with("m1") {
-        "Anthropic"
-    } else {
-        "OpenAI"
-    };
-    with(body, "upstream.dialect", json!(dialect))
-}
-
-/// Whole millionths.
-fn amount(script: &Script) -> u64 {
-    match script.purse {
-        Purse::Full => 1_000_000_000,
-        Purse::Small(cents) => cents * 10_000,
-    }
-}
-
-fn budgeted(script: &Script) -> Value {
-    let hops = 1 + usize::from(script.seed % 2 == 1);
-    let routes: Vec<_> = (0..MODELS)
-        .map(|number| json!({"model": model_name(number, script.patience(), hops)}))
-        .collect();
-    let mut pipeline = pipeline(json!(routes));
-    pipeline["name"] = json!(tenant(script));
-    let amount = format!(
-        "{}.{:06}",
-        amount(script) / 1_000_000,
-        amount(script) % 1_000_000
-    );
-    pipeline["budget"] = json!({"amount": amount, "currency": "EUR", "period": "Month"});
-    pipeline
-}
-
-fn cost(bill: Bill) -> u64 {
-    bill.input * PRICES[0] + bill.output * PRICES[1]
-}
-
-/// What is wrong with what a trial was charged.
-fn misspent(script: &Script, attempts: &[Attempt], (exact, all): (u64, u64)) -> Option<String> {
-    let sum = |counts: &dyn Fn(Told) -> bool| -> u64 {
-        let bills = attempts.iter().map(|attempt| attempt.bill);
-        bills.filter(|bill| counts(bill.told)).map(cost).sum()
-    };
-    let true_cost = sum(&|_| true);
-    if all > amount(script) || true_cost > amount(script) {
-        return Some(format!("overshot: charged {all}, came to {true_cost}"));
-    }
-    if !script.is_certain() {
-        return None;
-    }
-    let told = sum(&|told| told == Told::Yes)..=sum(&|told| told != Told::No);
-    if !told.contains(&exact) {
-        return Some(format!(
-            "models counted {told:?}, and {exact} was charged for it"
-        ));
-    }
-    (all < true_cost).then(|| format!("charged {all}, and it came to {true_cost}"))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_befalls_a_call_its_answer_is_clean_and_its_money_counted() {
     let alone = std::env::var("AIOS_TRIAL").ok();
@@ -260,12 +160,13 @@ async fn whatever_befalls_a_call_its_answer_is_clean_and_its_money_counted() {
     }
     played.extend(stage.play_all(leaving.into_iter()).await);
 
-    let (spent, attempts) = (stage.spent(), stage.attempts());
+    let (spent, attempts) = (charged(&stage.world.metrics()), stage.attempts());
     for trial in &played {
         let script = trial.script;
         let came = attempts.get(&script.seed).map_or(&[][..], Vec::as_slice);
         let charged = spent.get(&tenant(script)).copied().unwrap_or_default();
-        let wrongs = [trial.offence(), misspent(script, came, charged)];
+        let misspent = misspent(script, came, charged);
+        let wrongs = [trial.offence(), misspent.map(|wrong| format!("{wrong:?}"))];
         let told = wrongs.into_iter().flatten();
         wrong.extend(told.map(|what| {
             format!(

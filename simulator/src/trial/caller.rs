@@ -20,6 +20,8 @@ const SILENCE: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub struct Gateway {
     pub address: SocketAddr,
+    /// Stands before every path.
+    pub prefix: &'static str,
     pub model: String,
     pub headers: Vec<(String, String)>,
 }
@@ -64,8 +66,9 @@ fn request(script: &Script, gateway: &Gateway) -> Vec<u8> {
         .flat_map(|(name, value)| [name.as_ref(), ": ", value.as_ref(), "\r\n"])
         .collect();
     format!(
-        "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+        "POST {}{path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          te: trailers\r\nconnection: close\r\nanthropic-version: 2023-06-01\r\n{headers}\r\n{body}",
+        gateway.prefix,
         gateway.address,
         body.len()
     )

@@ -3,7 +3,9 @@
 //! happens.
 
 mod caller;
+mod config;
 mod http;
+mod money;
 mod plan;
 mod script;
 mod server;
@@ -11,6 +13,8 @@ mod verdict;
 mod words;
 
 pub use caller::{Gateway, Heard, play};
+pub use config::{deployment, model_name, pipeline, policy, tenant};
+pub use money::{Charged, Misspent, charged, misspent};
 pub use plan::{Bill, Told};
 pub use script::{Face, Fault, Hangup, MODELS, Patience, Purse, Script};
 pub use server::{Attempt, Model};

@@ -20,6 +20,8 @@ pub struct Asked {
     pub stream: bool,
     pub choices: u64,
     pub cap: Option<u64>,
+    /// As in the script.
+    pub slips: Option<u64>,
 }
 
 /// What is done with the connection, in order.
@@ -332,6 +334,7 @@ impl Asked {
             model: self.model,
             nth: self.nth,
             choice,
+            slips: self.slips,
         }
     }
 
@@ -517,6 +520,7 @@ mod tests {
             stream,
             choices: 1,
             cap: None,
+            slips: None,
         };
         plan(asked, fault, 100_000)
     }

@@ -27,6 +27,8 @@ pub struct Script {
     pub faults: [Vec<Fault>; MODELS],
     /// Bytes that the model's server sends at a time.
     pub piece: usize,
+    /// The token at whose end the model begins to say what no caller may hear.
+    pub slips: Option<u64>,
 }
 
 /// The API that the caller speaks.
@@ -127,6 +129,7 @@ impl Script {
             },
             faults,
             piece: pick(rng, [7, 64, 1000, 100_000]),
+            slips: rng.random_bool(0.15).then(|| rng.random_range(0..6)),
         }
     }
 
@@ -150,7 +153,8 @@ impl Script {
             )
         };
         let loses = self.faults.iter().flatten().any(loses);
-        !loses && self.leaves.is_none() && self.patience() == Patience::Long
+        // A stream that policy ends is not heard to its end.
+        !loses && self.leaves.is_none() && self.slips.is_none() && self.patience() == Patience::Long
     }
 
     /// Whether nothing befalls it that an answer could not survive.
@@ -159,7 +163,10 @@ impl Script {
             |fault: &Fault| matches!(fault, Fault::Gap(..) | Fault::Noise | Fault::Uncounted);
         let firsts = self.faults.iter().filter_map(|faults| faults.first());
         let waits = self.patience() == Patience::Long && self.leaves.is_none();
-        waits && self.purse == Purse::Full && firsts.into_iter().all(survives)
+        waits
+            && self.slips.is_none()
+            && self.purse == Purse::Full
+            && firsts.into_iter().all(survives)
     }
 
     /// Path and body of the call to a model.

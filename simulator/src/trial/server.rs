@@ -184,6 +184,7 @@ impl Log {
             stream: body["stream"] == true,
             choices: body["n"].as_u64().unwrap_or(1),
             cap: cap.iter().find_map(|field| body[field].as_u64()),
+            slips: Script::of(seed).slips,
         })
     }
 }

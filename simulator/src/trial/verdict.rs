@@ -31,6 +31,8 @@ pub enum Offence {
     Unfinished(String),
     /// Text of another trial.
     Leaked(String),
+    /// What no caller may hear, past a policy: no offence of who has none.
+    Bypassed(String),
 }
 
 /// What a caller got.
@@ -54,6 +56,7 @@ pub fn judge(script: &Script, answer: &Message) -> Result<Got, Offence> {
                     model,
                     nth,
                     choice,
+                    slips: script.slips,
                 };
                 said(text, saying.whole(tokens))
             })
@@ -64,6 +67,9 @@ pub fn judge(script: &Script, answer: &Message) -> Result<Got, Offence> {
     }
     if got.is_whole && !matches(&|text, whole| whole == text) {
         return Err(Offence::Unfinished(got.texts.join("\n")));
+    }
+    if got.texts.iter().any(|text| text.contains(words::FORBIDDEN)) {
+        return Err(Offence::Bypassed(got.texts.join("\n")));
     }
     Ok(got)
 }
@@ -207,7 +213,8 @@ mod tests {
             face: Face::Chat,
             stream: true,
             choices: 1,
-            cap: Some(2),
+            cap: Some(3),
+            slips: Some(1),
             ..Script::of(5)
         }
     }
@@ -218,6 +225,7 @@ mod tests {
             model: 0,
             nth: 1,
             choice: 0,
+            slips: Some(1),
         }
     }
 
@@ -234,10 +242,14 @@ mod tests {
 
     #[test]
     fn what_may_not_happen_is_seen() {
-        let (one, two) = (saying().token(0), saying().token(1));
+        let [one, two, three] = [0, 1, 2].map(|number| saying().token(number));
         let done = "data: [DONE]\n\n";
         let failed = "event: error\ndata: {\"error\":{\"message\":\"m\"}}\n\n";
-        assert!(judged(&[&one, &two], done).unwrap().is_whole);
+        assert!(matches!(
+            judged(&[&one, &two, &three], done),
+            Err(Offence::Bypassed(_))
+        ));
+        assert!(!judged(&[&one, &two], failed).unwrap().is_whole);
         assert!(!judged(&[&one], failed).unwrap().is_whole);
         assert!(matches!(judged(&[&one], done), Err(Offence::Unfinished(_))));
         assert!(matches!(

@@ -1,6 +1,10 @@
 //! What models of a trial say: every token names its trial, the model, the request and the choice, so that
 //! text that is told twice, or to another, is seen.
 
+/// What no caller of a gateway with a policy may hear. Models say it in two tokens.
+pub const FORBIDDEN: &str = "Globex";
+const HALVES: [&str; 2] = ["Glo", "bex "];
+
 /// Tokens of an answer that no cap cuts.
 const TOKENS: u64 = 12;
 
@@ -12,6 +16,8 @@ pub struct Saying {
     /// Number of the request at the model, from 0.
     pub nth: usize,
     pub choice: u64,
+    /// The token at whose end the forbidden word begins.
+    pub slips: Option<u64>,
 }
 
 /// Stands in the prompt of a trial, and in no other's.
@@ -38,8 +44,15 @@ impl Saying {
             model,
             nth,
             choice,
+            slips,
         } = self;
-        format!("<t{seed}>{model}.{nth}.{choice}.{number} ")
+        let token = format!("<t{seed}>{model}.{nth}.{choice}.{number} ");
+        let [begin, end] = HALVES;
+        match slips {
+            Some(at) if at == number => token + begin,
+            Some(at) if at + 1 == number => end.to_owned() + &token,
+            _ => token,
+        }
     }
 
     pub fn whole(self, tokens: u64) -> String {
