@@ -6,6 +6,8 @@ use aios_proto::control;
 use arc_swap::ArcSwap;
 use reqwest::Url;
 
+use crate::snapshot::Model;
+
 /// Addresses of groups, by model. Swapped whole, read without a lock.
 #[derive(Default)]
 pub struct Replicas(ArcSwap<HashMap<String, Arc<[String]>>>);
@@ -31,13 +33,43 @@ impl Replicas {
     }
 }
 
+/// Two groups that are asked before the Service that leads to them; none where there are no two.
+#[derive(Clone, Copy)]
+pub struct Picked<'a>([Option<&'a str>; 2]);
+
+impl<'a> Picked<'a> {
+    /// Of these groups, by their calls under way.
+    pub fn of(groups: Option<&'a [String]>, load: impl Fn(&str) -> usize) -> Self {
+        let draw = |count| rand::random_range(0..count);
+        Self(groups.map_or([None; 2], |groups| pick(groups, load, draw)))
+    }
+
+    /// All addresses of a call that stands there among a hundred, in order.
+    pub fn and_others(self, model: &'a Model, stand: u32) -> impl Iterator<Item = &'a str> {
+        let service = model.endpoints.first();
+        model.addresses(stand).flat_map(move |address| {
+            let leads_there = service.is_some_and(|service| service == address);
+            let groups = self.0.into_iter().flatten();
+            groups.filter(move |_| leads_there).chain([address])
+        })
+    }
+
+    /// Where a call to an address goes when it is sent a second time.
+    pub fn again(self, address: &'a str) -> &'a str {
+        match self.0 {
+            [Some(one), Some(other)] if one == address => other,
+            _ => address,
+        }
+    }
+}
+
 /// The less loaded of two at random first: with many callers that know only their own calls, the least loaded of
 /// all would be everybody's.
-pub fn pick<'a>(
-    addresses: &'a [String],
+fn pick(
+    addresses: &[String],
     load: impl Fn(&str) -> usize,
     mut random: impl FnMut(usize) -> usize,
-) -> [Option<&'a str>; 2] {
+) -> [Option<&str>; 2] {
     if addresses.len() < 2 {
         return [addresses.first().map(String::as_str), None];
     }

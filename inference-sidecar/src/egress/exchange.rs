@@ -33,7 +33,8 @@ use crate::{
     metrics::{Metrics, Side},
     money::{Funds, Money, Reserved, Sent},
     outcome::Outcome,
-    replicas, trace,
+    replicas::Picked,
+    trace,
 };
 
 /// A call, whoever answers it.
@@ -278,29 +279,15 @@ impl Exchange {
         let mut last: Option<Failure> = None;
         let next = model.next.as_ref().map(|next| next.endpoint.as_str());
         let groups = self.live.groups_of(&model.name);
-        let picked = groups.as_deref().map_or([None; 2], |groups| {
-            let load = |address: &str| self.client.calls(address);
-            replicas::pick(groups, load, |count| rand::random_range(0..count))
-        });
-        let addresses = model.addresses(self.question.stand).flat_map(|address| {
-            let is_service = model
-                .endpoints
-                .first()
-                .is_some_and(|first| first == address);
-            let groups = picked.into_iter().flatten().filter(move |_| is_service);
-            groups.chain([address])
-        });
+        let picked = Picked::of(groups.as_deref(), |address| self.client.calls(address));
+        let addresses = picked.and_others(model, self.question.stand);
         let mut addresses = self.breakers.in_order(addresses);
         let known = addresses.len();
         let mut at = 0;
         while let Some(endpoint) = addresses.get(at).copied() {
-            let again = match picked {
-                [Some(one), Some(other)] if one == endpoint => other,
-                _ => endpoint,
-            };
             let to = To {
                 first: endpoint,
-                again,
+                again: picked.again(endpoint),
                 body: &body,
             };
             let asked = self.ask(request, candidate, to, calling);
