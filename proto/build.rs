@@ -3,7 +3,11 @@
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = ["proto/control.proto", "proto/work.proto"];
+    let files = [
+        "proto/control.proto",
+        "proto/work.proto",
+        "proto/inference.proto",
+    ];
     for file in files {
         println!("cargo:rerun-if-changed={file}");
     }

@@ -6,13 +6,19 @@ use aios_proto::config::{Dialect, TextShape, Upstream};
 /// A server of Open Inference Protocol V2.
 pub fn open_inference(engine: Option<&KServeEngine>) -> Upstream {
     let engine = engine.cloned().unwrap_or_default();
+    let shape = TextShape {
+        input: engine.input,
+        output: engine.output,
+        settings: engine.settings,
+    };
+    // The schema bounds it.
+    let grpc = engine.grpc_port.and_then(|port| port.try_into().ok());
     Upstream {
         base_url: format!("http://127.0.0.1:{}/v2", engine.port),
-        dialect: Dialect::OpenInference(TextShape {
-            input: engine.input,
-            output: engine.output,
-            settings: engine.settings,
-        }),
+        dialect: match grpc {
+            None => Dialect::OpenInference(shape),
+            Some(port) => Dialect::OpenInferenceGrpc { port, shape },
+        },
     }
 }
 

@@ -1179,6 +1179,17 @@ fn servers_of_texts_are_called_where_and_in_the_shape_that_the_spec_says() {
     assert_eq!(upstream.dialect, told);
     assert_eq!(health, "http://127.0.0.1:9000/v2/models/any.bin/ready");
 
+    let mut told = kserve_model();
+    told["selfHosted"]["engine"]["kserve"]["grpcPort"] = json!(8081);
+    let (_, upstream, health) = compiled(told);
+    let shape_of_usual = shape("input-0", None, &[]);
+    let told = Dialect::OpenInferenceGrpc {
+        port: 8081,
+        shape: shape_of_usual,
+    };
+    assert_eq!(upstream.dialect, told);
+    assert_eq!(health, "http://127.0.0.1:8080/v2/models/house/ready");
+
     let (name, upstream, health) = compiled(bentoml_model());
     assert_eq!(name, "house");
     assert_eq!(upstream.base_url, "http://127.0.0.1:3000/generate");

@@ -4,19 +4,26 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a server of Open Inference Protocol V2 (REST) answers, and in which tensors.
+/// Where a server of Open Inference Protocol V2 answers, and in which tensors.
 /// <https://github.com/kserve/open-inference-protocol>
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "!has(self.port) || !(int(self.port) in [8443, 9090])",
     "message": "ports 8443 and 9090 are the ingress's in the same pod: let the server listen on another",
+}, {
+    "rule": "!has(self.grpcPort) || !(int(self.grpcPort) in [8443, 9090])",
+    "message": "ports 8443 and 9090 are the ingress's in the same pod: let the server's gRPC listen on another",
 }]))]
 pub struct KServeEngine {
     /// Port of its REST API; the pod's loopback is enough.
     #[serde(default = "kserve_port")]
     #[schemars(range(min = 1024, max = 65_535))]
     pub port: i32,
+    /// Port of its gRPC API, over which texts then go. Whether it is ready, it still tells over REST.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 65_535))]
+    pub grpc_port: Option<i32>,
     /// Model name in its paths; the weights' file name when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
@@ -99,6 +106,7 @@ impl Default for KServeEngine {
     fn default() -> Self {
         Self {
             port: kserve_port(),
+            grpc_port: None,
             model: None,
             input: kserve_input(),
             output: None,

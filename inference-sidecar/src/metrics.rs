@@ -247,7 +247,7 @@ impl ModelLabels {
             gen_ai_provider_name: match dialect {
                 Dialect::OpenAI => "openai",
                 Dialect::Anthropic => "anthropic",
-                Dialect::OpenInference(_) => "open_inference",
+                Dialect::OpenInference(_) | Dialect::OpenInferenceGrpc { .. } => "open_inference",
                 Dialect::BentoML(_) => "bentoml",
             },
         }

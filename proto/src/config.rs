@@ -221,6 +221,12 @@ pub enum Dialect {
     Anthropic,
     /// Open Inference Protocol V2: texts in tensors.
     OpenInference(TextShape),
+    /// The same over gRPC, at a port of its own.
+    OpenInferenceGrpc {
+        port: u16,
+        #[serde(flatten)]
+        shape: TextShape,
+    },
     /// A route of a BentoML service: texts in JSON fields.
     BentoML(TextShape),
 }

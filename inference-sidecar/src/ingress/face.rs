@@ -16,7 +16,10 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue};
 
-use super::{admission::Admission, key::KeyFile, learnt::Learnt, sleep::Bed, upstream::Admitted};
+use super::{
+    admission::Admission, infer::Infer, key::KeyFile, learnt::Learnt, sleep::Bed,
+    upstream::Admitted,
+};
 use crate::{
     client::Client,
     config::Live,
@@ -42,6 +45,7 @@ pub struct Ingress {
     pub admission: Arc<Admission>,
     pub admission_wait: Duration,
     pub learnt: Learnt,
+    pub infer: Infer,
     pub metrics: Arc<Metrics>,
     /// Who is told of its calls; none where nobody keeps them.
     pub tracer: Option<Arc<Tracer>>,
@@ -180,6 +184,7 @@ impl Ingress {
             http: self.client.get(),
             key: self.key.as_ref(),
             learnt: &self.learnt,
+            infer: &self.infer,
             caller,
             meter,
             model,

@@ -5,11 +5,13 @@ mod count;
 mod face;
 mod first_token;
 mod gauges;
+mod infer;
 mod key;
 mod learnt;
 mod readiness;
 mod refusal;
 mod sleep;
+mod text;
 mod ticks;
 mod upstream;
 
@@ -34,6 +36,7 @@ pub use admission::Admission;
 pub use face::{Ingress, router};
 pub use first_token::FirstToken;
 pub use gauges::{Gauges, Measures};
+pub use infer::Infer;
 pub use key::KeyFile;
 pub use learnt::Learnt;
 pub use sleep::Bed;
@@ -126,16 +129,11 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         .context("--tls-cert-file, --tls-key-file")?;
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
-    let engine = args.engine_model.zip(args.engine_upstream);
-    let scope = Scope::Ingress {
-        model: args.model.clone(),
-        engine: engine.map(|(model, upstream)| Engine {
-            model,
-            upstream,
-            digest: args.engine_digest,
-        }),
-    };
-    let live = Live::new(scope, args.source.cache_file.clone(), metrics.clone());
+    let live = Live::new(
+        scope(&args),
+        args.source.cache_file.clone(),
+        metrics.clone(),
+    );
     let admin = Admin {
         health: Health::default(),
         registry: Arc::new(registry),
@@ -186,6 +184,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         admission: Admission::new(metrics.clone()),
         admission_wait: Duration::from_millis(args.admission_wait_ms),
         learnt: Learnt::default(),
+        infer: Infer::new(upstream_tls(args.upstream_ca_file.as_deref())?),
         metrics,
         tracer,
     }));
@@ -220,11 +219,28 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Its one model, and which engine stands behind it.
+fn scope(args: &Args) -> Scope {
+    let engine = args.engine_model.clone().zip(args.engine_upstream.clone());
+    Scope::Ingress {
+        model: args.model.clone(),
+        engine: engine.map(|(model, upstream)| Engine {
+            model,
+            upstream,
+            digest: args.engine_digest.clone(),
+        }),
+    }
+}
+
 fn upstream(text: &str) -> serde_json::Result<Upstream> {
     serde_json::from_str(text)
 }
 
 fn client(ca: Option<&Path>) -> anyhow::Result<Client> {
+    Ok(Client::new(upstream_tls(ca)?, CONNECT)?)
+}
+
+fn upstream_tls(ca: Option<&Path>) -> anyhow::Result<Option<ClientTls>> {
     let tls = ca.map(|ca| ClientTls::new(Some(ca), None)).transpose();
-    Ok(Client::new(tls.context("--upstream-ca-file")?, CONNECT)?)
+    tls.context("--upstream-ca-file")
 }

@@ -23,7 +23,9 @@ pub fn classify(
         .unwrap_or_default();
     let of = |field: &str| error.get(field).and_then(Value::as_str);
     let message = match dialect {
-        Dialect::OpenInference(_) | Dialect::BentoML(_) => text::problem(body),
+        Dialect::OpenInference(_) | Dialect::OpenInferenceGrpc { .. } | Dialect::BentoML(_) => {
+            text::problem(body)
+        }
         Dialect::OpenAI | Dialect::Anthropic => of("message")
             .or(error.as_str())
             .unwrap_or_default()

@@ -12,13 +12,13 @@ use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 
-use super::{admission::Permit, key::KeyFile, learnt::Learnt, refusal, sleep::Awake};
+use super::{admission::Permit, infer::Infer, key::KeyFile, learnt::Learnt, refusal, sleep::Awake};
 use crate::{
     client,
     dialect::{
         Unwanted, anthropic,
         openai::{self, Operation, Request, Rewrite},
-        text::{self, Speech},
+        text::Speech,
     },
     error::ApiError,
     face::{self, DROPPED, Face},
@@ -33,13 +33,13 @@ use crate::{
 const MAX_ERROR: usize = 64 << 10;
 
 /// What goes to the upstream.
-struct Outgoing {
-    url: String,
-    body: Bytes,
-    auth: Option<(HeaderName, &'static str)>,
-    headers: Vec<(&'static str, HeaderValue)>,
+pub(super) struct Outgoing {
+    pub url: String,
+    pub body: Bytes,
+    pub auth: Option<(HeaderName, &'static str)>,
+    pub headers: Vec<(&'static str, HeaderValue)>,
     /// Fields that were dropped in translation.
-    dropped: Vec<String>,
+    pub dropped: Vec<String>,
 }
 
 impl Outgoing {
@@ -67,6 +67,7 @@ pub struct Admitted<'a> {
     pub http: reqwest::Client,
     pub key: Option<&'a KeyFile>,
     pub learnt: &'a Learnt,
+    pub infer: &'a Infer,
     pub caller: &'a HeaderMap,
     pub model: Arc<Model>,
     pub request: Request,
@@ -83,11 +84,10 @@ impl Admitted<'_> {
     pub async fn call(self) -> Result<(Response, Duration), ApiError> {
         let model = self.model.clone();
         let id = format!("chatcmpl-{:016x}", rand::random::<u64>());
-        let speech = Speech::of(&model.dialect, &id);
-        let mut outgoing = match speech {
-            Some(speech) => of_text(speech, &model, &self.request)?,
-            None => outgoing(&model, &self.request, self.caller)?,
-        };
+        if let Some(speech) = Speech::of(&model.dialect, &id) {
+            return self.text(speech).await;
+        }
+        let mut outgoing = outgoing(&model, &self.request, self.caller)?;
         for unwanted in self.learnt.of(&model.upstream_model) {
             outgoing.leave_out(unwanted, &self.request)?;
         }
@@ -101,21 +101,14 @@ impl Admitted<'_> {
             }
         };
         let dropped = face::dropped(outgoing.dropped.iter().map(String::as_str));
-        let request_ids = ["x-request-id", "request-id"].map(|name| {
-            let id = upstream.headers().get(name).cloned();
-            (name, id)
-        });
-        let mut response = match (self.request.stream, speech) {
-            (true, None) => self.stream(upstream, deadline)?,
-            (true, Some(speech)) => self.at_once(speech, upstream, deadline).await?,
-            (false, speech) => self.whole(speech, upstream, deadline).await?,
+        let said_with = upstream.headers().clone();
+        let mut response = if self.request.stream {
+            self.stream(upstream, deadline)?
+        } else {
+            self.whole(upstream, deadline).await?
         };
         let headers = response.headers_mut();
-        for (name, id) in request_ids {
-            if let Some(id) = id {
-                headers.insert(name, id);
-            }
-        }
+        forward_ids(&said_with, headers);
         if let Some(dropped) = dropped {
             headers.insert(DROPPED, dropped);
         }
@@ -169,27 +162,7 @@ impl Admitted<'_> {
         Ok(self.relayed(chunks, deadline))
     }
 
-    /// A server of texts has no streams: what it says comes in one event.
-    async fn at_once(
-        self,
-        speech: Speech<'_>,
-        upstream: reqwest::Response,
-        deadline: (Instant, Duration),
-    ) -> Result<Response, ApiError> {
-        match within(deadline, said(speech, upstream)).await {
-            Ok(answer) => {
-                let events = answer.to_events(&self.model.upstream_model, now());
-                let events = stream::iter([Ok(events)]).boxed();
-                Ok(self.relayed(events, deadline))
-            }
-            Err(error) => {
-                self.meter.settle(error.outcome());
-                Err(error)
-            }
-        }
-    }
-
-    fn relayed(self, chunks: Upstream, deadline: (Instant, Duration)) -> Response {
+    pub(super) fn relayed(self, chunks: Upstream, deadline: (Instant, Duration)) -> Response {
         let relay = Relay {
             source: Source::new(chunks, self.request.operation).of_choices(self.request.choices),
             account: self.meter,
@@ -212,24 +185,18 @@ impl Admitted<'_> {
 
     async fn whole(
         mut self,
-        speech: Option<Speech<'_>>,
         upstream: reqwest::Response,
         deadline: (Instant, Duration),
     ) -> Result<Response, ApiError> {
         let read = within(deadline, async {
-            let body: Bytes = match (speech, &self.model.dialect) {
-                (Some(speech), _) => said(speech, upstream)
-                    .await?
-                    .to_completion(&self.model.upstream_model, now())
-                    .to_string()
-                    .into(),
-                (None, Dialect::Anthropic) if self.request.operation == Operation::Chat => {
+            let body: Bytes = match self.model.dialect {
+                Dialect::Anthropic if self.request.operation == Operation::Chat => {
                     anthropic::to_completion(&read(upstream).await?, now())
                         .map_err(ApiError::UpstreamMalformed)?
                         .to_string()
                         .into()
                 }
-                (None, _) => read(upstream).await?,
+                _ => read(upstream).await?,
             };
             let answer = match self.request.operation {
                 Operation::Messages => anthropic::read(&body),
@@ -257,32 +224,17 @@ impl Admitted<'_> {
     }
 }
 
-async fn read(upstream: reqwest::Response) -> Result<Bytes, ApiError> {
-    upstream.bytes().await.map_err(|_| ApiError::StreamCut)
-}
-
-/// What a server of texts said.
-async fn said(speech: Speech<'_>, upstream: reqwest::Response) -> Result<text::Answer, ApiError> {
-    let kind = upstream.headers().get(header::CONTENT_TYPE).cloned();
-    let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
-    let body = read(upstream).await?;
-    let answer = speech.answer(kind.unwrap_or_default(), &body);
-    answer.map_err(ApiError::UpstreamMalformed)
-}
-
-fn of_text(speech: Speech<'_>, model: &Model, request: &Request) -> Result<Outgoing, ApiError> {
-    if request.operation != Operation::Chat {
-        let remedy = "it answers texts with texts: use a model of the OpenAI dialect";
-        return Err(ApiError::unsupported("model", remedy));
+/// The provider's name of the call goes on.
+pub(super) fn forward_ids(from: &HeaderMap, to: &mut HeaderMap) {
+    for name in ["x-request-id", "request-id"] {
+        if let Some(id) = from.get(name) {
+            to.insert(name, id.clone());
+        }
     }
-    let asked = speech.ask(&request.body, model.max_output_tokens)?;
-    Ok(Outgoing {
-        url: format!("{}{}", model.base_url, speech.path(&model.upstream_model)),
-        body: speech.body(&asked).to_string().into(),
-        auth: None,
-        headers: Vec::new(),
-        dropped: asked.dropped,
-    })
+}
+
+pub(super) async fn read(upstream: reqwest::Response) -> Result<Bytes, ApiError> {
+    upstream.bytes().await.map_err(|_| ApiError::StreamCut)
 }
 
 fn outgoing(model: &Model, request: &Request, caller: &HeaderMap) -> Result<Outgoing, ApiError> {
@@ -341,7 +293,7 @@ fn outgoing(model: &Model, request: &Request, caller: &HeaderMap) -> Result<Outg
     }
 }
 
-async fn send(
+pub(super) async fn send(
     http: &reqwest::Client,
     key: Option<&KeyFile>,
     outgoing: &Outgoing,
@@ -362,7 +314,7 @@ async fn send(
     request.send().await.map_err(client::failed)
 }
 
-async fn refused(
+pub(super) async fn refused(
     dialect: &Dialect,
     key: Option<&KeyFile>,
     response: reqwest::Response,
@@ -420,7 +372,7 @@ fn translated(upstream: Upstream, usage_asked: bool) -> Upstream {
         .boxed()
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     (deadline, span): (Instant, Duration),
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
@@ -437,7 +389,7 @@ fn has_type(headers: &HeaderMap, kind: &str) -> bool {
 }
 
 /// Seconds since 1970.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -8,7 +8,7 @@ use std::{
 use aios_inference_sidecar::{
     client::Client,
     config::Live,
-    ingress::{Admission, Bed, Ingress, KeyFile, Learnt, router},
+    ingress::{Admission, Bed, Infer, Ingress, KeyFile, Learnt, router},
     metrics::Metrics,
     snapshot::Scope,
 };
@@ -83,6 +83,7 @@ impl Before {
             admission: Admission::new(metrics.clone()),
             admission_wait: Duration::ZERO,
             learnt: Learnt::default(),
+            infer: Infer::default(),
             metrics,
             tracer: None,
         }));

@@ -29,6 +29,7 @@ mod hop;
 mod hub;
 mod ingress;
 mod ingress_anthropic;
+mod ingress_grpc;
 mod ingress_text;
 mod moderated;
 mod next_revision;

@@ -6,7 +6,7 @@ use aios_inference_sidecar::{
     client::Client,
     config::Live,
     egress::{self, Egress},
-    ingress::{self, Admission, Ingress, Learnt},
+    ingress::{self, Admission, Infer, Ingress, Learnt},
     metrics::Metrics,
     money::Lessor,
     snapshot::Scope,
@@ -125,6 +125,7 @@ pub async fn ingress(model: &Value) -> String {
         admission: Admission::new(metrics.clone()),
         admission_wait: Duration::from_mins(1),
         learnt: Learnt::default(),
+        infer: Infer::default(),
         metrics,
         tracer: None,
     };

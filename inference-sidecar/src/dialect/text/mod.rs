@@ -5,10 +5,14 @@ mod answer;
 mod bentoml;
 mod messages;
 mod open_inference;
+mod open_inference_grpc;
 mod problem;
 mod request;
 
-use aios_proto::config::{Dialect, TextShape};
+use aios_proto::{
+    config::{Dialect, TextShape},
+    inference::{ModelInferRequest, ModelInferResponse},
+};
 use serde_json::Value;
 
 pub use answer::Answer;
@@ -38,7 +42,9 @@ impl<'a> Speech<'a> {
     pub fn of(dialect: &'a Dialect, id: &'a str) -> Option<Self> {
         let (protocol, shape) = match dialect {
             Dialect::OpenAI | Dialect::Anthropic => return None,
-            Dialect::OpenInference(shape) => (Protocol::OpenInference, shape),
+            Dialect::OpenInference(shape) | Dialect::OpenInferenceGrpc { shape, .. } => {
+                (Protocol::OpenInference, shape)
+            }
             Dialect::BentoML(shape) => (Protocol::BentoML, shape),
         };
         Some(Self {
@@ -72,6 +78,20 @@ impl<'a> Speech<'a> {
         }
     }
 
+    /// The same for the gRPC API of Open Inference Protocol V2.
+    pub fn infer_request(&self, asked: &Asked, model: &str) -> ModelInferRequest {
+        open_inference_grpc::request(asked, self.shape, model, self.id)
+    }
+
+    /// Reads its answer.
+    ///
+    /// # Errors
+    /// What is wrong with its shape, and what to set.
+    pub fn infer_answer(&self, response: &ModelInferResponse) -> Result<Answer, String> {
+        let text = open_inference_grpc::text(response, self.shape)?;
+        Ok(self.told(text))
+    }
+
     /// Reads the server's answer. `content_type` is its header, empty where it has none.
     ///
     /// # Errors
@@ -81,9 +101,13 @@ impl<'a> Speech<'a> {
             Protocol::OpenInference => open_inference::text(body, self.shape),
             Protocol::BentoML => bentoml::text(content_type, body, self.shape),
         }?;
-        Ok(Answer {
+        Ok(self.told(text))
+    }
+
+    fn told(&self, text: String) -> Answer {
+        Answer {
             id: self.id.to_owned(),
             text,
-        })
+        }
     }
 }

@@ -7,19 +7,20 @@ use serde_json::{Value, json};
 
 use super::Asked;
 
-const TEXT: &str = "BYTES";
+pub(super) const TEXT: &str = "BYTES";
 
 #[derive(Deserialize)]
 struct Response {
     outputs: Vec<Tensor>,
 }
 
+/// A tensor of an answer.
 #[derive(Deserialize)]
-struct Tensor {
-    name: String,
-    datatype: String,
+pub(super) struct Tensor {
+    pub name: String,
+    pub datatype: String,
     #[serde(default)]
-    data: Value,
+    pub data: Value,
 }
 
 /// Some of KServe's model servers fail where a request has no id to give back.
@@ -38,7 +39,12 @@ pub fn request(asked: &Asked, shape: &TextShape, id: &str) -> Value {
 
 pub fn text(body: &[u8], shape: &TextShape) -> Result<String, String> {
     let response: Response = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let tensor = tensor(&response.outputs, shape.output.as_deref())?;
+    text_in(&response.outputs, shape)
+}
+
+/// The text in a tensor of those.
+pub(super) fn text_in(tensors: &[Tensor], shape: &TextShape) -> Result<String, String> {
+    let tensor = tensor(tensors, shape.output.as_deref())?;
     let name = &tensor.name;
     if tensor.datatype != TEXT {
         let found = &tensor.datatype;
