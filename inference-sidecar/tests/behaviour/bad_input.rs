@@ -624,6 +624,13 @@ async fn before_the_first_snapshot_callers_are_asked_to_wait() {
     assert_eq!(header(&response, "retry-after"), "1");
 }
 
+/// Bodies and headers, answers, and configurations: what each becomes is tried above.
+#[test]
+fn more_than_fifty_kinds_of_bad_input_have_a_named_outcome() {
+    let kinds = [calls().len(), answers().len(), configurations().len()];
+    assert!(kinds.iter().sum::<usize>() > 50, "{kinds:?}");
+}
+
 /// Codes that stand in the source, in the one function that classes refusals.
 fn codes() -> std::collections::BTreeSet<String> {
     let source = include_str!("../../src/error.rs");

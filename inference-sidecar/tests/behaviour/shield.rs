@@ -128,6 +128,17 @@ fn in_arguments() -> (Answer, Answer) {
     completed(0, whole, deltas)
 }
 
+/// The one call of functions before there were tools.
+fn in_old_arguments() -> (Answer, Answer) {
+    let arguments = json!({"say": SAID}).to_string();
+    let call = |arguments: &str| json!({"function_call": {"arguments": arguments}});
+    let mut whole = json!({"function_call": {"name": "send", "arguments": ""}});
+    let mut deltas = vec![whole.clone()];
+    whole["function_call"]["arguments"] = json!(arguments);
+    deltas.extend(pieces(&arguments).iter().map(|piece| call(piece)));
+    completed(0, whole, deltas)
+}
+
 /// A message of Anthropic's, whole and as a stream.
 fn in_block(block: Value, kind: &str, field: &str, text: &str) -> (Answer, Answer) {
     let whole = json!({"id": "m1", "type": "message", "role": "assistant", "model": "up",
@@ -244,6 +255,11 @@ fn fails_as(path: &str) -> &'static str {
 #[case::reasoning("chat/completions", "OpenAI", in_field(0, "reasoning_content"))]
 #[case::reasoning_of_others("chat/completions", "OpenAI", in_field(0, "reasoning"))]
 #[case::tool_arguments("chat/completions", "OpenAI", in_arguments())]
+#[case::function_arguments("chat/completions", "OpenAI", in_old_arguments())]
+#[case::translated_text("chat/completions", "Anthropic", block_of_text())]
+#[case::translated_input("chat/completions", "Anthropic", block_of_a_tool())]
+#[case::response_of_a_message("responses", "Anthropic", block_of_text())]
+#[case::response_of_an_input("responses", "Anthropic", block_of_a_tool())]
 #[case::response_text("responses", "OpenAI", in_field(0, "content"))]
 #[case::response_thoughts("responses", "OpenAI", in_field(0, "reasoning_content"))]
 #[case::response_refusal("responses", "OpenAI", in_field(0, "refusal"))]
@@ -268,6 +284,13 @@ async fn every_channel_of_an_answer_is_judged(
             "upstream.dialect",
             json!(dialect),
         );
+        // Other faces are translated there.
+        let model = if dialect == "Anthropic" && path != "messages" {
+            let endpoint = ingress(&model).await;
+            with(model, "endpoint", json!(endpoint))
+        } else {
+            model
+        };
 
         let free = world(
             model.clone(),
