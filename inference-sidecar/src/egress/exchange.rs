@@ -34,6 +34,7 @@ use crate::{
     money::{Funds, Money, Reserved, Sent},
     outcome::Outcome,
     replicas::Picked,
+    snapshot::Model,
     trace,
 };
 
@@ -70,6 +71,8 @@ pub struct Exchange {
     pub attempts: u32,
     /// Time spent waiting for others so far.
     pub waited: Duration,
+    /// What this model is sent, where that was made already to look for an answer that is there.
+    pub rewritten: Option<(Arc<Model>, Bytes)>,
 }
 
 /// What is sent, and where to.
@@ -275,7 +278,10 @@ impl Exchange {
         calling: Option<&Calling>,
     ) -> Result<Result<(Reply, Meter), Failure>, ApiError> {
         let model = &candidate.model;
-        let body = body(request, candidate)?;
+        let body = match &self.rewritten {
+            Some((of, body)) if Arc::ptr_eq(of, model) => body.clone(),
+            _ => body(request, candidate)?,
+        };
         let mut last: Option<Failure> = None;
         let next = model.next.as_ref().map(|next| next.endpoint.as_str());
         let groups = self.live.groups_of(&model.name);

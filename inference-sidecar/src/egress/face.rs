@@ -232,6 +232,7 @@ impl Egress {
             question: question.clone(),
             attempts: 0,
             waited: Duration::ZERO,
+            rewritten: None,
         };
         let answered = exchange.run(plan).await;
         let (attempts, waited) = (exchange.attempts, exchange.waited);

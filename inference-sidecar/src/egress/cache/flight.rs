@@ -1,6 +1,9 @@
 //! Asks a model once for all calls that may share its answer.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -26,6 +29,8 @@ use crate::{
 pub struct Landing {
     /// Requests that were sent.
     attempts: u32,
+    /// Time spent waiting for others.
+    waited: Duration,
     end: Result<Result<Landed, Failure>, ApiError>,
 }
 
@@ -39,7 +44,7 @@ enum Landed {
 /// What a call may share, and how it asks.
 struct Sharing {
     key: Key,
-    ttl: std::time::Duration,
+    ttl: Duration,
     operation: Operation,
     choices: u64,
     stream: bool,
@@ -86,9 +91,11 @@ impl Exchange {
         self.metrics.cache_looked_up(labels, origin(began));
         let since = Instant::now();
         let landing = flight.await;
-        self.waited += since.elapsed();
         if began {
             self.attempts += landing.attempts;
+            self.waited += landing.waited;
+        } else {
+            self.waited += since.elapsed();
         }
         let landed = match landing.end? {
             Ok(landed) => landed,
@@ -122,8 +129,8 @@ impl Exchange {
     }
 
     /// What the call may share with others; none where it is its own.
-    fn sharing(&self, candidate: &Candidate) -> Result<Option<Sharing>, ApiError> {
-        let question = &self.question;
+    fn sharing(&mut self, candidate: &Candidate) -> Result<Option<Sharing>, ApiError> {
+        let question = self.question.clone();
         let Some(terms) = &question.sharing else {
             return Ok(None);
         };
@@ -132,6 +139,7 @@ impl Exchange {
             return Ok(None);
         };
         let body: Bytes = body(request, candidate)?;
+        self.rewritten = Some((candidate.model.clone(), body.clone()));
         let asked = (request.operation, &body);
         let key = terms.key(&candidate.model, asked, &question.caller);
         Ok(key.map(|key| Sharing {
@@ -148,7 +156,7 @@ impl Exchange {
     fn apart(&self) -> Self {
         Self {
             attempts: 0,
-            waited: std::time::Duration::ZERO,
+            waited: Duration::ZERO,
             ..self.clone()
         }
     }
@@ -162,6 +170,7 @@ impl Exchange {
         };
         Landing {
             attempts: self.attempts,
+            waited: self.waited,
             end,
         }
     }
