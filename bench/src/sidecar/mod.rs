@@ -67,7 +67,7 @@ enum Part {
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Nine rounds with windows of ten seconds, the highest rate in each: about three hours
+    /// Nine rounds with windows of ten seconds, the highest rate in each, ten minutes of memory: about three hours and a half
     #[arg(long)]
     full: bool,
     /// What is measured
