@@ -39,8 +39,10 @@ impl Kept {
         Self {
             since: Instant::now(),
             body: Body::Whole(Whole {
+                body: whole.body.clone(),
+                answer: whole.answer,
                 headers: passed(&whole.headers),
-                ..whole.clone()
+                counted: whole.counted,
             }),
         }
     }
