@@ -177,6 +177,10 @@ async fn shards_restart_are_replaced_and_go_as_one_group() {
     let before = uids(&group(&scene).await.unwrap());
     assert_eq!(before.len(), 2, "one leader, one shard");
     let asking = Asking::start(&scene).await;
+    asking.more(30).await;
+    // A shard takes one connection at a time: that of its leader, who is busy.
+    let busy = group(&scene).await.unwrap();
+    assert!(busy.iter().all(is_ready), "a group under load is ready");
     was_always_answered(asking).await;
 
     let shard = names(&scene, "shard").await.unwrap();

@@ -196,6 +196,9 @@ fn a_model_that_one_pod_cannot_hold_is_a_leader_and_shards_that_it_dials() {
     let shard = &shards["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(shard["command"], json!(["ggml-rpc-server"]));
     assert_eq!(shard["ports"][0]["containerPort"], 50_052);
+    // Its one connection is its leader's: a probe that went on would find no room.
+    assert_eq!(shard["readinessProbe"], Value::Null);
+    assert_eq!(shard["startupProbe"]["tcpSocket"]["port"], 50_052);
     let names: Vec<_> = desired
         .services
         .iter()

@@ -21,6 +21,8 @@ use crate::{
 
 /// Where a shard listens for its leader.
 pub const SHARD_PORT: i32 = 50_052;
+/// Seconds that a shard has until it listens.
+const STARTS: i32 = 300;
 
 pub fn leader(settings: &Settings, model: &Model, own: &Own, group: &str) -> Container {
     let context = u64::from(own.context_tokens) * u64::from(own.slots);
@@ -59,12 +61,14 @@ pub fn shard(settings: &Settings, own: &Own) -> Container {
         command: Some(vec!["ggml-rpc-server".into()]),
         args: Some(vec!["-H".into(), "0.0.0.0".into(), "-p".into(), listens]),
         ports: Some(vec![port("shard", SHARD_PORT)]),
-        readiness_probe: Some(Probe {
+        // Only until it listens: it takes one connection at a time, and that is its leader's from then on.
+        startup_probe: Some(Probe {
             tcp_socket: Some(TCPSocketAction {
                 port: IntOrString::Int(SHARD_PORT),
                 host: None,
             }),
-            period_seconds: Some(2),
+            period_seconds: Some(1),
+            failure_threshold: Some(STARTS),
             ..Probe::default()
         }),
         volume_mounts: Some(vec![scratch_mount()]),
