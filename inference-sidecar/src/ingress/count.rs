@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{face::Ingress, refusal};
+use super::{face::Ingress, key::KeyFile, refusal};
 use crate::{
     client::{self, read_at_most},
     dialect::{
@@ -79,10 +79,7 @@ impl Ingress {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = read_at_most(answer, MAX_ANSWER).await;
         if !status.is_success() {
-            let body = match &self.key {
-                Some(key) => key.hidden_in(body),
-                None => body,
-            };
+            let body = KeyFile::hidden_in(self.key.as_ref(), body);
             return Err(refusal::classify(&model.dialect, status, &headers, &body));
         }
         number(&parsed(&body)?, "input_tokens")

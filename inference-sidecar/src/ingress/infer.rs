@@ -10,10 +10,8 @@ use aios_runtime::{chain, channel, tls::ClientTls};
 use reqwest::Url;
 use tonic::{Code, Status, transport::Channel};
 
+use super::refusal;
 use crate::{error::ApiError, lock::lock};
-
-/// Longest text of a server in an error.
-const MAX_MESSAGE: usize = 500;
 
 /// The channel to the model's server, by its address.
 #[derive(Default)]
@@ -70,15 +68,7 @@ fn address(base_url: &str, port: u16) -> Result<String, ApiError> {
 
 /// What a status means, as [`super::refusal`] says of HTTP's.
 fn refused(status: &Status) -> ApiError {
-    let message = || {
-        let said = status.message();
-        let said = if said.is_empty() {
-            "no reason given"
-        } else {
-            said
-        };
-        said.chars().take(MAX_MESSAGE).collect::<String>()
-    };
+    let message = || refusal::cut(status.message());
     let failed = |code| ApiError::UpstreamFailed {
         status: code,
         message: message(),

@@ -56,9 +56,9 @@ impl KeyFile {
     }
 
     /// What a server said, without the key: some repeat in their errors what they were sent.
-    pub fn hidden_in(&self, body: Bytes) -> Bytes {
-        let last = lock(&self.last);
-        let Some((_, key)) = last.as_ref() else {
+    pub fn hidden_in(file: Option<&Self>, body: Bytes) -> Bytes {
+        let last = file.map(|file| lock(&file.last));
+        let Some((_, key)) = last.as_ref().and_then(|last| last.as_ref()) else {
             return body;
         };
         match std::str::from_utf8(&body) {

@@ -64,7 +64,8 @@ fn is_context(code: Option<&str>, kind: Option<&str>) -> bool {
     code == Some("context_length_exceeded") || kind == Some("exceed_context_size_error")
 }
 
-fn cut(text: &str) -> String {
+/// A server's own words, bounded.
+pub fn cut(text: &str) -> String {
     if text.is_empty() {
         return "no reason given".to_owned();
     }

@@ -327,10 +327,7 @@ pub(super) async fn refused(
     .await;
     match body {
         Ok(body) => {
-            let body = match key {
-                Some(key) => key.hidden_in(body),
-                None => body,
-            };
+            let body = KeyFile::hidden_in(key, body);
             refusal::classify(dialect, status, &headers, &body)
         }
         Err(error) => error,

@@ -219,13 +219,17 @@ impl Index {
         self.compose(namespace)
     }
 
-    /// Where the groups of a model that take traffic are reached.
+    /// Where the groups of a model that take traffic are reached. One alone is its Service's to lead to.
     pub fn reached(&mut self, namespace: &str, model: &str, addresses: Vec<String>) -> Changes {
         let known = &mut self.tenant(namespace).replicas;
-        if known.get(model) == Some(&addresses) {
+        let several = (addresses.len() > 1).then_some(addresses);
+        if known.get(model) == several.as_ref() {
             return Vec::new();
         }
-        known.insert(model.to_owned(), addresses);
+        match several {
+            Some(addresses) => known.insert(model.to_owned(), addresses),
+            None => known.remove(model),
+        };
         vec![(namespace.to_owned(), Vec::new())]
     }
 
@@ -336,8 +340,7 @@ impl Index {
         let tenant = self.tenants.get(namespace);
         let tenant = tenant.filter(|_| *seat == Seat::Egress);
         let known = tenant.into_iter().flat_map(|tenant| &tenant.replicas);
-        let models = known.filter(|(_, addresses)| addresses.len() > 1);
-        let models = models.map(|(model, addresses)| ModelReplicas {
+        let models = known.map(|(model, addresses)| ModelReplicas {
             model: model.clone(),
             addresses: addresses.clone(),
         });

@@ -117,7 +117,7 @@ pub(super) struct Tenant {
     pub papers: BTreeMap<String, BTreeMap<Seat, Papers>>,
     /// What egresses ask of models, by model.
     pub loads: BTreeMap<String, Load>,
-    /// Where groups that take traffic are reached, by model.
+    /// Where groups that take traffic are reached, by model; of models that have several.
     pub replicas: BTreeMap<String, Vec<String>>,
 }
 
