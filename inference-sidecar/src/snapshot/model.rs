@@ -180,21 +180,39 @@ fn engine(base_url: &str) -> Option<String> {
     loopback.then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// OpenAI's own API refuses `max_tokens` for its newer models and takes the newer name for all;
+/// OpenAI's own API, also at Azure, refuses `max_tokens` for its newer models and takes the newer name for all;
 /// other servers may know the older name alone.
 fn cap_field(base_url: &str) -> CapField {
-    let host = Url::parse(base_url)
-        .ok()
-        .and_then(|url| url.host_str().map(str::to_owned));
-    match host.as_deref() {
-        Some("api.openai.com") => CapField::MaxCompletionTokens,
-        _ => CapField::MaxTokens,
+    let url = Url::parse(base_url).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let is_openai = host == "api.openai.com"
+        || host.ends_with(".api.openai.com")
+        || host.ends_with(".openai.azure.com");
+    if is_openai {
+        CapField::MaxCompletionTokens
+    } else {
+        CapField::MaxTokens
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::engine;
+    use rstest::rstest;
+
+    use super::{CapField, cap_field, engine};
+
+    #[rstest]
+    #[case::openai("https://api.openai.com/v1", CapField::MaxCompletionTokens)]
+    #[case::of_a_region("https://eu.api.openai.com/v1", CapField::MaxCompletionTokens)]
+    #[case::azure("https://a.openai.azure.com/openai/v1", CapField::MaxCompletionTokens)]
+    #[case::likeness("https://api.openai.com.example.com/v1", CapField::MaxTokens)]
+    #[case::other("http://127.0.0.1:8000/v1", CapField::MaxTokens)]
+    fn servers_are_told_the_cap_by_the_name_that_they_know(
+        #[case] url: &str,
+        #[case] field: CapField,
+    ) {
+        assert_eq!(cap_field(url), field);
+    }
 
     #[test]
     fn only_upstreams_of_the_same_pod_are_engines() {

@@ -89,6 +89,21 @@ async fn a_call_that_no_longer_fits_is_refused_and_a_smaller_one_is_not() {
 }
 
 #[tokio::test]
+async fn a_cap_under_a_name_that_the_server_may_not_know_is_sent_under_the_one_it_knows() {
+    let fake = Fake::start(vec![completion("Hello.", Some((10, 10)))]).await;
+    let world = world(vec![priced("m", &fake)], "0.1", Lessor::own()).await;
+    let both = json!({"max_completion_tokens": 10, "max_tokens": 4096});
+    for caps in [json!({"max_completion_tokens": 10}), both] {
+        assert_eq!(called(&world, caps).await.status(), 200);
+    }
+    for call in 0..2 {
+        let sent = fake.body(call);
+        assert_eq!(sent["max_tokens"], 10);
+        assert_eq!(sent.get("max_completion_tokens"), None);
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_speaks_the_callers_dialect() {
     let fake = Fake::start(vec![completion("Hello.", Some((10, 40)))]).await;
     let world = world(vec![priced("m", &fake)], "0.01", Lessor::own()).await;

@@ -46,15 +46,22 @@ pub struct Request {
     /// The bytes that came.
     pub body: Bytes,
     stream_options: Map<String, Value>,
-    /// Whether the cap stands in the body.
-    cap_written: bool,
+    caps: Caps,
+}
+
+/// Caps of the answer that stand in the body.
+#[derive(Clone, Copy, Debug, Default)]
+struct Caps {
+    older: Option<u64>,
+    newer: Option<u64>,
 }
 
 /// What is changed before a request goes on.
 #[derive(Clone, Debug, Default)]
 pub struct Rewrite<'a> {
     pub model: &'a str,
-    /// Caps the answer where the caller does not; his own cap goes under this name where the body has none.
+    /// Caps the answer where the caller does not. His own cap goes under this name, too, and under no other: a
+    /// server may heed the name that it knows alone.
     pub cap: Option<(CapField, u64)>,
     /// Asks for the usage chunk of a stream.
     pub include_usage: bool,
@@ -122,6 +129,29 @@ impl CapField {
             Self::MaxCompletionTokens => "max_completion_tokens",
         }
     }
+
+    fn other(self) -> Self {
+        match self {
+            Self::MaxTokens => Self::MaxCompletionTokens,
+            Self::MaxCompletionTokens => Self::MaxTokens,
+        }
+    }
+}
+
+// === impl Caps ===
+
+impl Caps {
+    /// Who names two wants neither exceeded.
+    fn least(self) -> Option<u64> {
+        self.older.into_iter().chain(self.newer).min()
+    }
+
+    fn under(self, field: CapField) -> Option<u64> {
+        match field {
+            CapField::MaxTokens => self.older,
+            CapField::MaxCompletionTokens => self.newer,
+        }
+    }
 }
 
 // === impl Request ===
@@ -166,19 +196,19 @@ impl Request {
         )?
         .unwrap_or(false);
         let prompt_tokens = prompt_tokens(&mut touched)?;
-        let newer = positive(
-            "max_completion_tokens",
-            touched.max_completion_tokens.as_ref(),
-        )?;
-        let older = positive("max_tokens", touched.max_tokens.as_ref())?;
+        let newer = touched.max_completion_tokens.as_ref();
+        let caps = Caps {
+            older: positive("max_tokens", touched.max_tokens.as_ref())?,
+            newer: positive("max_completion_tokens", newer)?,
+        };
         Ok(Self {
             operation,
             model: model(touched.model)?,
             stream,
             // Events of the Messages API always tell it.
             usage_asked: usage_asked || operation == Operation::Messages,
-            max_output: newer.or(older).filter(|_| writes),
-            cap_written: newer.or(older).is_some(),
+            max_output: caps.least().filter(|_| writes),
+            caps,
             choices: positive("n", touched.n.as_ref())?.unwrap_or(1),
             prompt_tokens,
             body,
@@ -194,7 +224,6 @@ impl Request {
         let request = Self::parse(Operation::Chat, chat.body.to_string().into())?;
         Ok(Self {
             max_output: chat.cap,
-            cap_written: false,
             ..request
         })
     }
@@ -205,18 +234,26 @@ impl Request {
     /// `InvalidJson` when the body is not an object, which parsing excludes.
     pub fn rewritten(&self, rewrite: &Rewrite<'_>) -> Result<Bytes, ApiError> {
         let mut changes = vec![("model", Value::from(rewrite.model).to_string())];
-        if let Some((field, cap)) = rewrite.cap.filter(|_| !self.cap_written) {
+        let mut twice = None;
+        if let Some((field, cap)) = rewrite.cap {
             let cap = self.max_output.unwrap_or(cap);
-            changes.push((field.as_str(), cap.to_string()));
+            if self.caps.under(field) != Some(cap) {
+                changes.push((field.as_str(), cap.to_string()));
+            }
+            let other = field.other();
+            twice = self.caps.under(other).map(|_| other.as_str());
         }
         if rewrite.include_usage && self.stream && !self.usage_asked {
             let mut options = self.stream_options.clone();
             options.insert("include_usage".to_owned(), Value::Bool(true));
             changes.push(("stream_options", Value::Object(options).to_string()));
         }
-        splice::set(&self.body, &changes)
-            .map(Bytes::from)
-            .ok_or_else(|| ApiError::InvalidJson("expected an object".to_owned()))
+        let mut body = splice::set(&self.body, &changes)
+            .ok_or_else(|| ApiError::InvalidJson("expected an object".to_owned()))?;
+        if let Some(without) = twice.and_then(|name| splice::without(&body, name)) {
+            body = without;
+        }
+        Ok(body.into())
     }
 }
 
@@ -343,17 +380,49 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_cap_of_the_caller_is_left_alone() {
-        let request =
-            parse(r#"{"model":"a","messages":[{"role":"user"}],"max_completion_tokens":3}"#);
+    #[rstest]
+    #[case::as_it_stands(r#""max_tokens": 3"#, CapField::MaxTokens, 3, r#""max_tokens": 3"#)]
+    #[case::of_the_older_name(
+        r#""max_completion_tokens":3"#,
+        CapField::MaxTokens,
+        3,
+        r#""max_tokens":3"#
+    )]
+    #[case::of_the_newer_name(
+        r#""max_tokens":3"#,
+        CapField::MaxCompletionTokens,
+        3,
+        r#""max_completion_tokens":3"#
+    )]
+    #[case::the_least_of_two(
+        r#""max_completion_tokens":1,"max_tokens":4096"#,
+        CapField::MaxTokens,
+        1,
+        r#""max_tokens":1"#
+    )]
+    #[case::the_least_of_two_for_the_newer(
+        r#""max_completion_tokens":4096,"max_tokens":2"#,
+        CapField::MaxCompletionTokens,
+        2,
+        r#""max_completion_tokens":2"#
+    )]
+    fn the_callers_cap_goes_under_the_name_that_the_server_knows_and_no_other(
+        #[case] written: &str,
+        #[case] field: CapField,
+        #[case] cap: u64,
+        #[case] sent: &str,
+    ) {
+        let body = |caps: &str| {
+            format!(r#"{{"model":"a","messages":[{{"role":"user"}}],"x": 1.0,{caps}}}"#)
+        };
+        let request = parse(&body(written));
         let rewrite = Rewrite {
             model: "a",
-            cap: Some((CapField::MaxTokens, 9)),
+            cap: Some((field, 9)),
             include_usage: false,
         };
-        assert_eq!(request.max_output, Some(3));
-        assert_eq!(request.rewritten(&rewrite).unwrap(), request.body);
+        assert_eq!(request.max_output, Some(cap));
+        assert_eq!(request.rewritten(&rewrite).unwrap(), body(sent));
     }
 
     #[test]
