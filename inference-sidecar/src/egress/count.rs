@@ -1,6 +1,6 @@
 //! Counts the tokens of a prompt: as the server of the first model that may answer does, else by estimate.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -13,20 +13,34 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{asked::Asked, call::Call, face::Egress, reply::set, route};
-use crate::{cost::Basis, dialect::openai::Rewrite, error::ApiError, face::Face, snapshot::Model};
+use crate::{
+    cost::Basis,
+    dialect::openai::Rewrite,
+    error::ApiError,
+    face::Face,
+    snapshot::{Config, Model},
+};
 
 /// Counting is no call: nothing is held, tried again or paid for it.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 impl Egress {
-    /// Answers `count_tokens`. What is not known exactly is estimated: only a body that cannot be read is
-    /// refused.
+    /// Answers `count_tokens`. What is not known exactly is estimated: only a body that cannot be read, or
+    /// that a policy refuses, is refused. Counted is what a model would be asked.
     ///
     /// # Errors
     /// What is wrong with the body.
     pub async fn count(&self, caller: &HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+        let config = self.live.load();
+        // A call of nobody is sent nowhere.
+        let call = Call::from_headers(caller).ok();
+        let shield = call.as_ref().and_then(|call| self.shield(&config, call));
+        let (body, shield) = match shield {
+            None => (body, None),
+            Some(mut shield) => (shield.prompt(body)?, Some(shield)),
+        };
         let asked = Asked::read(Face::Messages, body)?;
-        let exact = match self.first(caller, &asked) {
+        let exact = match call.and_then(|call| first(&config, &call, &asked)) {
             Some(model) => {
                 let counting = self.counted_by(&model, caller, &asked);
                 timeout(PATIENCE, counting).await.ok().flatten()
@@ -39,15 +53,12 @@ impl Egress {
         };
         let tokens = exact.unwrap_or(asked.own().prompt_tokens);
         let mut response = Json(json!({ "input_tokens": tokens })).into_response();
-        set(response.headers_mut(), "aios-usage", basis.as_str());
+        let headers = response.headers_mut();
+        set(headers, "aios-usage", basis.as_str());
+        if let Some(shield) = shield {
+            shield.write(headers);
+        }
         Ok(response)
-    }
-
-    fn first(&self, caller: &HeaderMap, asked: &Asked) -> Option<std::sync::Arc<Model>> {
-        let config = self.live.load();
-        let call = Call::from_headers(caller).ok()?;
-        let plan = route::plan(&config, &call, asked.own()).ok()?;
-        Some(plan.candidates.into_iter().next()?.model)
     }
 
     /// None where its server cannot count.
@@ -75,4 +86,10 @@ impl Egress {
         let counted: Value = serde_json::from_slice(&body).ok()?;
         counted["input_tokens"].as_u64()
     }
+}
+
+/// Who would be asked first.
+fn first(config: &Config, call: &Call, asked: &Asked) -> Option<Arc<Model>> {
+    let plan = route::plan(config, call, asked.own()).ok()?;
+    Some(plan.candidates.into_iter().next()?.model)
 }

@@ -38,6 +38,7 @@ use crate::{
     metrics::{Metrics, Side},
     money::{Funds, Lessor, Money},
     shield::Shield,
+    snapshot::Config,
     speeds::Part,
     trace::{Context, Span, Tracer},
 };
@@ -157,6 +158,12 @@ impl Egress {
         Self { tracer, ..self }
     }
 
+    /// What judges a call; none where no rule does.
+    pub(super) fn shield(&self, config: &Config, call: &Call) -> Option<Shield> {
+        let guard = config.guard_of(call.owner())?;
+        Some(Shield::new(guard, self.metrics.clone()))
+    }
+
     async fn answer(&self, face: Face, caller: HeaderMap, body: Body) -> Response {
         let tracer = self.tracer.as_ref();
         let mut span = tracer.and_then(|tracer| {
@@ -188,10 +195,7 @@ impl Egress {
             return Err(ApiError::NotConfigured);
         }
         let call = Call::from_headers(&caller)?;
-        let mut shield = config.guard_of(call.owner()).map(|guard| {
-            let metrics = self.metrics.clone();
-            Shield::new(guard, metrics)
-        });
+        let mut shield = self.shield(&config, &call);
         let body = match &mut shield {
             None => body,
             Some(shield) => shield.prompt(body)?,

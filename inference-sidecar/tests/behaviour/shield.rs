@@ -9,11 +9,11 @@ use crate::{
     world::{World, chat, header, ingress, item, model, pipeline, with},
 };
 
-const SAID: &str = "Dear reader, the Acme Bank is near, and so are we all.";
-const WORD: &str = "Acme";
+pub const SAID: &str = "Dear reader, the Acme Bank is near, and so are we all.";
+pub const WORD: &str = "Acme";
 
 /// An egress before a model, whose pipeline `p` has a policy of these rules.
-async fn world(model: Value, rules: Value) -> World {
+pub async fn world(model: Value, rules: Value) -> World {
     let world = World::unconfigured().await;
     let name = model["name"].as_str().unwrap().to_owned();
     let policy = json!({"name": "house", "scope": "Namespace", "rules": rules, "review": {}});
@@ -32,18 +32,18 @@ async fn world(model: Value, rules: Value) -> World {
 }
 
 /// A rule that answers must not hold the word.
-fn no_word(action: &str) -> Value {
+pub fn no_word(action: &str) -> Value {
     json!([{"name": "no-rival", "terms": {"list": [WORD]}, "action": action, "calls": ["Answer"]}])
 }
 
-async fn post(world: &World, path: &str, body: &Value) -> reqwest::Response {
+pub async fn post(world: &World, path: &str, body: &Value) -> reqwest::Response {
     let post = world.http.post(format!("{}/v1/{path}", world.base));
     let post = post.header("aios-pipeline", "p").body(body.to_string());
     post.send().await.unwrap()
 }
 
 /// What each face is asked.
-fn question(path: &str, streams: bool) -> Value {
+pub fn question(path: &str, streams: bool) -> Value {
     let input = json!([{"role": "user", "content": "Write."}]);
     match path {
         "responses" => json!({"model": "auto", "input": "Write.", "stream": streams}),
@@ -55,7 +55,7 @@ fn question(path: &str, streams: bool) -> Value {
 }
 
 /// Pieces of a text, of three letters at most.
-fn pieces(text: &str) -> Vec<String> {
+pub fn pieces(text: &str) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
     letters
         .chunks(3)
@@ -588,6 +588,31 @@ async fn every_channel_of_a_prompt_is_judged(#[case] path: &str, #[case] body: V
     let asked = fake.body(0).to_string();
     assert!(asked.contains("the [removed] Bank is near"), "{asked}");
     assert!(!asked.contains(WORD) && !asked.contains("u0063"), "{asked}");
+}
+
+#[tokio::test]
+async fn a_prompt_that_is_counted_is_judged() {
+    let fake = Fake::start(vec![json_answer(200, &json!({"input_tokens": 17}))]).await;
+    let model = model("m", &fake.address);
+    let model = with(model, "upstream.dialect", json!("Anthropic"));
+    let model = with(model.clone(), "endpoint", json!(ingress(&model).await));
+    let rule = |action: &str| json!([{"name": "no-rival", "terms": {"list": [WORD]}, "action": action, "calls": ["Prompt"]}]);
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": SAID}]});
+    let path = "messages/count_tokens";
+    let blocking = world(model.clone(), rule("Block")).await;
+    let response = post(&blocking, path, &body).await;
+    assert_eq!(response.status(), 400);
+    assert!(response.text().await.unwrap().contains("prompt_blocked"));
+    assert_eq!(fake.calls(), 0);
+    let redacting = world(model, rule("Redact")).await;
+    let response = post(&redacting, path, &body).await;
+    assert!(header(&response, "aios-policy-verdict").starts_with("Redact"));
+    assert_eq!(response.json::<Value>().await.unwrap()["input_tokens"], 17);
+    let asked = fake.body(0).to_string();
+    assert!(
+        asked.contains("[removed]") && !asked.contains(WORD),
+        "{asked}"
+    );
 }
 
 #[tokio::test]
