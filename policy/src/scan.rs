@@ -188,11 +188,7 @@ impl<'a> StreamScanner<'a> {
     /// Judges the whole text.
     pub fn finish(self) -> Result<Finished, DocumentError> {
         let kind = self.part.kind();
-        let shown = self
-            .text
-            .get(..self.released)
-            .unwrap_or_default()
-            .to_owned();
+        let shown = self.shown().to_owned();
         let part = Part {
             name: self.part,
             kind,
@@ -213,6 +209,11 @@ impl<'a> StreamScanner<'a> {
         }
         let rest = rest.filter(|_| evaluation.verdict.passes());
         Ok(Finished { evaluation, rest })
+    }
+
+    /// What was released so far.
+    pub fn shown(&self) -> &str {
+        self.text.get(..self.released).unwrap_or_default()
     }
 
     /// Bytes released so far.

@@ -2,7 +2,9 @@
 //! the caller sees a word. Every text is judged by itself, in the dialect that the model speaks; what is told in
 //! another dialect is made of what passed.
 
+mod calls;
 mod channel;
+mod lane;
 mod meters;
 mod report;
 mod stream;

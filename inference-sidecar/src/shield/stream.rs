@@ -1,18 +1,23 @@
 //! Policy on a stream: each text of each choice has a lane of its own, which releases it up to where a match
-//! could begin. What can be judged as a whole alone is held to its end, as the arguments of tools are.
+//! could begin. What can be judged as a whole alone is held to its end, as calls of tools are.
+//!
+//! What is told comes in the order of a whole answer, thoughts, text, tools, for readers open one after the other:
+//! where another kind of text begins, the one before is told to its end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aios_crds::policy_set::CallSide;
-use aios_policy::{Pushed, StreamScanner, VerdictAction};
+use aios_policy::{StreamScanner, VerdictAction};
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use super::{
     Blocked, INPUTS, Judge, Shield, Stop,
+    calls::Call,
     channel::{Channel, Node},
+    lane::{Lane, Text, phase},
     part,
-    texts::{Piece, Texts, said, spliced, texts},
+    texts::{Calls, Piece, Texts, said, spliced, texts},
     unread,
 };
 use crate::{dialect::openai::Operation, error::ApiError, sse::Event};
@@ -27,31 +32,14 @@ pub struct Shielded {
     shield: Shield,
     root: Node,
     lanes: Vec<Lane>,
+    /// Tools that are called so far.
+    calls: Vec<Call>,
     /// Choices or blocks that ended: nothing more may come of them.
     ended: Vec<u64>,
     /// The first event with text, of which those are made that no model sent.
     envelope: Option<Value>,
     /// Bytes that are held, as the metric counts them.
     held: usize,
-}
-
-/// One text while it comes.
-struct Lane {
-    channel: Channel,
-    field: &'static str,
-    of: u64,
-    call: u64,
-    text: Text,
-    /// Released, and not told yet.
-    pending: String,
-    /// What its pieces took to judge so far.
-    took: Duration,
-}
-
-enum Text {
-    Scanned(Box<StreamScanner<'static>>),
-    /// JSON in pieces, which says nothing before its end.
-    Kept(String),
 }
 
 impl Shielded {
@@ -63,6 +51,7 @@ impl Shielded {
                 _ => Node::Completion,
             },
             lanes: Vec::new(),
+            calls: Vec::new(),
             ended: Vec::new(),
             envelope: None,
             held: 0,
@@ -94,8 +83,12 @@ impl Shielded {
     /// `AnswerBlocked`.
     pub fn finish(&mut self) -> Result<Vec<Event>, ApiError> {
         let mut rest = Vec::new();
-        while let Some(lane) = self.lanes.first() {
-            let of = lane.of;
+        let unfinished = |shielded: &Self| {
+            let of_lanes = shielded.lanes.iter().map(|lane| lane.of);
+            let of_calls = shielded.calls.iter().map(|call| call.of);
+            of_lanes.chain(of_calls).min()
+        };
+        while let Some(of) = unfinished(self) {
             rest.extend(self.end(of)?);
         }
         self.count();
@@ -108,28 +101,46 @@ impl Shielded {
         for lane in &self.lanes {
             report.scanned(lane.channel, lane.received());
         }
+        for call in &self.calls {
+            report.scanned(Channel::ToolArguments, call.held());
+        }
         report.write(headers);
     }
 
     fn judged(&mut self, data: &str, found: Texts) -> Result<Told, ApiError> {
         self.shield.report.stripped(found.stripped.len());
-        let stripped = found.stripped.into_iter();
-        let mut edits: Vec<_> = stripped.map(|range| (range, "null".to_owned())).collect();
-        let mut held_all = !found.pieces.is_empty() && found.ended.is_empty();
-        for piece in found.pieces {
+        let nulls = found.calls.iter().map(|calls| &calls.range);
+        let nulls = nulls.chain(&found.stripped).cloned();
+        let mut edits: Vec<_> = nulls.map(|range| (range, "null".to_owned())).collect();
+        let mut pieces = found.pieces;
+        let mut held_all = !pieces.is_empty() && found.ended.is_empty();
+        for calls in &found.calls {
+            let all = data.get(calls.range.clone()).unwrap_or_default();
+            held_all &= self.called(calls, all, data)?;
+            pieces.retain(|piece| !calls.range.contains(&piece.range.start));
+        }
+        pieces.sort_by_key(|piece| phase(piece.field));
+        let mut before = Vec::new();
+        for (at, piece) in pieces.iter().enumerate() {
             let token = data.as_bytes().get(piece.range.clone()).unwrap_or_default();
             let text = said(token).ok_or_else(unread)?;
-            let ends = found.ended.contains(&piece.of);
-            let known = self.lane(&piece).is_some();
-            let changed = self.piece(&piece, &text, ends, data)?;
+            let later = pieces.get(at + 1..).unwrap_or_default();
+            let ends = found.ended.contains(&piece.of) || later.iter().any(|p| p.follows(piece));
+            let known = self.lane(piece).is_some();
+            if !(text.is_empty() || piece.field.is_empty()) {
+                before.extend(self.leave(piece.of, phase(piece.field))?);
+            }
+            let changed = self.piece(piece, &text, ends, data)?;
             let is_held = changed.as_deref() == Some("") && known && !text.is_empty();
             held_all &= is_held;
-            edits.extend(changed.map(|text| (piece.range, Value::String(text).to_string())));
+            let token = |text| (piece.range.clone(), Value::String(text).to_string());
+            edits.extend(changed.map(token));
         }
-        let mut before = Vec::new();
         for of in found.ended {
             before.extend(self.end(of)?);
-            self.ended.push(of);
+            if !self.ended.contains(&of) {
+                self.ended.push(of);
+            }
         }
         let data = if edits.is_empty() {
             None
@@ -142,6 +153,28 @@ impl Shielded {
             data,
             dropped: held_all,
         })
+    }
+
+    /// Holds what came of calls; whether something came of each before.
+    fn called(&mut self, calls: &Calls, all: &str, data: &str) -> Result<bool, ApiError> {
+        let mut known = true;
+        let pieces = Call::pieces(all).ok_or_else(unread)?;
+        for (index, piece) in pieces {
+            self.goes_on(calls.of, data)?;
+            let open = |call: &&mut Call| (call.of, call.index) == (calls.of, index);
+            let stripped = if let Some(call) = self.calls.iter_mut().find(open) {
+                call.push(piece)
+            } else {
+                known = false;
+                self.has_room()?;
+                let mut call = Call::new(calls.of, index);
+                let stripped = call.push(piece);
+                self.calls.push(call);
+                stripped
+            };
+            self.shield.report.stripped(stripped);
+        }
+        Ok(known)
     }
 
     /// What may be told of one piece in its place; none where that is the piece.
@@ -158,13 +191,7 @@ impl Shielded {
         if piece.field.is_empty() {
             return self.alone(piece.channel, text);
         }
-        if self.ended.contains(&piece.of) {
-            let error = "more text after its end".to_owned();
-            return Err(ApiError::UpstreamMalformed(error));
-        }
-        if self.envelope.is_none() {
-            self.envelope = serde_json::from_str(data).ok();
-        }
+        self.goes_on(piece.of, data)?;
         self.open(piece)?;
         let Some(lane) = self.lane(piece) else {
             return Err(unread());
@@ -181,6 +208,18 @@ impl Shielded {
         // What is still held follows it, before the event that ends them.
         lane.pending.push_str(&released);
         Ok(Some(String::new()))
+    }
+
+    /// Notes the event that more comes in of a choice.
+    fn goes_on(&mut self, of: u64, data: &str) -> Result<(), ApiError> {
+        if self.ended.contains(&of) {
+            let error = "more text after its end".to_owned();
+            return Err(ApiError::UpstreamMalformed(error));
+        }
+        if self.envelope.is_none() {
+            self.envelope = serde_json::from_str(data).ok();
+        }
+        Ok(())
     }
 
     fn refused(&mut self, channel: Channel, took: Duration, blocked: Blocked) -> ApiError {
@@ -208,10 +247,7 @@ impl Shielded {
         if self.lane(piece).is_some() {
             return Ok(());
         }
-        if self.lanes.len() == LANES {
-            let error = format!("more than {LANES} texts at once");
-            return Err(ApiError::UpstreamMalformed(error));
-        }
+        self.has_room()?;
         let text = if piece.json {
             Text::Kept(String::new())
         } else {
@@ -225,7 +261,6 @@ impl Shielded {
             channel: piece.channel,
             field: piece.field,
             of: piece.of,
-            call: piece.call,
             text,
             pending: String::new(),
             took: Duration::ZERO,
@@ -233,62 +268,94 @@ impl Shielded {
         Ok(())
     }
 
+    fn has_room(&self) -> Result<(), ApiError> {
+        if self.lanes.len() + self.calls.len() < LANES {
+            return Ok(());
+        }
+        let error = format!("more than {LANES} texts at once");
+        Err(ApiError::UpstreamMalformed(error))
+    }
+
     fn lane(&mut self, piece: &Piece) -> Option<&mut Lane> {
-        self.lanes.iter_mut().find(|lane| {
-            lane.field == piece.field && (lane.of, lane.call) == (piece.of, piece.call)
-        })
+        self.lanes
+            .iter_mut()
+            .find(|lane| lane.field == piece.field && lane.of == piece.of)
+    }
+
+    /// Tells texts of a choice to their ends where another kind begins.
+    fn leave(&mut self, of: u64, begins: u8) -> Result<Vec<Event>, ApiError> {
+        let left = |lane: &Lane| {
+            lane.of == of && lane.phase() != begins && matches!(lane.text, Text::Scanned(_))
+        };
+        let mut rest = Rest::default();
+        while let Some(at) = self.lanes.iter().position(left) {
+            let mut lane = self.lanes.remove(at);
+            let mut told = lane.told().to_owned();
+            let more = self.finished(&mut lane)?;
+            told.push_str(&more);
+            rest.add(&lane, more);
+            lane.text = Text::Resumed {
+                told: told.len(),
+                text: told,
+            };
+            self.lanes.push(lane);
+        }
+        Ok(self.events(of, rest))
     }
 
     /// Ends the texts of a choice or a block: what is to be told before the event that ends it.
     fn end(&mut self, of: u64) -> Result<Vec<Event>, ApiError> {
-        let mut rest = Vec::new();
-        while let Some(at) = self.lanes.iter().position(|lane| lane.of == of) {
-            let Lane {
-                channel,
-                field,
-                of,
-                call,
-                text,
-                mut pending,
-                took,
-            } = self.lanes.remove(at);
-            let more = match text {
-                Text::Kept(text) => {
-                    let judged = self.judge(|judge| judge.json_text(&text));
-                    judged.map_err(Stop::of_answer)?.unwrap_or(text)
-                }
-                Text::Scanned(scanner) => self
-                    .judge(|judge| judge.finished(channel, *scanner, took))
-                    .map_err(Stop::of_answer)?,
-            };
-            pending.push_str(&more);
-            if !pending.is_empty() {
-                rest.push(self.made((field, of, call), &pending));
-            }
+        let mut rest = Rest::default();
+        let next = |shielded: &Self| {
+            let lanes = shielded.lanes.iter().enumerate();
+            let lanes = lanes.filter(|(_, lane)| lane.of == of);
+            Some(lanes.min_by_key(|(_, lane)| lane.phase())?.0)
+        };
+        while let Some(at) = next(self) {
+            let mut lane = self.lanes.remove(at);
+            let more = self.finished(&mut lane)?;
+            rest.add(&lane, more);
         }
-        Ok(rest)
+        self.calls.sort_by_key(|call| call.index);
+        while let Some(at) = self.calls.iter().position(|call| call.of == of) {
+            let call = self.calls.remove(at);
+            let judged = self.judge(|judge| judge.call(call));
+            rest.called(judged.map_err(Stop::of_answer)?);
+        }
+        Ok(self.events(of, rest))
     }
 
-    /// An event that no model sent, with a text that one did.
-    fn made(&self, (field, of, call): (&str, u64, u64), text: &str) -> Event {
+    /// What may follow what was told of a text.
+    fn finished(&mut self, lane: &mut Lane) -> Result<String, ApiError> {
+        let (channel, took) = (lane.channel, lane.took);
+        let text = std::mem::take(&mut lane.text);
+        let more = self.judge(|judge| match text {
+            Text::Kept(text) => Ok(judge.json_text(&text)?.unwrap_or(text)),
+            Text::Scanned(scanner) => judge.finished(channel, *scanner, took),
+            Text::Resumed { text, told } => judge.resumed(channel, &text, told),
+        });
+        let mut pending = std::mem::take(&mut lane.pending);
+        pending.push_str(&more.map_err(Stop::of_answer)?);
+        Ok(pending)
+    }
+
+    /// Events that no model sent, with texts that one did.
+    fn events(&self, of: u64, rest: Rest) -> Vec<Event> {
+        let deltas = rest.deltas.into_iter().map(|(_, delta)| delta);
+        deltas.map(|delta| self.made(of, delta)).collect()
+    }
+
+    fn made(&self, of: u64, mut delta: Map<String, Value>) -> Event {
         if self.root == Node::Event {
-            let kind = match field {
-                "thinking" => "thinking_delta",
-                "partial_json" => "input_json_delta",
+            let kind = match delta.keys().next().map(String::as_str) {
+                Some("thinking") => "thinking_delta",
+                Some("partial_json") => "input_json_delta",
                 _ => "text_delta",
             };
-            let mut delta = Map::from_iter([("type".to_owned(), json!(kind))]);
-            delta.insert(field.to_owned(), json!(text));
+            delta.insert("type".to_owned(), json!(kind));
             let data = json!({"type": "content_block_delta", "index": of, "delta": delta});
             return with_data(Some("content_block_delta"), &data.to_string());
         }
-        let delta = match field {
-            "function" => {
-                json!({"tool_calls": [{"index": call, "function": {"arguments": text}}]})
-            }
-            "function_call" => json!({"function_call": {"arguments": text}}),
-            field => Value::Object(Map::from_iter([(field.to_owned(), json!(text))])),
-        };
         let of_envelope = |name: &str| self.envelope.as_ref()?.get(name).cloned();
         let mut chunk = Map::new();
         for name in ["id", "object", "created", "model", "system_fingerprint"] {
@@ -310,7 +377,8 @@ impl Shielded {
 
     /// Tells the metric how much is held.
     fn count(&mut self) {
-        let held = self.lanes.iter().map(Lane::held).sum();
+        let of_lanes = self.lanes.iter().map(Lane::held);
+        let held = of_lanes.chain(self.calls.iter().map(Call::held)).sum();
         self.shield.metrics.policy.held(self.held, held);
         self.held = held;
     }
@@ -322,61 +390,37 @@ impl Drop for Shielded {
     }
 }
 
-impl Lane {
-    /// What is released by a piece.
-    fn push(&mut self, piece: &str) -> Result<String, Blocked> {
-        match &mut self.text {
-            Text::Kept(text) => {
-                text.push_str(piece);
-                Ok(String::new())
-            }
-            Text::Scanned(scanner) => {
-                let started = Instant::now();
-                let pushed = scanner.push(piece);
-                self.took += started.elapsed();
-                match pushed {
-                    Pushed::Released(text) => Ok(text),
-                    Pushed::Held => Ok(String::new()),
-                    Pushed::Blocked(finding) => Err(Blocked::by(&finding)),
-                }
-            }
-        }
-    }
-
-    fn received(&self) -> usize {
-        match &self.text {
-            Text::Kept(text) => text.len(),
-            Text::Scanned(scanner) => scanner.received(),
-        }
-    }
-
-    fn held(&self) -> usize {
-        let held = match &self.text {
-            Text::Kept(text) => text.len(),
-            Text::Scanned(scanner) => scanner.held(),
-        };
-        held + self.pending.len()
-    }
+/// Texts that are to be told, in their order: those of one kind together.
+#[derive(Default)]
+struct Rest {
+    deltas: Vec<(Option<u8>, Map<String, Value>)>,
 }
 
-impl Judge<'_> {
-    /// What may follow at the end of a text.
-    fn finished(
-        &mut self,
-        channel: Channel,
-        scanner: StreamScanner<'static>,
-        took: Duration,
-    ) -> Result<String, Stop> {
-        self.report.scanned(channel, scanner.received());
-        let started = Instant::now();
-        let finished = scanner.finish();
-        let took = took + started.elapsed();
-        let finished =
-            finished.map_err(|error| Stop::Blocked(Blocked::unjudged(&error.to_string())))?;
-        let judged = self.judged(channel, &finished.evaluation, took);
-        judged.map_err(Stop::Blocked)?;
-        let late = || Stop::Blocked(Blocked::unjudged("it reaches back into what was told"));
-        finished.rest.ok_or_else(late)
+impl Rest {
+    fn add(&mut self, lane: &Lane, text: String) {
+        if text.is_empty() {
+            return;
+        }
+        let value = match lane.field {
+            "function_call" => json!({ "arguments": text }),
+            _ => Value::String(text),
+        };
+        let field = lane.field.to_owned();
+        match self.deltas.last_mut() {
+            Some((phase, delta)) if *phase == Some(lane.phase()) => {
+                delta.insert(field, value);
+            }
+            _ => {
+                let delta = Map::from_iter([(field, value)]);
+                self.deltas.push((Some(lane.phase()), delta));
+            }
+        }
+    }
+
+    fn called(&mut self, call: Value) {
+        let calls = Value::Array(vec![call]);
+        let delta = Map::from_iter([("tool_calls".to_owned(), calls)]);
+        self.deltas.push((None, delta));
     }
 }
 

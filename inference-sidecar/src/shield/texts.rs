@@ -3,7 +3,10 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use super::channel::{Channel, LABEL, Node};
+use super::{
+    channel::{Channel, LABEL, Node},
+    lane::phase,
+};
 
 /// Deeper than any answer; as deep as other readers go.
 const DEPTH: usize = 120;
@@ -16,10 +19,27 @@ pub struct Piece {
     pub field: &'static str,
     /// Whether it is JSON in a text.
     pub json: bool,
-    /// Index of the choice or the block, and of the call in it.
+    /// Index of the choice or the block.
     pub of: u64,
-    pub call: u64,
     /// The whole token, with its quotes.
+    pub range: Range<usize>,
+}
+
+impl Piece {
+    /// Whether it is told after another piece of its choice.
+    pub fn follows(&self, other: &Self) -> bool {
+        // More than its quotes.
+        let says = self.range.len() > 2 && !self.field.is_empty();
+        says && self.of == other.of && phase(self.field) > phase(other.field)
+    }
+}
+
+/// Calls of tools, whose texts are among the pieces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calls {
+    /// Index of the choice.
+    pub of: u64,
+    /// The whole list.
     pub range: Range<usize>,
 }
 
@@ -27,6 +47,7 @@ pub struct Piece {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     pub pieces: Vec<Piece>,
+    pub calls: Vec<Calls>,
     /// Values to be left out.
     pub stripped: Vec<Range<usize>>,
     /// Choices or blocks that end here.
@@ -105,6 +126,10 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        if node == Node::ToolCalls {
+            let range = start..self.at;
+            self.found.calls.push(Calls { of: 0, range });
+        }
         if node == Node::Stripped && self.json.get(start..self.at) != Some(b"null") {
             // What stands in it goes with it.
             self.found.pieces.truncate(before.0);
@@ -115,7 +140,7 @@ impl<'a> Reader<'a> {
     }
 
     fn object(&mut self, node: Node, depth: usize) -> Option<()> {
-        let from = self.found.pieces.len();
+        let from = (self.found.pieces.len(), self.found.calls.len());
         let (mut index, mut ends) = (None, false);
         self.at += 1;
         self.space();
@@ -137,10 +162,11 @@ impl<'a> Reader<'a> {
             self.value(node.field(&key), depth + 1)?;
             let value = self.json.get(start..self.at)?;
             match (&*key, node) {
-                ("index", Node::Choice | Node::ToolCall | Node::Event) => {
+                ("index", Node::Choice | Node::Event) => {
                     index = std::str::from_utf8(value).ok()?.parse().ok();
                 }
-                ("finish_reason", Node::Choice) => ends |= value != b"null",
+                // Some servers say nothing in each chunk before it.
+                ("finish_reason", Node::Choice) => ends |= !matches!(value, b"null" | b"\"\""),
                 ("type", Node::Event) => ends |= said(value)? == "content_block_stop",
                 _ => {}
             }
@@ -152,12 +178,11 @@ impl<'a> Reader<'a> {
             }
         }
         let index = index.unwrap_or_default();
-        for piece in self.found.pieces.iter_mut().skip(from) {
-            match node {
-                Node::Choice | Node::Event => piece.of = index,
-                Node::ToolCall => piece.call = index,
-                _ => {}
-            }
+        if matches!(node, Node::Choice | Node::Event) {
+            let pieces = self.found.pieces.iter_mut().skip(from.0);
+            pieces.for_each(|piece| piece.of = index);
+            let calls = self.found.calls.iter_mut().skip(from.1);
+            calls.for_each(|calls| calls.of = index);
         }
         if ends {
             self.found.ended.push(index);
@@ -203,7 +228,6 @@ impl<'a> Reader<'a> {
             field,
             json,
             of: 0,
-            call: 0,
             range: start..self.at,
         });
     }
@@ -270,11 +294,11 @@ mod tests {
 
     use super::{Channel, Node, said, spliced, texts};
 
-    fn found(json: &str, root: Node) -> Option<Vec<(Channel, String, u64, u64)>> {
+    fn found(json: &str, root: Node) -> Option<Vec<(Channel, String, u64)>> {
         let texts = texts(json.as_bytes(), root)?;
         let piece = |piece: super::Piece| {
             let text = said(&json.as_bytes()[piece.range]).unwrap().into_owned();
-            (piece.channel, text, piece.of, piece.call)
+            (piece.channel, text, piece.of)
         };
         Some(texts.pieces.into_iter().map(piece).collect())
     }
@@ -283,10 +307,15 @@ mod tests {
     fn an_index_counts_wherever_it_stands() {
         let chunk = r#"{"id":"c","choices":[{"delta":{"tool_calls":[
             {"function":{"arguments":"a"},"index":3}],"c\u006fntent":"\u00e9"},"index":2}]}"#;
+        let of_calls = texts(chunk.as_bytes(), Node::Completion).unwrap().calls;
+        assert_eq!(
+            of_calls.iter().map(|calls| calls.of).collect::<Vec<_>>(),
+            [2]
+        );
         let found = found(chunk, Node::Completion).unwrap();
         let expected = [
-            (Channel::ToolArguments, "a".to_owned(), 2, 3),
-            (Channel::Content, "é".to_owned(), 2, 0),
+            (Channel::ToolArguments, "a".to_owned(), 2),
+            (Channel::Content, "é".to_owned(), 2),
         ];
         assert_eq!(found, expected);
     }
@@ -325,8 +354,8 @@ mod tests {
     #[test]
     fn ends_are_seen() {
         let ended = |json: &str, root| texts(json.as_bytes(), root).unwrap().ended;
-        let chunk =
-            r#"{"choices":[{"index":1,"finish_reason":"stop"},{"index":2,"finish_reason":null}]}"#;
+        let chunk = r#"{"choices":[{"index":1,"finish_reason":"stop"},{"index":2,"finish_reason":null},
+            {"index":3,"finish_reason":""}]}"#;
         assert_eq!(ended(chunk, Node::Completion), [1]);
         assert_eq!(
             ended(r#"{"type":"content_block_stop","index":4}"#, Node::Event),

@@ -40,6 +40,7 @@ mod recorded;
 mod replicas;
 mod sdks;
 mod shield;
+mod shield_order;
 mod simulated;
 mod strict;
 mod swaps;
