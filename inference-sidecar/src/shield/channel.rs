@@ -47,6 +47,8 @@ pub enum Node {
     Input,
     /// One of many in `input`.
     InputItem,
+    /// What no table of requests knows: text with its names, and all below it as schemas are.
+    Extra,
     /// What a caller names itself, as schemas and metadata: every key, text and number.
     Given,
     /// Names and kinds: short, and of the protocol.
@@ -113,7 +115,7 @@ impl Node {
                 _ => Self::Text(channel, piece),
             },
             Self::Arguments | Self::Json(_) => Self::Arguments,
-            Self::Input | Self::Given => Self::Given,
+            Self::Input | Self::Given | Self::Extra => Self::Given,
             Self::Counts | Self::Sealed | Self::Stripped => self,
             Self::Label | Self::Choices | Self::ToolCalls => OTHER,
         }
@@ -189,7 +191,11 @@ impl Node {
     pub fn has_free_names(self) -> bool {
         matches!(
             self,
-            Self::Arguments | Self::Input | Self::Given | Self::Text(Channel::Other, _)
+            Self::Arguments
+                | Self::Input
+                | Self::Given
+                | Self::Extra
+                | Self::Text(Channel::Other, _)
         )
     }
 
@@ -199,7 +205,9 @@ impl Node {
             Self::Text(channel, _) => channel,
             Self::Json(_) | Self::Arguments => Channel::ToolArguments,
             Self::Message | Self::Block => Channel::Content,
-            Self::Media | Self::Input | Self::InputItem | Self::Given => Channel::Prompt,
+            Self::Media | Self::Input | Self::InputItem | Self::Given | Self::Extra => {
+                Channel::Prompt
+            }
             _ => Channel::Other,
         }
     }
@@ -217,6 +225,93 @@ fn in_request(name: &str) -> Node {
         "arguments" => Node::Json(""),
         "input" => Node::Input,
         "parameters" | "input_schema" | "schema" | "metadata" => Node::Given,
-        _ => PROMPT,
+        "logit_bias" => Node::Counts,
+        known if PROTOCOL.contains(&known) => PROMPT,
+        _ => Node::Extra,
     }
 }
+
+/// Names in requests that are the protocol's, and so no caller's words.
+const PROTOCOL: [&str; 81] = [
+    "messages",
+    "content",
+    "text",
+    "system",
+    "instructions",
+    "tools",
+    "tool_choice",
+    "function",
+    "functions",
+    "function_call",
+    "name",
+    "description",
+    "strict",
+    "response_format",
+    "json_schema",
+    "stop",
+    "stop_sequences",
+    "stream",
+    "stream_options",
+    "include_usage",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "n",
+    "seed",
+    "user",
+    "logprobs",
+    "top_logprobs",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+    "parallel_tool_calls",
+    "tool_calls",
+    "refusal",
+    "reasoning",
+    "reasoning_content",
+    "thinking",
+    "budget_tokens",
+    "effort",
+    "summary",
+    "source",
+    "cache_control",
+    "ttl",
+    "citations",
+    "enabled",
+    "title",
+    "context",
+    "is_error",
+    "store",
+    "input_audio",
+    "format",
+    "file",
+    "filename",
+    "file_id",
+    "prediction",
+    "modalities",
+    "audio",
+    "voice",
+    "prompt",
+    "output",
+    "encoding_format",
+    "dimensions",
+    "include",
+    "truncation",
+    "background",
+    "previous_response_id",
+    "conversation",
+    "prompt_cache_key",
+    "safety_identifier",
+    "container",
+    "mcp_servers",
+    "output_config",
+    "annotations",
+    "status",
+    "suffix",
+    "web_search_options",
+    "output_text",
+];

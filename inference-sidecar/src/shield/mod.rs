@@ -4,6 +4,8 @@
 
 mod calls;
 mod channel;
+mod encoded;
+mod escaped;
 mod lane;
 mod meters;
 mod report;
@@ -29,8 +31,9 @@ pub use stream::Shielded;
 
 use self::{
     channel::{Channel, Node},
+    encoded::{Held, again, held},
     report::Report,
-    texts::{said, spliced, texts},
+    texts::{Form, Piece, Run, said, spliced, texts},
 };
 use crate::{dialect::openai::Operation, error::ApiError, metrics::Metrics, snapshot::Guard};
 
@@ -199,20 +202,50 @@ impl Judge<'_> {
         self.report.stripped(found.stripped.len());
         let stripped = found.stripped.into_iter();
         let mut edits: Vec<_> = stripped.map(|range| (range, "null".to_owned())).collect();
-        for piece in found.pieces {
+        let mut said_so = Vec::new();
+        for piece in &found.pieces {
             let token = json.get(piece.range.clone()).unwrap_or_default();
             let text = said(token).ok_or(Stop::Unread)?;
-            let changed = if piece.json {
-                self.json_text(&text)?
-            } else {
-                self.text(piece.channel, &text).map_err(Stop::Blocked)?
+            let changed = self.piece(piece, &text)?;
+            if !found.runs.is_empty() {
+                said_so.push(changed.clone().unwrap_or_else(|| text.into_owned()));
+            }
+            let quoted = |text| (piece.range.clone(), Value::String(text).to_string());
+            edits.extend(changed.map(quoted));
+        }
+        for Run { pieces, others } in found.runs {
+            let joined = said_so.get(pieces.clone()).unwrap_or_default().concat();
+            let judged = self.text(Channel::Prompt, &joined);
+            let (Some(text), Some(first)) = (
+                judged.map_err(Stop::Blocked)?,
+                found.pieces.get(pieces.start),
+            ) else {
+                continue;
             };
-            edits.extend(changed.map(|text| (piece.range, Value::String(text).to_string())));
+            // What goes across parts is taken out of one.
+            let span = first.range.start..others.end;
+            edits.retain(|(range, _)| !span.contains(&range.start));
+            edits.push((first.range.clone(), Value::String(text).to_string()));
+            edits.push((others, String::new()));
         }
         if edits.is_empty() {
             return Ok(None);
         }
         spliced(json, edits).map(Some).ok_or(Stop::Unread)
+    }
+
+    fn piece(&mut self, piece: &Piece, text: &str) -> Result<Option<String>, Stop> {
+        match piece.form {
+            Form::Plain => self.text(piece.channel, text).map_err(Stop::Blocked),
+            Form::Json => self.json_text(text),
+            Form::Encoded => {
+                let Held::Encoded { head, text: inner } = held(text) else {
+                    return Err(Stop::Unread);
+                };
+                let changed = self.text(piece.channel, &inner).map_err(Stop::Blocked)?;
+                Ok(changed.map(|inner| again(text, head, &inner)))
+            }
+        }
     }
 
     /// Judges JSON in a text by what it says, whatever its escapes.
@@ -222,12 +255,22 @@ impl Judge<'_> {
                 let changed = changed.map(String::from_utf8).transpose();
                 changed.map_err(|_| Stop::Unread)
             }
-            Err(Stop::Unread) => {
-                let judged = self.text(Channel::ToolArguments, text);
-                judged.map_err(Stop::Blocked)
-            }
+            Err(Stop::Unread) => self.broken(text).map_err(Stop::Blocked),
             Err(blocked) => Err(blocked),
         }
+    }
+
+    /// Judges what is not whole JSON: as it stands, and by what its escapes say. Nobody can read it as JSON,
+    /// so that what is changed of it is told without them.
+    fn broken(&mut self, text: &str) -> Result<Option<String>, Blocked> {
+        let channel = Channel::ToolArguments;
+        let changed = self.text(channel, text)?;
+        let stands = changed.as_deref().unwrap_or(text);
+        let meant = escaped::read(stands);
+        if meant == stands {
+            return Ok(changed);
+        }
+        Ok(self.text(channel, &meant)?.or(changed))
     }
 
     /// Judges one text; none where it stays as it is.

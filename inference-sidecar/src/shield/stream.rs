@@ -17,7 +17,7 @@ use super::{
     channel::{Channel, Node},
     lane::{Lane, Text, phase},
     part,
-    texts::{Calls, Piece, Texts, said, spliced, texts},
+    texts::{Calls, Form, Piece, Texts, said, spliced, texts},
     unread,
 };
 use crate::{dialect::openai::Operation, error::ApiError, sse::Event};
@@ -248,7 +248,7 @@ impl Shielded {
             return Ok(());
         }
         self.has_room()?;
-        let text = if piece.json {
+        let text = if piece.form == Form::Json {
             Text::Kept(String::new())
         } else {
             let Some(stack) = &self.shield.guard.answer else {

@@ -5,11 +5,22 @@ use std::{borrow::Cow, ops::Range};
 
 use super::{
     channel::{Channel, LABEL, Node},
+    encoded::{Held, held},
     lane::phase,
 };
 
 /// Deeper than any answer; as deep as other readers go.
 const DEPTH: usize = 120;
+
+/// How a text says what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Plain,
+    /// JSON in a text.
+    Json,
+    /// In base64.
+    Encoded,
+}
 
 /// One text, or what counts as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +28,7 @@ pub struct Piece {
     pub channel: Channel,
     /// Under which name it comes in pieces; empty of what comes whole.
     pub field: &'static str,
-    /// Whether it is JSON in a text.
-    pub json: bool,
+    pub form: Form,
     /// Index of the choice or the block.
     pub of: u64,
     /// The whole token, with its quotes.
@@ -43,11 +53,21 @@ pub struct Calls {
     pub range: Range<usize>,
 }
 
+/// Parts of a message that follow each other: a model reads them as one text.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Which pieces they are.
+    pub pieces: Range<usize>,
+    /// From the end of the first part to the end of the last.
+    pub others: Range<usize>,
+}
+
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     pub pieces: Vec<Piece>,
     pub calls: Vec<Calls>,
+    pub runs: Vec<Run>,
     /// Values to be left out.
     pub stripped: Vec<Range<usize>>,
     /// Choices or blocks that end here.
@@ -61,6 +81,7 @@ pub fn texts(json: &[u8], root: Node) -> Option<Texts> {
     let mut reader = Reader {
         json,
         at: 0,
+        part: None,
         found: Texts::default(),
     };
     reader.value(root, 0)?;
@@ -97,6 +118,8 @@ pub fn spliced(json: &[u8], mut edits: Vec<(Range<usize>, String)>) -> Option<Ve
 struct Reader<'a> {
     json: &'a [u8],
     at: usize,
+    /// The piece that is the text of the part that was read last.
+    part: Option<usize>,
     found: Texts,
 }
 
@@ -119,7 +142,7 @@ impl<'a> Reader<'a> {
                 let is_number = self.scalar()?;
                 match node {
                     Node::Arguments | Node::Given if is_number => {
-                        self.piece(node.channel(), "", false, start);
+                        self.piece(node.channel(), "", Form::Plain, start);
                     }
                     Node::InputItem => self.found.tokens |= is_number,
                     _ => {}
@@ -142,6 +165,7 @@ impl<'a> Reader<'a> {
     fn object(&mut self, node: Node, depth: usize) -> Option<()> {
         let from = (self.found.pieces.len(), self.found.calls.len());
         let (mut index, mut ends) = (None, false);
+        let (mut media, mut is_text) = (None, false);
         self.at += 1;
         self.space();
         if self.peek()? == b'}' {
@@ -152,15 +176,27 @@ impl<'a> Reader<'a> {
             self.space();
             let start = self.at;
             let key = said(self.string()?)?;
-            if node.has_free_names() {
-                self.piece(node.channel(), "", false, start);
+            let child = node.field(&key);
+            if node.has_free_names() || child == Node::Extra {
+                self.piece(node.channel(), "", Form::Plain, start);
             }
             self.space();
             self.expect(b':')?;
             self.space();
             let start = self.at;
-            self.value(node.field(&key), depth + 1)?;
+            let known = self.found.pieces.len();
+            self.value(child, depth + 1)?;
             let value = self.json.get(start..self.at)?;
+            let is_string = value.first() == Some(&b'"');
+            if child == Node::Media && is_string {
+                media = Some(start..self.at);
+            }
+            if key == "text" && is_string && self.found.pieces.len() == known + 1 {
+                self.part = Some(known);
+            }
+            if key == "type" && is_string {
+                is_text |= said(value)? == "text";
+            }
             match (&*key, node) {
                 ("index", Node::Choice | Node::Event) => {
                     index = std::str::from_utf8(value).ok()?.parse().ok();
@@ -176,6 +212,17 @@ impl<'a> Reader<'a> {
                 b'}' => break,
                 _ => return None,
             }
+        }
+        if let Some(range) = media.filter(|_| is_text) {
+            // What says that it is text is none other, whatever it looks like.
+            self.found.pieces.retain(|piece| piece.range != range);
+            self.found.pieces.push(Piece {
+                channel: Channel::Prompt,
+                field: "",
+                form: Form::Plain,
+                of: 0,
+                range,
+            });
         }
         let index = index.unwrap_or_default();
         if matches!(node, Node::Choice | Node::Event) {
@@ -197,15 +244,44 @@ impl<'a> Reader<'a> {
             self.at += 1;
             return Some(());
         }
+        let is_content = matches!(node, Node::Text(Channel::Prompt, _) | Node::Input);
+        let mut run: Option<Run> = None;
         loop {
+            let known = self.found.pieces.len();
+            self.part = None;
             self.value(node.item(), depth + 1)?;
+            let is_part = self.part.take() == Some(known)
+                && self.found.pieces.len() == known + 1
+                && is_content;
+            match &mut run {
+                Some(run) if is_part && run.pieces.end == known => {
+                    run.pieces.end += 1;
+                    run.others.end = self.at;
+                }
+                _ => {
+                    self.ran(run.take());
+                    let begins = || Run {
+                        pieces: known..known + 1,
+                        others: self.at..self.at,
+                    };
+                    run = is_part.then(begins);
+                }
+            }
             self.space();
             match self.next()? {
                 b',' => {}
-                b']' => return Some(()),
+                b']' => {
+                    self.ran(run);
+                    return Some(());
+                }
                 _ => return None,
             }
         }
+    }
+
+    fn ran(&mut self, run: Option<Run>) {
+        let several = run.filter(|run| run.pieces.len() > 1);
+        self.found.runs.extend(several);
     }
 
     /// Notes the text that ends here.
@@ -213,20 +289,29 @@ impl<'a> Reader<'a> {
         let inner = self.json.get(start + 1..self.at - 1).unwrap_or_default();
         let channel = node.channel();
         match node {
-            Node::Text(_, field) => self.piece(channel, field, false, start),
-            Node::Json(field) => self.piece(channel, field, true, start),
+            Node::Text(_, field) => self.piece(channel, field, Form::Plain, start),
+            Node::Json(field) => self.piece(channel, field, Form::Json, start),
             Node::Label if inner.len() <= LABEL => {}
-            Node::Media if is_media(inner) => {}
+            Node::Media => {
+                let token = self.json.get(start..self.at).unwrap_or_default();
+                // What cannot be read is a text that cannot be judged.
+                let held = said(token).map_or(Held::Text, |value| held(&value));
+                match held {
+                    Held::Nothing => {}
+                    Held::Text => self.piece(channel, "", Form::Plain, start),
+                    Held::Encoded { .. } => self.piece(channel, "", Form::Encoded, start),
+                }
+            }
             Node::Sealed | Node::Stripped => {}
-            _ => self.piece(channel, "", false, start),
+            _ => self.piece(channel, "", Form::Plain, start),
         }
     }
 
-    fn piece(&mut self, channel: Channel, field: &'static str, json: bool, start: usize) {
+    fn piece(&mut self, channel: Channel, field: &'static str, form: Form, start: usize) {
         self.found.pieces.push(Piece {
             channel,
             field,
-            json,
+            form,
             of: 0,
             range: start..self.at,
         });
@@ -283,11 +368,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Base64 or an address of it, and no words.
-fn is_media(text: &[u8]) -> bool {
-    text.len() > 256 && !text.iter().any(u8::is_ascii_whitespace)
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -329,6 +409,23 @@ mod tests {
         .unwrap();
         let texts: Vec<_> = found.iter().map(|found| found.1.as_str()).collect();
         assert_eq!(texts, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_source_of_text_is_text_whatever_it_looks_like() {
+        let letters = "Acme".repeat(90);
+        let found = |kind: &str| {
+            let source = format!(r#"{{"data":"{letters}","type":"{kind}","media_type":"x"}}"#);
+            found(&source, Node::Request).unwrap().len()
+        };
+        assert_eq!((found("text"), found("base64")), (1, 0));
+    }
+
+    #[test]
+    fn escaped_spaces_are_no_base64() {
+        let url = "Acme\\u0020".repeat(90);
+        let found = found(&format!(r#"{{"url":"{url}"}}"#), Node::Request).unwrap();
+        assert_eq!(found.len(), 1);
     }
 
     #[test]

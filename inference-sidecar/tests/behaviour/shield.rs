@@ -409,6 +409,9 @@ async fn every_channel_of_a_server_of_texts_is_judged(
 #[case::tool(json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": null,
     "tool_calls": [{"id": "1", "type": "function", "function": {"name": "ask Acme now", "arguments": "{}"}}]},
     "finish_reason": "stop"}]}))]
+#[case::cut_short(json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": null,
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f",
+        "arguments": "{\"say\":\"the A\\u0063me Bank"}}]}, "finish_reason": "length"}]}))]
 #[case::no_json(json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": null,
     "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{} Acme"}}]},
     "finish_reason": "stop"}]}))]
@@ -588,6 +591,59 @@ async fn every_channel_of_a_prompt_is_judged(#[case] path: &str, #[case] body: V
     let asked = fake.body(0).to_string();
     assert!(asked.contains("the [removed] Bank is near"), "{asked}");
     assert!(!asked.contains(WORD) && !asked.contains("u0063"), "{asked}");
+}
+
+/// A message whose content is these parts.
+fn of_parts(parts: Value) -> Value {
+    json!({"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": parts}]})
+}
+
+#[rstest]
+#[case::a_document("messages", of_parts(json!([{"type": "document", "source": {"type": "text",
+    "media_type": "text/plain", "data": format!("{}Acme", "近".repeat(90))}}])))]
+#[case::a_file("chat/completions", of_parts(json!([{"type": "file", "file": {
+    "file_data": "data:text/plain;base64,dGhlIEFjbWUgQmFuaw=="}}])))]
+#[case::an_address("chat/completions", of_parts(json!([{"type": "image_url", "image_url": {
+    "url": format!("data:text/plain,Acme.{}", "x".repeat(300))}}])))]
+#[case::parts("chat/completions", of_parts(json!([{"type": "text", "text": "the Ac"},
+    {"type": "text", "text": "me Bank"}])))]
+#[case::a_name_in_a_field_of_a_server("chat/completions",
+    chat(json!({"guided_json": {"properties": {"the Acme Bank": {}}}})))]
+#[case::a_name_of_a_setting("chat/completions", chat(json!({"chat_template_kwargs": {"Acme": 1}})))]
+#[case::a_name_of_a_field("chat/completions", chat(json!({"the Acme Bank": true})))]
+#[case::the_end("chat/completions", chat(json!({"stop": ["Acme"]})))]
+#[case::metadata("chat/completions", chat(json!({"metadata": {"for": "Acme"}})))]
+#[case::cut_arguments("chat/completions", json!({"model": "auto", "messages": [
+    {"role": "assistant", "tool_calls": [{"id": "1", "type": "function",
+        "function": {"name": "f", "arguments": "{\"say\":\"the A\\u0063me Bank"}}]}]}))]
+#[case::to_be_moderated("moderations", json!({"model": "m", "input": [{"type": "text", "text": "Acme"}]}))]
+#[tokio::test]
+async fn no_place_in_a_prompt_hides_a_word(#[case] path: &str, #[case] body: Value) {
+    let fake = Fake::start(vec![completion("Fine.", None)]).await;
+    let rules = json!([{"name": "no-rival", "terms": {"list": [WORD]}, "action": "Block", "calls": ["Prompt"]}]);
+    let world = world(model("m", &fake.address), rules).await;
+    let response = post(&world, path, &body).await;
+    let told = response.text().await.unwrap();
+    assert!(told.contains("prompt_blocked"), "{told}");
+    assert_eq!(fake.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_word_across_parts_or_in_base64_is_taken_out() {
+    let fake = Fake::start(vec![completion("Fine.", None)]).await;
+    let rules = json!([{"name": "no-rival", "terms": {"list": [WORD]}, "action": "Redact", "calls": ["Prompt"]}]);
+    let world = world(model("m", &fake.address), rules).await;
+    let body = of_parts(
+        json!([{"type": "text", "text": "the Ac"}, {"type": "text", "text": "me Bank"},
+        {"type": "file", "file": {"file_data": "data:text/plain;base64,dGhlIEFjbWUgQmFuaw=="}},
+        {"type": "text", "text": "is near."}]),
+    );
+    let response = post(&world, "chat/completions", &body).await;
+    assert_eq!(response.status(), 200);
+    let expected = json!([{"type": "text", "text": "the [removed] Bank"},
+        {"type": "file", "file": {"file_data": "data:text/plain;base64,dGhlIFtyZW1vdmVkXSBCYW5r"}},
+        {"type": "text", "text": "is near."}]);
+    assert_eq!(fake.body(0)["messages"][0]["content"], expected);
 }
 
 #[tokio::test]
