@@ -270,6 +270,11 @@ async fn step<A: Account>(state: State<A>) -> Option<(Frame<Bytes>, State<A>)> {
             Ok(Some((_, Seen::Usage))) if relay.strip_usage => {}
             Ok(Some((_, Seen::Blank))) => {}
             Ok(Some((_, Seen::Malformed(problem)))) => {
+                // What is wrong is said with the server's words.
+                let problem = match relay.shield {
+                    Some(_) => "an event is no chunk".to_owned(),
+                    None => problem,
+                };
                 return Some(relay.fail(&ApiError::UpstreamMalformed(problem)));
             }
             Ok(Some((event, Seen::Error { code, message }))) => {

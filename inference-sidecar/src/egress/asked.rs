@@ -20,7 +20,7 @@ use crate::{
 pub struct Asked {
     pub face: Face,
     own: Request,
-    /// The bytes that came, where `own` was made of them.
+    /// The bytes that came, where `own` was made of them or a policy changed them.
     sent: Option<Bytes>,
     /// What was dropped to make it.
     dropped: Vec<String>,
@@ -63,6 +63,14 @@ impl Asked {
             envelope,
             chat: OnceLock::new(),
         })
+    }
+
+    /// The same of other bytes, as the caller sent them.
+    pub fn sent_as(self, sent: Bytes) -> Self {
+        Self {
+            sent: Some(sent),
+            ..self
+        }
     }
 
     /// The bytes that came.

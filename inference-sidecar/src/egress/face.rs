@@ -196,11 +196,10 @@ impl Egress {
         }
         let call = Call::from_headers(&caller)?;
         let mut shield = self.shield(&config, &call);
-        let body = match &mut shield {
-            None => body,
-            Some(shield) => shield.prompt(body)?,
+        let asked = match &mut shield {
+            None => Asked::read(face, body)?,
+            Some(shield) => Asked::read(face, shield.prompt(body.clone())?)?.sent_as(body),
         };
-        let asked = Asked::read(face, body)?;
         if let Some(span) = span {
             traces::describe(span, &call, asked.own());
         }

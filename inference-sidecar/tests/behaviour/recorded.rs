@@ -73,6 +73,19 @@ async fn an_answer_is_recorded_without_its_text_and_its_caller_can_prove_it() {
 }
 
 #[tokio::test]
+async fn a_prompt_that_a_policy_changed_is_recorded_as_its_caller_sent_it() {
+    let fake = Fake::start(vec![completion("Hello.", Some((9, 3)))]).await;
+    let rules = json!([{"name": "no-rival", "terms": {"list": ["line"]}, "action": "Redact", "calls": ["Prompt"]}]);
+    let world = crate::shield::world(model("m", &fake.address), rules).await;
+    let body = chat(json!({}));
+    let response = world.call(&body).send().await.unwrap();
+    let token = call(&response);
+    assert!(fake.body(0).to_string().contains("[removed]"));
+    let record = only_record(&world).await;
+    assert_eq!(record.request, token.commit(body.to_string().as_bytes()));
+}
+
+#[tokio::test]
 async fn a_stream_is_recorded_at_its_end_as_its_caller_heard_it() {
     let (world, _fake) = recorded(stream(&["Hel", "lo"])).await;
     let body = chat(json!({"stream": true}));

@@ -447,6 +447,7 @@ async fn a_stream_says_nothing_that_was_not_judged() {
 
 #[rstest]
 #[case::gibberish("data: gibberish\n\n".to_owned())]
+#[case::of_another_shape("data: {\"choices\":\"Acme\"}\n\n".to_owned())]
 #[case::after_the_end(token("more"))]
 #[tokio::test]
 async fn what_cannot_be_judged_ends_the_stream(#[case] event: String) {
@@ -459,6 +460,7 @@ async fn what_cannot_be_judged_ends_the_stream(#[case] event: String) {
         heard.contains("upstream_malformed") && !heard.contains("[DONE]"),
         "{heard}"
     );
+    assert!(!heard.contains(WORD), "{heard}");
 }
 
 #[tokio::test]
