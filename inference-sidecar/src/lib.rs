@@ -12,6 +12,7 @@ pub mod egress;
 pub mod error;
 pub mod face;
 pub mod ingress;
+mod limits;
 mod lock;
 pub mod meter;
 pub mod metrics;

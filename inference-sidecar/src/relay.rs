@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::{
     dialect::openai::{Observer, Operation, Seen},
     error::ApiError,
+    limits::may_keep,
     meter::{Account, Receipt},
     outcome::Outcome,
     shield::Shielded,
@@ -92,6 +93,7 @@ impl Source {
     /// When the stream failed or ended before.
     pub async fn first_token(&mut self) -> Result<(), ApiError> {
         loop {
+        let mut kept = 0;
             let Some((event, seen)) = self.read().await? else {
                 let whole = self.observer.finished || self.observer.done;
                 return if whole {
@@ -108,6 +110,8 @@ impl Source {
                 _ => {}
             }
             let first = matches!(seen, Seen::Token | Seen::Done);
+            kept += event.raw.len();
+            may_keep(kept).map_err(ApiError::UpstreamMalformed)?;
             self.held.push_back((event, seen));
             if first {
                 return Ok(());

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderMap, HeaderName, Response, StatusCode, header};
-use http_body_util::{BodyDataStream, BodyExt};
+use http_body_util::BodyDataStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::Failure;
@@ -18,6 +18,7 @@ use crate::{
         openai::{self, Answer, Operation},
     },
     error::ApiError,
+    limits,
     relay::Source,
     trace::Context,
 };
@@ -80,11 +81,10 @@ impl Attempt<'_> {
         let response = within(deadline, self.timeout, self.send()).await?;
         let (head, body) = response.into_parts();
         let body = within(deadline, self.timeout, async {
-            let collected = body.collect().await;
-            collected.map_err(|_| Failure::of(&ApiError::StreamCut))
+            let whole = limits::whole(body, self.operation).await;
+            whole.map_err(|error| Failure::of(&error))
         })
-        .await?
-        .to_bytes();
+        .await?;
         let answer = match self.operation {
             Operation::Messages => anthropic::read(&body),
             Operation::Chat | Operation::Embeddings | Operation::Moderations => openai::read(&body),

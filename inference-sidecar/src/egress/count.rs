@@ -8,7 +8,6 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -18,6 +17,7 @@ use crate::{
     dialect::openai::Rewrite,
     error::ApiError,
     face::Face,
+    limits::{self, MAX_WORD},
     snapshot::{Config, Model},
 };
 
@@ -79,10 +79,10 @@ impl Egress {
         let posted = connections.post(path, headers.collect(), body).await.ok()?;
         if posted.status() != StatusCode::OK {
             // Read to its end, so that the connection is used again.
-            drop(posted.into_body().collect().await);
+            drop(limits::at_most(posted.into_body(), MAX_WORD).await);
             return None;
         }
-        let body = posted.into_body().collect().await.ok()?.to_bytes();
+        let body = limits::at_most(posted.into_body(), MAX_WORD).await.ok()?;
         let counted: Value = serde_json::from_slice(&body).ok()?;
         counted["input_tokens"].as_u64()
     }

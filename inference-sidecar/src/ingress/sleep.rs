@@ -17,7 +17,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::ticks::Ticks;
-use crate::{client, client::Client, config::Live, error::ApiError, lock::lock, metrics::Metrics};
+use crate::{
+    client,
+    client::Client,
+    config::Live,
+    error::ApiError,
+    limits::{self, MAX_WORD},
+    lock::lock,
+    metrics::Metrics,
+};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// How long the engine may take where nobody waits for it.
@@ -138,7 +146,7 @@ impl Bed {
         let answer = self.client.get().get(url).send().await;
         let answer = answer.and_then(reqwest::Response::error_for_status);
         let answer = answer.map_err(client::failed)?;
-        let body = answer.bytes().await.map_err(client::failed)?;
+        let body = limits::at_most(reqwest::Body::from(answer), MAX_WORD).await?;
         let state: IsSleeping = serde_json::from_slice(&body)
             .map_err(|error| ApiError::UpstreamMalformed(format!("/is_sleeping: {error}")))?;
         Ok(state.is_sleeping)

@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
-use super::upstream::{Admitted, Outgoing, forward_ids, now, read, refused, send, within};
+use super::upstream::{Admitted, Outgoing, forward_ids, now, refused, send, within};
 use crate::{
     dialect::{
         openai::{self, Operation},
@@ -17,6 +17,7 @@ use crate::{
     },
     error::ApiError,
     face::{self, DROPPED},
+    limits,
     meter::Account,
     outcome::Outcome,
 };
@@ -80,7 +81,8 @@ impl Admitted<'_> {
             return Err(refused(&model.dialect, self.key, response, deadline).await);
         }
         let headers = response.headers().clone();
-        let body = read(response).await?;
+        let body = reqwest::Body::from(response);
+        let body = limits::whole(body, Operation::Chat).await?;
         let kind = headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let answer = speech.answer(kind, &body);

@@ -22,6 +22,7 @@ use crate::{
     },
     error::ApiError,
     face::{self, DROPPED, Face},
+    limits,
     meter::{Account, Meter},
     outcome::Outcome,
     relay::{Relay, Source, Upstream},
@@ -189,15 +190,16 @@ impl Admitted<'_> {
         deadline: (Instant, Duration),
     ) -> Result<Response, ApiError> {
         let read = within(deadline, async {
-            let body: Bytes = match self.model.dialect {
-                Dialect::Anthropic if self.request.operation == Operation::Chat => {
-                    anthropic::to_completion(&read(upstream).await?, now())
-                        .map_err(ApiError::UpstreamMalformed)?
-                        .to_string()
-                        .into()
-                }
-                _ => read(upstream).await?,
-            };
+            let body = reqwest::Body::from(upstream);
+            let mut body = limits::whole(body, self.request.operation).await?;
+            if let (Dialect::Anthropic, Operation::Chat) =
+                (&self.model.dialect, self.request.operation)
+            {
+                body = anthropic::to_completion(&body, now())
+                    .map_err(ApiError::UpstreamMalformed)?
+                    .to_string()
+                    .into();
+            }
             let answer = match self.request.operation {
                 Operation::Messages => anthropic::read(&body),
                 Operation::Chat | Operation::Embeddings | Operation::Moderations => {
@@ -231,10 +233,6 @@ pub(super) fn forward_ids(from: &HeaderMap, to: &mut HeaderMap) {
             to.insert(name, id.clone());
         }
     }
-}
-
-pub(super) async fn read(upstream: reqwest::Response) -> Result<Bytes, ApiError> {
-    upstream.bytes().await.map_err(|_| ApiError::StreamCut)
 }
 
 fn outgoing(model: &Model, request: &Request, caller: &HeaderMap) -> Result<Outgoing, ApiError> {

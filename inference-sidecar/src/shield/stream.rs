@@ -20,7 +20,7 @@ use super::{
     texts::{Calls, Form, Piece, Texts, said, spliced, texts},
     unread,
 };
-use crate::{dialect::openai::Operation, error::ApiError, sse::Event};
+use crate::{dialect::openai::Operation, error::ApiError, limits::may_keep, sse::Event};
 
 /// Longest name of an event that is told on.
 const EVENT_NAME: usize = 40;
@@ -40,6 +40,8 @@ pub struct Shielded {
     envelope: Option<Value>,
     /// Bytes that are held, as the metric counts them.
     held: usize,
+    /// Bytes of all texts so far: lanes keep what they released, too.
+    received: usize,
 }
 
 impl Shielded {
@@ -55,6 +57,7 @@ impl Shielded {
             ended: Vec::new(),
             envelope: None,
             held: 0,
+            received: 0,
         }
     }
 
@@ -188,6 +191,8 @@ impl Shielded {
         if text.is_empty() {
             return Ok(None);
         }
+        self.received += text.len();
+        may_keep(self.received).map_err(ApiError::UpstreamMalformed)?;
         if piece.field.is_empty() {
             return self.alone(piece.channel, text);
         }

@@ -1,6 +1,7 @@
 //! Whatever comes in wrong has a named outcome: what callers send, what models answer, what the operator configures.
 
 use aios_proto::control::{Item, ItemKind, Snapshot};
+use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -8,8 +9,8 @@ use tokio::{
 };
 
 use crate::{
-    fake::{Answer, DONE, End, Fake, json_answer, role, token},
-    world::{World, chat, header, item, model, nowhere, pipeline, snapshot, with},
+    fake::{Answer, DONE, End, Fake, json_answer, role, token, until},
+    world::{World, chat, header, ingress, item, model, nowhere, pipeline, snapshot, with},
 };
 
 /// Method, path, headers, body; then status, code and parameter of the refusal.
@@ -374,6 +375,7 @@ fn answers() -> Vec<(bool, Answer, &'static str)> {
         (false, plain(200, "application/json", "[]"), "malformed"),
         (
             false,
+    let chatter = format!(": {}\n\n", "x".repeat(1 << 19));
             plain(200, "application/json", r#"{"choices":3}"#),
             "malformed",
         ),
@@ -420,6 +422,8 @@ fn answers() -> Vec<(bool, Answer, &'static str)> {
                 End::Hang,
             ),
             "cut",
+        (false, events(&[&endless], End::Never), "malformed"),
+        (true, events(&[&chatter], End::Never), "malformed"),
         ),
         (
             true,
@@ -474,6 +478,43 @@ async fn a_bad_event_ends_a_stream_by_name() {
     let bad = [
         ("data: {\"choices\":[{\"delta\":\n\n", "upstream_malformed"),
         ("data: <html>\n\n", "upstream_malformed"),
+#[rstest]
+#[case::chat("chat/completions", json!({"messages": [{"role": "user", "content": "Hi."}]}), 32)]
+#[case::messages("messages", json!({"messages": [{"role": "user", "content": "Hi."}], "max_tokens": 9}), 32)]
+#[case::vectors("embeddings", json!({"input": "Hi."}), 64)]
+#[tokio::test]
+async fn an_answer_without_end_is_left_at_the_limit_of_each_hop(
+    #[case] path: &str,
+    #[case] body: Value,
+    #[case] mebibytes: u32,
+) {
+    let endless = Answer::Stream(vec!["x".repeat(1 << 20)], End::Never);
+    let fake = Fake::start(vec![endless]).await;
+    let mut model = with(
+        model("m", &fake.address),
+        "resilience.timeout",
+        json!("10m"),
+    );
+    if path == "messages" {
+        model["upstream"]["dialect"] = json!("Anthropic");
+    }
+    let ingress = ingress(&model).await;
+    let at_ingress = World::start(
+        vec![with(model.clone(), "endpoint", json!(ingress))],
+        json!([{"model": "m"}]),
+    );
+    let at_egress = World::start(vec![model], json!([{"model": "m"}]));
+    for (calls, world) in [(1, at_egress.await), (2, at_ingress.await)] {
+        let post = world.http.post(format!("{}/v1/{path}", world.base));
+        let response = post.body(with(body.clone(), "model", json!("m")).to_string());
+        let response = response.send().await.unwrap();
+        let text = response.text().await.unwrap();
+        let limit = format!("cannot be read: it is longer than {} KiB", mebibytes << 10);
+        assert!(text.contains(&limit), "{text}");
+        until("the end of the connection", || fake.cancelled() == calls).await;
+    }
+}
+
         ("data: []\n\n", "upstream_malformed"),
         (endless.as_str(), "upstream_malformed"),
     ];

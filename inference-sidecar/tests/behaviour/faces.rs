@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::{
     fake::{
-        Answer, End, Fake, completion, error, json_answer, role, stop, stream, token, usage_chunk,
+        Answer, End, Fake, completion, error, json_answer, role, stop, stream, token, until,
+        usage_chunk,
     },
     world::{World, header, joined, model, nowhere, with},
 };
@@ -312,6 +313,24 @@ async fn tokens_are_counted_by_estimate_where_nobody_knows_better_and_models_lis
     assert_eq!(list["data"][0]["type"], "model");
     assert_eq!(list["first_id"], "m");
     assert_eq!(fake.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_response_that_does_not_end_is_given_up_before_it_fills_the_pod() {
+    let endless = Answer::Stream(vec![token(&"x".repeat(1 << 19))], End::Never);
+    let (fake, world) = world(endless).await;
+    let asked = asks_response(json!({"stream": true}));
+    let told = post(&world, "responses", &asked)
+        .await
+        .text()
+        .await
+        .unwrap();
+    let (_, last) = told.rsplit_once("event: response.failed\ndata: ").unwrap();
+    let last: Value = serde_json::from_str(last.trim_end()).unwrap();
+    assert_eq!(last["response"]["error"]["code"], "upstream_malformed");
+    let message = last["response"]["error"]["message"].as_str().unwrap();
+    assert!(message.ends_with("it is longer than 8192 KiB"), "{message}");
+    until("the model's end", || fake.cancelled() == 1).await;
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ pub enum End {
     Cut,
     /// Nothing more comes.
     Hang,
+    /// The pieces come again and again.
+    Never,
 }
 
 /// What the server saw of one call.
@@ -144,7 +146,12 @@ async fn answer(State(log): State<Arc<Log>>, request: Request) -> Response {
         }
         Answer::Hang => std::future::pending().await,
         Answer::Stream(pieces, end) => {
-            let pieces = futures::stream::iter(pieces).map(|piece| Ok(Bytes::from(piece)));
+            let pieces = futures::stream::iter(pieces.into_iter().map(Bytes::from));
+            let pieces = match end {
+                End::Never => pieces.cycle().boxed(),
+                _ => pieces.boxed(),
+            };
+            let pieces = pieces.map(Ok);
             let tail = futures::stream::once(async move {
                 // Held until the end, so that a dropped body is noticed.
                 match end {
@@ -157,7 +164,7 @@ async fn answer(State(log): State<Arc<Log>>, request: Request) -> Response {
                         tokio::time::sleep(FLUSH).await;
                         Err(std::io::Error::other("cut"))
                     }
-                    End::Hang => {
+                    End::Hang | End::Never => {
                         let _held = &mut under_way;
                         std::future::pending().await
                     }

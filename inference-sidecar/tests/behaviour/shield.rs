@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
-    fake::{Answer, DONE, End, Fake, completion, json_answer, stop, stream, token},
+    fake::{Answer, DONE, End, Fake, completion, json_answer, stop, stream, token, until},
     world::{World, chat, header, ingress, item, model, pipeline, with},
 };
 
@@ -765,6 +765,32 @@ async fn a_rule_that_only_the_end_can_judge_holds_a_stream_to_its_end() {
         .filter(|line| !words(&format!("{line}\n")).is_empty());
     assert_eq!(with_text.count(), 1, "{heard}");
     assert_eq!(words(&heard), text);
+}
+
+#[rstest]
+#[case::text(json!({"content": "x ".repeat(1 << 18)}))]
+#[case::arguments(json!({"tool_calls": [{"index": 0, "function": {"arguments": "[".repeat(1 << 19)}}]}))]
+#[tokio::test]
+async fn a_stream_without_end_is_stopped_before_it_fills_the_pod(#[case] delta: Value) {
+    let fake = Fake::start(vec![Answer::Stream(
+        vec![chunk(0, delta, None)],
+        End::Never,
+    )])
+    .await;
+    let model = with(
+        model("m", &fake.address),
+        "resilience.timeout",
+        json!("10m"),
+    );
+    let world = world(model, no_word("Block")).await;
+    let response = post(&world, "chat/completions", &question("", true)).await;
+    let heard = response.text().await.unwrap();
+    let (_, error) = heard.rsplit_once("event: error\ndata: ").unwrap();
+    let error: Value = serde_json::from_str(error.trim_end()).unwrap();
+    assert_eq!(error["error"]["code"], "upstream_malformed");
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(message.ends_with("it is longer than 8192 KiB"), "{message}");
+    until("the model's end", || fake.cancelled() == 1).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,11 @@ use super::output::{self, Envelope, Response, State};
 use crate::{
     cost::estimate,
     dialect::openai::{Choice, Chunk, Tokens, ToolCall},
+    limits::may_keep,
 };
+
+/// What an item or a part is kept in, about.
+const FRAME: usize = 1 << 10;
 
 /// State of one stream.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub struct Writer {
     open: Option<Item>,
     /// Tools that were called so far, by their index in the chunks.
     called: Vec<u64>,
+    /// Bytes that are kept to be told again at the end.
+    kept: usize,
     cut_by: Option<&'static str>,
 }
 
@@ -71,6 +77,7 @@ impl Writer {
             output: Vec::new(),
             open: None,
             called: Vec::new(),
+            kept: 0,
             cut_by: None,
         }
     }
@@ -94,6 +101,7 @@ impl Writer {
         for choice in chunk.first() {
             self.choice(&mut out, choice)?;
         }
+        may_keep(self.kept)?;
         Ok(out.into())
     }
 
@@ -144,6 +152,7 @@ impl Writer {
 
     fn think(&mut self, out: &mut String, thoughts: &str) {
         self.bytes += thoughts.len() as u64;
+        self.kept += thoughts.len();
         if !matches!(&self.open, Some(Item::Reasoning(_))) {
             self.close(out);
             let item = output::reasoning(self.of(), self.output.len(), "in_progress", &[]);
@@ -163,6 +172,7 @@ impl Writer {
 
     fn text(&mut self, out: &mut String, text: &str, refuses: bool) {
         self.bytes += text.len() as u64;
+        self.kept += text.len();
         if !matches!(&self.open, Some(Item::Message(..))) {
             self.close(out);
             let item = output::message(self.of(), self.output.len(), "in_progress", &[]);
@@ -215,6 +225,7 @@ impl Writer {
         }
         let piece = call.arguments();
         self.bytes += (call.name().len() + piece.len()) as u64;
+        self.kept += call.name().len() + piece.len();
         if piece.is_empty() {
             return Ok(());
         }
@@ -228,11 +239,13 @@ impl Writer {
     }
 
     fn added(&mut self, out: &mut String, item: &Value) {
+        self.kept += FRAME;
         let fields = json!({"output_index": self.output.len(), "item": item});
         self.event(out, "response.output_item.added", fields);
     }
 
     fn open_part(&mut self, out: &mut String, done: Vec<Value>, refuses: bool) {
+        self.kept += FRAME;
         let part = Part {
             refuses,
             text: String::new(),
