@@ -44,7 +44,7 @@ pub struct Source {
 pub struct Relay<A> {
     pub source: Source,
     pub account: A,
-    /// When the whole answer must have come, and the span that this is the end of.
+    /// When the whole answer must have come to a caller who reads, and the span that this is the end of.
     pub deadline: (Instant, Duration),
     /// Longest silence of the upstream.
     pub gap: Duration,
@@ -60,7 +60,8 @@ pub struct Relay<A> {
 }
 
 enum State<A> {
-    Open(Box<Relay<A>>),
+    /// Since when the caller may take more.
+    Open(Box<Relay<A>>, Instant),
     /// The last event was sent; the upstream may end, then trailers follow.
     Ending(Box<Source>, Option<HeaderMap>),
     Closed,
@@ -92,8 +93,8 @@ impl Source {
     /// # Errors
     /// When the stream failed or ended before.
     pub async fn first_token(&mut self) -> Result<(), ApiError> {
-        loop {
         let mut kept = 0;
+        loop {
             let Some((event, seen)) = self.read().await? else {
                 let whole = self.observer.finished || self.observer.done;
                 return if whole {
@@ -109,9 +110,9 @@ impl Source {
                 }
                 _ => {}
             }
-            let first = matches!(seen, Seen::Token | Seen::Done);
             kept += event.raw.len();
             may_keep(kept).map_err(ApiError::UpstreamMalformed)?;
+            let first = matches!(seen, Seen::Token | Seen::Done);
             self.held.push_back((event, seen));
             if first {
                 return Ok(());
@@ -180,7 +181,8 @@ impl<A: Account> Relay<A> {
     /// The body of the answer. Dropping it cancels the upstream.
     pub fn into_body(mut self) -> Body {
         self.source.gap = Some(self.gap);
-        let frames = futures::stream::unfold(State::Open(Box::new(self)), |state| async move {
+        let open = State::Open(Box::new(self), Instant::now());
+        let frames = futures::stream::unfold(open, |state| async move {
             let (frame, state) = step(state).await?;
             Some((Ok::<_, Infallible>(frame), state))
         });
@@ -255,7 +257,11 @@ impl<A: Account> Relay<A> {
 
 async fn step<A: Account>(state: State<A>) -> Option<(Frame<Bytes>, State<A>)> {
     let mut relay = match state {
-        State::Open(relay) => relay,
+        State::Open(mut relay, since) => {
+            // Time in which nobody reads is not the model's.
+            relay.deadline.0 += since.elapsed();
+            relay
+        }
         State::Ending(mut source, trailers) => {
             let _ = timeout(LINGER, source.read()).await;
             return trailers.map(|trailers| (Frame::trailers(trailers), State::Closed));
@@ -295,7 +301,7 @@ async fn step<A: Account>(state: State<A>) -> Option<(Frame<Bytes>, State<A>)> {
                 Ok(said) if said.is_empty() => {}
                 Ok(said) => {
                     relay.account.told(&said);
-                    return Some((Frame::data(said), State::Open(relay)));
+                    return Some((Frame::data(said), State::Open(relay, Instant::now())));
                 }
                 Err(error) => return Some(relay.fail(&error)),
             },
@@ -323,5 +329,87 @@ fn reported(code: &str, message: &str) -> ApiError {
         "stream_cut" => ApiError::StreamCut,
         "upstream_malformed" => ApiError::UpstreamMalformed(message.to_owned()),
         _ => ApiError::UpstreamBroke(message.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use futures::channel::mpsc;
+    use http_body_util::BodyExt;
+    use tokio::time::sleep_until;
+
+    use super::*;
+    use crate::{
+        cost::{Basis, Usage},
+        face::Face,
+    };
+
+    const SPAN: Duration = Duration::from_millis(500);
+    const TOKEN: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"A\"}}]}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    #[derive(Default)]
+    struct Ended(Arc<Mutex<Option<Outcome>>>);
+
+    impl Account for Ended {
+        fn watch(&mut self, _: &Observer) {}
+
+        fn settle(self, outcome: Outcome) -> Receipt {
+            *self.0.lock().unwrap() = Some(outcome);
+            let usage = Usage {
+                input: 0,
+                output: 0,
+                basis: Basis::Estimated,
+            };
+            Receipt { usage, cost: None }
+        }
+    }
+
+    fn relay(upstream: Upstream, account: Ended, until: Instant) -> Body {
+        let relay = Relay {
+            source: Source::new(upstream, Operation::Chat),
+            account,
+            deadline: (until, SPAN),
+            gap: Duration::from_mins(1),
+            voice: Voice::Same(Face::Chat),
+            shield: None,
+            strip_usage: false,
+            trailers: None,
+            guard: None,
+        };
+        relay.into_body()
+    }
+
+    async fn said(body: &mut Body) -> Option<Bytes> {
+        body.frame().await?.unwrap().into_data().ok()
+    }
+
+    #[tokio::test]
+    async fn time_in_which_the_caller_does_not_read_is_not_the_models() {
+        let (model, upstream) = mpsc::unbounded();
+        let (ended, deadline) = (Ended::default(), Instant::now() + SPAN);
+        let outcome = ended.0.clone();
+        let mut body = relay(upstream.boxed(), ended, deadline);
+        model.unbounded_send(Ok(TOKEN.into())).unwrap();
+        assert_eq!(said(&mut body).await.unwrap(), TOKEN);
+        sleep_until(deadline).await;
+        let goes_on = async { model.unbounded_send(Ok(DONE.into())) };
+        let (last, sent) = tokio::join!(said(&mut body), goes_on);
+        sent.unwrap();
+        assert_eq!(last.unwrap(), DONE);
+        assert_eq!(*outcome.lock().unwrap(), Some(Outcome::Ok));
+    }
+
+    #[tokio::test]
+    async fn a_model_that_is_waited_for_too_long_is_given_up() {
+        let (_model, upstream) = mpsc::unbounded();
+        let ended = Ended::default();
+        let outcome = ended.0.clone();
+        let mut body = relay(upstream.boxed(), ended, Instant::now());
+        let last = said(&mut body).await.unwrap();
+        assert!(last.starts_with(b"event: error\n"), "{last:?}");
+        assert_eq!(*outcome.lock().unwrap(), Some(Outcome::Timeout));
     }
 }
