@@ -1,6 +1,7 @@
 //! Anthropic's and OpenAI's newer faces of the egress, before models of both dialects.
 
 use aios_inference_sidecar::sse::Splitter;
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
@@ -313,6 +314,32 @@ async fn tokens_are_counted_by_estimate_where_nobody_knows_better_and_models_lis
     assert_eq!(list["data"][0]["type"], "model");
     assert_eq!(list["first_id"], "m");
     assert_eq!(fake.calls(), 1);
+}
+
+#[rstest]
+#[case::cut_off("length", 200)]
+#[case::whole("tool_calls", 502)]
+#[tokio::test]
+async fn arguments_that_the_cap_cut_off_do_not_lose_the_message(
+    #[case] reason: &str,
+    #[case] status: u16,
+) {
+    let call = json!({"id": "t", "type": "function",
+        "function": {"name": "f", "arguments": "{\"to\": \"An"}});
+    let said = json!({"role": "assistant", "content": "Dear", "tool_calls": [call]});
+    let body = json!({"id": "c1", "object": "chat.completion", "created": 1, "model": "up",
+        "choices": [{"index": 0, "message": said, "finish_reason": reason}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 3}});
+    let (_, world) = world(json_answer(200, &body)).await;
+    let response = post(&world, "messages", &messages(json!({}))).await;
+    assert_eq!(response.status(), status);
+    if status == 200 {
+        let message: Value = response.json().await.unwrap();
+        assert_eq!(message["stop_reason"], "max_tokens");
+        let content = json!([{"type": "text", "text": "Dear"},
+            {"type": "tool_use", "id": "t", "name": "f", "input": {}}]);
+        assert_eq!(message["content"], content);
+    }
 }
 
 #[tokio::test]

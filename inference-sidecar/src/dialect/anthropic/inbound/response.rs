@@ -37,25 +37,32 @@ fn blocks(choice: &Choice) -> Result<Vec<Value>, String> {
             blocks.push(json!({"type": "text", "text": text}));
         }
     }
+    let is_cut = matches!(
+        choice.finish_reason.as_deref(),
+        Some("length" | "content_filter")
+    );
     for call in said.tool_calls.iter().flatten() {
+        let input = match input(call.arguments()) {
+            // `stop_reason` says why they say nothing.
+            Err(_) if is_cut => Map::new(),
+            input => input?,
+        };
         blocks.push(json!({
             "type": "tool_use",
             "id": call.id,
             "name": call.name(),
-            "input": input(call.arguments())?,
+            "input": input,
         }));
     }
     Ok(blocks)
 }
 
-fn input(arguments: &str) -> Result<Value, String> {
+fn input(arguments: &str) -> Result<Map<String, Value>, String> {
     if arguments.trim().is_empty() {
-        return Ok(Value::Object(Map::new()));
+        return Ok(Map::new());
     }
-    let input = serde_json::from_str::<Map<String, Value>>(arguments);
-    let input =
-        input.map_err(|error| format!("arguments of a tool call are no object: {error}"))?;
-    Ok(Value::Object(input))
+    serde_json::from_str(arguments)
+        .map_err(|error| format!("arguments of a tool call are no object: {error}"))
 }
 
 /// `stop_reason` of an answer.
