@@ -67,7 +67,11 @@ impl Conversation {
         Ok(())
     }
 
+    /// What says nothing is left out: Anthropic refuses it.
     fn say(&mut self, role: &str, content: Vec<Value>) {
+        if content.is_empty() {
+            return;
+        }
         let mut message = json!({ "role": role });
         message["content"] = Value::Array(content);
         self.messages.push(message);
@@ -98,11 +102,15 @@ fn blocks(content: &Value, field: &str, read: Block) -> Result<Vec<Value>, ApiEr
     match content {
         Value::String(text) if text.is_empty() => Ok(Vec::new()),
         Value::String(text) => Ok(vec![json!({"type": "text", "text": text})]),
-        Value::Array(parts) => parts
-            .iter()
-            .enumerate()
-            .map(|(index, part)| read(part, &format!("{field}[{index}]")))
-            .collect(),
+        Value::Array(parts) => {
+            let parts = parts.iter().enumerate();
+            let blocks = parts.map(|(index, part)| read(part, &format!("{field}[{index}]")));
+            let says = |block: &Result<Value, ApiError>| match block {
+                Ok(block) => block.get("text").is_none_or(|text| text != ""),
+                Err(_) => true,
+            };
+            blocks.filter(says).collect()
+        }
         _ => Err(ApiError::field(field, "must be a text or a list of parts")),
     }
 }

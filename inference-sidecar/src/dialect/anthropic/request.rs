@@ -185,6 +185,18 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_says_nothing_is_left_out() {
+        let translated = translate(&json!({"messages": [
+            {"role": "user", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "x"}]},
+            {"role": "assistant", "content": ""},
+            {"role": "user", "content": "y"},
+        ]}));
+        let said = |text| json!({"role": "user", "content": [{"type": "text", "text": text}]});
+        let messages = &translated.unwrap().body["messages"];
+        assert_eq!(*messages, json!([said("x"), said("y")]));
+    }
+
     #[rstest]
     #[case::older(json!({"max_tokens": 7}), 7)]
     #[case::newer(json!({"max_completion_tokens": 8}), 8)]
