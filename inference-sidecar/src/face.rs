@@ -1,6 +1,6 @@
 //! What both roles' faces share: how callers are spoken to, bodies within bounds, lists of models, refusals of addresses.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     Json, Router,
@@ -10,7 +10,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     dialect::{anthropic::inbound, openai::Operation},
@@ -24,6 +24,8 @@ pub const DIGEST: &str = "aios-model-digest";
 pub const DROPPED: &str = "aios-dropped";
 /// Longest value of it: names are the caller's.
 const MAX_DROPPED: usize = 1 << 10;
+/// Follows the number of those that it does not name. No name has a space there.
+const MORE: &str = " more";
 
 /// Longest request body.
 pub const MAX_BODY: usize = 10 << 20;
@@ -58,7 +60,7 @@ impl Face {
     }
 
     /// A refusal whose body is in OpenAI's shape, in the caller's.
-    pub fn shaped(self, response: Response, openai: &serde_json::Value) -> Response {
+    pub fn shaped(self, response: Response, openai: &Value) -> Response {
         if self != Self::Messages {
             return response;
         }
@@ -85,21 +87,48 @@ impl Face {
     }
 }
 
-/// Value of [`DROPPED`]; none where nothing was. What no header holds, or is too much, is left out.
-pub fn dropped<'a>(names: impl Iterator<Item = &'a str>) -> Option<HeaderValue> {
-    let mut value = String::new();
-    for name in names.filter(|name| name.bytes().all(|byte| byte.is_ascii_graphic())) {
-        if value.len() + name.len() > MAX_DROPPED {
-            break;
+/// Value of [`DROPPED`]: what the hop `before` named in its own, and these; none where nothing was. Bytes that are
+/// not a name's in a header are written as in addresses; of what is too much it says how many there are.
+pub fn dropped<'a>(before: &'a str, names: impl Iterator<Item = &'a str>) -> Option<HeaderValue> {
+    let (mut value, mut more) = (String::new(), 0_usize);
+    let before = before.split(", ").filter(|name| !name.is_empty());
+    for name in before.map(Cow::Borrowed).chain(names.map(escaped)) {
+        if let Some(count) = name.strip_suffix(MORE) {
+            more = more.saturating_add(count.parse().unwrap_or_default());
+        } else if value.len() + name.len() > MAX_DROPPED {
+            more = more.saturating_add(1);
+        } else {
+            push(&mut value, &name);
         }
-        if !value.is_empty() {
-            value.push_str(", ");
-        }
-        value.push_str(name);
+    }
+    if more > 0 {
+        push(&mut value, &format!("{more}{MORE}"));
     }
     HeaderValue::try_from(value)
         .ok()
         .filter(|value| !value.is_empty())
+}
+
+fn push(list: &mut String, item: &str) {
+    if !list.is_empty() {
+        list.push_str(", ");
+    }
+    list.push_str(item);
+}
+
+fn escaped(name: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b'%');
+    if name.bytes().all(is_plain) {
+        return Cow::Borrowed(name);
+    }
+    let escape = |byte: u8| {
+        if is_plain(byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    Cow::Owned(name.bytes().map(escape).collect())
 }
 
 /// Reads a whole body.
@@ -118,22 +147,39 @@ pub async fn read(body: Body) -> Result<Bytes, ApiError> {
 
 /// `GET /v1/models`, to callers of Anthropic's SDKs in their shape.
 pub fn models<'a>(caller: &HeaderMap, names: impl Iterator<Item = &'a String>) -> Response {
-    if caller.contains_key("anthropic-version") {
-        let data: Vec<_> = names
-            .map(|name| {
-                json!({"type": "model", "id": name, "display_name": name,
-                    "created_at": "1970-01-01T00:00:00Z"})
-            })
-            .collect();
-        let id = |model: Option<&serde_json::Value>| model.map(|model| model["id"].clone());
-        let (first, last) = (id(data.first()), id(data.last()));
-        let list = json!({"data": data, "has_more": false, "first_id": first, "last_id": last});
-        return Json(list).into_response();
+    let data: Vec<_> = names.map(|name| described(caller, name)).collect();
+    if !is_anthropics(caller) {
+        return Json(json!({"object": "list", "data": data})).into_response();
     }
-    let data: Vec<_> = names
-        .map(|name| json!({"id": name, "object": "model", "created": 0, "owned_by": "aios"}))
-        .collect();
-    Json(json!({"object": "list", "data": data})).into_response()
+    let id = |model: Option<&Value>| model.map(|model| model["id"].clone());
+    let (first, last) = (id(data.first()), id(data.last()));
+    let list = json!({"data": data, "has_more": false, "first_id": first, "last_id": last});
+    Json(list).into_response()
+}
+
+/// `GET /v1/models/{name}`, in the same way.
+pub fn model(caller: &HeaderMap, name: String, is_known: bool) -> Response {
+    if is_known {
+        return Json(described(caller, &name)).into_response();
+    }
+    let face = if is_anthropics(caller) {
+        Face::Messages
+    } else {
+        Face::Chat
+    };
+    face.refusal(ApiError::ModelUnknown(name))
+}
+
+fn described(caller: &HeaderMap, name: &str) -> Value {
+    if is_anthropics(caller) {
+        return json!({"type": "model", "id": name, "display_name": name,
+            "created_at": "1970-01-01T00:00:00Z"});
+    }
+    json!({"id": name, "object": "model", "created": 0, "owned_by": "aios"})
+}
+
+fn is_anthropics(caller: &HeaderMap) -> bool {
+    caller.contains_key("anthropic-version")
 }
 
 /// Answers whatever else in OpenAI's shape.
@@ -160,11 +206,20 @@ mod tests {
     use http::HeaderMap;
 
     #[test]
-    fn names_that_no_header_holds_are_left_out() {
+    fn whatever_was_dropped_is_named_or_counted() {
+        let dropped = |before, names: &[&str]| {
+            let value = super::dropped(before, names.iter().copied());
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(dropped("", &[]), None);
+        let told = dropped("", &["seed", "a\nb", "é, %"]).unwrap();
+        assert_eq!(told, "seed, a%0Ab, %C3%A9%2C%20%25");
+        let further = dropped(&told, &["top_k"]).unwrap();
+        assert_eq!(further, format!("{told}, top_k"));
         let long = "x".repeat(2000);
-        let names = ["seed", "a\nb", "é", "top_k", &long];
-        assert_eq!(super::dropped(names.into_iter()).unwrap(), "seed, top_k");
-        assert_eq!(super::dropped(["é"].into_iter()), None);
+        let told = dropped("", &[&long, "seed", &long]).unwrap();
+        assert_eq!(told, "seed, 2 more");
+        assert_eq!(dropped(&told, &["a", &long]).unwrap(), "seed, a, 3 more");
     }
 
     #[test]

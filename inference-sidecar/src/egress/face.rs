@@ -8,7 +8,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::{Query, State},
+    extract::{Path, Query, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -72,6 +72,7 @@ pub fn router(egress: Arc<Egress>) -> Router {
         .route("/v1/messages/count_tokens", post(count_tokens))
         .route("/v1/responses", post(responses))
         .route("/v1/models", get(models))
+        .route("/v1/models/{name}", get(model))
         .route("/v1/records", get(records));
     face::with_fallbacks(router).with_state(egress)
 }
@@ -104,6 +105,15 @@ async fn count_tokens(state: State<Arc<Egress>>, headers: HeaderMap, body: Body)
 
 async fn models(State(egress): State<Arc<Egress>>, headers: HeaderMap) -> Response {
     face::models(&headers, egress.live.load().models.keys())
+}
+
+async fn model(
+    State(egress): State<Arc<Egress>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let is_known = egress.live.load().models.contains_key(&name);
+    face::model(&headers, name, is_known)
 }
 
 /// What was asked for of the records.

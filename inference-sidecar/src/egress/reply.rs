@@ -248,8 +248,8 @@ fn stream(
 fn dropped(headers: &mut HeaderMap, here: &[String]) {
     let there = headers.remove(DROPPED);
     let there = there.as_ref().and_then(|value| value.to_str().ok());
-    let there = there.into_iter().flat_map(|names| names.split(", "));
-    if let Some(names) = face::dropped(there.chain(here.iter().map(String::as_str))) {
+    let here = here.iter().map(String::as_str);
+    if let Some(names) = face::dropped(there.unwrap_or_default(), here) {
         headers.insert(DROPPED, names);
     }
 }

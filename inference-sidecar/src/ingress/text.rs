@@ -48,7 +48,7 @@ impl Admitted<'_> {
         };
         let headers = response.headers_mut();
         forward_ids(&said_with, headers);
-        if let Some(dropped) = face::dropped(asked.dropped.iter().map(String::as_str)) {
+        if let Some(dropped) = face::dropped("", asked.dropped.iter().map(String::as_str)) {
             headers.insert(DROPPED, dropped);
         }
         Ok((response, sent.elapsed()))

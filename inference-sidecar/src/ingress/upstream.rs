@@ -101,7 +101,7 @@ impl Admitted<'_> {
                 return Err(error);
             }
         };
-        let dropped = face::dropped(outgoing.dropped.iter().map(String::as_str));
+        let dropped = face::dropped("", outgoing.dropped.iter().map(String::as_str));
         let said_with = upstream.headers().clone();
         let mut response = if self.request.stream {
             self.stream(upstream, deadline)?

@@ -63,6 +63,13 @@ fn calls() -> Vec<Call<'static>> {
         // Addresses
         ("GET", "/v2/x", &[], raw(""), (404, "path_not_found", "")),
         ("GET", "/", &[], raw(""), (404, "path_not_found", "")),
+        (
+            "GET",
+            "/v1/models/x",
+            &[],
+            raw(""),
+            (404, "model_not_found", "model"),
+        ),
         ("GET", CHAT, &[], raw(""), (405, "method_not_allowed", "")),
         (
             "DELETE",
@@ -368,6 +375,7 @@ fn answers() -> Vec<(bool, Answer, &'static str)> {
     };
     let begun = role();
     let endless = format!("data: {}", "x".repeat(2 << 20));
+    let chatter = format!(": {}\n\n", "x".repeat(1 << 19));
     vec![
         (false, page(200), "malformed"),
         (false, plain(200, "application/json", ""), "malformed"),
@@ -375,7 +383,6 @@ fn answers() -> Vec<(bool, Answer, &'static str)> {
         (false, plain(200, "application/json", "[]"), "malformed"),
         (
             false,
-    let chatter = format!(": {}\n\n", "x".repeat(1 << 19));
             plain(200, "application/json", r#"{"choices":3}"#),
             "malformed",
         ),
@@ -415,6 +422,8 @@ fn answers() -> Vec<(bool, Answer, &'static str)> {
             "malformed",
         ),
         (true, events(&[&endless], End::Hang), "malformed"),
+        (false, events(&[&endless], End::Never), "malformed"),
+        (true, events(&[&chatter], End::Never), "malformed"),
         (
             true,
             events(
@@ -422,8 +431,6 @@ fn answers() -> Vec<(bool, Answer, &'static str)> {
                 End::Hang,
             ),
             "cut",
-        (false, events(&[&endless], End::Never), "malformed"),
-        (true, events(&[&chatter], End::Never), "malformed"),
         ),
         (
             true,
@@ -471,13 +478,6 @@ async fn a_bad_answer_is_named_by_its_outcome() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Once text was told, no other route can answer: the stream says what is wrong.
-#[tokio::test]
-async fn a_bad_event_ends_a_stream_by_name() {
-    let endless = format!("data: {}", "x".repeat(2 << 20));
-    let bad = [
-        ("data: {\"choices\":[{\"delta\":\n\n", "upstream_malformed"),
-        ("data: <html>\n\n", "upstream_malformed"),
 #[rstest]
 #[case::chat("chat/completions", json!({"messages": [{"role": "user", "content": "Hi."}]}), 32)]
 #[case::messages("messages", json!({"messages": [{"role": "user", "content": "Hi."}], "max_tokens": 9}), 32)]
@@ -515,6 +515,13 @@ async fn an_answer_without_end_is_left_at_the_limit_of_each_hop(
     }
 }
 
+/// Once text was told, no other route can answer: the stream says what is wrong.
+#[tokio::test]
+async fn a_bad_event_ends_a_stream_by_name() {
+    let endless = format!("data: {}", "x".repeat(2 << 20));
+    let bad = [
+        ("data: {\"choices\":[{\"delta\":\n\n", "upstream_malformed"),
+        ("data: <html>\n\n", "upstream_malformed"),
         ("data: []\n\n", "upstream_malformed"),
         (endless.as_str(), "upstream_malformed"),
     ];

@@ -75,8 +75,9 @@ def tokens_are_counted(model):
 
 
 @check(["gpt"])
-def models_are_listed(model):
+def models_are_listed_and_found(model):
     assert model in [listed.id for listed in client.models.list()]
+    assert client.models.retrieve(model).id == model
 
 
 @check(["gpt"])

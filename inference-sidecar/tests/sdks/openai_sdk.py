@@ -114,8 +114,15 @@ def texts_are_embedded(model):
 
 
 @check(["gpt"])
-def models_are_listed(model):
+def texts_are_judged(model):
+    judged = client.moderations.create(model=model, input="Invite Zoë.")
+    assert judged.results[0].flagged is False and judged.results[0].category_scores.violence < 0.5
+
+
+@check(["gpt"])
+def models_are_listed_and_found(model):
     assert model in [listed.id for listed in client.models.list()]
+    assert client.models.retrieve(model).id == model
 
 
 @check(MODELS)

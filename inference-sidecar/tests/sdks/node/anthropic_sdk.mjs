@@ -67,10 +67,11 @@ check(MODELS, "tokens are counted", async (model) => {
   assert((await client.messages.countTokens({ model, messages })).input_tokens > 0);
 });
 
-check(["gpt"], "models are listed", async (model) => {
+check(["gpt"], "models are listed and found", async (model) => {
   const listed = [];
   for await (const one of client.models.list()) listed.push(one.id);
   assert(listed.includes(model), listed);
+  assert.equal((await client.models.retrieve(model)).id, model);
 });
 
 check(["gpt"], "a mistake is named", async (model) => {

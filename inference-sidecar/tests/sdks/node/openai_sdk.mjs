@@ -99,10 +99,16 @@ check(["gpt"], "texts are embedded", async (model) => {
   assert(embedded.data.length === 2 && embedded.data[0].embedding.length > 0);
 });
 
-check(["gpt"], "models are listed", async (model) => {
+check(["gpt"], "texts are judged", async (model) => {
+  const judged = await client.moderations.create({ model, input: "Invite Zoë." });
+  assert(judged.results[0].flagged === false && judged.results[0].category_scores.violence < 0.5);
+});
+
+check(["gpt"], "models are listed and found", async (model) => {
   const listed = [];
   for await (const one of client.models.list()) listed.push(one.id);
   assert(listed.includes(model), listed);
+  assert.equal((await client.models.retrieve(model)).id, model);
 });
 
 check(MODELS, "a mistake is named", async (model) => {
