@@ -509,3 +509,37 @@ async fn a_runs_budget_pays_where_its_workers_name_it_and_until_the_run_is_gone(
         assert_eq!(of_run("gone").await.status(), 200);
     }
 }
+
+#[tokio::test]
+async fn runs_share_answers_that_are_kept_and_none_under_way_for_another_runs_money() {
+    let fake = Fake::start(vec![Answer::Hang]).await;
+    let (keeper, _) = keeper(100_000).await;
+    let world = World::leased(of(&keeper)).await;
+    let mut snapshot = snapshot(1, vec![priced("m", &fake)], json!([{"model": "m"}]));
+    let mut keeping: Value = serde_json::from_slice(&snapshot.items[1].body).unwrap();
+    keeping["models"]["draft"]["cache"] = json!({"ttl": "1h", "calls": "All"});
+    snapshot.items[1] = item(ItemKind::Pipeline, "p", &keeping);
+    world.live.apply(&snapshot);
+    let of_run = |run: &str, extra: Value| {
+        let call = world.call(&chat(extra)).header("aios-run", run);
+        tokio::spawn(call.header("aios-run-budget", "EUR").send())
+    };
+    let rich = of_run("rich", json!({}));
+    until("its call", || fake.calls() == 1).await;
+    fake.say(completion("Hello.", Some((10, 64))));
+    let spends = of_run("poor", json!({"seed": 1})).await.unwrap().unwrap();
+    assert_eq!(spends.status(), 200);
+    let poor = of_run("poor", json!({})).await.unwrap().unwrap();
+    assert_eq!(poor.status(), 429);
+    let other = of_run("other", json!({})).await.unwrap().unwrap();
+    assert_eq!(
+        (header(&other, "aios-cache"), header(&other, "aios-cost")),
+        ("miss", "0.064 EUR")
+    );
+    let poor = of_run("poor", json!({})).await.unwrap().unwrap();
+    assert_eq!(
+        (poor.status(), header(&poor, "aios-cache")),
+        (200.try_into().unwrap(), "hit")
+    );
+    rich.abort();
+}

@@ -44,6 +44,7 @@ enum Landed {
 /// What a call may share, and how it asks.
 struct Sharing {
     key: Key,
+    flight: Key,
     ttl: Duration,
     operation: Operation,
     choices: u64,
@@ -67,10 +68,10 @@ impl Exchange {
         let found = {
             let exchange = self.apart();
             let candidate = candidate.clone();
-            self.cache
-                .find((sharing.key, sharing.ttl), sharing.stream, |seat| {
-                    exchange.fly(candidate, patience, seat).boxed()
-                })
+            let keys = (sharing.key, sharing.flight, sharing.ttl);
+            self.cache.find(keys, sharing.stream, |seat| {
+                exchange.fly(candidate, patience, seat).boxed()
+            })
         };
         let labels = &candidate.model.labels;
         let (flight, began) = match found {
@@ -144,6 +145,7 @@ impl Exchange {
         let key = terms.key(&candidate.model, asked, &question.caller);
         Ok(key.map(|key| Sharing {
             key,
+            flight: key.paid_by(self.funds.run.as_deref()),
             ttl: terms.ttl,
             operation: request.operation,
             choices: request.choices,

@@ -82,7 +82,10 @@ enum Found {
 /// A shared call's place among the flights, until it is dropped; and what it may leave behind.
 pub struct Seat {
     cache: Arc<Cache>,
+    /// Of its answer.
     key: Key,
+    /// Of its place.
+    flight: Key,
     id: u64,
     ttl: Duration,
     stream: bool,
@@ -104,7 +107,7 @@ impl Cache {
     /// What there is, or a call that `start` begins, which others may join from now on.
     fn find(
         self: &Arc<Self>,
-        (key, ttl): (Key, Duration),
+        (key, flight, ttl): (Key, Key, Duration),
         stream: bool,
         start: impl FnOnce(Seat) -> BoxFuture<'static, Landing>,
     ) -> Found {
@@ -113,7 +116,7 @@ impl Cache {
         }
         let mut flights = lock(&self.flights);
         // A flight that is dropped leaves its seat, which takes the lock: none is dropped under it.
-        match flights.by_key.get(&key) {
+        match flights.by_key.get(&flight) {
             Some((_, Place::Starting(flight))) => {
                 if let Some(flight) = flight.upgrade() {
                     return Found::Starting(flight, false);
@@ -138,16 +141,17 @@ impl Cache {
         let seat = Seat {
             cache: self.clone(),
             key,
+            flight,
             id,
             ttl,
             stream,
         };
-        let flight = start(seat).shared();
-        if let Some(weak) = flight.downgrade() {
-            flights.by_key.insert(key, (id, Place::Starting(weak)));
+        let starting = start(seat).shared();
+        if let Some(weak) = starting.downgrade() {
+            flights.by_key.insert(flight, (id, Place::Starting(weak)));
             flights.streams += usize::from(stream);
         }
-        Found::Starting(flight, true)
+        Found::Starting(starting, true)
     }
 
     fn kept(&self, key: &Key, ttl: Duration) -> Option<Kept> {
@@ -208,7 +212,7 @@ impl Seat {
     /// From now on callers join this stream.
     fn streams(&self, broadcast: &Arc<Broadcast>) {
         let mut flights = lock(&self.cache.flights);
-        if let hash_map::Entry::Occupied(mut entry) = flights.by_key.entry(self.key)
+        if let hash_map::Entry::Occupied(mut entry) = flights.by_key.entry(self.flight)
             && entry.get().0 == self.id
         {
             entry.get_mut().1 = Place::Streaming(Arc::downgrade(broadcast));
@@ -228,7 +232,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut flights = lock(&self.cache.flights);
         flights.streams = flights.streams.saturating_sub(usize::from(self.stream));
-        if let hash_map::Entry::Occupied(entry) = flights.by_key.entry(self.key)
+        if let hash_map::Entry::Occupied(entry) = flights.by_key.entry(self.flight)
             && entry.get().0 == self.id
         {
             entry.remove();

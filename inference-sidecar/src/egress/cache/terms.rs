@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     dialect::openai::{Operation, Request},
     egress::call::Call,
+    money::Fund,
     snapshot::{Config, Model},
 };
 
@@ -30,6 +31,19 @@ pub struct Terms {
 
 /// Headers that a model may answer by.
 const HEADERS: [&str; 2] = ["anthropic-version", "anthropic-beta"];
+
+impl Key {
+    /// Of the same under way for a run that pays: what it has left decides about its own calls alone.
+    pub fn paid_by(self, run: Option<&Fund>) -> Self {
+        let Some(run) = run else {
+            return self;
+        };
+        let mut hash = Sha256::new();
+        hash.update(self.0);
+        hash.update(run.name.as_bytes());
+        Self(hash.finalize().into())
+    }
+}
 
 impl Terms {
     /// None where a model must be asked: the step keeps nothing, or not for calls as this one.
