@@ -135,10 +135,12 @@ impl Meter {
         // Money is counted once, where it is decided about.
         let receipt = self.receipt();
         let usage = receipt.usage;
-        if let Some(tally) = self.tally.as_ref().filter(|_| outcome.spends()) {
+        // A stream that failed after its first words spent them, too, as budgets are charged.
+        let spends = outcome.spends() || self.usage.is_some() || self.text_bytes > 0;
+        if let Some(tally) = self.tally.as_ref().filter(|_| spends) {
             tally.fetch_add(usage.output, Relaxed);
         }
-        if self.side == Side::Client && outcome.spends() {
+        if self.side == Side::Client && spends {
             self.metrics
                 .spent(self.operation, labels, usage, receipt.cost.as_ref());
         }

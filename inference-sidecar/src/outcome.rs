@@ -57,7 +57,7 @@ impl Outcome {
         }
     }
 
-    /// Whether tokens may have been spent: such calls are counted, by estimate if need be.
+    /// Whether tokens may have been spent though none were seen: such calls are counted, by estimate if need be.
     pub fn spends(self) -> bool {
         matches!(
             self,

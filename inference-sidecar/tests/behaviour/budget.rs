@@ -203,6 +203,19 @@ async fn a_stream_that_breaks_off_is_charged_for_what_was_seen_and_marked() {
 }
 
 #[tokio::test]
+async fn what_was_streamed_before_an_error_event_is_counted_as_it_is_charged() {
+    let failure = "data: {\"error\":{\"message\":\"broke\",\"code\":\"internal\"}}\n\n";
+    let pieces = vec![role(), token("Hello"), failure.to_owned()];
+    let fake = Fake::start(vec![Answer::Stream(pieces, End::Close)]).await;
+    let world = world(vec![priced("m", &fake)], "1", Lessor::own()).await;
+    let response = called(&world, json!({"stream": true})).await;
+    response.text().await.unwrap();
+    assert!(world.metric(&["aios_sidecar_budget_spent_total", "\"estimated\"} 5000"]));
+    assert!(world.metric(&["token_usage_sum", "\"output\"", "\"estimated\"", " 2"]));
+    assert!(world.metric(&["aios_sidecar_cost_total", "\"estimated\"} 2000"]));
+}
+
+#[tokio::test]
 async fn an_answer_that_nobody_saw_is_charged_for_all_that_it_may_have_been() {
     let fake = Fake::start(vec![Answer::Hang]).await;
     let slow = with(priced("m", &fake), "resilience.timeout", json!("200ms"));
