@@ -89,7 +89,7 @@ pub enum HedgeEnd {
     Lost,
     /// Neither answered.
     Failed,
-    /// No second request was sent, for the share of calls was spent.
+    /// No second request was sent, for the share of calls was spent, or no budget paid for it.
     Denied,
 }
 

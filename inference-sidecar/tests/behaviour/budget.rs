@@ -311,7 +311,7 @@ impl Control for Keeper {
 }
 
 /// Its address, and whether it is away.
-async fn keeper(limit: u64) -> (String, Arc<AtomicBool>) {
+pub async fn keeper(limit: u64) -> (String, Arc<AtomicBool>) {
     init();
     let away = Arc::new(AtomicBool::new(false));
     let keeper = Keeper {
@@ -325,7 +325,7 @@ async fn keeper(limit: u64) -> (String, Arc<AtomicBool>) {
     (serve(routes).await, away)
 }
 
-fn of(keeper: &str) -> Lessor {
+pub fn of(keeper: &str) -> Lessor {
     let config = AttachConfig {
         operator_uri: keeper.to_owned(),
         tls: None,

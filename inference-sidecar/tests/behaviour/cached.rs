@@ -91,8 +91,8 @@ async fn asked(world: &World, body: &Value) -> (String, reqwest::Response) {
 }
 
 /// A model whose answers come when the test says so, piece by piece.
-struct Slow {
-    address: String,
+pub struct Slow {
+    pub address: String,
     state: Arc<Desk>,
 }
 
@@ -114,7 +114,7 @@ impl Drop for Gone {
 }
 
 impl Slow {
-    async fn start(event_stream: bool, pieces: Vec<String>) -> Self {
+    pub async fn start(event_stream: bool, pieces: Vec<String>) -> Self {
         let state = Arc::new(Desk {
             calls: AtomicUsize::new(0),
             gone: AtomicUsize::new(0),
@@ -127,7 +127,7 @@ impl Slow {
         Self { address, state }
     }
 
-    fn release(&self, pieces: usize) {
+    pub fn release(&self, pieces: usize) {
         self.state.release.send_replace(pieces);
     }
 

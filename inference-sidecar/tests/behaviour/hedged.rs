@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::{
+    budget::{keeper, of},
+    cached::Slow,
     fake::{Answer, DONE, End, Fake, completion, error, role, stop, stream, token, until},
-    world::{World, chat, header, model, with},
+    world::{World, chat, header, model, snapshot, with},
 };
 
 /// As many calls as it takes until late ones are told from others.
@@ -21,12 +23,12 @@ async fn world(usual: Answer, then: Vec<Answer>) -> (Fake, World) {
 
 /// Model `m` there, whose late calls are sent twice.
 pub fn hedged(fake: &Fake) -> Value {
+    hedged_at(&fake.address)
+}
+
+fn hedged_at(address: &str) -> Value {
     // Nothing here waits for a timeout: on a slow machine the usual calls must not meet one.
-    let mut hedged = with(
-        model("m", &fake.address),
-        "resilience.timeout",
-        json!("10m"),
-    );
+    let mut hedged = with(model("m", address), "resilience.timeout", json!("10m"));
     hedged["resilience"]["firstTokenTimeout"] = json!("10m");
     hedged["resilience"]["hedge"] = json!({"afterPercentile": 95, "maxPercent": 5});
     hedged
@@ -114,6 +116,38 @@ async fn a_second_request_that_fails_changes_nothing() {
     assert!(!waits.is_finished());
     waits.abort();
     until("cancellation", || fake.cancelled() == 1).await;
+}
+
+#[tokio::test]
+async fn a_second_request_that_no_budget_pays_for_is_none() {
+    let Answer::Plain(_, _, body) = completion("Hello.", Some((1, 1))) else {
+        panic!("no body")
+    };
+    let slow = Slow::start(false, vec![body]).await;
+    slow.release(1);
+    let pricing = json!({"inputPerMillion": "0", "outputPerMillion": "1000", "currency": "EUR"});
+    let priced = with(hedged_at(&slow.address), "pricing", pricing);
+    // Room for one answer of 64 tokens.
+    let (keeper, _) = keeper(100_000).await;
+    let world = World::leased(of(&keeper)).await;
+    let routes = json!([{"model": "m"}]);
+    world.live.apply(&snapshot(1, vec![priced], routes));
+    usual(&world, &chat(json!({}))).await;
+    slow.release(0);
+    let late = world.call(&chat(json!({})));
+    let late = late
+        .header("aios-run", "r")
+        .header("aios-run-budget", "EUR");
+    let late = tokio::spawn(late.send());
+    until("the refusal", || {
+        world.metric(&["aios_sidecar_budget_refused_total", "\"exhausted\"} 1"])
+    })
+    .await;
+    slow.release(1);
+    let answer = late.await.unwrap().unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(header(&answer, "aios-attempts"), "1");
+    assert!(hedges(&world, "denied"), "{}", world.metrics());
 }
 
 #[tokio::test]

@@ -54,27 +54,27 @@ impl Exchange {
         let sent = Instant::now();
         let ended = if candidate.model.hedge.is_some() {
             // A call that is never sent twice does not carry the state of two.
-            let (ended, twice) = Box::pin(self.hedged(request, candidate, to, calling)).await;
-            self.attempts += u32::from(twice);
+            let (ended, requests) = Box::pin(self.hedged(request, candidate, to, calling)).await;
+            self.attempts += requests;
             ended
         } else {
-            self.attempt(request, candidate, (to.first, to.body), calling)
-                .await
+            let first = (to.first, to.body);
+            let ended = self.attempt(request, candidate, first, calling).await;
+            self.attempts += requests(&ended);
+            ended
         };
         self.waited += sent.elapsed();
-        // What no budget pays for was never sent.
-        self.attempts += u32::from(!matches!(&ended, Err(failure) if failure.held.is_some()));
         ended
     }
 
-    /// The first answer, and whether two requests were sent for it.
+    /// The first answer, and how many requests were sent for it.
     async fn hedged(
         &self,
         request: &Request,
         candidate: &Candidate,
         to: To<'_>,
         calling: Option<&Calling>,
-    ) -> (Ended, bool) {
+    ) -> (Ended, u32) {
         let model = &candidate.model;
         let pace = self.hedges.pace(model);
         let took = |ended: &Ended, since: Instant| {
@@ -98,7 +98,8 @@ impl Exchange {
             biased;
             ended = &mut first => {
                 took(&ended, began);
-                return (ended, false);
+                let requests = requests(&ended);
+                return (ended, requests);
             }
             () = slow => {}
         }
@@ -106,27 +107,34 @@ impl Exchange {
             self.metrics.hedged(&model.labels, HedgeEnd::Denied);
             let ended = first.await;
             took(&ended, began);
-            return (ended, false);
+            let requests = requests(&ended);
+            return (ended, requests);
         }
         tracing::debug!(model = model.name, "sent twice");
         let again = Instant::now();
         let second = (to.again, to.body);
         let second = pin!(self.attempt(request, candidate, second, calling));
-        let (ended, end) = match select(first, second).await {
-            Either::Left((Err(failure), second)) => match second.await {
-                Ok(given) => (Ok(given), HedgeEnd::Won),
-                Err(_) => (Err(failure), HedgeEnd::Failed),
-            },
-            Either::Left((ended, _)) => (ended, HedgeEnd::Lost),
-            Either::Right((Ok(given), _)) => (Ok(given), HedgeEnd::Won),
-            Either::Right((Err(_), first)) => {
+        let (ended, end, requests) = match select(first, second).await {
+            Either::Left((Err(failure), second)) => {
+                let (first, second) = (Err(failure), second.await);
+                let requests = requests(&first) + requests(&second);
+                match second {
+                    Ok(given) => (Ok(given), HedgeEnd::Won, requests),
+                    Err(late) => (first, without(&late, HedgeEnd::Failed), requests),
+                }
+            }
+            Either::Left((ended, _)) => (ended, HedgeEnd::Lost, 2),
+            Either::Right((Ok(given), _)) => (Ok(given), HedgeEnd::Won, 2),
+            Either::Right((Err(late), first)) => {
                 let ended = first.await;
                 let end = if ended.is_ok() {
                     HedgeEnd::Lost
                 } else {
                     HedgeEnd::Failed
                 };
-                (ended, end)
+                let end = without(&late, end);
+                let requests = requests(&ended) + requests(&Err(late));
+                (ended, end, requests)
             }
         };
         if end == HedgeEnd::Won {
@@ -135,6 +143,19 @@ impl Exchange {
         // The slow one took at least so long: without it, what is slow would seem to grow rare.
         took(&ended, began);
         self.metrics.hedged(&model.labels, end);
-        (ended, true)
+        (ended, requests)
+    }
+}
+
+/// How many were sent: what no budget pays for never was.
+fn requests(ended: &Ended) -> u32 {
+    u32::from(!matches!(ended, Err(failure) if failure.held.is_some()))
+}
+
+/// How it went where the second request failed so.
+fn without(late: &Failure, end: HedgeEnd) -> HedgeEnd {
+    match late.held {
+        Some(_) => HedgeEnd::Denied,
+        None => end,
     }
 }
