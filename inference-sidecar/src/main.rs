@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use aios_inference_sidecar::{egress, ingress, prefetch};
 use clap::{Parser, Subcommand};
 
+/// A seventh of what a call costs was glibc's malloc, which also gave memory back and asked for it anew all the time.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Stands at every model call.
 #[derive(Parser)]
 #[command(version)]
