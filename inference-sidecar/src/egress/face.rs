@@ -14,6 +14,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use super::{
     asked::Asked,
@@ -42,6 +43,9 @@ use crate::{
     speeds::Part,
     trace::{Context, Span, Tracer},
 };
+
+/// How long a fetch of records may wait: shorter than what open requests have when the process ends.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 const ATTEMPTS: HeaderName = HeaderName::from_static("aios-attempts");
 
@@ -122,12 +126,20 @@ struct Records {
     /// Of the last batch that is in the log.
     process: Option<String>,
     after: Option<u64>,
+    /// So many milliseconds little may wait for more.
+    #[serde(default)]
+    wait: u64,
 }
 
 /// Batches of records for the log, each a line of JSON; those that are in it are forgotten.
 async fn records(State(egress): State<Arc<Egress>>, Query(asked): Query<Records>) -> Response {
-    let after = asked.process.as_deref().zip(asked.after);
-    match egress.records.take(after, now_ms()) {
+    if let (Some(process), Some(after)) = (&asked.process, asked.after) {
+        egress.records.forget(process, after);
+    }
+    let wait = Duration::from_millis(asked.wait).min(LONGEST_WAIT);
+    // What there is then is given, much or little.
+    let _ = timeout(wait, egress.records.urgent()).await;
+    match egress.records.take(now_ms()) {
         Ok(batches) => {
             let lines = batches
                 .iter()

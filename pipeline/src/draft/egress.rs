@@ -106,18 +106,21 @@ impl Egress {
     }
 
     /// Batches of what it recorded of calls, behind the last that is in the log: heads and JSON, in order.
+    /// The egress waits for more while there are few, for as long as `wait`.
     pub async fn records(
         &self,
         last: Option<&CallHead>,
+        wait: Duration,
     ) -> Result<Vec<(CallHead, Vec<u8>)>, EgressError> {
-        let after: Vec<(&str, String)> = last.map_or_else(Vec::new, |head| {
-            let sequence = head.sequence.to_string();
-            vec![("process", head.process.clone()), ("after", sequence)]
-        });
+        let mut asked = vec![("wait", wait.as_millis().to_string())];
+        if let Some(head) = last {
+            asked.push(("process", head.process.clone()));
+            asked.push(("after", head.sequence.to_string()));
+        }
         let response = self
             .client
             .get(format!("{}/v1/records", self.base))
-            .query(&after)
+            .query(&asked)
             .send()
             .await
             .and_then(reqwest::Response::error_for_status)

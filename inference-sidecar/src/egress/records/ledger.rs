@@ -8,6 +8,7 @@ use std::{
 use aios_audit::{AuditError, CallRecord, Commitment, Hash, Scribe};
 use bytes::Bytes;
 use http::HeaderValue;
+use tokio::sync::Notify;
 
 use crate::{
     cost::Basis,
@@ -25,11 +26,14 @@ const BATCH: usize = 256;
 /// first, and shows as a gap.
 const OPEN: usize = 4096;
 const SEALED: usize = 16;
+/// So many are much: whoever takes them need not be quick to lose none.
+const MUCH: usize = OPEN / 2;
 
 /// The records that nobody has taken yet.
 pub struct Ledger {
     metrics: Arc<Metrics>,
     rows: Mutex<Rows>,
+    much: Notify,
 }
 
 #[derive(Default)]
@@ -64,6 +68,7 @@ impl Ledger {
         Arc::new(Self {
             metrics,
             rows: Mutex::default(),
+            much: Notify::new(),
         })
     }
 
@@ -78,21 +83,35 @@ impl Ledger {
             self.metrics.records_lost(BATCH as u64);
         }
         rows.open.push_back(ended);
+        if rows.open.len() == MUCH {
+            self.much.notify_one();
+        }
     }
 
-    /// Forgets the batches that are in the log, the last of them `after` (process and sequence), signs what
-    /// there is, and gives all others: each the bytes of its JSON.
+    /// Forgets the batches that are in the log, up to number `after` of `process`.
+    pub fn forget(&self, process: &str, after: u64) {
+        let mut rows = lock(&self.rows);
+        // Another process may have stood here before, with sequences of its own.
+        if rows.scribe.as_ref().map(Scribe::process) == Some(process) {
+            rows.sealed.retain(|(sequence, _)| *sequence > after);
+        }
+    }
+
+    /// Waits until there is what should not wait: much, or what was signed and did not come to the log.
+    pub async fn urgent(&self) {
+        while !lock(&self.rows).is_urgent() {
+            self.much.notified().await;
+        }
+    }
+
+    /// Signs what there is, and gives it behind what was signed and is not forgotten: batches, each the bytes
+    /// of its JSON.
     ///
     /// # Errors
     /// When a batch cannot be signed.
-    pub fn take(&self, after: Option<(&str, u64)>, time_ms: u64) -> Result<Vec<Bytes>, AuditError> {
+    pub fn take(&self, time_ms: u64) -> Result<Vec<Bytes>, AuditError> {
         let mut rows = lock(&self.rows);
         let rows = &mut *rows;
-        let process = rows.scribe.as_ref().map(Scribe::process);
-        // Another process may have stood here before, with sequences of its own.
-        if let Some((_, after)) = after.filter(|(of, _)| Some(*of) == process) {
-            rows.sealed.retain(|(sequence, _)| *sequence > after);
-        }
         while !rows.open.is_empty() && rows.sealed.len() < SEALED {
             let Rows {
                 scribe: key,
@@ -107,6 +126,12 @@ impl Ledger {
             sealed.push_back((batch.head.sequence, json.into()));
         }
         Ok(rows.sealed.iter().map(|(_, json)| json.clone()).collect())
+    }
+}
+
+impl Rows {
+    fn is_urgent(&self) -> bool {
+        self.open.len() >= MUCH || !self.sealed.is_empty()
     }
 }
 
@@ -149,11 +174,12 @@ impl Ended {
 mod tests {
     use std::{collections::BTreeMap, sync::Arc};
 
-    use aios_audit::{CallBatch, CallChains, CallToken, Kind, Leaf, commit};
+    use aios_audit::{CallBatch, CallChains, CallHead, CallToken, Kind, Leaf, commit};
+    use futures::FutureExt;
     use prometheus_client::registry::Registry;
     use serde_json::json;
 
-    use super::{BATCH, Ended, Ledger, OPEN};
+    use super::{BATCH, Ended, Ledger, MUCH, OPEN};
     use crate::{
         cost::{Basis, Usage},
         egress::call::Step,
@@ -190,29 +216,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_nobody_takes_is_bounded_and_its_loss_shows_as_a_gap() {
+    /// A ledger, and what writes so many calls into it.
+    fn ledger() -> (Arc<Ledger>, impl Fn(std::ops::Range<usize>)) {
         let ledger = Ledger::new(Arc::new(Metrics::new(&mut Registry::default())));
         let model = serde_json::from_value(tests::model("m")).unwrap();
         let model = Arc::new(Model::new(model).unwrap());
         let pipeline = tests::pipeline("p", &json!([{"model": "m"}]));
         let pipeline = Pipeline::new(serde_json::from_value(pipeline).unwrap(), &BTreeMap::new());
         let pipeline = Arc::new(pipeline.unwrap());
-        let calls = (OPEN + 1) as u64;
-        for number in 0..calls {
-            ledger.write(ended(number, &model, &pipeline));
+        let written = ledger.clone();
+        let write = move |numbers: std::ops::Range<usize>| {
+            for number in numbers {
+                written.write(ended(number as u64, &model, &pipeline));
+            }
+        };
+        (ledger, write)
+    }
+
+    /// A log that takes what an egress gives.
+    #[derive(Default)]
+    struct Book {
+        chains: CallChains,
+        last: Option<CallHead>,
+    }
+
+    impl Book {
+        fn let_forget(&self, ledger: &Ledger) {
+            if let Some(last) = &self.last {
+                ledger.forget(&last.process, last.sequence);
+            }
         }
-        let mut chains = CallChains::default();
-        let mut last = None;
-        loop {
-            let after = last
-                .as_ref()
-                .map(|(process, at): &(String, u64)| (process.as_str(), *at));
-            let batches = ledger.take(after, 2).unwrap();
-            let Some(newest) = batches.last() else {
-                break;
-            };
-            let head = CallBatch::verify(newest).unwrap().head;
+
+        /// False when there was nothing.
+        fn take_from(&mut self, ledger: &Ledger) -> bool {
+            self.let_forget(ledger);
+            let batches = ledger.take(2).unwrap();
             for json in &batches {
                 let head = CallBatch::verify(json).unwrap().head;
                 let leaf = Leaf {
@@ -224,12 +262,61 @@ mod tests {
                     time_ms: 3,
                     commitment: commit(&[0; 32], json),
                 };
-                chains.batch(&leaf, json).unwrap();
+                self.chains.batch(&leaf, json).unwrap();
+                self.last = Some(head);
             }
-            last = Some((head.process, head.sequence));
+            !batches.is_empty()
         }
-        let found = chains.report();
+    }
+
+    #[test]
+    fn what_nobody_takes_is_bounded_and_its_loss_shows_as_a_gap() {
+        let (ledger, write) = ledger();
+        write(0..OPEN + 1);
+        let mut book = Book::default();
+        while book.take_from(&ledger) {}
+        let found = book.chains.report();
         assert_eq!(found.missing, 1);
-        assert_eq!(found.records, calls - BATCH as u64, "the oldest are lost");
+        let kept = OPEN + 1 - BATCH;
+        assert_eq!(found.records, kept as u64, "the oldest are lost");
+    }
+
+    #[test]
+    fn much_should_not_wait_and_neither_what_did_not_come_to_the_log() {
+        let (ledger, write) = ledger();
+        let mut urgent = Box::pin(ledger.urgent());
+        write(0..MUCH - 1);
+        assert!(urgent.as_mut().now_or_never().is_none(), "little");
+        write(0..1);
+        assert!(urgent.now_or_never().is_some(), "much");
+        let batches = ledger.take(2).unwrap();
+        assert!(ledger.urgent().now_or_never().is_some(), "signed");
+        let head = CallBatch::verify(batches.last().unwrap()).unwrap().head;
+        ledger.forget(&head.process, head.sequence);
+        assert!(ledger.urgent().now_or_never().is_none(), "in the log");
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_it_is_urgent_loses_no_call_however_many_there_are() {
+        const CALLS: usize = 10 * MUCH;
+        let (ledger, write) = ledger();
+        let taker = {
+            let ledger = ledger.clone();
+            tokio::spawn(async move {
+                let mut book = Book::default();
+                while book.chains.report().records < CALLS as u64 {
+                    book.let_forget(&ledger);
+                    ledger.urgent().await;
+                    book.take_from(&ledger);
+                }
+                book.chains.report()
+            })
+        };
+        for from in (0..CALLS).step_by(BATCH) {
+            write(from..from + BATCH);
+            tokio::task::yield_now().await;
+        }
+        let found = taker.await.unwrap();
+        assert_eq!((found.records, found.missing), (CALLS as u64, 0));
     }
 }
