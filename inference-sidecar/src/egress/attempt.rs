@@ -23,10 +23,8 @@ use crate::{
     trace::Context,
 };
 
-/// Headers of a caller that go on with the call: W3C trace context, and what Anthropic's callers ask for.
-const FORWARDED: [HeaderName; 4] = [
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
+/// Headers of a caller that go on with the call: what Anthropic's callers ask for.
+const FORWARDED: [HeaderName; 2] = [
     HeaderName::from_static("anthropic-version"),
     HeaderName::from_static("anthropic-beta"),
 ];
@@ -143,13 +141,7 @@ impl Attempt<'_> {
             Some((name, value))
         });
         let mut headers: HeaderMap = forwarded.collect();
-        if let Some(trace) = self.trace {
-            trace.write(&mut headers);
-            // Of a trace that is not gone on with.
-            if Context::of(self.caller).is_none() {
-                headers.remove("tracestate");
-            }
-        }
+        Context::pass_on(self.trace, self.caller, &mut headers);
         let (path, body) = (self.operation.route(), self.body.clone());
         let response = self.connections.post(path, headers, body);
         let response = response.await.map_err(|error| Failure::of(&error))?;

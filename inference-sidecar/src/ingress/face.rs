@@ -165,6 +165,12 @@ impl Ingress {
         };
         let admitted = Instant::now();
         let digest = model.digest.clone();
+        let mut trace = HeaderMap::new();
+        // Whoever serves it elsewhere is told nothing of what its caller does.
+        if model.hosted.is_none() {
+            let within = span.as_ref().map(|span| span.place().context());
+            Context::pass_on(within, caller, &mut trace);
+        }
         let mut meter = Meter::start(
             self.metrics.clone(),
             Side::Server,
@@ -186,6 +192,7 @@ impl Ingress {
             learnt: &self.learnt,
             infer: &self.infer,
             caller,
+            trace,
             meter,
             model,
             request,

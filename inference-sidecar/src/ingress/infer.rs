@@ -7,8 +7,9 @@ use aios_proto::inference::{
     grpc_inference_service_client::GrpcInferenceServiceClient,
 };
 use aios_runtime::{chain, channel, tls::ClientTls};
+use http::HeaderMap;
 use reqwest::Url;
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Request, Status, metadata::MetadataMap, transport::Channel};
 
 use super::refusal;
 use crate::{error::ApiError, lock::lock};
@@ -29,7 +30,7 @@ impl Infer {
         }
     }
 
-    /// Asks the server whose REST API is at this address, and whose gRPC is at this port.
+    /// Asks the server whose REST API is at this address, and whose gRPC is at this port. The headers go with it.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -37,8 +38,11 @@ impl Infer {
         &self,
         (base_url, port): (&str, u16),
         request: ModelInferRequest,
+        headers: &HeaderMap,
     ) -> Result<ModelInferResponse, ApiError> {
         let mut client = GrpcInferenceServiceClient::new(self.channel(base_url, port)?);
+        let mut request = Request::new(request);
+        *request.metadata_mut() = MetadataMap::from_headers(headers.clone());
         let answer = client.model_infer(request).await;
         answer
             .map(tonic::Response::into_inner)

@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
-use super::upstream::{Admitted, Outgoing, forward_ids, now, refused, send, within};
+use super::upstream::{Admitted, Outgoing, forward_ids, now, refused, within};
 use crate::{
     dialect::{
         openai::{self, Operation},
@@ -64,7 +64,8 @@ impl Admitted<'_> {
         let model = &self.model;
         if let Dialect::OpenInferenceGrpc { port, .. } = &model.dialect {
             let request = speech.infer_request(asked, &model.upstream_model);
-            let response = self.infer.call((&model.base_url, *port), request).await?;
+            let at = (model.base_url.as_str(), *port);
+            let response = self.infer.call(at, request, &self.trace).await?;
             let answer = speech.infer_answer(&response);
             let answer = answer.map_err(ApiError::UpstreamMalformed)?;
             return Ok((answer, HeaderMap::new()));
@@ -76,7 +77,7 @@ impl Admitted<'_> {
             headers: Vec::new(),
             dropped: Vec::new(),
         };
-        let response = send(&self.http, self.key, &outgoing).await?;
+        let response = self.send(&outgoing).await?;
         if response.status() != StatusCode::OK {
             return Err(refused(&model.dialect, self.key, response, deadline).await);
         }

@@ -70,6 +70,8 @@ pub struct Admitted<'a> {
     pub learnt: &'a Learnt,
     pub infer: &'a Infer,
     pub caller: &'a HeaderMap,
+    /// What the model's server is told of the trace.
+    pub trace: HeaderMap,
     pub model: Arc<Model>,
     pub request: Request,
     pub meter: Meter,
@@ -123,7 +125,7 @@ impl Admitted<'_> {
         deadline: (Instant, Duration),
     ) -> Result<reqwest::Response, ApiError> {
         loop {
-            let answer = within(deadline, send(&self.http, self.key, outgoing)).await?;
+            let answer = within(deadline, self.send(outgoing)).await?;
             if answer.status() == StatusCode::OK {
                 return Ok(answer);
             }
@@ -139,6 +141,25 @@ impl Admitted<'_> {
             self.learnt.note(&self.model.upstream_model, unwanted);
             left?;
         }
+    }
+
+    pub(super) async fn send(&self, outgoing: &Outgoing) -> Result<reqwest::Response, ApiError> {
+        let mut request = self
+            .http
+            .post(&outgoing.url)
+            .header(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            )
+            .headers(self.trace.clone())
+            .body(outgoing.body.clone());
+        for (name, value) in &outgoing.headers {
+            request = request.header(*name, value);
+        }
+        if let (Some(key), Some((name, prefix))) = (self.key, &outgoing.auth) {
+            request = request.header(name, key.header(prefix)?);
+        }
+        request.send().await.map_err(client::failed)
     }
 
     fn stream(
@@ -289,27 +310,6 @@ fn outgoing(model: &Model, request: &Request, caller: &HeaderMap) -> Result<Outg
             dropped: Vec::new(),
         }),
     }
-}
-
-pub(super) async fn send(
-    http: &reqwest::Client,
-    key: Option<&KeyFile>,
-    outgoing: &Outgoing,
-) -> Result<reqwest::Response, ApiError> {
-    let mut request = http
-        .post(&outgoing.url)
-        .header(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        )
-        .body(outgoing.body.clone());
-    for (name, value) in &outgoing.headers {
-        request = request.header(*name, value);
-    }
-    if let (Some(key), Some((name, prefix))) = (key, &outgoing.auth) {
-        request = request.header(name, key.header(prefix)?);
-    }
-    request.send().await.map_err(client::failed)
 }
 
 pub(super) async fn refused(

@@ -1,9 +1,10 @@
 //! W3C Trace Context, as it stands in header `traceparent`. Pure.
 //! <https://www.w3.org/TR/trace-context/>
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-const NAME: &str = "traceparent";
+const PARENT: HeaderName = HeaderName::from_static("traceparent");
+const STATE: HeaderName = HeaderName::from_static("tracestate");
 const SAMPLED: u8 = 1;
 
 /// A span's place in a trace.
@@ -26,7 +27,7 @@ impl Context {
 
     /// What the caller says; none where it says nothing, or nothing that is right.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut said = headers.get_all(NAME).iter();
+        let mut said = headers.get_all(PARENT).iter();
         match (said.next(), said.next()) {
             (Some(one), None) => Self::parse(one.to_str().ok()?),
             _ => None,
@@ -46,11 +47,27 @@ impl Context {
         self.flags & SAMPLED != 0
     }
 
+    /// Tells the next what it is called within: the span that calls it, or what the caller said where none does.
+    pub fn pass_on(within: Option<Self>, caller: &HeaderMap, next: &mut HeaderMap) {
+        for name in [PARENT, STATE] {
+            if let Some(said) = caller.get(&name) {
+                next.insert(name, said.clone());
+            }
+        }
+        if let Some(within) = within {
+            within.write(next);
+            // Of a trace that is not gone on with.
+            if Self::of(caller).is_none() {
+                next.remove(STATE);
+            }
+        }
+    }
+
     /// Puts it in the place of what a header said.
-    pub fn write(self, headers: &mut HeaderMap) {
+    fn write(self, headers: &mut HeaderMap) {
         let (trace, span, flags) = (hex::encode(self.trace), hex::encode(self.span), self.flags);
         if let Ok(value) = HeaderValue::try_from(format!("00-{trace}-{span}-{flags:02x}")) {
-            headers.insert(NAME, value);
+            headers.insert(PARENT, value);
         }
     }
 

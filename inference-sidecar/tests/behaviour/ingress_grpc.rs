@@ -15,12 +15,14 @@ use tonic::{Code, Request, Response, Status, transport::Server};
 
 use crate::world::{World, chat, header, ingress, model, nowhere, with};
 
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 /// Answers with this, or this status.
 #[derive(Clone)]
 struct Strict {
     says: Result<Vec<u8>, Code>,
     is_raw: bool,
-    seen: Arc<Mutex<Vec<ModelInferRequest>>>,
+    seen: Arc<Mutex<Vec<Request<ModelInferRequest>>>>,
 }
 
 #[async_trait::async_trait]
@@ -29,7 +31,7 @@ impl GrpcInferenceService for Strict {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let request = request.into_inner();
+        let (metadata, extensions, request) = request.into_parts();
         let [input] = &request.inputs[..] else {
             return Err(Status::invalid_argument("one input is needed"));
         };
@@ -41,7 +43,8 @@ impl GrpcInferenceService for Strict {
         if request.model_name != "up" || input.name != "text_input" || !is_a_text {
             return Err(Status::invalid_argument("no text of this model"));
         }
-        self.seen.lock().unwrap().push(request.clone());
+        let seen = Request::from_parts(metadata, extensions, request.clone());
+        self.seen.lock().unwrap().push(seen);
         let text = self
             .says
             .clone()
@@ -102,12 +105,15 @@ async fn a_call_becomes_a_tensor_over_grpc_and_the_answers_tensor_a_completion(
     let (strict, world) = world(Ok("Dear Zoë"), is_raw).await;
     let asked = chat(json!({"max_tokens": 7, "temperature": 0.4, "seed": 3}));
     for _ in 0..2 {
-        let answer = world.call(&asked).send().await.unwrap();
+        let call = world.call(&asked).header("traceparent", TRACE);
+        let answer = call.send().await.unwrap();
         assert_eq!(header(&answer, "aios-dropped"), "seed");
         assert_eq!(header(&answer, "aios-usage"), "estimated");
         let answer: Value = answer.json().await.unwrap();
         assert_eq!(answer["choices"][0]["message"]["content"], "Dear Zoë");
         let seen = strict.seen.lock().unwrap().pop().unwrap();
+        assert_eq!(seen.metadata().get("traceparent").unwrap(), TRACE);
+        let seen = seen.into_inner();
         assert_eq!(answer["id"], *seen.id);
         assert_eq!(seen.outputs[0].name, "text_output");
         let told = |name: &str| seen.parameters[name].parameter_choice.clone().unwrap();

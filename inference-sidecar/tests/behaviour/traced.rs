@@ -215,14 +215,32 @@ const CLIENT: u64 = 3;
 
 /// Both roles before a fake, with two tries of a call.
 async fn hop() -> (Fake, Hop, Arc<Desk>) {
-    let fake = Fake::start(vec![healthy()]).await;
     let (collector, desk) = collector().await;
+    let (fake, hop) = hop_to(&json!(null), collector).await;
+    (fake, hop, desk)
+}
+
+/// The same, of a model that is served elsewhere, or in this cluster.
+async fn hop_to(hosted: &Value, collector: Collector) -> (Fake, Hop) {
+    let fake = Fake::start(vec![healthy()]).await;
     let retrying = |model| {
         let model = with(model, "resilience.retries", json!(1));
+        let model = with(model, "hosted", hosted.clone());
         snapshot(3, vec![model], json!([{"model": "m"}]))
     };
     let hop = hop_with(&fake, "acme", retrying, collector).await;
-    (fake, hop, desk)
+    (fake, hop)
+}
+
+/// What the model's server was told of the trace with the last call.
+fn told(fake: &Fake) -> [Option<String>; 2] {
+    let mut seen = (0..fake.calls()).rev().map(|index| fake.seen(index));
+    let call = seen.find(|seen| seen.path == "/v1/chat/completions");
+    let headers = call.unwrap().headers;
+    ["traceparent", "tracestate"].map(|name| {
+        let said = headers.get(name)?;
+        Some(said.to_str().unwrap().to_owned())
+    })
 }
 
 fn call(hop: &Hop, flags: &str, extra: Value) -> reqwest::RequestBuilder {
@@ -271,8 +289,43 @@ async fn a_call_and_its_attempts_at_both_roles_are_one_trace() {
         panic!("{spans:#?}");
     };
     assert_eq!(before.parent.as_ref(), Some(&attempt.id));
+    let within = format!("00-{TRACE}-{}-01", before.id);
+    assert_eq!(told(&fake), [Some(within), Some("vendor=1".to_owned())]);
     assert!(spans.iter().all(|span| span.trace == TRACE));
     assert!(!format!("{spans:?}").contains("secret-document"));
+}
+
+#[tokio::test]
+async fn an_engine_is_told_the_trace_that_begins_before_it() {
+    let (fake, hop, desk) = hop().await;
+    fake.say(completion("Hello.", Some((100, 60))));
+    let answer = call(&hop, "zz", json!({})).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let spans = desk.spans(3).await;
+    let before = of(&spans, "aios-ingress", SERVER)[0];
+    let within = format!("00-{}-{}-01", before.trace, before.id);
+    assert_eq!(told(&fake), [Some(within), None]);
+}
+
+#[tokio::test]
+async fn an_engine_is_told_what_the_caller_said_where_nobody_collects_spans() {
+    let (fake, hop) = hop_to(&json!(null), Collector::default()).await;
+    fake.say(completion("Hello.", Some((100, 60))));
+    let answer = call(&hop, "00", json!({})).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let said = format!("00-{TRACE}-{CALLER}-00");
+    assert_eq!(told(&fake), [Some(said), Some("vendor=1".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_provider_is_told_of_no_trace() {
+    let (collector, desk) = collector().await;
+    let (fake, hop) = hop_to(&json!({"region": "eu"}), collector).await;
+    fake.say(completion("Hello.", Some((100, 60))));
+    let answer = call(&hop, "01", json!({})).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(desk.spans(3).await.len(), 3);
+    assert_eq!(told(&fake), [None, None]);
 }
 
 #[tokio::test]
