@@ -1,7 +1,7 @@
 //! What some models refuse that others of their dialect take: read out of a refusal, and left out of a request.
 //!
-//! Claude from 4.7 on takes no sampling settings, from 4.6 on no beginning of its answer, from 4.1 on one sampler;
-//! OpenAI's models that reason take no temperature. No list of names would know the next one, nor what an address of one's
+//! Claude from 4.7 on takes no sampling settings and no number of tokens to think for, from 4.6 on no beginning of its
+//! answer, from 4.1 on one sampler, and before 4.6 none but such a number; OpenAI's models that reason take no temperature. No list of names would know the next one, nor what an address of one's
 //! own stands for; refusals say it, and cost nothing.
 
 use serde::Deserialize;
@@ -21,6 +21,12 @@ pub enum Unwanted {
     Thoughts,
     /// A beginning of the answer.
     Beginning,
+    /// A number of tokens to think for, where the model decides by itself. Before what would then be left out.
+    ThinkingBudget,
+    /// To decide by itself, where the model takes a number of tokens alone.
+    ThinkingByItself,
+    /// How much it is to take pains.
+    Effort,
 }
 
 /// What was left out, by name.
@@ -36,6 +42,20 @@ const UNKNOWN: [&str; 7] = [
     "unrecognized",
     "unknown parameter",
     "not permitted",
+];
+
+/// What else such words may be about, in small letters.
+const PHRASES: [(&str, Unwanted); 4] = [
+    ("reasoning_content", Unwanted::Thoughts),
+    (
+        "\"thinking.type.enabled\" is not supported",
+        Unwanted::ThinkingBudget,
+    ),
+    (
+        "adaptive thinking is not supported",
+        Unwanted::ThinkingByItself,
+    ),
+    ("not support the effort parameter", Unwanted::Effort),
 ];
 
 #[derive(Deserialize)]
@@ -66,8 +86,9 @@ impl Unwanted {
         if !UNKNOWN.iter().any(|phrase| message.contains(phrase)) {
             return None;
         }
-        if message.contains("reasoning_content") {
-            return Some(Self::Thoughts);
+        let phrase = PHRASES.iter().find(|(phrase, _)| message.contains(phrase));
+        if let Some((_, unwanted)) = phrase {
+            return Some(*unwanted);
         }
         let named = |field: &&str| match param {
             Some(param) => param == *field,
@@ -88,6 +109,12 @@ impl Unwanted {
                 splice::without(body, "temperature").and_then(|_| without("top_p"))
             }
             Self::Thoughts => without_thoughts(body),
+            Self::ThinkingBudget => without_budget(body),
+            Self::ThinkingByItself => {
+                let thinks = thinking(body).is_some_and(|kind| kind["type"] == "adaptive");
+                thinks.then(|| without("thinking")).flatten()
+            }
+            Self::Effort => without_effort(body),
             Self::Beginning => {
                 return begins_answer(body).map_or(Ok(None), |index| Err(of_beginning(index)));
             }
@@ -124,6 +151,43 @@ fn without_thoughts(body: &[u8]) -> Option<Left> {
             "messages.reasoning_content",
         )
     })
+}
+
+fn thinking(body: &[u8]) -> Option<Value> {
+    #[derive(Deserialize)]
+    struct Thinking {
+        thinking: Value,
+    }
+    let Thinking { thinking } = serde_json::from_slice(body).ok()?;
+    Some(thinking)
+}
+
+/// It thinks all the same, and its thoughts are told as they were: models that decide by themselves keep them
+/// back unless they are asked for.
+fn without_budget(body: &[u8]) -> Option<Left> {
+    let mut thinking = thinking(body).filter(|kind| kind["type"] == "enabled")?;
+    let fields = thinking.as_object_mut()?;
+    fields.insert("type".to_owned(), "adaptive".into());
+    fields.remove("budget_tokens");
+    fields.entry("display").or_insert("summarized".into());
+    let changed = splice::set(body, &[("thinking", thinking.to_string())])?;
+    Some((changed, "thinking.budget_tokens"))
+}
+
+fn without_effort(body: &[u8]) -> Option<Left> {
+    #[derive(Deserialize)]
+    struct Output {
+        output_config: serde_json::Map<String, Value>,
+    }
+    let Output { mut output_config } = serde_json::from_slice(body).ok()?;
+    output_config.remove("effort")?;
+    let left = if output_config.is_empty() {
+        splice::without(body, "output_config")?
+    } else {
+        let left = Value::from(output_config).to_string();
+        splice::set(body, &[("output_config", left)])?
+    };
+    Some((left, "output_config.effort"))
 }
 
 #[cfg(test)]
@@ -184,6 +248,26 @@ mod tests {
         None,
         None
     )]
+    #[case(
+        "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \"output_config.effort\" to control thinking behavior.",
+        None,
+        Some(Unwanted::ThinkingBudget)
+    )]
+    #[case(
+        "adaptive thinking is not supported on this model",
+        None,
+        Some(Unwanted::ThinkingByItself)
+    )]
+    #[case(
+        "This model does not support the effort parameter.",
+        None,
+        Some(Unwanted::Effort)
+    )]
+    #[case(
+        "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024",
+        None,
+        None
+    )]
     #[case("temperature: range: 0..1", None, None)]
     #[case(
         "Unsupported parameter: 'tools' is not supported with temperature.",
@@ -210,6 +294,22 @@ mod tests {
         Some((r#"{"messages":[{"role":"assistant"}]}"#, "messages.reasoning_content")))]
     #[case(Unwanted::Thoughts, r#"{"messages":[{"role":"assistant"}]}"#, None)]
     #[case(Unwanted::Beginning, r#"{"messages":[{"role":"user"}]}"#, None)]
+    #[case(Unwanted::ThinkingBudget, r#"{"thinking":{"type":"enabled","budget_tokens":1024},"x":1.0}"#,
+        Some((r#"{"thinking":{"display":"summarized","type":"adaptive"},"x":1.0}"#, "thinking.budget_tokens")))]
+    #[case(Unwanted::ThinkingBudget, r#"{"thinking":{"type":"enabled","budget_tokens":1024,"display":"omitted"}}"#,
+        Some((r#"{"thinking":{"display":"omitted","type":"adaptive"}}"#, "thinking.budget_tokens")))]
+    #[case(Unwanted::ThinkingBudget, r#"{"thinking":{"type":"adaptive"}}"#, None)]
+    #[case(Unwanted::ThinkingBudget, r#"{"x":1}"#, None)]
+    #[case(Unwanted::ThinkingByItself, r#"{"x":1,"thinking":{"type":"adaptive"}}"#, Some((r#"{"x":1}"#, "thinking")))]
+    #[case(
+        Unwanted::ThinkingByItself,
+        r#"{"thinking":{"type":"enabled","budget_tokens":1024}}"#,
+        None
+    )]
+    #[case(Unwanted::Effort, r#"{"x":1,"output_config":{"effort":"low"}}"#, Some((r#"{"x":1}"#, "output_config.effort")))]
+    #[case(Unwanted::Effort, r#"{"output_config":{"effort":"low","format":{}}}"#,
+        Some((r#"{"output_config":{"format":{}}}"#, "output_config.effort")))]
+    #[case(Unwanted::Effort, r#"{"output_config":{"format":{}}}"#, None)]
     fn it_is_left_out_by_name_where_it_stands(
         #[case] unwanted: Unwanted,
         #[case] body: &str,

@@ -20,6 +20,12 @@ fn newer_claude(body: &Value) -> Option<Value> {
         let message = format!("`{name}` is deprecated for this model.");
         return Some(of_anthropic(&message));
     }
+    if body["thinking"]["type"] == "enabled" {
+        return Some(of_anthropic(
+            "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \
+             \"output_config.effort\" to control thinking behavior.",
+        ));
+    }
     let last = body["messages"].as_array()?.last()?;
     if last["role"] == "assistant" {
         return Some(of_anthropic(
@@ -30,8 +36,18 @@ fn newer_claude(body: &Value) -> Option<Value> {
     None
 }
 
-/// Claude from 4.1 to 4.6.
+/// Claude from 4.1 to 4.5.
 fn older_claude(body: &Value) -> Option<Value> {
+    if body["thinking"]["type"] == "adaptive" {
+        return Some(of_anthropic(
+            "adaptive thinking is not supported on this model",
+        ));
+    }
+    if !body["output_config"]["effort"].is_null() {
+        return Some(of_anthropic(
+            "This model does not support the effort parameter.",
+        ));
+    }
     if body["temperature"].is_null() || body["top_p"].is_null() {
         return None;
     }
@@ -102,6 +118,39 @@ async fn settings_that_a_model_refuses_are_left_out_by_name_and_learnt(
     assert_eq!(strict.calls(), learning + 1, "it was asked in vain again");
     let last = strict.last();
     assert_eq!(json!([last["temperature"], last["top_p"]]), left);
+}
+
+#[rstest]
+#[case::newer(newer_claude, json!({"thinking": {"type": "enabled", "budget_tokens": 1024}}),
+    "thinking.budget_tokens", json!([{"type": "adaptive", "display": "summarized"}, null]))]
+#[case::older(older_claude,
+    json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
+    "thinking, output_config.effort", json!([null, null]))]
+#[case::its_own_way(newer_claude,
+    json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
+    "", json!([{"type": "adaptive"}, {"effort": "low"}]))]
+#[tokio::test]
+async fn a_model_thinks_in_the_way_that_it_knows_whichever_it_is_asked_for(
+    #[case] refuses: Strictness,
+    #[case] thinking: Value,
+    #[case] dropped: &str,
+    #[case] told: Value,
+) {
+    let (strict, world) = Strict::world("Anthropic", refuses).await;
+    let body = question("messages", thinking);
+    let mut learnt = 0;
+    for _ in 0..2 {
+        let before = strict.calls();
+        let answer = asked(&world, "messages", &body).await;
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+        let named = answer.headers().get("aios-dropped");
+        assert_eq!(named.map_or("", |named| named.to_str().unwrap()), dropped);
+        assert_eq!(header(&answer, "aios-attempts"), "1");
+        let last = strict.last();
+        assert_eq!(json!([last["thinking"], last["output_config"]]), told);
+        learnt = strict.calls() - before;
+    }
+    assert_eq!(learnt, 1, "it was asked in vain again");
 }
 
 #[tokio::test]
