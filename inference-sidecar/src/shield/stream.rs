@@ -40,7 +40,7 @@ pub struct Shielded {
     envelope: Option<Value>,
     /// Bytes that are held, as the metric counts them.
     held: usize,
-    /// Bytes of all texts so far: lanes keep what they released, too.
+    /// Bytes of all texts and calls so far.
     received: usize,
 }
 
@@ -160,6 +160,7 @@ impl Shielded {
 
     /// Holds what came of calls; whether something came of each before.
     fn called(&mut self, calls: &Calls, all: &str, data: &str) -> Result<bool, ApiError> {
+        self.keeps(all.len())?;
         let mut known = true;
         let pieces = Call::pieces(all).ok_or_else(unread)?;
         for (index, piece) in pieces {
@@ -180,6 +181,12 @@ impl Shielded {
         Ok(known)
     }
 
+    /// Lanes keep what they released, too.
+    fn keeps(&mut self, bytes: usize) -> Result<(), ApiError> {
+        self.received += bytes;
+        may_keep(self.received).map_err(ApiError::UpstreamMalformed)
+    }
+
     /// What may be told of one piece in its place; none where that is the piece.
     fn piece(
         &mut self,
@@ -191,8 +198,7 @@ impl Shielded {
         if text.is_empty() {
             return Ok(None);
         }
-        self.received += text.len();
-        may_keep(self.received).map_err(ApiError::UpstreamMalformed)?;
+        self.keeps(text.len())?;
         if piece.field.is_empty() {
             return self.alone(piece.channel, text);
         }
