@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
+use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{
     asked::Asked,
@@ -139,8 +139,10 @@ async fn records(State(egress): State<Arc<Egress>>, Query(asked): Query<Records>
     let wait = Duration::from_millis(asked.wait).min(LONGEST_WAIT);
     // What there is then is given, much or little.
     let _ = timeout(wait, egress.records.urgent()).await;
-    match egress.records.take(now_ms()) {
-        Ok(batches) => {
+    // Calls go on while records are signed.
+    let records = egress.records.clone();
+    match spawn_blocking(move || records.take(now_ms())).await {
+        Ok(Ok(batches)) => {
             let lines = batches
                 .iter()
                 .flat_map(|batch| [&**batch, b"\n".as_slice()]);
@@ -148,11 +150,14 @@ async fn records(State(egress): State<Arc<Egress>>, Query(asked): Query<Records>
             let kind = (http::header::CONTENT_TYPE, "application/x-ndjson");
             ([kind], lines.concat()).into_response()
         }
-        Err(error) => {
-            tracing::error!(%error, "records of calls");
-            http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+        Ok(Err(error)) => unsigned(&error),
+        Err(error) => unsigned(&error),
     }
+}
+
+fn unsigned(error: &(dyn std::error::Error + 'static)) -> Response {
+    tracing::error!(error, "records of calls");
+    http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
 impl Egress {

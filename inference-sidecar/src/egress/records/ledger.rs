@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     sync::{Arc, Mutex},
 };
 
@@ -29,20 +30,29 @@ const SEALED: usize = 16;
 /// So many are much: whoever takes them need not be quick to lose none.
 const MUCH: usize = OPEN / 2;
 
-/// The records that nobody has taken yet.
+/// The records that nobody has taken yet. Where both are locked, `sealed` is first: a call that ends waits for
+/// no signature.
 pub struct Ledger {
     metrics: Arc<Metrics>,
-    rows: Mutex<Rows>,
+    open: Mutex<Open>,
+    sealed: Mutex<Sealed>,
     much: Notify,
 }
 
+/// What is not signed yet.
 #[derive(Default)]
-struct Rows {
+struct Open {
+    calls: VecDeque<Ended>,
+    /// Batches that were lost before these.
+    lost: usize,
+}
+
+#[derive(Default)]
+struct Sealed {
     /// Made with the first batch.
     scribe: Option<Scribe>,
-    open: VecDeque<Ended>,
-    /// Signed, by sequence, as the log takes them.
-    sealed: VecDeque<(u64, Bytes)>,
+    /// By sequence, as the log takes them.
+    batches: VecDeque<(u64, Bytes)>,
 }
 
 /// A call that ended. It shares what it can, for most of it is only written down once it is signed.
@@ -67,76 +77,80 @@ impl Ledger {
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             metrics,
-            rows: Mutex::default(),
+            open: Mutex::default(),
+            sealed: Mutex::default(),
             much: Notify::new(),
         })
     }
 
     pub fn write(&self, ended: Ended) {
-        let mut rows = lock(&self.rows);
-        if rows.open.len() == OPEN {
-            rows.open.drain(..BATCH);
-            // Nothing was signed before: then the first batch is not the first of the process.
-            if let Ok(scribe) = scribe(&mut rows.scribe) {
-                scribe.skip();
-            }
+        let mut open = lock(&self.open);
+        if open.calls.len() == OPEN {
+            open.calls.drain(..BATCH);
+            open.lost += 1;
             self.metrics.records_lost(BATCH as u64);
         }
-        rows.open.push_back(ended);
-        if rows.open.len() == MUCH {
+        open.calls.push_back(ended);
+        if open.calls.len() == MUCH {
             self.much.notify_one();
         }
     }
 
     /// Forgets the batches that are in the log, up to number `after` of `process`.
     pub fn forget(&self, process: &str, after: u64) {
-        let mut rows = lock(&self.rows);
+        let mut sealed = lock(&self.sealed);
         // Another process may have stood here before, with sequences of its own.
-        if rows.scribe.as_ref().map(Scribe::process) == Some(process) {
-            rows.sealed.retain(|(sequence, _)| *sequence > after);
+        if sealed.scribe.as_ref().map(Scribe::process) == Some(process) {
+            sealed.batches.retain(|(sequence, _)| *sequence > after);
         }
     }
 
     /// Waits until there is what should not wait: much, or what was signed and did not come to the log.
     pub async fn urgent(&self) {
-        while !lock(&self.rows).is_urgent() {
+        while !self.is_urgent() {
             self.much.notified().await;
         }
     }
 
+    fn is_urgent(&self) -> bool {
+        !lock(&self.sealed).batches.is_empty() || lock(&self.open).calls.len() >= MUCH
+    }
+
     /// Signs what there is, and gives it behind what was signed and is not forgotten: batches, each the bytes
-    /// of its JSON.
+    /// of its JSON. It takes milliseconds of a processor where there is much.
     ///
     /// # Errors
     /// When a batch cannot be signed.
     pub fn take(&self, time_ms: u64) -> Result<Vec<Bytes>, AuditError> {
-        let mut rows = lock(&self.rows);
-        let rows = &mut *rows;
-        while !rows.open.is_empty() && rows.sealed.len() < SEALED {
-            let Rows {
-                scribe: key,
-                open,
-                sealed,
-            } = rows;
-            let count = open.len().min(BATCH);
-            let records = open.drain(..count).map(Ended::into_record).collect();
-            let batch = scribe(key)?.sign(records, time_ms)?;
+        let Sealed { scribe, batches } = &mut *lock(&self.sealed);
+        while batches.len() < SEALED {
+            let Some((lost, calls)) = self.oldest() else {
+                break;
+            };
+            let scribe = existing(scribe)?;
+            for _ in 0..lost {
+                scribe.skip();
+            }
+            let records = calls.into_iter().map(Ended::into_record).collect();
+            let batch = scribe.sign(records, time_ms)?;
             let json = serde_json::to_vec(&batch);
             let json = json.map_err(|error| AuditError::Encode(error.to_string()))?;
-            sealed.push_back((batch.head.sequence, json.into()));
+            batches.push_back((batch.head.sequence, json.into()));
         }
-        Ok(rows.sealed.iter().map(|(_, json)| json.clone()).collect())
+        Ok(batches.iter().map(|(_, json)| json.clone()).collect())
     }
-}
 
-impl Rows {
-    fn is_urgent(&self) -> bool {
-        self.open.len() >= MUCH || !self.sealed.is_empty()
+    /// The calls of the next batch, and how many batches were lost before it; none where no call waits.
+    fn oldest(&self) -> Option<(usize, Vec<Ended>)> {
+        let mut open = lock(&self.open);
+        let count = open.calls.len().min(BATCH);
+        let calls: Vec<_> = open.calls.drain(..count).collect();
+        (!calls.is_empty()).then(|| (mem::take(&mut open.lost), calls))
     }
 }
 
 /// The key is of this process alone, is never written down, and ends with it.
-fn scribe(scribe: &mut Option<Scribe>) -> Result<&mut Scribe, AuditError> {
+fn existing(scribe: &mut Option<Scribe>) -> Result<&mut Scribe, AuditError> {
     match scribe {
         Some(scribe) => Ok(scribe),
         none => Ok(none.insert(Scribe::new(&rand::random())?)),
