@@ -44,6 +44,7 @@ bench: setup ## Measure beside named peers: BENCH=operator, failover, sidecar, t
 	$(CARGO) build --release $(MEASURED_$(BENCH)) -p aios-bench
 	$(if $(filter operator,$(BENCH)),$(CARGO) build --profile small -p aios-operator)
 	./target/release/bench $(BENCH) $(if $(FULL),--full)
+	$(if $(filter sidecar,$(BENCH)),./target/release/bench trials $(if $(FULL),--full))
 
 FUZZED = $(notdir $(wildcard policy/fuzz/corpus/*))
 FUZZ_SECONDS ?= 3

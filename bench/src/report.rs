@@ -17,6 +17,7 @@ use serde_json::Value;
 )]
 pub struct Target {
     pub measure: String,
+    /// Null where it could not be measured, and so the peer's.
     pub ours: f64,
     pub peer: String,
     pub peer_value: f64,
@@ -46,6 +47,21 @@ pub enum Bound {
 }
 
 impl Target {
+    /// A target whose own value could not be measured is missed; without the peer's nothing can be said.
+    pub fn of(
+        measure: &str,
+        ours: Option<f64>,
+        peer: &str,
+        theirs: Option<f64>,
+        bound: Bound,
+    ) -> Self {
+        let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        let theirs = if peer.is_empty() { Some(0.0) } else { theirs };
+        let target = Self::new(measure, known(ours), peer, known(theirs), bound);
+        let met = target.met.filter(|_| ours.is_none() || theirs.is_some());
+        Self { met, ..target }
+    }
+
     pub fn new(measure: &str, ours: f64, peer: &str, peer_value: f64, bound: Bound) -> Self {
         let ratio = if peer_value > 0.0 {
             (ours / peer_value * 1000.0).round() / 1000.0
@@ -193,8 +209,11 @@ pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
+/// What is not known is a dash.
 pub fn number(value: f64) -> String {
-    if value.fract() == 0.0 {
+    if value.is_nan() {
+        "-".to_owned()
+    } else if value.fract() == 0.0 {
         format!("{value:.0}")
     } else if value.abs() < 10.0 {
         format!("{value:.2}")
@@ -212,6 +231,21 @@ mod tests {
         let missed = Target::new("time", 3.0, "floor", 2.0, Bound::Ratio(1.2));
         assert_eq!((missed.ratio, missed.met), (1.5, Some(false)));
         assert!(table(&[missed]).contains("MISSED"));
+    }
+
+    #[test]
+    fn what_is_not_known_of_ours_is_missed_and_of_a_peer_is_open() {
+        let bound = Bound::Ratio(1.0);
+        let missed = Target::of("time", None, "peer", Some(2.0), bound);
+        assert_eq!(missed.met, Some(false));
+        assert!(table(&[missed]).contains(" -  "));
+        assert_eq!(Target::of("time", Some(1.0), "peer", None, bound).met, None);
+        let bound = Bound::AtMost(1.0);
+        assert_eq!(Target::of("time", None, "", None, bound).met, Some(false));
+        assert_eq!(
+            Target::of("time", Some(1.0), "", None, bound).met,
+            Some(true)
+        );
     }
 
     #[test]

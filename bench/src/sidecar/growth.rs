@@ -39,18 +39,17 @@ impl Growth {
     }
 
     /// What it came to, against flat.
-    pub fn target(&self) -> Option<Target> {
-        let (first, last) = (self.kb.first()?, self.kb.last()?);
-        let mib = (*last as f64 - *first as f64) / 1024.0;
+    pub fn target(&self) -> Target {
+        let known = self.kb.first().zip(self.kb.last());
+        let mib = known.map(|(first, last)| (*last as f64 - *first as f64) / 1024.0);
         let what = format!(
             "growth of PSS in {} s, MiB, {}",
             self.seconds,
             self.entrant.words()
         );
+        let counts = self.void.is_none();
         let bound = Bound::AtMost(FLAT_MIB);
-        self.void
-            .is_none()
-            .then(|| Target::new(&what, mib, "", 0.0, bound))
+        Target::of(&what, mib.filter(|_| counts), "", None, bound)
     }
 }
 
@@ -65,8 +64,11 @@ mod tests {
     fn memory_that_grows_is_a_miss() {
         let mut growth = Growth::new(Entrant::AiosOn, Duration::from_mins(10));
         growth.kb = vec![10_000, 30_000, 10_500];
-        assert_eq!(growth.target().unwrap().met, Some(true));
+        assert_eq!(growth.target().met, Some(true));
+        growth.void = Some("status 500".to_owned());
+        assert_eq!(growth.target().met, Some(false), "nothing was shown");
+        growth.void = None;
         growth.kb.push(12_000);
-        assert_eq!(growth.target().unwrap().met, Some(false));
+        assert_eq!(growth.target().met, Some(false));
     }
 }

@@ -12,6 +12,7 @@ mod growth;
 mod install;
 mod load;
 mod metrics;
+mod namespace;
 mod ours;
 mod records;
 mod rescue;
@@ -89,6 +90,9 @@ pub struct Options {
     /// The sidecar's program
     #[arg(long, default_value = "target/release/inference-sidecar")]
     sidecar: PathBuf,
+    /// Stay in this network namespace
+    #[arg(long)]
+    same_network: bool,
     /// The simulator's program
     #[arg(long, default_value = "target/release/model-simulator")]
     simulator: PathBuf,
@@ -162,7 +166,7 @@ impl Options {
     }
 
     fn window(&self) -> Duration {
-        let seconds = if self.full { 10.0 } else { 3.0 };
+        let seconds = if self.full { 10.0 } else { 2.0 };
         Duration::from_secs_f64(self.seconds.unwrap_or(seconds))
     }
 }
@@ -191,6 +195,12 @@ pub async fn run(options: Options) -> Result<()> {
     };
     if bench.options.has(Part::Entrants) {
         bench.install().await;
+    }
+    if !bench.options.same_network {
+        if let Some(alone) = namespace::alone().await {
+            return alone.again("--same-network").await;
+        }
+        eprintln!("No network namespace can be made here: whatever else is on loopback is, too.");
     }
     cores::take_rig().await?;
     let rig = Rig::start(&simulator).await?;
@@ -268,6 +278,10 @@ impl Bench {
     fn print(&self) {
         if !self.rounds.is_empty() {
             println!("{}", results::tables(&self.rounds, &self.missing));
+            for (entrant, installed) in &self.installed {
+                println!("{} {}", entrant.words(), installed.version);
+            }
+            println!();
         }
         if !self.features.is_empty() {
             println!("{}", features::table(&self.features));
@@ -337,7 +351,7 @@ impl Bench {
     fn targets(&self) -> Vec<Target> {
         let mut targets = results::targets(&self.rounds, self.ceiling);
         targets.extend(features::targets(&self.features));
-        targets.extend(self.growth.iter().filter_map(Growth::target));
+        targets.extend(self.growth.iter().map(Growth::target));
         targets.extend(rescue::targets(&self.rescues));
         targets
     }
@@ -376,6 +390,7 @@ impl Bench {
                 "ratesPerSecond": RATES, "streamsPerSecond": STREAMS,
                 "growthSeconds": self.options.growth().as_secs(),
                 "highestOfTheRigItself": self.ceiling,
+                "networkNamespace": namespace::kind(),
             }),
             rounds: self.measured()?,
             targets: self.targets(),

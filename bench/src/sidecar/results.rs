@@ -16,6 +16,8 @@ const IDLE_MIB: f64 = 20.0;
 const STRETCH: &str = ", stretch";
 
 type Measure = fn(&Turn) -> f64;
+/// What is asked of an entrant's rounds.
+type Asked<'a> = &'a dyn Fn(&Of<'_>) -> Option<f64>;
 
 const ADDED: [(&str, Measure); 2] = [
     ("p50", |turn| turn.added_p50),
@@ -53,12 +55,11 @@ pub fn tables(rounds: &[Round], missing: &BTreeMap<Entrant, String>) -> String {
         "entrant",
         "at a second",
         "CPU µs",
-        "spread",
         "added p50 µs",
         "p90",
         "p99",
         "own time µs",
-        "others %",
+        "remarks",
     ];
     let mut plain = vec![head.map(str::to_owned)];
     let head = [
@@ -74,7 +75,7 @@ pub fn tables(rounds: &[Round], missing: &BTreeMap<Entrant, String>) -> String {
     let mut rest = vec![head.map(str::to_owned)];
     for entrant in Entrant::ALL {
         let of = Of { rounds, entrant };
-        if of.rounds().next().is_none() {
+        if !of.takes_part() {
             continue;
         }
         for rate in RATES {
@@ -97,13 +98,15 @@ pub fn targets(rounds: &[Round], ceiling: Option<f64>) -> Vec<Target> {
     let others = || Entrant::ALL.into_iter().filter(|one| !one.is_ours());
     let peers = || others().filter(|one| *one != Entrant::Nginx);
     let mut targets = Vec::new();
-    let mut compare = |measure: &str, ours: Option<f64>, peer: Entrant, theirs, bound| {
-        if let (Some(ours), Some(theirs)) = (ours, theirs) {
-            targets.push(Target::new(measure, ours, peer.words(), theirs, bound));
+    let mut compare = |what: &str, ours: &Of<'_>, peer, measure: Asked<'_>, bound| {
+        let peer = of(peer);
+        if ours.takes_part() && peer.takes_part() {
+            let (ours, theirs) = (measure(ours), measure(&peer));
+            targets.push(Target::of(what, ours, peer.entrant.words(), theirs, bound));
         }
     };
     let fastest = RATES.last().copied().unwrap_or_default();
-    let cpu = |one: &Of<'_>| one.plain(fastest, |turn| turn.cpu_per_request);
+    let cpu: Asked<'_> = &|one| one.plain(fastest, |turn| turn.cpu_per_request);
     for (who, ours, [must, stretch]) in [
         ("off", &off, [(Entrant::Nginx, 2.0), (Entrant::Nginx, 1.5)]),
         (
@@ -118,49 +121,44 @@ pub fn targets(rounds: &[Round], ceiling: Option<f64>) -> Vec<Target> {
         ),
     ] {
         for ((peer, most), name) in [(must, ""), (stretch, STRETCH)] {
-            let measure = format!("CPU µs a request, {who}{name}");
-            let theirs = cpu(&of(peer));
-            compare(&measure, cpu(ours), peer, theirs, Bound::Ratio(most));
+            let what = format!("CPU µs a request, {who}{name}");
+            compare(&what, ours, peer, cpu, Bound::Ratio(most));
         }
     }
-    let token = |one: &Of<'_>| one.streams(|turn| turn.cpu_per_token);
-    let smg = Entrant::Smg;
+    let token: Asked<'_> = &|one| one.streams(|turn| turn.cpu_per_token);
     for (most, name) in [(1.0, ""), (0.5, STRETCH)] {
-        let measure = format!("CPU µs a streamed token, on{name}");
-        let theirs = token(&of(smg));
-        compare(&measure, token(&on), smg, theirs, Bound::Ratio(most));
+        let what = format!("CPU µs a streamed token, on{name}");
+        compare(&what, &on, Entrant::Smg, token, Bound::Ratio(most));
     }
     for rate in RATES {
         for (name, measure) in ADDED {
-            let best = least(peers(), |peer| of(peer).plain(rate, measure));
-            if let Some((peer, theirs)) = best {
+            let added: Asked<'_> = &|one| one.plain(rate, measure);
+            if let Some(peer) = best(peers(), |peer| Some(-added(&of(peer))?)) {
                 let what = format!("added {name} µs at {rate}/s, on");
-                let ours = on.plain(rate, measure);
-                compare(&what, ours, peer, Some(theirs), Bound::Ratio(1.0));
+                compare(&what, &on, peer, added, Bound::Ratio(1.0));
             }
         }
     }
-    let first = |one: &Of<'_>| one.streams(|turn| turn.added_first_token);
-    if let Some((peer, theirs)) = least(peers(), |peer| first(&of(peer))) {
+    let first: Asked<'_> = &|one| one.streams(|turn| turn.added_first_token);
+    if let Some(peer) = best(peers(), |peer| Some(-first(&of(peer))?)) {
         for (who, ours, bound) in [("off", &off, Bound::Ratio(1.0)), ("on", &on, Bound::Shown)] {
             let what = format!("added first token µs, {who}");
-            compare(&what, first(ours), peer, Some(theirs), bound);
+            compare(&what, ours, peer, first, bound);
         }
     }
-    let most = peers().filter_map(|peer| Some((peer, of(peer).highest()?)));
-    if let Some((peer, theirs)) = most.max_by(|one, other| one.1.total_cmp(&other.1)) {
+    if let Some(peer) = best(peers(), |peer| of(peer).highest()) {
         // Near the rig's own ceiling a rate says more of the rig than of the gateway.
         let is_below = on
             .highest()
             .zip(ceiling)
-            .is_some_and(|(ours, most)| ours < most / 2.0);
+            .is_none_or(|(ours, most)| ours < most / 2.0);
         let bound = if is_below {
             Bound::Above(1.0)
         } else {
             Bound::Shown
         };
         let what = "highest rate a second with p99 under 10 ms, on";
-        compare(what, on.highest(), peer, Some(theirs), bound);
+        compare(what, &on, peer, &|one| one.highest(), bound);
     }
     for (who, one) in [("off", &off), ("on", &on), ("on, two hops", &hops)] {
         for rate in RATES {
@@ -170,28 +168,29 @@ pub fn targets(rounds: &[Round], ceiling: Option<f64>) -> Vec<Target> {
             }
         }
     }
-    for (measure, one) in [("off", &off), ("on", &on)] {
-        if let Some(idle) = one.memory(|round| round.idle_kb) {
-            let measure = format!("idle PSS MiB, {measure}");
-            targets.push(Target::new(
-                &measure,
-                idle,
-                "",
-                0.0,
-                Bound::AtMost(IDLE_MIB),
-            ));
+    for (who, one, processes) in [
+        ("off", &off, 1.0),
+        ("on", &on, 1.0),
+        ("on, two hops", &hops, 2.0),
+    ] {
+        if one.takes_part() {
+            let what = format!("idle PSS MiB, {who}");
+            let idle = one.memory(|round| round.idle_kb);
+            let bound = Bound::AtMost(IDLE_MIB * processes);
+            targets.push(Target::of(&what, idle, "", None, bound));
         }
     }
     targets
 }
 
-fn least(
+/// Who has most of it.
+fn best(
     entrants: impl Iterator<Item = Entrant>,
     measure: impl Fn(Entrant) -> Option<f64>,
-) -> Option<(Entrant, f64)> {
-    entrants
-        .filter_map(|entrant| Some((entrant, measure(entrant)?)))
-        .min_by(|one, other| one.1.total_cmp(&other.1))
+) -> Option<Entrant> {
+    let known = entrants.filter_map(|entrant| Some((entrant, measure(entrant)?)));
+    let best = known.max_by(|one, other| one.1.total_cmp(&other.1));
+    best.map(|(entrant, _)| entrant)
 }
 
 /// The rounds of an entrant.
@@ -201,6 +200,10 @@ struct Of<'a> {
 }
 
 impl Of<'_> {
+    fn takes_part(&self) -> bool {
+        self.rounds().next().is_some()
+    }
+
     fn rounds(&self) -> impl Iterator<Item = &Round> {
         let is_its = |round: &&Round| round.entrant == Some(self.entrant);
         self.rounds.iter().filter(is_its)
@@ -236,28 +239,39 @@ impl Of<'_> {
         median_of(known.map(|kb| kb as f64 / 1024.0))
     }
 
-    fn plain_row(&self, rate: f64) -> [String; 9] {
-        let cell = |measure: fn(&Turn) -> f64| shown(self.plain(rate, measure));
-        let cpu = || self.turns(rate).map(|turn| turn.cpu_per_request);
-        let spread = cpu()
-            .min_by(f64::total_cmp)
-            .zip(cpu().max_by(f64::total_cmp));
-        let others = self.plain(rate, |turn| turn.others_percent);
+    fn plain_row(&self, rate: f64) -> [String; 8] {
+        let cell = |measure: Measure| with_spread(self.turns(rate).map(measure).collect());
         [
             self.entrant.words().to_owned(),
             number(rate),
             cell(|turn| turn.cpu_per_request),
-            spread.map_or_else(String::new, |(least, most)| {
-                format!("{} to {}", number(least), number(most))
-            }),
             cell(|turn| turn.added_p50),
             cell(|turn| turn.added_p90),
             cell(|turn| turn.times.p99),
             shown(self.own_time(rate)),
-            others
-                .filter(|percent| *percent > QUIET_PERCENT)
-                .map_or_else(String::new, number),
+            self.remarks(rate),
         ]
+    }
+
+    /// Why there are no figures, or what to think of them.
+    fn remarks(&self, rate: f64) -> String {
+        if self.turns(rate).next().is_some() {
+            let others = self.plain(rate, |turn| turn.others_percent);
+            let others = others.filter(|percent| *percent > QUIET_PERCENT);
+            return others.map_or_else(String::new, |percent| format!("others {percent} %"));
+        }
+        let turns = || self.rounds().flat_map(|round| &round.plain);
+        if turns().any(|turn| turn.is_saturated) {
+            let held = turns().filter(|turn| turn.void.is_none());
+            let held = held.map(|turn| turn.rate).max_by(f64::total_cmp);
+            return match self.highest().or(held) {
+                Some(rate) => format!("saturated at {}/s", number(rate)),
+                None => "saturated".to_owned(),
+            };
+        }
+        let void = turns().find_map(|turn| turn.void.clone());
+        let failed = || self.rounds().find_map(|round| round.failure.clone());
+        void.or_else(failed).unwrap_or_default()
     }
 
     fn rest_row(&self) -> [String; 8] {
@@ -273,6 +287,21 @@ impl Of<'_> {
             shown(self.memory(|round| round.large_kb)),
             shown(self.highest()),
         ]
+    }
+}
+
+/// The median, and between what it lies.
+fn with_spread(values: Vec<f64>) -> String {
+    let least = values.iter().copied().min_by(f64::total_cmp);
+    let most = values.iter().copied().max_by(f64::total_cmp);
+    match least.zip(most) {
+        Some((least, most)) if values.len() > 1 => format!(
+            "{} ({} to {})",
+            number(median(values)),
+            number(least),
+            number(most)
+        ),
+        _ => shown(least),
     }
 }
 
@@ -300,6 +329,7 @@ mod tests {
         };
         Round {
             entrant: Some(entrant),
+            idle_kb: 1024,
             plain: vec![turn],
             ..Round::default()
         }
@@ -315,7 +345,29 @@ mod tests {
         let targets = targets(&rounds, None);
         assert!((targets[0].ours - 40.0).abs() < f64::EPSILON);
         let met: Vec<_> = targets.iter().map(|target| target.met).collect();
-        assert_eq!(met, [Some(true), Some(false)], "and the stretch");
+        let expected = [Some(true), Some(false), Some(true)];
+        assert_eq!(met, expected, "the stretch and memory, too");
+    }
+
+    #[test]
+    fn what_could_not_be_measured_of_ours_is_missed() {
+        let rounds = [
+            round(Entrant::AiosOff, 40.0, Some("status 500")),
+            round(Entrant::Nginx, 21.0, None),
+        ];
+        let targets = targets(&rounds, None);
+        assert_eq!(targets[0].met, Some(false));
+        let text = tables(&rounds, &[].into());
+        assert!(text.contains("status 500"), "{text}");
+    }
+
+    #[test]
+    fn a_rate_that_is_not_held_is_saturated_at_the_highest_that_is() {
+        let mut slow = round(Entrant::Litellm, 9000.0, Some("it does not hold the rate"));
+        slow.plain[0].is_saturated = true;
+        slow.highest = Some(112.5);
+        let text = tables(&[slow], &[].into());
+        assert!(text.contains("saturated at 112.5/s"), "{text}");
     }
 
     #[test]
