@@ -288,7 +288,8 @@ pub struct Models {
     pub finish: Option<Step>,
 }
 
-/// Routes of one step, in order: the first that applies is tried, the next on its failure.
+/// Routes of one step, in order: the first that applies is tried, the next on its failure. Of those with weights that stand
+/// together, which is first is drawn for each document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
@@ -337,6 +338,11 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub when: Option<String>,
+    /// Its part of the documents, beside the weights of the routes next to it that have one: each document is given one of
+    /// them first, always the same, and the others on its failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub weight: Option<i32>,
 }
 
 /// Where approved documents go. Exactly one target is set.

@@ -40,7 +40,7 @@ impl Egress {
             Some(mut shield) => (shield.prompt(body)?, Some(shield)),
         };
         let asked = Asked::read(Face::Messages, body)?;
-        let exact = match call.and_then(|call| first(&config, &call, &asked)) {
+        let exact = match call.and_then(|call| first(&config, &call, caller, &asked)) {
             Some(model) => {
                 let counting = self.counted_by(&model, caller, &asked);
                 timeout(PATIENCE, counting).await.ok().flatten()
@@ -89,7 +89,8 @@ impl Egress {
 }
 
 /// Who would be asked first.
-fn first(config: &Config, call: &Call, asked: &Asked) -> Option<Arc<Model>> {
-    let plan = route::plan(config, call, asked.own()).ok()?;
+fn first(config: &Config, call: &Call, caller: &HeaderMap, asked: &Asked) -> Option<Arc<Model>> {
+    let mut plan = route::plan(config, call, asked.own()).ok()?;
+    plan.weigh(config, call, caller.get("aios-document"), rand::random);
     Some(plan.candidates.into_iter().next()?.model)
 }

@@ -232,6 +232,7 @@ impl Egress {
         }
         let mut plan = route::plan(&config, &call, asked.own())?;
         let document = caller.get("aios-document");
+        plan.weigh(&config, &call, document, rand::random);
         let variant = plan.assign(&config, &call, document, asked.own());
         let pipeline = config.pipelines.get(call.owner());
         let funds = Funds {

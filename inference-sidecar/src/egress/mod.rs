@@ -20,6 +20,7 @@ mod retries;
 mod route;
 mod traces;
 mod unanswered;
+mod weights;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 

@@ -75,6 +75,8 @@ pub struct Variant {
 pub struct Route {
     /// Name of the ModelDeployment.
     pub model: String,
+    /// Its part of the documents that routes with weights beside it share.
+    pub weight: Option<u32>,
     when: Option<Condition>,
 }
 
@@ -242,8 +244,13 @@ fn routes(path: &str, step: writing_pipeline::Step) -> Result<Routes, String> {
                 .map(|source| compile(&source))
                 .transpose()
                 .map_err(|error| format!("{path}.routes[{index}].when: {error}"))?;
+            let weight = route.weight.map(u32::try_from).transpose().ok();
+            let weight = weight.filter(|weight| *weight != Some(0));
+            let weight = weight
+                .ok_or_else(|| format!("{path}.routes[{index}].weight: must be 1 or more"))?;
             Ok(Route {
                 model: route.model,
+                weight,
                 when,
             })
         })
@@ -340,6 +347,7 @@ mod tests {
     ) {
         let route = Route {
             model: "m".into(),
+            weight: None,
             when: Some(compile(when).unwrap()),
         };
         let applies = Facts::of(&labels(), Some(1200), |facts| route.applies(facts));
@@ -354,6 +362,7 @@ mod tests {
     fn a_condition_without_a_truth_value_is_an_error(#[case] when: &str) {
         let route = Route {
             model: "m".into(),
+            weight: None,
             when: Some(compile(when).unwrap()),
         };
         assert!(Facts::of(&labels(), Some(1200), |facts| route.applies(facts)).is_err());

@@ -98,6 +98,33 @@ async fn a_route_that_cannot_be_reached_gives_way_to_the_next() {
 }
 
 #[tokio::test]
+async fn routes_with_weights_share_the_documents_and_stand_in_for_each_other() {
+    let fake = Fake::start(vec![completion("Hello.", Some((1, 1)))]).await;
+    let shared = json!([{"model": "m", "weight": 1}, {"model": "other", "weight": 1}]);
+    let answered = async |other: &str| {
+        let models = vec![model("m", &fake.address), model("other", other)];
+        let world = World::start(models, shared.clone()).await;
+        let mut answered = Vec::new();
+        for number in 0..16 {
+            let post = world
+                .http
+                .post(format!("{}/v1/chat/completions", world.base));
+            let post = post.header("aios-pipeline", "p");
+            let post = post.header("aios-document", format!("d-{number}"));
+            let response = post.body(chat(json!({})).to_string()).send().await.unwrap();
+            answered.push(header(&response, "aios-route").to_owned());
+        }
+        answered
+    };
+    let both = answered(&fake.address).await;
+    assert_eq!(both, answered(&fake.address).await, "in every pod the same");
+    let gone = answered(&nowhere().await).await;
+    assert!(gone.iter().all(|route| route == "0"), "{gone:?}");
+    let to_other = both.iter().filter(|route| *route == "1").count();
+    assert!((1..16).contains(&to_other), "{to_other}");
+}
+
+#[tokio::test]
 async fn a_failure_is_tried_again_on_the_same_route() {
     let script = vec![
         error(500, ""),

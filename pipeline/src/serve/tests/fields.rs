@@ -94,6 +94,7 @@ async fn a_final_step_rewrites_the_draft() {
         routes: vec![Route {
             model: "big".into(),
             when: None,
+            weight: None,
         }],
         experiment: None,
         cache: None,

@@ -772,6 +772,7 @@ pub fn pipeline(receiver: &str) -> PipelineConfig {
                 routes: vec![Route {
                     model: "tiny".into(),
                     when: None,
+                    weight: None,
                 }],
                 experiment: None,
                 cache: None,
