@@ -1,8 +1,9 @@
 //! What some models refuse that others of their dialect take: read out of a refusal, and left out of a request.
 //!
 //! Claude from 4.7 on takes no sampling settings and no number of tokens to think for, from 4.6 on no beginning of its
-//! answer, from 4.1 on one sampler, and before 4.6 none but such a number; OpenAI's models that reason take no temperature. No list of names would know the next one, nor what an address of one's
-//! own stands for; refusals say it, and cost nothing.
+//! answer, from 4.1 on one sampler, and before 4.6 none but such a number; OpenAI's models that reason take no
+//! temperature. No list of names would know the next one, nor what an address of one's own stands for; refusals say it,
+//! and cost nothing.
 
 use serde::Deserialize;
 use serde_json::Value;

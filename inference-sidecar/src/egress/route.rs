@@ -319,6 +319,33 @@ mod tests {
     }
 
     #[test]
+    fn a_class_of_data_goes_to_its_models_and_what_has_none_to_the_next() {
+        let routes = json!([
+            {"model": "hosted", "when": "labels.dataClass == \"public\""}, {"model": "own"}]);
+        let items = vec![
+            tests::item(ItemKind::Model, "hosted", &tests::model("hosted")),
+            tests::item(ItemKind::Model, "own", &tests::model("own")),
+            tests::item(ItemKind::Pipeline, "p", &tests::pipeline("p", &routes)),
+        ];
+        let snapshot = Snapshot { sequence: 1, items };
+        let applied = apply(&Config::default(), &snapshot, &Scope::Egress);
+        let config = applied.config.unwrap();
+        for (labels, expected) in [
+            (json!({"dataClass": "public"}), "hosted"),
+            (json!({"dataClass": "confidential"}), "own"),
+            (json!({}), "own"),
+        ] {
+            let call = Call::Routed {
+                pipeline: "p".into(),
+                step: super::Step::Draft,
+                labels: serde_json::from_value(labels.clone()).unwrap(),
+            };
+            let plan = plan(&config, &call, &request("auto", 4)).unwrap();
+            assert_eq!(plan.candidates[0].model.name, expected, "{labels}");
+        }
+    }
+
+    #[test]
     fn the_injected_cap_never_passes_the_context() {
         assert_eq!(
             names(&Call::Named, &request("small", 400)),
