@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use crate::{dialect::openai::Operation, error::ApiError};
 
 /// Longest whole answer.
-const MAX_ANSWER: usize = 32 << 20;
+pub const MAX_ANSWER: usize = 32 << 20;
 /// Longest answer of vectors: of the largest batch that OpenAI takes they come to half of it.
 const MAX_VECTORS: usize = 64 << 20;
 /// Longest answer about a model rather than of one.
@@ -61,6 +61,7 @@ pub fn may_keep(bytes: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn too_long(limit: usize) -> String {
+/// What is wrong with an answer beyond the limit.
+pub fn too_long(limit: usize) -> String {
     format!("it is longer than {} KiB", limit >> 10)
 }

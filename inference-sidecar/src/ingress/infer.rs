@@ -12,7 +12,14 @@ use reqwest::Url;
 use tonic::{Code, Request, Status, metadata::MetadataMap, transport::Channel};
 
 use super::refusal;
-use crate::{error::ApiError, lock::lock};
+use crate::{
+    error::ApiError,
+    limits::{MAX_ANSWER, too_long},
+    lock::lock,
+};
+
+/// How tonic begins what it says of an answer beyond the limit, under a status that is else the server's.
+const BEYOND: &str = "Error, decoded message length too large";
 
 /// The channel to the model's server, by its address.
 #[derive(Default)]
@@ -40,7 +47,8 @@ impl Infer {
         request: ModelInferRequest,
         headers: &HeaderMap,
     ) -> Result<ModelInferResponse, ApiError> {
-        let mut client = GrpcInferenceServiceClient::new(self.channel(base_url, port)?);
+        let client = GrpcInferenceServiceClient::new(self.channel(base_url, port)?);
+        let mut client = client.max_decoding_message_size(MAX_ANSWER);
         let mut request = Request::new(request);
         *request.metadata_mut() = MetadataMap::from_headers(headers.clone());
         let answer = client.model_infer(request).await;
@@ -78,6 +86,9 @@ fn refused(status: &Status) -> ApiError {
         message: message(),
     };
     match status.code() {
+        Code::OutOfRange if status.message().starts_with(BEYOND) => {
+            ApiError::UpstreamMalformed(too_long(MAX_ANSWER))
+        }
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => {
             ApiError::UpstreamRejected {
                 status: 400,

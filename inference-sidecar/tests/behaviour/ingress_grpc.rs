@@ -19,7 +19,7 @@ const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// Answers with this, or this status.
 #[derive(Clone)]
-struct Strict {
+pub struct Strict {
     says: Result<Vec<u8>, Code>,
     is_raw: bool,
     seen: Arc<Mutex<Vec<Request<ModelInferRequest>>>>,
@@ -73,6 +73,15 @@ impl GrpcInferenceService for Strict {
 
 /// A server, and an egress and an ingress before it.
 async fn world(says: Result<&str, Code>, is_raw: bool) -> (Strict, World) {
+    let (strict, model) = behind(says, is_raw).await;
+    (
+        strict,
+        World::start(vec![model], json!([{"model": "m"}])).await,
+    )
+}
+
+/// A server, and a model that is this server behind its ingress.
+pub async fn behind(says: Result<&str, Code>, is_raw: bool) -> (Strict, Value) {
     let strict = Strict {
         says: says.map(|text| text.as_bytes().to_vec()),
         is_raw,
@@ -83,16 +92,15 @@ async fn world(says: Result<&str, Code>, is_raw: bool) -> (Strict, World) {
     let server = Server::builder().add_service(GrpcInferenceServiceServer::new(strict.clone()));
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
     tokio::spawn(server.serve_with_incoming(incoming));
-    (strict, before(port).await)
+    (strict, at(port).await)
 }
 
-async fn before(port: u16) -> World {
+async fn at(port: u16) -> Value {
     let dialect = json!({"OpenInferenceGrpc": {"port": port, "input": "text_input",
         "output": "text_output", "settings": ["max_tokens", "temperature"]}});
     let upstream = json!({"dialect": dialect, "baseUrl": "http://127.0.0.1:1/v2"});
     let body = with(model("m", "http://127.0.0.1:1"), "upstream", upstream);
-    let model = with(body.clone(), "endpoint", json!(ingress(&body).await));
-    World::start(vec![model], json!([{"model": "m"}])).await
+    with(body.clone(), "endpoint", json!(ingress(&body).await))
 }
 
 #[rstest]
@@ -160,10 +168,35 @@ async fn what_the_server_says_of_a_wrong_call_is_the_callers_to_read() {
     assert!(said.contains("why not"), "{refused}");
 }
 
+#[rstest]
+#[case::long(5 << 20, None)]
+#[case::too_long(33 << 20, Some("it is longer than 32768 KiB"))]
+#[tokio::test]
+async fn a_long_answer_over_grpc_is_taken_as_one_over_http(
+    #[case] bytes: usize,
+    #[case] wrong: Option<&str>,
+) {
+    let said = "x".repeat(bytes);
+    let (strict, model) = behind(Ok(&said), false).await;
+    let model = with(model, "resilience.timeout", json!("2m"));
+    let world = World::start(vec![model], json!([{"model": "m"}])).await;
+    let response = world.call(&chat(json!({}))).send().await.unwrap();
+    let told: Value = response.json().await.unwrap();
+    assert_eq!(strict.seen.lock().unwrap().len(), 1);
+    match wrong {
+        None => assert_eq!(told["choices"][0]["message"]["content"], *said),
+        Some(wrong) => {
+            let attempt = &told["error"]["attempts"][0];
+            assert_eq!(attempt["outcome"], "malformed", "{told}");
+            assert!(told.to_string().contains(wrong), "{told}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_nobody_hears_is_unreachable() {
     let port = nowhere().await.rsplit(':').next().unwrap().parse().unwrap();
-    let world = before(port).await;
+    let world = World::start(vec![at(port).await], json!([{"model": "m"}])).await;
     let refused = world.call(&chat(json!({}))).send().await.unwrap();
     let refused: Value = refused.json().await.unwrap();
     assert_eq!(refused["error"]["code"], "routes_exhausted", "{refused}");
