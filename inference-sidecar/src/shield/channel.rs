@@ -37,6 +37,10 @@ pub enum Node {
     /// An event of its stream, and what it adds.
     Event,
     Delta,
+    /// An answer of numbers, and each of its items: vectors of texts, or what a moderation finds.
+    Figures,
+    /// A vector: numbers, in base64 or as they are.
+    Vector,
     /// Text of a channel, which comes in pieces under this name.
     Text(Channel, &'static str),
     /// JSON in a text, which comes in pieces under this name.
@@ -57,6 +61,8 @@ pub enum Node {
     Counts,
     /// Pictures, sound and files, where they are no text.
     Media,
+    /// Where they are found, or they themselves in an address that says so.
+    Address,
     /// Signatures and what is encrypted: only the provider reads it.
     Sealed,
     /// Left out, for it repeats text in another form.
@@ -102,13 +108,16 @@ impl Node {
     /// What the value of a field is. What no table knows is text.
     pub fn field(self, name: &str) -> Self {
         match self {
-            Self::Request | Self::Text(Channel::Prompt, _) | Self::Media | Self::InputItem => {
-                in_request(name)
-            }
+            Self::Request
+            | Self::Text(Channel::Prompt, _)
+            | Self::Media
+            | Self::Address
+            | Self::InputItem => in_request(name),
             Self::Completion | Self::Choice | Self::Said | Self::ToolCall | Self::Function(_) => {
                 self.in_completion(name)
             }
             Self::Message | Self::Block | Self::Event | Self::Delta => self.in_message(name),
+            Self::Figures => in_figures(name),
             Self::Text(channel, piece) => match name {
                 "type" => Self::Label,
                 "encrypted_content" | "encrypted_index" => Self::Sealed,
@@ -117,7 +126,7 @@ impl Node {
             Self::Arguments | Self::Json(_) => Self::Arguments,
             Self::Input | Self::Given | Self::Extra => Self::Given,
             Self::Counts | Self::Sealed | Self::Stripped => self,
-            Self::Label | Self::Choices | Self::ToolCalls => OTHER,
+            Self::Label | Self::Choices | Self::ToolCalls | Self::Vector => OTHER,
         }
     }
 
@@ -205,11 +214,25 @@ impl Node {
             Self::Text(channel, _) => channel,
             Self::Json(_) | Self::Arguments => Channel::ToolArguments,
             Self::Message | Self::Block => Channel::Content,
-            Self::Media | Self::Input | Self::InputItem | Self::Given | Self::Extra => {
-                Channel::Prompt
-            }
+            Self::Media
+            | Self::Address
+            | Self::Input
+            | Self::InputItem
+            | Self::Given
+            | Self::Extra => Channel::Prompt,
             _ => Channel::Other,
         }
+    }
+}
+
+/// In an answer of numbers.
+fn in_figures(name: &str) -> Node {
+    match name {
+        "data" | "results" => Node::Figures,
+        "embedding" => Node::Vector,
+        "usage" | "categories" | "category_scores" | "category_applied_input_types" => Node::Counts,
+        "id" | "object" | "model" | "provider" => Node::Label,
+        _ => OTHER,
     }
 }
 
@@ -220,7 +243,8 @@ fn in_request(name: &str) -> Node {
         | "media_type" | "detail" | "service_tier" | "reasoning_effort" | "verbosity" => {
             Node::Label
         }
-        "url" | "data" | "file_data" | "image_url" => Node::Media,
+        "data" | "file_data" => Node::Media,
+        "url" | "image_url" => Node::Address,
         "signature" | "encrypted_content" => Node::Sealed,
         "arguments" => Node::Json(""),
         "input" => Node::Input,

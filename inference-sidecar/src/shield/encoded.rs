@@ -24,7 +24,8 @@ pub enum Held {
     Nothing,
 }
 
-pub fn held(value: &str) -> Held {
+/// What a value holds. Base64 that stands bare, behind no address, is a file only where files stand so.
+pub fn held(value: &str, bare: bool) -> Held {
     let address = value
         .get(..5)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
@@ -32,31 +33,32 @@ pub fn held(value: &str) -> Held {
     let Some((head, body)) = head.and_then(|head| Some((head, value.get(head..)?))) else {
         return Held::Text;
     };
-    let url_safe = |byte: u8| matches!(byte, b'-' | b'_');
-    let encoded = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    if !body
-        .bytes()
-        .all(|byte| encoded(byte) || url_safe(byte) || byte.is_ascii_whitespace())
-    {
+    let mut spaced = false;
+    for byte in body.bytes() {
+        match byte {
+            b'+' | b'/' | b'=' | b'-' | b'_' => {}
+            _ if byte.is_ascii_alphanumeric() => {}
+            _ if byte.is_ascii_whitespace() => spaced = true,
+            _ => return Held::Text,
+        }
+    }
+    if !(address || (bare && body.len() > WORD && !spaced)) {
         return Held::Text;
     }
-    let compact: String = body.split_ascii_whitespace().collect();
-    let look = decoded(compact.get(..LOOK).unwrap_or(&compact));
     let declared = value.get(..head).is_some_and(|head| {
         head.get(5..10)
             .is_some_and(|kind| kind.eq_ignore_ascii_case("text/"))
     });
-    let is_media = address || (body.len() > WORD && compact.len() == body.len());
-    match look {
-        Some(bytes) if is_media && (declared || is_text(&bytes)) => {
-            let Some(bytes) = decoded(&compact) else {
+    match decoded(body, LOOK) {
+        Some(bytes) if declared || is_text(&bytes) => {
+            let Some(bytes) = decoded(body, usize::MAX) else {
                 return Held::Text;
             };
             let text = String::from_utf8_lossy(&bytes).into_owned();
             Held::Encoded { head, text }
         }
-        Some(_) if is_media => Held::Nothing,
-        _ => Held::Text,
+        Some(_) => Held::Nothing,
+        None => Held::Text,
     }
 }
 
@@ -73,12 +75,17 @@ fn head(value: &str) -> Option<usize> {
     (is_encoded && head.len() <= LABEL).then_some(head.len() + 1)
 }
 
-/// What base64 of either alphabet says, with its padding or without.
-fn decoded(text: &str) -> Option<Vec<u8>> {
+/// What so many letters of base64 say, of either alphabet, with padding or without.
+fn decoded(text: &str, letters: usize) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
-    let standard = text.replace('-', "+").replace('_', "/");
+    let standard = text.bytes().filter_map(|byte| match byte {
+        b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        _ => (!byte.is_ascii_whitespace()).then_some(byte),
+    });
+    let standard: Vec<_> = standard.take(letters).collect();
     let engine = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
     engine.decode(standard).ok()
 }
@@ -112,9 +119,9 @@ mod tests {
     #[test]
     fn pictures_hold_nothing() {
         let picture = STANDARD.encode([&b"\x89PNG\r\n"[..], &[7; 400]].concat());
-        assert_eq!(held(&picture), Held::Nothing);
+        assert_eq!(held(&picture, true), Held::Nothing);
         assert_eq!(
-            held(&format!("data:image/png;base64,{picture}")),
+            held(&format!("data:image/png;base64,{picture}"), true),
             Held::Nothing
         );
     }
@@ -129,17 +136,35 @@ mod tests {
                     head: head.len(),
                     text: text.clone(),
                 };
-                assert_eq!(held(&value), expected, "{value}");
+                assert_eq!(held(&value, true), expected, "{value}");
             }
         }
         let value = format!("data:text/plain;base64,{}", STANDARD.encode("Acme"));
-        let Held::Encoded { head, text } = held(&value) else {
+        let Held::Encoded { head, text } = held(&value, true) else {
             panic!("{value}")
         };
         assert_eq!(
             (text.as_str(), again(&value, head, "Acme")),
             ("Acme", value.clone())
         );
+    }
+
+    #[test]
+    fn base64_where_an_address_belongs_is_text_unless_it_is_one() {
+        let picture = STANDARD.encode([7; 400]);
+        assert_eq!(held(&picture, false), Held::Text);
+        let address = format!("data:image/png;base64,{picture}");
+        assert_eq!(held(&address, false), Held::Nothing);
+    }
+
+    #[test]
+    fn white_space_in_an_address_hides_nothing() {
+        let encoded = STANDARD.encode(SAID).replace('I', "I \r\n");
+        let value = format!("data:text/plain;base64,{encoded}");
+        let Held::Encoded { text, .. } = held(&value, false) else {
+            panic!("{value}")
+        };
+        assert_eq!(text, SAID);
     }
 
     #[test]
@@ -151,7 +176,7 @@ mod tests {
             "theAcmeBank".to_owned(),
             "Acme ".repeat(90),
         ] {
-            assert_eq!(held(&value), Held::Text, "{value}");
+            assert_eq!(held(&value, true), Held::Text, "{value}");
         }
     }
 }

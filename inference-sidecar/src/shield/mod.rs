@@ -31,7 +31,7 @@ pub use stream::Shielded;
 
 use self::{
     channel::{Channel, Node},
-    encoded::{Held, again, held},
+    encoded::again,
     report::Report,
     texts::{Form, Piece, Run, said, spliced, texts},
 };
@@ -92,8 +92,7 @@ impl Shield {
         let root = match operation {
             Operation::Chat => Node::Completion,
             Operation::Messages => Node::Message,
-            // Numbers and the provider's own words.
-            Operation::Embeddings | Operation::Moderations => return Ok(body),
+            Operation::Embeddings | Operation::Moderations => Node::Figures,
         };
         self.told(body, root)
     }
@@ -235,15 +234,12 @@ impl Judge<'_> {
     }
 
     fn piece(&mut self, piece: &Piece, text: &str) -> Result<Option<String>, Stop> {
-        match piece.form {
+        match &piece.form {
             Form::Plain => self.text(piece.channel, text).map_err(Stop::Blocked),
             Form::Json => self.json_text(text),
-            Form::Encoded => {
-                let Held::Encoded { head, text: inner } = held(text) else {
-                    return Err(Stop::Unread);
-                };
-                let changed = self.text(piece.channel, &inner).map_err(Stop::Blocked)?;
-                Ok(changed.map(|inner| again(text, head, &inner)))
+            Form::Encoded { head, text: inner } => {
+                let changed = self.text(piece.channel, inner).map_err(Stop::Blocked)?;
+                Ok(changed.map(|inner| again(text, *head, &inner)))
             }
         }
     }

@@ -13,13 +13,16 @@ use super::{
 const DEPTH: usize = 120;
 
 /// How a text says what it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     Plain,
     /// JSON in a text.
     Json,
-    /// In base64.
-    Encoded,
+    /// In base64, behind so many bytes of an address.
+    Encoded {
+        head: usize,
+        text: String,
+    },
 }
 
 /// One text, or what counts as one.
@@ -177,7 +180,7 @@ impl<'a> Reader<'a> {
             let start = self.at;
             let key = said(self.string()?)?;
             let child = node.field(&key);
-            if node.has_free_names() || child == Node::Extra {
+            if node.has_free_names() || child == Node::Extra || key.len() > LABEL {
                 self.piece(node.channel(), "", Form::Plain, start);
             }
             self.space();
@@ -188,7 +191,7 @@ impl<'a> Reader<'a> {
             self.value(child, depth + 1)?;
             let value = self.json.get(start..self.at)?;
             let is_string = value.first() == Some(&b'"');
-            if child == Node::Media && is_string {
+            if matches!(child, Node::Media | Node::Address) && is_string {
                 media = Some(start..self.at);
             }
             if key == "text" && is_string && self.found.pieces.len() == known + 1 {
@@ -292,15 +295,16 @@ impl<'a> Reader<'a> {
             Node::Text(_, field) => self.piece(channel, field, Form::Plain, start),
             Node::Json(field) => self.piece(channel, field, Form::Json, start),
             Node::Label if inner.len() <= LABEL => {}
-            Node::Media => {
+            Node::Media | Node::Address | Node::Vector => {
                 let token = self.json.get(start..self.at).unwrap_or_default();
+                let bare = node != Node::Address;
                 // What cannot be read is a text that cannot be judged.
-                let held = said(token).map_or(Held::Text, |value| held(&value));
-                match held {
-                    Held::Nothing => {}
-                    Held::Text => self.piece(channel, "", Form::Plain, start),
-                    Held::Encoded { .. } => self.piece(channel, "", Form::Encoded, start),
-                }
+                let form = match said(token).map_or(Held::Text, |value| held(&value, bare)) {
+                    Held::Nothing => return,
+                    Held::Text => Form::Plain,
+                    Held::Encoded { head, text } => Form::Encoded { head, text },
+                };
+                self.piece(channel, "", form, start);
             }
             Node::Sealed | Node::Stripped => {}
             _ => self.piece(channel, "", Form::Plain, start),
@@ -429,8 +433,22 @@ mod tests {
     }
 
     #[test]
-    fn a_long_label_is_text() {
+    fn a_vector_is_no_text_and_all_that_no_table_knows_beside_it_is() {
+        let vector = "AACAPwAAgL8".repeat(30);
+        let json = format!(
+            r#"{{"object":"list","model":"m","data":[{{"object":"embedding","index":0,"embedding":[0.5,-1]}},
+            {{"embedding":"{vector}","note":"a"}}],"usage":{{"prompt_tokens":1}},"more":["b"]}}"#
+        );
+        let found = found(&json, Node::Figures).unwrap();
+        let texts: Vec<_> = found.iter().map(|found| found.1.as_str()).collect();
+        assert_eq!(texts, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_long_label_or_name_is_text() {
         let id = "x".repeat(129);
+        let named = format!(r#"{{"results":[{{"categories":{{"{id}":true}}}}]}}"#);
+        assert_eq!(found(&named, Node::Figures).unwrap()[0].1, id);
         let found = found(&format!(r#"{{"id":"{id}"}}"#), Node::Completion).unwrap();
         assert_eq!(found[0].0, Channel::Other);
     }

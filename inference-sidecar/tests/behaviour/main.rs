@@ -41,6 +41,8 @@ mod replicas;
 mod sdks;
 mod shield;
 mod shield_order;
+mod shield_prompts;
+mod shield_said;
 mod simulated;
 mod strict;
 mod swaps;

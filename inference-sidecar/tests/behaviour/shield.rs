@@ -1,11 +1,20 @@
-//! Policy on the texts of calls: on every channel of every face, whole and streamed.
+//! Policy on what models answer: on every channel of every face, whole and streamed.
 
 use aios_proto::control::{ItemKind, Snapshot};
 use rstest::rstest;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     fake::{Answer, DONE, End, Fake, completion, json_answer, stop, stream, token, until},
+    ingress_grpc,
+    shield_said::{
+        block_of_a_tool, block_of_citations, block_of_text, block_of_thoughts, chunk,
+        in_annotations, in_arguments, in_field, in_old_arguments, pieces, words,
+    },
     world::{World, chat, header, ingress, item, model, pipeline, with},
 };
 
@@ -31,6 +40,25 @@ pub async fn world(model: Value, rules: Value) -> World {
     world
 }
 
+/// An egress before a model, where the platform has a policy of these rules.
+async fn of_platform(model: Value, rules: Value) -> World {
+    let world = World::unconfigured().await;
+    let policy = json!({"name": "all", "scope": "Cluster", "rules": rules, "review": {}});
+    let items = vec![
+        item(ItemKind::Model, "m", &model),
+        item(ItemKind::ClusterPolicy, "all", &policy),
+    ];
+    let acks = world.live.apply(&Snapshot { sequence: 1, items });
+    assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
+    world
+}
+
+/// A call that names no pipeline.
+async fn post_to_model(world: &World, path: &str, body: &Value) -> reqwest::Response {
+    let post = world.http.post(format!("{}/v1/{path}", world.base));
+    post.body(body.to_string()).send().await.unwrap()
+}
+
 /// A rule that answers must not hold the word.
 pub fn no_word(action: &str) -> Value {
     json!([{"name": "no-rival", "terms": {"list": [WORD]}, "action": action, "calls": ["Answer"]}])
@@ -54,191 +82,6 @@ pub fn question(path: &str, streams: bool) -> Value {
     }
 }
 
-/// Pieces of a text, of three letters at most.
-pub fn pieces(text: &str) -> Vec<String> {
-    let letters: Vec<char> = text.chars().collect();
-    letters
-        .chunks(3)
-        .map(|piece| piece.iter().collect())
-        .collect()
-}
-
-fn chunk(index: u64, delta: Value, reason: Option<&str>) -> String {
-    let choice = json!({"index": index, "delta": delta, "finish_reason": reason,
-        "logprobs": {"content": [{"token": WORD, "logprob": -0.1, "bytes": null, "top_logprobs": []}]}});
-    let chunk = json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "up",
-        "choices": [choice]});
-    format!("data: {chunk}\n\n")
-}
-
-/// A chat completion whose choice says this, whole and as a stream.
-fn completed(index: u64, message: Value, deltas: Vec<Value>) -> (Answer, Answer) {
-    let plain = json!({"index": 0, "message": {"role": "assistant", "content": "Fine."},
-        "finish_reason": "stop"});
-    let mut said = plain.clone();
-    said["index"] = json!(index);
-    said["message"] = message;
-    said["message"]["role"] = json!("assistant");
-    said["logprobs"] = json!({"content": [{"token": WORD}]});
-    let choices = if index == 0 {
-        vec![said]
-    } else {
-        vec![plain, said]
-    };
-    let whole = json!({"id": "c1", "object": "chat.completion", "created": 1, "model": "up",
-        "choices": choices, "usage": {"prompt_tokens": 9, "completion_tokens": 3}});
-    let mut events = Vec::new();
-    for other in 0..index {
-        events.push(chunk(
-            other,
-            json!({"role": "assistant", "content": "Fine."}),
-            None,
-        ));
-    }
-    events.push(chunk(
-        index,
-        json!({"role": "assistant", "content": ""}),
-        None,
-    ));
-    events.extend(deltas.into_iter().map(|delta| chunk(index, delta, None)));
-    events.extend((0..=index).map(|index| chunk(index, json!({}), Some("stop"))));
-    events.push(DONE.to_owned());
-    (json_answer(200, &whole), Answer::Stream(events, End::Close))
-}
-
-fn in_field(index: u64, field: &str) -> (Answer, Answer) {
-    let deltas = pieces(SAID)
-        .into_iter()
-        .map(|piece| json!({ field: piece }));
-    completed(index, json!({ field: SAID }), deltas.collect())
-}
-
-/// The word with an escape of JSON's in it, as an argument of a tool.
-fn in_arguments() -> (Answer, Answer) {
-    let arguments = json!({"to": 7, "say": SAID})
-        .to_string()
-        .replace("Acme", "A\\u0063me");
-    let call = |arguments: &str| json!({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]});
-    let first = json!({"tool_calls": [{"index": 0, "id": "t1", "type": "function",
-        "function": {"name": "send", "arguments": ""}}]});
-    let mut whole = first.clone();
-    whole["tool_calls"][0]["function"]["arguments"] = json!(arguments);
-    let mut deltas = vec![first];
-    deltas.extend(pieces(&arguments).iter().map(|piece| call(piece)));
-    completed(0, whole, deltas)
-}
-
-/// The one call of functions before there were tools.
-fn in_old_arguments() -> (Answer, Answer) {
-    let arguments = json!({"say": SAID}).to_string();
-    let call = |arguments: &str| json!({"function_call": {"arguments": arguments}});
-    let mut whole = json!({"function_call": {"name": "send", "arguments": ""}});
-    let mut deltas = vec![whole.clone()];
-    whole["function_call"]["arguments"] = json!(arguments);
-    deltas.extend(pieces(&arguments).iter().map(|piece| call(piece)));
-    completed(0, whole, deltas)
-}
-
-/// A message of Anthropic's, whole and as a stream.
-fn in_block(block: Value, kind: &str, field: &str, text: &str) -> (Answer, Answer) {
-    let whole = json!({"id": "m1", "type": "message", "role": "assistant", "model": "up",
-        "content": [block], "stop_reason": "end_turn", "stop_sequence": null,
-        "usage": {"input_tokens": 5, "output_tokens": 4}});
-    let event = |data: Value| {
-        let name = data["type"].as_str().unwrap();
-        format!("event: {name}\ndata: {data}\n\n")
-    };
-    let mut empty = block.clone();
-    for name in ["text", "thinking"] {
-        if empty.get(name).is_some() {
-            empty[name] = json!("");
-        }
-    }
-    if empty.get("input").is_some() {
-        empty["input"] = json!({});
-    }
-    let mut message = whole.clone();
-    message["content"] = json!([]);
-    let mut events = vec![
-        event(json!({"type": "message_start", "message": message})),
-        event(json!({"type": "content_block_start", "index": 0, "content_block": empty})),
-        event(json!({"type": "ping"})),
-    ];
-    events.extend(pieces(text).into_iter().map(|piece| {
-        let delta = json!({"type": kind, field: piece});
-        event(json!({"type": "content_block_delta", "index": 0, "delta": delta}))
-    }));
-    events.extend([
-        event(json!({"type": "content_block_stop", "index": 0})),
-        event(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null},
-            "usage": {"output_tokens": 4}})),
-        event(json!({"type": "message_stop"})),
-    ]);
-    (json_answer(200, &whole), Answer::Stream(events, End::Close))
-}
-
-fn block_of_text() -> (Answer, Answer) {
-    in_block(
-        json!({"type": "text", "text": SAID}),
-        "text_delta",
-        "text",
-        SAID,
-    )
-}
-
-fn block_of_thoughts() -> (Answer, Answer) {
-    let block = json!({"type": "thinking", "thinking": SAID, "signature": "c2ln"});
-    in_block(block, "thinking_delta", "thinking", SAID)
-}
-
-fn block_of_a_tool() -> (Answer, Answer) {
-    let input = json!({"say": SAID, "to": 7});
-    let block = json!({"type": "tool_use", "id": "t1", "name": "send", "input": input});
-    let pieces = input.to_string().replace("Acme", "A\\u0063me");
-    in_block(block, "input_json_delta", "partial_json", &pieces)
-}
-
-/// Text that a caller reads, in order: what stands under names that carry words.
-fn words(heard: &str) -> String {
-    fn leaves(value: &Value, named: bool, out: &mut String) {
-        match value {
-            Value::String(text) if named => out.push_str(text),
-            Value::Array(items) => items.iter().for_each(|item| leaves(item, named, out)),
-            Value::Object(fields) => {
-                for (name, value) in fields {
-                    let carries = [
-                        "content",
-                        "refusal",
-                        "reasoning_content",
-                        "reasoning",
-                        "arguments",
-                        "text",
-                        "thinking",
-                        "partial_json",
-                        "delta",
-                        "say",
-                        "token",
-                        "more",
-                    ];
-                    leaves(value, carries.contains(&name.as_str()), out);
-                }
-            }
-            _ => {}
-        }
-    }
-    let mut out = String::new();
-    if let Ok(body) = serde_json::from_str::<Value>(heard) {
-        leaves(&body, false, &mut out);
-        return out;
-    }
-    for data in heard.lines().filter_map(|line| line.strip_prefix("data: ")) {
-        if let Ok(event) = serde_json::from_str::<Value>(data) {
-            leaves(&event, false, &mut out);
-        }
-    }
-    out
-}
-
 /// How a stream that failed ends in each dialect.
 fn fails_as(path: &str) -> &'static str {
     match path {
@@ -256,6 +99,7 @@ fn fails_as(path: &str) -> &'static str {
 #[case::reasoning_of_others("chat/completions", "OpenAI", in_field(0, "reasoning"))]
 #[case::tool_arguments("chat/completions", "OpenAI", in_arguments())]
 #[case::function_arguments("chat/completions", "OpenAI", in_old_arguments())]
+#[case::citation("chat/completions", "OpenAI", in_annotations())]
 #[case::translated_text("chat/completions", "Anthropic", block_of_text())]
 #[case::translated_input("chat/completions", "Anthropic", block_of_a_tool())]
 #[case::response_of_a_message("responses", "Anthropic", block_of_text())]
@@ -271,6 +115,7 @@ fn fails_as(path: &str) -> &'static str {
 #[case::block_text("messages", "Anthropic", block_of_text())]
 #[case::block_thoughts("messages", "Anthropic", block_of_thoughts())]
 #[case::block_input("messages", "Anthropic", block_of_a_tool())]
+#[case::block_citation("messages", "Anthropic", block_of_citations())]
 #[tokio::test]
 async fn every_channel_of_an_answer_is_judged(
     #[case] path: &str,
@@ -350,12 +195,35 @@ async fn every_channel_of_an_answer_is_judged(
 }
 
 /// A server of texts, behind its ingress and an egress.
-async fn of_texts(dialect: Value, path: &str, answer: Answer) -> (Fake, Value) {
+pub async fn of_texts(dialect: Value, path: &str, answer: Answer) -> (Fake, Value) {
     let fake = Fake::start(vec![answer]).await;
     let upstream = json!({"dialect": dialect, "baseUrl": format!("{}{path}", fake.address)});
     let behind = with(model("m", &fake.address), "upstream", upstream);
     let model = with(behind.clone(), "endpoint", json!(ingress(&behind).await));
     (fake, model)
+}
+
+/// A server that says this, on every face, whole and streamed.
+async fn is_judged(model: &Value) {
+    for path in ["chat/completions", "messages", "responses"] {
+        for streams in [false, true] {
+            let hear = async |action: &str| {
+                let world = world(model.clone(), no_word(action)).await;
+                let response = post(&world, path, &question(path, streams)).await;
+                response.text().await.unwrap()
+            };
+            let heard = hear("Block").await;
+            assert!(
+                heard.contains("answer_blocked") && !heard.contains(WORD),
+                "{path}: {heard}"
+            );
+            let heard = hear("Redact").await;
+            assert!(
+                words(&heard).contains("the [removed] Bank is near") && !heard.contains(WORD),
+                "{path}: {heard}"
+            );
+        }
+    }
 }
 
 #[rstest]
@@ -371,30 +239,95 @@ async fn every_channel_of_a_server_of_texts_is_judged(
     #[case] answer: Value,
 ) {
     let (_fake, model) = of_texts(dialect, path, json_answer(200, &answer)).await;
-    for streams in [false, true] {
-        let blocking = world(model.clone(), no_word("Block")).await;
-        let asked = question("chat/completions", streams);
-        let heard = post(&blocking, "chat/completions", &asked)
-            .await
-            .text()
-            .await
-            .unwrap();
-        assert!(
-            heard.contains("answer_blocked") && !heard.contains(WORD),
-            "{heard}"
-        );
-        let redacting = world(model.clone(), no_word("Redact")).await;
-        let heard = post(&redacting, "chat/completions", &asked)
-            .await
-            .text()
-            .await
-            .unwrap();
-        assert!(
-            words(&heard).contains("the [removed] Bank is near"),
-            "{heard}"
-        );
-        assert!(!heard.contains(WORD), "{heard}");
-    }
+    is_judged(&model).await;
+}
+
+#[tokio::test]
+async fn every_channel_of_a_server_of_tensors_over_grpc_is_judged() {
+    let (_strict, model) = ingress_grpc::behind(Ok(SAID), false).await;
+    is_judged(&model).await;
+}
+
+#[rstest]
+#[case::vectors("embeddings", json!({"object": "list", "model": "up",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -0.25], "note": SAID}],
+    "usage": {"prompt_tokens": 2, "total_tokens": 2}}))]
+#[case::beside_vectors("embeddings", json!({"object": "list", "data": [{"embedding": [0.5]}],
+    "provider_notes": {"more": [SAID]}}))]
+#[case::in_place_of_a_vector("embeddings", json!({"object": "list", "data": [{"embedding": SAID}]}))]
+#[case::moderations("moderations", json!({"id": "modr-1", "model": "judge", "results": [{"flagged": true,
+    "categories": {"violence": true}, "category_scores": {"violence": 0.97}, "reason": SAID}]}))]
+#[tokio::test]
+async fn what_no_table_knows_beside_numbers_is_judged(#[case] path: &str, #[case] answer: Value) {
+    let fake = Fake::start(vec![json_answer(200, &answer)]).await;
+    let asked = json!({"model": "m", "input": "x"});
+    let blocking = of_platform(model("m", &fake.address), no_word("Block")).await;
+    let response = post_to_model(&blocking, path, &asked).await;
+    assert_eq!(response.status(), 400);
+    let heard = response.text().await.unwrap();
+    assert!(
+        heard.contains("answer_blocked") && !heard.contains(WORD),
+        "{heard}"
+    );
+    let redacting = of_platform(model("m", &fake.address), no_word("Redact")).await;
+    let response = post_to_model(&redacting, path, &asked).await;
+    assert_eq!(
+        header(&response, "aios-policy-verdict"),
+        "Redact cluster/all/no-rival"
+    );
+    let redacted = answer.to_string().replace(WORD, "[removed]");
+    assert_eq!(response.text().await.unwrap(), redacted);
+}
+
+#[rstest]
+#[case::vectors("embeddings", json!({"object": "list", "model": "up", "data": [
+    {"object": "embedding", "index": 0, "embedding": [0.5, -0.25]},
+    {"object": "embedding", "index": 1, "embedding": "AACAPwAAgL8".repeat(40)}],
+    "usage": {"prompt_tokens": 2, "total_tokens": 2}}))]
+#[case::moderations("moderations", json!({"id": "modr-1", "model": "judge", "results": [{"flagged": true,
+    "categories": {"violence": true}, "category_scores": {"violence": 0.97}}]}))]
+#[tokio::test]
+async fn numbers_go_on_as_they_came(#[case] path: &str, #[case] answer: Value) {
+    let fake = Fake::start(vec![json_answer(200, &answer)]).await;
+    let world = of_platform(model("m", &fake.address), no_word("Block")).await;
+    let response = post_to_model(&world, path, &json!({"model": "m", "input": "x"})).await;
+    assert_eq!(header(&response, "aios-policy-verdict"), "Pass");
+    assert_eq!(header(&response, "aios-policy-scanned"), "");
+    assert_eq!(response.text().await.unwrap(), answer.to_string());
+}
+
+#[rstest]
+#[case::passed("Redact", SAID.replace(WORD, "Other"), "Pass")]
+#[case::redacted("Redact", SAID.to_owned(), "Redact house/no-rival")]
+#[case::blocked("Block", SAID.to_owned(), "Block house/no-rival")]
+#[tokio::test]
+async fn trailers_say_what_was_judged_of_a_stream(
+    #[case] action: &str,
+    #[case] text: String,
+    #[case] verdict: &str,
+) {
+    let pieces = pieces(&text);
+    let pieces: Vec<_> = pieces.iter().map(String::as_str).collect();
+    let fake = Fake::start(vec![stream(&pieces)]).await;
+    let world = world(model("m", &fake.address), no_word(action)).await;
+    let body = question("", true).to_string();
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\naios-pipeline: p\r\nte: trailers\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let address = world.base.strip_prefix("http://").unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    let (_, trailers) = answer.split_once("\r\n0\r\n").unwrap();
+    let said = format!("aios-policy-verdict: {verdict}\r\n");
+    assert!(trailers.contains(&said), "{answer}");
+    assert!(
+        trailers.contains("aios-policy-scanned: content="),
+        "{answer}"
+    );
 }
 
 #[rstest]
@@ -550,157 +483,6 @@ async fn an_answer_that_passes_goes_on_as_it_came() {
 }
 
 #[rstest]
-#[case::chat("chat/completions", json!({"model": "auto", "messages": [{"role": "user", "content": SAID}]}))]
-#[case::parts("chat/completions", json!({"model": "auto", "messages": [{"role": "user",
-    "content": [{"type": "text", "text": SAID}]}]}))]
-#[case::tools("chat/completions", json!({"model": "auto", "messages": [{"role": "user", "content": "a"}],
-    "tools": [{"type": "function", "function": {"name": "f", "description": SAID, "parameters": {}}}]}))]
-#[case::arguments("chat/completions", json!({"model": "auto", "messages": [{"role": "user", "content": "a"},
-    {"role": "assistant", "tool_calls": [{"id": "1", "type": "function",
-        "function": {"name": "f", "arguments": "{\"say\":\"the A\\u0063me Bank is near\"}"}}]}]}))]
-#[case::system("messages", json!({"model": "auto", "max_tokens": 9, "system": SAID,
-    "messages": [{"role": "user", "content": "a"}]}))]
-#[case::given_to_a_tool("messages", json!({"model": "auto", "max_tokens": 9, "messages": [
-    {"role": "user", "content": "a"}, {"role": "assistant", "content": [{"type": "tool_use", "id": "1",
-        "name": "f", "input": {"the Acme Bank is near": 7}}]},
-    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "b"}]}]}))]
-#[case::told_by_a_tool("messages", json!({"model": "auto", "max_tokens": 9, "messages": [
-    {"role": "user", "content": "a"},
-    {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {}}]},
-    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": SAID}]}]}))]
-#[case::name_in_a_schema("chat/completions", json!({"model": "auto",
-    "messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function", "function": {"name": "f",
-        "parameters": {"type": "object", "properties": {"the Acme Bank is near": {"type": "string"}}}}}]}))]
-#[case::input("responses", json!({"model": "auto", "input": SAID}))]
-#[case::item_of_input("responses", json!({"model": "auto", "input": [
-    {"role": "user", "content": [{"type": "input_text", "text": SAID}]}]}))]
-#[case::instructions("responses", json!({"model": "auto", "instructions": SAID, "input": "a"}))]
-#[tokio::test]
-async fn every_channel_of_a_prompt_is_judged(#[case] path: &str, #[case] body: Value) {
-    let fake = Fake::start(vec![completion("Fine.", None)]).await;
-    let rule = |action: &str| json!([{"name": "no-rival", "terms": {"list": [WORD]}, "action": action, "calls": ["Prompt"]}]);
-    let blocking = world(model("m", &fake.address), rule("Block")).await;
-    let response = post(&blocking, path, &body).await;
-    assert_eq!(response.status(), 400);
-    assert_eq!(header(&response, "x-should-retry"), "false");
-    assert!(response.text().await.unwrap().contains("prompt_blocked"));
-    assert_eq!(fake.calls(), 0);
-    let redacting = world(model("m", &fake.address), rule("Redact")).await;
-    let response = post(&redacting, path, &body).await;
-    let verdict = header(&response, "aios-policy-verdict").to_owned();
-    assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
-    assert!(verdict.starts_with("Redact"));
-    let asked = fake.body(0).to_string();
-    assert!(asked.contains("the [removed] Bank is near"), "{asked}");
-    assert!(!asked.contains(WORD) && !asked.contains("u0063"), "{asked}");
-}
-
-/// A message whose content is these parts.
-fn of_parts(parts: Value) -> Value {
-    json!({"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": parts}]})
-}
-
-#[rstest]
-#[case::a_document("messages", of_parts(json!([{"type": "document", "source": {"type": "text",
-    "media_type": "text/plain", "data": format!("{}Acme", "近".repeat(90))}}])))]
-#[case::a_file("chat/completions", of_parts(json!([{"type": "file", "file": {
-    "file_data": "data:text/plain;base64,dGhlIEFjbWUgQmFuaw=="}}])))]
-#[case::an_address("chat/completions", of_parts(json!([{"type": "image_url", "image_url": {
-    "url": format!("data:text/plain,Acme.{}", "x".repeat(300))}}])))]
-#[case::parts("chat/completions", of_parts(json!([{"type": "text", "text": "the Ac"},
-    {"type": "text", "text": "me Bank"}])))]
-#[case::a_name_in_a_field_of_a_server("chat/completions",
-    chat(json!({"guided_json": {"properties": {"the Acme Bank": {}}}})))]
-#[case::a_name_of_a_setting("chat/completions", chat(json!({"chat_template_kwargs": {"Acme": 1}})))]
-#[case::a_name_of_a_field("chat/completions", chat(json!({"the Acme Bank": true})))]
-#[case::the_end("chat/completions", chat(json!({"stop": ["Acme"]})))]
-#[case::metadata("chat/completions", chat(json!({"metadata": {"for": "Acme"}})))]
-#[case::cut_arguments("chat/completions", json!({"model": "auto", "messages": [
-    {"role": "assistant", "tool_calls": [{"id": "1", "type": "function",
-        "function": {"name": "f", "arguments": "{\"say\":\"the A\\u0063me Bank"}}]}]}))]
-#[case::to_be_moderated("moderations", json!({"model": "m", "input": [{"type": "text", "text": "Acme"}]}))]
-#[tokio::test]
-async fn no_place_in_a_prompt_hides_a_word(#[case] path: &str, #[case] body: Value) {
-    let fake = Fake::start(vec![completion("Fine.", None)]).await;
-    let rules = json!([{"name": "no-rival", "terms": {"list": [WORD]}, "action": "Block", "calls": ["Prompt"]}]);
-    let world = world(model("m", &fake.address), rules).await;
-    let response = post(&world, path, &body).await;
-    let told = response.text().await.unwrap();
-    assert!(told.contains("prompt_blocked"), "{told}");
-    assert_eq!(fake.calls(), 0);
-}
-
-#[tokio::test]
-async fn a_word_across_parts_or_in_base64_is_taken_out() {
-    let fake = Fake::start(vec![completion("Fine.", None)]).await;
-    let rules = json!([{"name": "no-rival", "terms": {"list": [WORD]}, "action": "Redact", "calls": ["Prompt"]}]);
-    let world = world(model("m", &fake.address), rules).await;
-    let body = of_parts(
-        json!([{"type": "text", "text": "the Ac"}, {"type": "text", "text": "me Bank"},
-        {"type": "file", "file": {"file_data": "data:text/plain;base64,dGhlIEFjbWUgQmFuaw=="}},
-        {"type": "text", "text": "is near."}]),
-    );
-    let response = post(&world, "chat/completions", &body).await;
-    assert_eq!(response.status(), 200);
-    let expected = json!([{"type": "text", "text": "the [removed] Bank"},
-        {"type": "file", "file": {"file_data": "data:text/plain;base64,dGhlIFtyZW1vdmVkXSBCYW5r"}},
-        {"type": "text", "text": "is near."}]);
-    assert_eq!(fake.body(0)["messages"][0]["content"], expected);
-}
-
-#[tokio::test]
-async fn a_prompt_that_is_counted_is_judged() {
-    let fake = Fake::start(vec![json_answer(200, &json!({"input_tokens": 17}))]).await;
-    let model = model("m", &fake.address);
-    let model = with(model, "upstream.dialect", json!("Anthropic"));
-    let model = with(model.clone(), "endpoint", json!(ingress(&model).await));
-    let rule = |action: &str| json!([{"name": "no-rival", "terms": {"list": [WORD]}, "action": action, "calls": ["Prompt"]}]);
-    let body = json!({"model": "auto", "messages": [{"role": "user", "content": SAID}]});
-    let path = "messages/count_tokens";
-    let blocking = world(model.clone(), rule("Block")).await;
-    let response = post(&blocking, path, &body).await;
-    assert_eq!(response.status(), 400);
-    assert!(response.text().await.unwrap().contains("prompt_blocked"));
-    assert_eq!(fake.calls(), 0);
-    let redacting = world(model, rule("Redact")).await;
-    let response = post(&redacting, path, &body).await;
-    assert!(header(&response, "aios-policy-verdict").starts_with("Redact"));
-    assert_eq!(response.json::<Value>().await.unwrap()["input_tokens"], 17);
-    let asked = fake.body(0).to_string();
-    assert!(
-        asked.contains("[removed]") && !asked.contains(WORD),
-        "{asked}"
-    );
-}
-
-#[tokio::test]
-async fn texts_to_embed_are_judged_and_token_ids_refused() {
-    let fake = Fake::start(vec![]).await;
-    let rules = json!([{"name": "no-rival", "terms": {"list": [WORD]}, "action": "Block", "calls": ["Prompt"]}]);
-    let policy = json!({"name": "all", "scope": "Cluster", "rules": rules, "review": {}});
-    let world = World::unconfigured().await;
-    let items = vec![
-        item(ItemKind::Model, "m", &model("m", &fake.address)),
-        item(ItemKind::ClusterPolicy, "all", &policy),
-    ];
-    world.live.apply(&Snapshot { sequence: 1, items });
-    for (input, code) in [
-        (json!(SAID), "prompt_blocked"),
-        (json!(["Fine.", SAID]), "prompt_blocked"),
-        (json!([15496, 995]), "invalid_field"),
-        (json!([[15496], [995]]), "invalid_field"),
-    ] {
-        let url = format!("{}/v1/embeddings", world.base);
-        let body = json!({"model": "m", "input": input}).to_string();
-        let response = world.http.post(url).body(body).send().await.unwrap();
-        assert_eq!(response.status(), 400, "{input}");
-        let body: Value = response.json().await.unwrap();
-        assert_eq!(body["error"]["code"], code, "{input}: {body}");
-    }
-    assert_eq!(fake.calls(), 0);
-}
-
-#[rstest]
 #[case::rejection(400, "answer_blocked")]
 #[case::failure(500, "routes_exhausted")]
 #[tokio::test]
@@ -717,18 +499,9 @@ async fn what_a_server_says_of_a_failure_is_judged(#[case] status: u16, #[case] 
 #[tokio::test]
 async fn a_policy_of_the_platform_judges_calls_that_name_no_pipeline() {
     let fake = Fake::start(vec![completion(SAID, None)]).await;
-    let world = World::unconfigured().await;
-    let policy =
-        json!({"name": "all", "scope": "Cluster", "rules": no_word("Block"), "review": {}});
-    let items = vec![
-        item(ItemKind::Model, "m", &model("m", &fake.address)),
-        item(ItemKind::ClusterPolicy, "all", &policy),
-    ];
-    let acks = world.live.apply(&Snapshot { sequence: 1, items });
-    assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
-    let url = format!("{}/v1/chat/completions", world.base);
-    let body = chat(json!({"model": "m"})).to_string();
-    let response = world.http.post(url).body(body).send().await.unwrap();
+    let world = of_platform(model("m", &fake.address), no_word("Block")).await;
+    let asked = chat(json!({"model": "m"}));
+    let response = post_to_model(&world, "chat/completions", &asked).await;
     assert_eq!(response.status(), 400);
 }
 
