@@ -1,5 +1,5 @@
-//! Counts what the egress allocates for a call, with everything off and with everything on: unlike time, that
-//! is the same on any machine. The egress has a thread of its own, on which alone is counted; its caller and
+//! Counts what the egress allocates for a call, with everything off and with everything on, and the ingress: unlike
+//! time, that is the same on any machine. Each has a thread of its own, on which alone is counted; its caller and
 //! its model are plain sockets on others.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -17,6 +17,7 @@ use aios_inference_sidecar::{
     client::Client,
     config::Live,
     egress::{self, Egress},
+    ingress::{self, Admission, Infer, Ingress, Learnt},
     metrics::Metrics,
     money::Lessor,
     snapshot::Scope,
@@ -25,8 +26,9 @@ use aios_proto::{
     config::{Owner, pack},
     control::{ItemKind, Snapshot},
 };
-use aios_runtime::serve::serve;
+use aios_runtime::serve::{Peer, serve};
 use allocation_counter::measure;
+use axum::Extension;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::{runtime, sync::oneshot};
@@ -49,24 +51,58 @@ const OFF: f64 = 61.0;
 const ON: f64 = 220.0;
 /// Allocations of one token of a stream, with everything on: most are the policy on its text.
 const TOKEN: f64 = 13.0;
+/// The same with everything off.
+const BARE_TOKEN: f64 = 3.0;
+/// Allocations of the ingress for a call, and for a token of a stream.
+const HOP: f64 = 106.0;
+const HOP_TOKEN: f64 = 3.0;
 
 #[test]
 fn a_call_with_everything_off_allocates_no_more_than_it_did() {
-    let counted = allocations("off", &json!({}), whole());
+    let counted = allocations(Hop::Egress("off"), &json!({}), whole());
     assert_few("everything off", counted, OFF);
 }
 
 #[test]
 fn a_call_with_everything_on_allocates_no_more_than_it_did() {
-    let counted = allocations("on", &json!({}), whole());
+    let counted = allocations(Hop::Egress("on"), &json!({}), whole());
     assert_few("everything on", counted, ON);
 }
 
 #[test]
 fn a_token_of_a_stream_allocates_no_more_than_it_did() {
+    assert_few("a token", of_a_token(Hop::Egress("on")), TOKEN);
+}
+
+#[test]
+fn a_token_of_a_stream_with_everything_off_allocates_no_more_than_it_did() {
+    let counted = of_a_token(Hop::Egress("off"));
+    assert_few("a token, everything off", counted, BARE_TOKEN);
+}
+
+#[test]
+fn a_call_through_an_ingress_allocates_no_more_than_it_did() {
+    let counted = allocations(Hop::Ingress, &json!({}), whole());
+    assert_few("an ingress", counted, HOP);
+}
+
+#[test]
+fn a_token_through_an_ingress_allocates_no_more_than_it_did() {
+    assert_few("an ingress's token", of_a_token(Hop::Ingress), HOP_TOKEN);
+}
+
+/// Whose allocations are counted.
+#[derive(Clone, Copy)]
+enum Hop {
+    /// With one of the benchmark's files.
+    Egress(&'static str),
+    Ingress,
+}
+
+fn of_a_token(hop: Hop) -> f64 {
     let stream = json!({"stream": true, "stream_options": {"include_usage": true}});
-    let [short, long] = [0, TOKENS].map(|tokens| allocations("on", &stream, streamed(tokens)));
-    assert_few("a token", (long - short) / TOKENS as f64, TOKEN);
+    let [short, long] = [0, TOKENS].map(|tokens| allocations(hop, &stream, streamed(tokens)));
+    (long - short) / TOKENS as f64
 }
 
 fn assert_few(what: &str, counted: f64, most: f64) {
@@ -82,8 +118,12 @@ fn assert_few(what: &str, counted: f64, most: f64) {
 }
 
 /// Allocations of a call, on average.
-fn allocations(which: &str, extra: &Value, answer: String) -> f64 {
+fn allocations(hop: Hop, extra: &Value, answer: String) -> f64 {
     aios_runtime::init("test");
+    let which = match hop {
+        Hop::Egress(which) => which,
+        Hop::Ingress => "off",
+    };
     let everything = everything(which, model(answer));
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -93,7 +133,10 @@ fn allocations(which: &str, extra: &Value, answer: String) -> f64 {
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     runtime.block_on(async {
-        let app = egress::router(Arc::new(egress(&everything)));
+        let app = match hop {
+            Hop::Egress(_) => egress::router(Arc::new(egress(&everything))),
+            Hop::Ingress => ingress(&everything),
+        };
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         tokio::spawn(serve(listener, app, None, CancellationToken::new()));
     });
@@ -132,7 +175,42 @@ fn everything(which: &str, model: SocketAddr) -> Value {
 
 fn egress(everything: &Value) -> Egress {
     let metrics = Arc::new(Metrics::new(&mut Registry::default()));
-    let live = Live::new(Scope::Egress, None, metrics.clone());
+    let live = live(Scope::Egress, everything, metrics.clone());
+    let client = Client::new(None, Duration::from_secs(2)).unwrap();
+    Egress::new(live, client, metrics, Lessor::own())
+}
+
+/// Before the one model, without TLS.
+fn ingress(everything: &Value) -> axum::Router {
+    let metrics = Arc::new(Metrics::new(&mut Registry::default()));
+    let model = everything["model"].as_str().unwrap();
+    let scope = Scope::Ingress {
+        model: model.to_owned(),
+        engine: None,
+    };
+    let ingress = Ingress {
+        namespace: "acme".to_owned(),
+        model: model.to_owned(),
+        live: live(scope, everything, metrics.clone()),
+        client: Client::new(None, Duration::from_secs(2)).unwrap(),
+        key: None,
+        bed: None,
+        admission: Admission::new(metrics.clone()),
+        admission_wait: Duration::from_secs(1),
+        learnt: Learnt::default(),
+        infer: Infer::default(),
+        metrics,
+        tracer: None,
+    };
+    let peer = Peer {
+        addr: ([127, 0, 0, 1], 0).into(),
+        uris: vec!["spiffe://aios/ns/acme".to_owned()],
+    };
+    ingress::router(Arc::new(ingress)).layer(Extension(peer))
+}
+
+fn live(scope: Scope, everything: &Value, metrics: Arc<Metrics>) -> Live {
+    let live = Live::new(scope, None, metrics);
     let items = [
         ("models", ItemKind::Model),
         ("policies", ItemKind::ClusterPolicy),
@@ -152,8 +230,7 @@ fn egress(everything: &Value) -> Egress {
     let items = items.collect();
     let acks = live.apply(&Snapshot { sequence: 1, items });
     assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
-    let client = Client::new(None, Duration::from_secs(2)).unwrap();
-    Egress::new(live, client, metrics, Lessor::own())
+    live
 }
 
 fn request(everything: &Value, extra: &Value) -> Vec<u8> {
