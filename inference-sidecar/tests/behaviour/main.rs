@@ -42,6 +42,7 @@ mod sdks;
 mod shield;
 mod shield_order;
 mod shield_prompts;
+mod shield_properties;
 mod shield_said;
 mod simulated;
 mod strict;

@@ -30,7 +30,7 @@ fn chunks(pieces: &[String]) -> Vec<String> {
     chunks
 }
 
-fn data(stream: &[u8]) -> Vec<Value> {
+pub fn data(stream: &[u8]) -> Vec<Value> {
     let events = Splitter::default().push(stream).unwrap();
     events
         .iter()
@@ -39,7 +39,7 @@ fn data(stream: &[u8]) -> Vec<Value> {
 }
 
 /// Any JSON, with the names and words that converters look for more often than chance has them.
-fn json_like() -> impl Strategy<Value = Value> {
+pub fn json_like() -> impl Strategy<Value = Value> {
     let word = prop::sample::select(vec![
         "text",
         "user",
