@@ -356,6 +356,18 @@ async fn what_is_no_http_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn headers_too_long_for_http2_are_refused_by_status() {
+    let world = World::start(vec![model("m", &nowhere().await)], json!([{"model": "m"}])).await;
+    let http = reqwest::Client::builder().http2_prior_knowledge();
+    let call = http
+        .build()
+        .unwrap()
+        .post(format!("{}/v1/messages", world.base));
+    let call = call.header("x", "x".repeat(32 << 10)).body("{}");
+    assert_eq!(call.send().await.unwrap().status(), 431);
+}
+
 /// Whether a stream is asked for, what the model's server answers, and the outcome that callers read.
 fn answers() -> Vec<(bool, Answer, &'static str)> {
     let plain = |status: u16, kind: &str, body: &str| {
