@@ -39,6 +39,7 @@ mod properties;
 mod recorded;
 mod replicas;
 mod sdks;
+mod shared;
 mod shield;
 mod shield_order;
 mod shield_prompts;
