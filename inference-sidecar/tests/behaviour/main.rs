@@ -31,6 +31,7 @@ mod ingress;
 mod ingress_anthropic;
 mod ingress_grpc;
 mod ingress_text;
+mod logs;
 mod moderated;
 mod next_revision;
 mod prefetch;
