@@ -106,8 +106,13 @@ pub async fn serve(app: Router) -> String {
 
 /// Address of an ingress before a model, which takes every caller for one of its namespace.
 pub async fn ingress(model: &Value) -> String {
+    ingress_counting(model, &mut Registry::default()).await
+}
+
+/// The same, which counts there.
+pub async fn ingress_counting(model: &Value, registry: &mut Registry) -> String {
     let name = model["name"].as_str().unwrap();
-    let metrics = Arc::new(Metrics::new(&mut Registry::default()));
+    let metrics = Arc::new(Metrics::new(registry));
     let scope = Scope::Ingress {
         model: name.to_owned(),
         engine: None,
