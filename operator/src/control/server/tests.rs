@@ -17,10 +17,13 @@ use aios_proto::{
         Snapshot, StartReport, WeightsReport, WitnessRequest, control_server::ControlServer,
     },
 };
-use aios_runtime::control::{AttachConfig, Enforce, Operator, attach};
+use aios_runtime::{
+    control::{AttachConfig, Enforce, Operator, attach},
+    sketch::Sketch,
+};
 use jiff::Timestamp;
 use kube::Client;
-use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
+use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
@@ -359,8 +362,13 @@ async fn demand_of_an_egress_counts_as_long_as_its_stream_lives() {
         held: 1,
         output_tokens: 0,
     };
+    let mut answers = Sketch::default();
+    for seconds in [1, 1, 9] {
+        answers.add(Duration::from_secs(seconds));
+    }
     let speed = |model: &str| ModelSpeed {
         model: model.into(),
+        answer: Some(answers.to_wire()),
         ..Default::default()
     };
     reports.send_replace(Report {
@@ -371,6 +379,15 @@ async fn demand_of_an_egress_counts_as_long_as_its_stream_lives() {
     until(|| calls() == 3).await;
     let known = || served.metrics.speeds.models();
     until(|| known() == [("team".to_owned(), "small".to_owned())]).await;
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(served.metrics.speeds.clone()));
+    let mut told = String::new();
+    encode(&mut told, &registry).unwrap();
+    let three = r#"recent_calls{namespace="team",aios_model="small",part="answer"} 3"#;
+    assert!(told.contains(three), "{told}");
+    let median = answers.percentile(50).unwrap().as_secs_f64();
+    let median = format!("quantile=\"0.5\"}} {median}");
+    assert!(told.contains(&median), "{told}");
     ended.cancel();
     until(|| calls() == 0 && known().is_empty()).await;
     served.shutdown.cancel();
