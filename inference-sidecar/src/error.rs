@@ -136,6 +136,10 @@ pub enum ApiError {
         currency: String,
     },
     #[error(
+        "`{field}` asks the provider for what nobody can price beforehand, and {owner} has a budget: leave it out"
+    )]
+    Unbounded { field: String, owner: String },
+    #[error(
         "nobody grants more of the budget of {0} while the operator is away: try again shortly"
     )]
     BudgetUnreachable(String),
@@ -239,7 +243,9 @@ impl ApiError {
 
     fn param(&self) -> Option<&str> {
         match self {
-            Self::InvalidField { field, .. } | Self::Unsupported { field, .. } => Some(field),
+            Self::InvalidField { field, .. }
+            | Self::Unsupported { field, .. }
+            | Self::Unbounded { field, .. } => Some(field),
             Self::InvalidHeader { name, .. } => Some(name),
             Self::ModelUnknown(_) => Some("model"),
             Self::ContextExceeded { .. } | Self::UpstreamContextExceeded(_) => Some("messages"),
@@ -298,6 +304,7 @@ impl ApiError {
             Self::Unpriced { .. } => {
                 failure(StatusCode::SERVICE_UNAVAILABLE, "model_unpriced", false)
             }
+            Self::Unbounded { .. } => mistake(StatusCode::BAD_REQUEST, "call_unbounded"),
             Self::BudgetUnreachable(_) => {
                 failure(StatusCode::SERVICE_UNAVAILABLE, "budget_unreachable", true)
             }

@@ -100,6 +100,8 @@ pub enum NoBudget {
     Exhausted,
     /// The model has no price in the budget's currency.
     Unpriced,
+    /// The call asks for what nobody can price beforehand.
+    Unbounded,
     /// Nobody grants more of it while the operator is away.
     Unreachable,
 }
@@ -729,6 +731,7 @@ impl NoBudget {
         match self {
             Self::Exhausted => "exhausted",
             Self::Unpriced => "unpriced",
+            Self::Unbounded => "unbounded",
             Self::Unreachable => "unreachable",
         }
     }

@@ -2,6 +2,7 @@
 
 use aios_crds::{budget::Unit, model_deployment::Pricing};
 
+use super::contents::Contents;
 use crate::{
     cost::{Basis, Usage, price},
     dialect::openai::Request,
@@ -10,16 +11,6 @@ use crate::{
 
 /// What servers add to a prompt where it declares tools, and around it.
 const ADDED: u64 = 1024;
-/// Parts of prompts whose tokens no length bounds, as they stand in JSON.
-const MEDIA: [&[u8]; 6] = [
-    b"\"image",
-    b"\"input_image",
-    b"\"input_audio",
-    b"\"file",
-    b"\"input_file",
-    b"\"document",
-];
-
 /// A request as it is sent.
 pub struct Sent<'a> {
     pub request: &'a Request,
@@ -40,10 +31,17 @@ pub struct Most {
 impl Sent<'_> {
     /// Bounds its tokens. A token is a byte of the prompt at least, and no prompt is longer than
     /// the model's context.
-    pub fn most(&self, model: &Model) -> Most {
+    ///
+    /// # Errors
+    /// The field that asks for what nobody can price beforehand.
+    pub fn most(&self, model: &Model) -> Result<Most, String> {
+        let contents = Contents::of(self.body);
+        if let Some(field) = contents.unbounded {
+            return Err(field);
+        }
         let bytes = u64::try_from(self.body.len()).unwrap_or(u64::MAX);
         let context = model.context_tokens;
-        let input = if holds_media(self.body) {
+        let input = if contents.media {
             context
         } else {
             bytes.saturating_add(ADDED).min(context)
@@ -54,11 +52,11 @@ impl Sent<'_> {
         } else {
             0
         };
-        Most {
+        Ok(Most {
             input,
             output,
             pricing: model.pricing.clone(),
-        }
+        })
     }
 }
 
@@ -91,14 +89,6 @@ fn millionths(input: u64, output: u64, pricing: &Pricing) -> u64 {
     price(usage, Some(pricing)).map_or(u64::MAX, |cost| cost.millionths)
 }
 
-/// A text that quotes such a part counts as one, too: that puts aside too much and never too little.
-fn holds_media(body: &[u8]) -> bool {
-    let quotes = body.iter().enumerate().filter(|(_, byte)| **byte == b'"');
-    quotes
-        .filter_map(|(at, _)| body.get(at..))
-        .any(|rest| MEDIA.iter().any(|media| rest.starts_with(media)))
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use aios_crds::budget::Unit;
@@ -127,7 +117,7 @@ pub(super) mod tests {
             cap: 10,
         };
         let euros = Unit::Money("EUR".into());
-        let most = sent.most(&model());
+        let most = sent.most(&model()).unwrap();
         assert_eq!(most.of(&euros), None);
         assert_eq!(most.of(&Unit::Tokens), Some(most.input + most.output));
         most.of(&Unit::Money("USD".into())).unwrap()

@@ -3,6 +3,7 @@
 
 mod bound;
 mod charge;
+mod contents;
 mod fund;
 mod lessor;
 mod tend;
@@ -66,7 +67,7 @@ impl Money {
     /// no budget bounds it.
     ///
     /// # Errors
-    /// `Unpriced`, `BudgetExhausted` or `BudgetUnreachable`.
+    /// `Unbounded`, `Unpriced`, `BudgetExhausted` or `BudgetUnreachable`.
     pub async fn reserve(
         &self,
         funds: &Funds,
@@ -74,10 +75,15 @@ impl Money {
         sent: &Sent<'_>,
     ) -> Result<Option<Reserved>, ApiError> {
         let mut funds = funds.with(model.fund.as_ref()).peekable();
-        if funds.peek().is_none() {
+        let Some(narrowest) = funds.peek() else {
             return Ok(None);
-        }
-        let mut reserved = Reserved::new(sent.most(model));
+        };
+        let most = sent.most(model).map_err(|field| {
+            self.metrics.budget_refused(narrowest, NoBudget::Unbounded);
+            let owner = narrowest.owner();
+            ApiError::Unbounded { field, owner }
+        })?;
+        let mut reserved = Reserved::new(most);
         for fund in funds {
             // What is reserved so far is given back with the error.
             if let Err(error) = self.fund(fund, model, &mut reserved).await {

@@ -180,6 +180,31 @@ async fn what_cannot_be_priced_is_refused_by_name_unless_another_route_can() {
 }
 
 #[tokio::test]
+async fn what_a_provider_bills_by_itself_is_refused_by_name_where_a_budget_bounds_it() {
+    let fake = Fake::start(vec![completion("Hello.", Some((1, 1)))]).await;
+    let budgeted = world(vec![priced("m", &fake)], "1", Lessor::own()).await;
+    for (extra, field) in [
+        (json!({"web_search_options": {}}), "web_search_options"),
+        (json!({"tools": [{"type": "web_search"}]}), "tools[0]"),
+    ] {
+        let refused = called(&budgeted, extra).await;
+        assert_eq!(
+            (refused.status(), header(&refused, "x-should-retry")),
+            (400.try_into().unwrap(), "false")
+        );
+        let body: Value = refused.json().await.unwrap();
+        assert_eq!(body["error"]["code"], "call_unbounded");
+        assert_eq!(body["error"]["param"], field);
+    }
+    assert_eq!(fake.calls(), 0);
+    assert!(budgeted.metric(&["aios_sidecar_budget_refused_total", "\"unbounded\"} 2"]));
+
+    let free = World::start(vec![priced("m", &fake)], json!([{"model": "m"}])).await;
+    let asked = json!({"web_search_options": {}});
+    assert_eq!(called(&free, asked).await.status(), 200);
+}
+
+#[tokio::test]
 async fn a_stream_is_charged_as_a_plain_call() {
     let fake = Fake::start(vec![stream(&["Hel", "lo"])]).await;
     let world = world(vec![priced("m", &fake)], "1", Lessor::own()).await;
