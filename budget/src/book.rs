@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use aios_crds::budget::Unit;
 use serde::{Deserialize, Serialize};
 
-use crate::Period;
+use crate::Allowance;
 
 /// A holder that was not heard of for so long is gone, or will be told so: its lease counts as spent.
 const SILENCE_MS: i64 = 60 * 60 * 1000;
@@ -18,6 +19,9 @@ pub struct Book {
     pub period: String,
     /// Milliseconds since 1970.
     pub ends_ms: i64,
+    /// What its amounts are of; none of an older release's book, which takes that of the next question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<Unit>,
     /// Spent by holders that have ended.
     closed: u64,
     /// What was asked for last in vain; 0 when the last question was granted.
@@ -42,6 +46,8 @@ pub struct Ask {
     pub holder: String,
     /// Grows with each question, so that one that comes late is told from the last.
     pub sequence: u64,
+    /// What its amounts are of; none of an older release's holder.
+    pub unit: Option<Unit>,
     /// Of the lease; empty without one.
     pub period: String,
     pub spent: u64,
@@ -73,34 +79,51 @@ pub enum Refusal {
     /// It was silent for too long, or the period turned: it begins anew, with nothing.
     #[error("the lease is not in the book")]
     Unknown,
+    #[error("the budget counts something else")]
+    OtherUnit,
 }
 
 impl Book {
-    /// The book at a moment: empty once its period is over. A clock that goes back turns no period.
+    /// The book at a moment: empty once its period is over, and where it counted something else. A clock
+    /// that goes back turns no period.
     #[must_use]
-    pub fn at(&self, period: &Period, now_ms: i64) -> Self {
-        if now_ms < self.ends_ms {
-            return self.clone();
+    pub fn at(&self, allowance: &Allowance, now_ms: i64) -> Self {
+        let Allowance { unit, period, .. } = allowance;
+        let counts = self.unit.as_ref().is_none_or(|own| own == unit);
+        let unit = Some(unit.clone());
+        if counts && now_ms < self.ends_ms {
+            return Self {
+                unit,
+                ..self.clone()
+            };
         }
         Self {
             period: period.name.clone(),
             ends_ms: period.ends_ms,
+            unit,
             ..Self::default()
         }
     }
 
-    /// Answers a question within `limit`, with the book that holds then.
+    /// Answers a question within what is allowed, with the book that holds then.
     ///
     /// # Errors
-    /// When the question is late or about a lease that is not there.
+    /// When the question is late, in another unit or about a lease that is not there.
     pub fn ask(
         &self,
-        limit: u64,
-        period: &Period,
+        allowance: &Allowance,
         ask: &Ask,
         now_ms: i64,
     ) -> Result<(Self, Grant), Refusal> {
-        let mut book = self.at(period, now_ms);
+        if ask
+            .unit
+            .as_ref()
+            .is_some_and(|unit| *unit != allowance.unit)
+        {
+            return Err(Refusal::OtherUnit);
+        }
+        let limit = allowance.limit;
+        let mut book = self.at(allowance, now_ms);
         book.forget(now_ms);
         let mut lease = book.known(ask)?;
         lease.sequence = ask.sequence;
@@ -163,6 +186,7 @@ impl Book {
                 .collect()
         };
         self.period == other.period
+            && self.unit == other.unit
             && self.ends_ms == other.ends_ms
             && (self.closed, self.short_of) == (other.closed, other.short_of)
             && grants(self) == grants(other)
@@ -219,13 +243,30 @@ impl Book {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{Ask, Book, Refusal, SILENCE_MS};
-    use crate::Period;
+    use aios_crds::budget::Unit;
 
-    fn november() -> Period {
-        Period {
-            name: "2026-11".into(),
-            ends_ms: 1_000_000_000,
+    use super::{Ask, Book, Refusal, SILENCE_MS};
+    use crate::{Allowance, Period};
+
+    fn month(name: &str, ends_ms: i64) -> Allowance {
+        Allowance {
+            unit: Unit::Tokens,
+            limit: 100,
+            period: Period {
+                name: name.into(),
+                ends_ms,
+            },
+        }
+    }
+
+    fn november() -> Allowance {
+        month("2026-11", 1_000_000_000)
+    }
+
+    fn november_in_euros() -> Allowance {
+        Allowance {
+            unit: Unit::Money("EUR".into()),
+            ..november()
         }
     }
 
@@ -233,6 +274,7 @@ mod tests {
         Ask {
             holder: holder.into(),
             sequence: 1,
+            unit: Some(Unit::Tokens),
             period: String::new(),
             spent: 0,
             keeps: 0,
@@ -253,7 +295,7 @@ mod tests {
     }
 
     fn ask(book: &mut Book, ask: &Ask, now_ms: i64) -> Result<u64, Refusal> {
-        let (after, grant) = book.ask(100, &november(), ask, now_ms)?;
+        let (after, grant) = book.ask(&november(), ask, now_ms)?;
         *book = after;
         Ok(grant.granted)
     }
@@ -343,13 +385,8 @@ mod tests {
     fn a_period_turns_once_and_never_back() {
         let mut book = Book::default();
         ask(&mut book, &first("a", 100), 0).unwrap();
-        let december = Period {
-            name: "2026-12".into(),
-            ends_ms: 2_000_000_000,
-        };
-        let (turned, grant) = book
-            .ask(100, &december, &first("b", 80), 1_000_000_000)
-            .unwrap();
+        let december = month("2026-12", 2_000_000_000);
+        let (turned, grant) = book.ask(&december, &first("b", 80), 1_000_000_000).unwrap();
         assert_eq!((grant.period.as_str(), grant.granted), ("2026-12", 80));
         let of_the_past = turned.at(&november(), 999_999_999);
         assert_eq!(
@@ -357,8 +394,39 @@ mod tests {
             ("2026-12", 80)
         );
         let old = next("a", 2, 100, 100, 0);
-        let answer = turned.ask(100, &december, &old, 1_000_000_001);
+        let answer = turned.ask(&december, &old, 1_000_000_001);
         assert_eq!(answer, Err(Refusal::Unknown));
+    }
+
+    #[test]
+    fn a_book_that_counts_something_else_begins_anew_and_grants_nothing_in_the_old_unit() {
+        let mut book = Book::default();
+        ask(&mut book, &first("a", 60), 0).unwrap();
+        let old = next("a", 2, 10, 60, 40);
+        let answer = book.ask(&november_in_euros(), &old, 0);
+        assert_eq!(answer, Err(Refusal::OtherUnit));
+
+        let euros = Ask {
+            unit: Some(Unit::Money("EUR".into())),
+            ..first("a", 90)
+        };
+        let (anew, grant) = book.ask(&november_in_euros(), &euros, 0).unwrap();
+        assert_eq!((grant.granted, anew.committed()), (90, 90));
+        assert!(!anew.grants_as(&book));
+        assert_eq!(anew.at(&november(), 0).committed(), 0);
+    }
+
+    #[test]
+    fn a_book_of_an_older_release_takes_the_unit_of_the_next_question() {
+        let old = r#"{"period":"2026-11","endsMs":1000000000,"closed":30,"shortOf":0,"leases":{}}"#;
+        let old: Book = serde_json::from_str(old).unwrap();
+        let older = Ask {
+            unit: None,
+            ..first("a", 60)
+        };
+        let (book, _) = old.ask(&november(), &older, 0).unwrap();
+        assert_eq!(book.committed(), 90);
+        assert_eq!(book.at(&november_in_euros(), 0).committed(), 0);
     }
 
     #[test]

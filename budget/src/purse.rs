@@ -1,6 +1,8 @@
 //! What one process may spend of a budget: a lease of the book, of which every call under way reserves
 //! the most that it can cost.
 
+use aios_crds::budget::Unit;
+
 use crate::{Ask, Grant, Refusal};
 
 /// Calls that a lease is to last for at least.
@@ -10,8 +12,10 @@ const CALLS: u64 = 16;
 /// milliseconds of a clock that never goes back.
 #[derive(Debug)]
 pub struct Purse {
-    /// Name of the process; never used again.
-    process: String,
+    /// Its own name; never used again.
+    name: String,
+    /// What its amounts are of, as long as it is there.
+    unit: Unit,
     /// Leases so far: each is another holder's.
     leases: u64,
     sequence: u64,
@@ -45,10 +49,11 @@ pub struct Short {
 }
 
 impl Purse {
-    /// Without a lease.
-    pub fn new(process: String) -> Self {
+    /// Without a lease. `name` is never another's.
+    pub fn new(name: String, unit: Unit) -> Self {
         Self {
-            process,
+            name,
+            unit,
             leases: 0,
             sequence: 0,
             lease: None,
@@ -149,7 +154,7 @@ impl Purse {
                     period: grant.period,
                 });
             }
-            Err(Refusal::Unknown) => self.drop_lease(),
+            Err(Refusal::Unknown | Refusal::OtherUnit) => self.drop_lease(),
             Err(Refusal::Stale) => {}
         }
     }
@@ -166,6 +171,7 @@ impl Purse {
         Ask {
             holder: self.holder(),
             sequence: self.sequence,
+            unit: Some(self.unit.clone()),
             period: lease.map(|lease| lease.period.clone()).unwrap_or_default(),
             spent: lease.map_or(0, |lease| lease.spent),
             keeps: lease.map_or(0, |lease| lease.granted),
@@ -176,7 +182,7 @@ impl Purse {
     }
 
     fn holder(&self) -> String {
-        format!("{}-{}", self.process, self.leases)
+        format!("{}-{}", self.name, self.leases)
     }
 
     fn drop_lease(&mut self) {
@@ -195,6 +201,8 @@ impl Lease {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use aios_crds::budget::Unit;
+
     use super::{Purse, Short};
     use crate::{Grant, Refusal};
 
@@ -207,7 +215,7 @@ mod tests {
     }
 
     fn purse(granted: u64) -> Purse {
-        let mut purse = Purse::new("p".into());
+        let mut purse = Purse::new("p".into(), Unit::Tokens);
         let ask = purse.ask(Short { by: granted }, granted, 0);
         purse.take(&ask, Ok(grant(granted)), 0);
         purse
@@ -250,10 +258,12 @@ mod tests {
 
     #[test]
     fn a_lease_that_the_book_does_not_know_is_spent_no_further() {
-        let mut purse = purse(100);
-        let ask = purse.ask(Short { by: 1 }, 1, 0);
-        purse.take(&ask, Err(Refusal::Unknown), 0);
-        assert_eq!(purse.reserve(1, 1), Err(Short { by: 1 }));
+        for refusal in [Refusal::Unknown, Refusal::OtherUnit] {
+            let mut purse = purse(100);
+            let ask = purse.ask(Short { by: 1 }, 1, 0);
+            purse.take(&ask, Err(refusal), 0);
+            assert_eq!(purse.reserve(1, 1), Err(Short { by: 1 }));
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 use std::{collections::BTreeMap, sync::Mutex, thread};
 
-use aios_budget::{Ask, Book, Hold, Period, Purse, Refusal};
+use aios_budget::{Allowance, Ask, Book, Hold, Period, Purse, Refusal};
+use aios_crds::budget::Unit;
 use proptest::prelude::*;
 
 const LIMIT: u64 = 1_000;
@@ -105,7 +106,7 @@ struct World {
 }
 
 fn purses(process: usize) -> Vec<Purse> {
-    let purse = |_| Purse::new(format!("p{process}"));
+    let purse = |_| Purse::new(format!("p{process}"), Unit::Tokens);
     LIMITS.iter().map(purse).collect()
 }
 
@@ -130,6 +131,14 @@ impl World {
         Period {
             name: number.to_string(),
             ends_ms: (number + 1) * PERIOD_MS,
+        }
+    }
+
+    fn allowance(&self, budget: usize) -> Allowance {
+        Allowance {
+            unit: Unit::Tokens,
+            limit: LIMITS[budget],
+            period: self.period(),
         }
     }
 
@@ -239,7 +248,7 @@ impl World {
         ask: &Ask,
         write_lost: bool,
     ) -> Option<Result<aios_budget::Grant, Refusal>> {
-        match self.books[budget].ask(LIMITS[budget], &self.period(), ask, self.now) {
+        match self.books[budget].ask(&self.allowance(budget), ask, self.now) {
             _ if write_lost => None,
             Ok((book, grant)) => {
                 // What a keeper that starts anew would read.
@@ -285,10 +294,14 @@ proptest! {
 #[test]
 fn threads_that_share_a_purse_spend_its_lease_and_no_more() {
     let book = Mutex::new(Book::default());
-    let purse = Mutex::new(Purse::new("p".into()));
-    let period = Period {
-        name: "1".into(),
-        ends_ms: PERIOD_MS,
+    let purse = Mutex::new(Purse::new("p".into(), Unit::Tokens));
+    let allowance = Allowance {
+        unit: Unit::Tokens,
+        limit: LIMIT,
+        period: Period {
+            name: "1".into(),
+            ends_ms: PERIOD_MS,
+        },
     };
     let spent: u64 = thread::scope(|scope| {
         let workers: Vec<_> = (0..8)
@@ -307,7 +320,7 @@ fn threads_that_share_a_purse_spend_its_lease_and_no_more() {
                             Err(short) => {
                                 let ask = own.ask(short, 7, 0);
                                 let mut book = book.lock().unwrap();
-                                let (after, grant) = book.ask(LIMIT, &period, &ask, 0).unwrap();
+                                let (after, grant) = book.ask(&allowance, &ask, 0).unwrap();
                                 *book = after;
                                 let before = own.state().1;
                                 own.take(&ask, Ok(grant), 0);

@@ -82,7 +82,8 @@ pub struct BudgetSpent {
 }
 
 /// What a budget counts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Unit {
     /// Millionths of this currency.
     Money(String),
@@ -161,6 +162,20 @@ impl FromStr for Unit {
             }
             _ => Err(InvalidUnit),
         }
+    }
+}
+
+impl From<Unit> for String {
+    fn from(unit: Unit) -> Self {
+        unit.to_string()
+    }
+}
+
+impl TryFrom<String> for Unit {
+    type Error = InvalidUnit;
+
+    fn try_from(text: String) -> Result<Self, InvalidUnit> {
+        text.parse()
     }
 }
 

@@ -30,7 +30,7 @@ impl Spending {
     }
 
     fn at(allowance: Allowance, book: &Book, now: Timestamp) -> Self {
-        let book = book.at(&allowance.period, now.as_millisecond());
+        let book = book.at(&allowance, now.as_millisecond());
         Self { allowance, book }
     }
 

@@ -58,8 +58,7 @@ impl Lessor {
                 let mut books = lock(books);
                 let key = (fund.scope.into(), fund.name.clone());
                 let book = books.entry(key).or_default();
-                let (limit, period) = (allowance.limit, &allowance.period);
-                Ok(match book.ask(limit, period, ask, now.as_millisecond()) {
+                Ok(match book.ask(&allowance, ask, now.as_millisecond()) {
                     Ok((after, grant)) => {
                         *book = after;
                         Answer::Granted(grant)
@@ -83,6 +82,7 @@ fn request(fund: &Fund, ask: &Ask) -> LeaseRequest {
         needs: ask.needs,
         wishes: ask.wishes,
         closes: ask.closes,
+        unit: fund.unit.to_string(),
     }
 }
 
@@ -90,6 +90,7 @@ fn granted(answer: LeaseResponse) -> Answer {
     match answer.refusal() {
         LeaseRefusal::Unknown => Answer::Refused(Refusal::Unknown),
         LeaseRefusal::Stale => Answer::Refused(Refusal::Stale),
+        LeaseRefusal::OtherUnit => Answer::Refused(Refusal::OtherUnit),
         LeaseRefusal::Gone => Answer::Gone,
         LeaseRefusal::Unspecified => Answer::Granted(Grant {
             period: answer.period,

@@ -11,7 +11,10 @@ mod wallet;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -38,12 +41,17 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Questions in a row that one call asks: a lease that is not known any more takes a second.
 const QUESTIONS: usize = 2;
 
-/// The wallets of all budgets, by whose they are.
+/// By whose budget they are of: one for each unit that it counted.
+type Wallets = BTreeMap<BudgetScope, BTreeMap<String, Vec<Arc<Wallet>>>>;
+
+/// The wallets of all budgets.
 pub struct Money {
-    wallets: Mutex<BTreeMap<BudgetScope, BTreeMap<String, Arc<Wallet>>>>,
+    wallets: Mutex<Wallets>,
     lessor: Lessor,
     metrics: Arc<Metrics>,
     process: String,
+    /// Purses so far: a lease of one is never another's.
+    purses: AtomicU64,
     clock: Clock,
 }
 
@@ -59,6 +67,7 @@ impl Money {
             lessor,
             metrics,
             process,
+            purses: AtomicU64::default(),
             clock: Clock(Instant::now()),
         }
     }
@@ -152,8 +161,11 @@ impl Money {
                 }
                 Some(Answer::Refused(refusal)) => {
                     wallet.take(&ask, Err(refusal), now);
-                    if refusal != Refusal::Unknown {
-                        break;
+                    match refusal {
+                        Refusal::Unknown => {}
+                        Refusal::Stale => break,
+                        // Either side has not heard yet what the budget counts, or the caller is wrong.
+                        Refusal::OtherUnit => return Err(unreachable()),
                     }
                 }
                 Some(Answer::Gone) => return Ok(None),
@@ -187,13 +199,15 @@ impl Money {
     fn wallet(&self, fund: &Arc<Fund>) -> Arc<Wallet> {
         let mut wallets = lock(&self.wallets);
         let of_scope = wallets.entry(fund.scope).or_default();
-        if let Some(wallet) = of_scope.get(&fund.name) {
-            wallet.is_for(fund);
+        let known = of_scope.get(&fund.name).into_iter().flatten();
+        if let Some(wallet) = known.into_iter().find(|wallet| wallet.is_for(fund)) {
             return wallet.clone();
         }
-        let wallet = Wallet::new(fund.clone(), self.process.clone(), self.metrics.clone());
-        let wallet = Arc::new(wallet);
-        of_scope.insert(fund.name.clone(), wallet.clone());
+        let number = self.purses.fetch_add(1, Relaxed);
+        let name = format!("{}-{number}", self.process);
+        let wallet = Arc::new(Wallet::new(fund.clone(), name, self.metrics.clone()));
+        let own = of_scope.entry(fund.name.clone()).or_default();
+        own.push(wallet.clone());
         wallet
     }
 }

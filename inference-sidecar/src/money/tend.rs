@@ -55,6 +55,7 @@ impl Money {
         wallets
             .values()
             .flat_map(BTreeMap::values)
+            .flatten()
             .cloned()
             .collect()
     }

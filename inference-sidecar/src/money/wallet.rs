@@ -46,11 +46,12 @@ struct Part {
 }
 
 impl Wallet {
-    pub fn new(fund: Arc<Fund>, process: String, metrics: Arc<Metrics>) -> Self {
+    /// `name` is never another's.
+    pub fn new(fund: Arc<Fund>, name: String, metrics: Arc<Metrics>) -> Self {
         Self {
             asking: tokio::sync::Mutex::default(),
             state: Mutex::new(State {
-                purse: Purse::new(process),
+                purse: Purse::new(name, fund.unit.clone()),
                 fund,
                 closing: Vec::new(),
                 refused: None,
@@ -60,15 +61,20 @@ impl Wallet {
         }
     }
 
-    /// What the budget says now.
-    pub fn is_for(&self, fund: &Arc<Fund>) {
+    /// Whether it is in the budget's unit. Then it takes what the budget says now.
+    pub fn is_for(&self, fund: &Arc<Fund>) -> bool {
         let mut state = lock(&self.state);
-        if !Arc::ptr_eq(&state.fund, fund) {
-            if state.fund != *fund {
-                state.refused = None;
-            }
-            state.fund = fund.clone();
+        if Arc::ptr_eq(&state.fund, fund) {
+            return true;
         }
+        if state.fund.unit != fund.unit {
+            return false;
+        }
+        if state.fund != *fund {
+            state.refused = None;
+        }
+        state.fund = fund.clone();
+        true
     }
 
     pub fn fund(&self) -> Arc<Fund> {

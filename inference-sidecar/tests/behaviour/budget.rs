@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use aios_budget::{Ask, Book, Period};
+use aios_budget::{Allowance, Ask, Book, Period, Refusal};
+use aios_crds::budget::Unit;
 use aios_inference_sidecar::money::Lessor;
 use aios_proto::control::{
     Down, ItemKind, LeaseRefusal, LeaseRequest, LeaseResponse, ReviewTokenRequest,
@@ -311,6 +312,7 @@ impl Control for Keeper {
         let ask = Ask {
             holder: asked.holder,
             sequence: asked.sequence,
+            unit: asked.unit.parse().ok(),
             period: asked.period,
             spent: asked.spent,
             keeps: asked.keeps,
@@ -318,13 +320,26 @@ impl Control for Keeper {
             wishes: asked.wishes,
             closes: asked.closes,
         };
-        let period = Period {
-            name: "2026-11".into(),
-            ends_ms: i64::MAX,
+        let allowance = Allowance {
+            unit: Unit::Money("EUR".into()),
+            limit: self.limit,
+            period: Period {
+                name: "2026-11".into(),
+                ends_ms: i64::MAX,
+            },
         };
         let mut books = self.books.lock().unwrap();
         let book = books.entry(key).or_default();
-        let (after, grant) = book.ask(self.limit, &period, &ask, 0).unwrap();
+        let (after, grant) = match book.ask(&allowance, &ask, 0) {
+            Ok(answer) => answer,
+            Err(Refusal::OtherUnit) => {
+                return Ok(Response::new(LeaseResponse {
+                    refusal: LeaseRefusal::OtherUnit.into(),
+                    ..LeaseResponse::default()
+                }));
+            }
+            Err(refusal) => panic!("{refusal}"),
+        };
         *book = after;
         Ok(Response::new(LeaseResponse {
             period: grant.period,
@@ -513,6 +528,57 @@ async fn a_budget_of_tokens_counts_prompts_and_answers_and_needs_no_price() {
         message.contains("1250 tokens a month") && message.contains("spec.budget.tokens"),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn a_lease_of_one_unit_pays_nothing_in_another() {
+    let fake = Fake::start(vec![completion("Hello.", Some((10, 40)))]).await;
+    let world = world(vec![priced("m", &fake)], "10", Lessor::own()).await;
+    assert_eq!(called(&world, json!({})).await.status(), 200);
+    let counts = |sequence, budget: Value| {
+        let mut snapshot = budgeted(vec![priced("m", &fake)], "10");
+        snapshot.sequence = sequence;
+        let last = snapshot.items.last_mut().unwrap();
+        let mut pipeline: Value = serde_json::from_slice(&last.body).unwrap();
+        pipeline["budget"] = budget;
+        *last = item(ItemKind::Pipeline, "p", &pipeline);
+        let acks = world.live.apply(&snapshot);
+        assert!(acks.iter().all(|ack| ack.accepted), "{acks:?}");
+    };
+    // What is lent in euros would be two and a half million tokens.
+    counts(2, json!({"tokens": 1000}));
+    let refused = called(&world, json!({})).await;
+    assert_eq!(refused.status(), 429);
+    let body: Value = refused.json().await.unwrap();
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("1000 tokens a month"), "{message}");
+    counts(3, json!({"amount": "10", "currency": "EUR"}));
+    assert_eq!(called(&world, json!({})).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_call_that_is_wrong_about_what_its_runs_budget_counts_takes_nothing_of_it() {
+    let fake = Fake::start(vec![completion("Hello.", Some((10, 64)))]).await;
+    let (keeper, _) = keeper(100_000).await;
+    let world = World::leased(of(&keeper)).await;
+    let models = vec![priced("m", &fake)];
+    world
+        .live
+        .apply(&snapshot(1, models, json!([{"model": "m"}])));
+    let counted = async |unit: &str| {
+        let call = world.call(&chat(json!({})));
+        let call = call
+            .header("aios-run", "batch")
+            .header("aios-run-budget", unit);
+        call.send().await.unwrap()
+    };
+    let wrong = counted("tokens").await;
+    assert_eq!(wrong.status(), 503);
+    let body: Value = wrong.json().await.unwrap();
+    assert_eq!(body["error"]["code"], "budget_unreachable");
+    assert_eq!(counted("EUR").await.status(), 200);
+    assert_eq!(counted("tokens").await.status(), 503);
+    assert_eq!(fake.calls(), 1);
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use std::{
 };
 
 use aios_budget::{Allowance, Ask, Book, Refusal};
-use aios_crds::WritingRun;
+use aios_crds::{
+    WritingRun,
+    budget::{InvalidUnit, Unit},
+};
 use aios_proto::control::{LeaseRefusal, LeaseRequest, LeaseResponse};
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
@@ -101,13 +104,12 @@ impl Budgets {
         request: &LeaseRequest,
         now: Timestamp,
     ) -> Result<LeaseResponse, Status> {
-        let ask = asked(pod_uid, request);
-        let (limit, period) = (allowance.limit, &allowance.period);
+        let ask = asked(pod_uid, request)?;
         let slot = self.slot(account);
         let mut slot = slot.lock().await;
         for _ in 0..TRIES {
             let kept = self.known(&mut slot, account).await.map_err(unavailable)?;
-            let (book, grant) = match kept.book.ask(limit, period, &ask, now.as_millisecond()) {
+            let (book, grant) = match kept.book.ask(allowance, &ask, now.as_millisecond()) {
                 Ok(answer) => answer,
                 Err(refusal) => return Ok(refused(refusal)),
             };
@@ -277,17 +279,26 @@ fn read(map: Option<ConfigMap>) -> Result<Kept, kube::Error> {
 }
 
 /// A pod speaks for its own holders alone.
-fn asked(pod_uid: &str, request: &LeaseRequest) -> Ask {
-    Ask {
+fn asked(pod_uid: &str, request: &LeaseRequest) -> Result<Ask, Status> {
+    let unit: Option<Unit> = match request.unit.as_str() {
+        "" => None,
+        unit => Some(unit.parse().map_err(unreadable)?),
+    };
+    Ok(Ask {
         holder: format!("{pod_uid}/{}", request.holder),
         sequence: request.sequence,
+        unit,
         period: request.period.clone(),
         spent: request.spent,
         keeps: request.keeps,
         needs: request.needs,
         wishes: request.wishes,
         closes: request.closes,
-    }
+    })
+}
+
+fn unreadable(error: InvalidUnit) -> Status {
+    Status::invalid_argument(format!("unit {error}"))
 }
 
 fn granted(grant: aios_budget::Grant) -> LeaseResponse {
@@ -303,6 +314,7 @@ fn refused(refusal: Refusal) -> LeaseResponse {
     let refusal = match refusal {
         Refusal::Stale => LeaseRefusal::Stale,
         Refusal::Unknown => LeaseRefusal::Unknown,
+        Refusal::OtherUnit => LeaseRefusal::OtherUnit,
     };
     LeaseResponse {
         refusal: refusal.into(),

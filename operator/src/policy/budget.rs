@@ -122,8 +122,8 @@ mod tests {
     #[test]
     fn a_policy_tells_what_each_namespace_spent_and_names_those_without_room() {
         let books = vec![
-            ("shop".into(), asked(1_000_000, &first_day(), 400_000)),
-            ("bank".into(), asked(1_000_000, &first_day(), 2_000_000)),
+            ("shop".into(), asked(&first_day(1_000_000), 400_000)),
+            ("bank".into(), asked(&first_day(1_000_000), 2_000_000)),
         ];
         let before = [
             told("shop", "1970-01-01"),

@@ -2,21 +2,27 @@
 
 #![allow(clippy::unwrap_used, reason = "a test whose book refuses fails")]
 
-use aios_budget::{Ask, Book, Period};
+use aios_budget::{Allowance, Ask, Book, Period};
+use aios_crds::budget::Unit;
 
-/// The first day of 1970, in UTC.
-pub fn first_day() -> Period {
-    Period {
-        name: "1970-01-01".into(),
-        ends_ms: 86_400_000,
+/// So many millionths of a euro on the first day of 1970, in UTC.
+pub fn first_day(limit: u64) -> Allowance {
+    Allowance {
+        unit: Unit::Money("EUR".into()),
+        limit,
+        period: Period {
+            name: "1970-01-01".into(),
+            ends_ms: 86_400_000,
+        },
     }
 }
 
-/// The book after one data plane asked for so much of a limit.
-pub fn asked(limit: u64, period: &Period, needs: u64) -> Book {
+/// The book after one data plane asked for so much.
+pub fn asked(allowance: &Allowance, needs: u64) -> Book {
     let ask = Ask {
         holder: "a".into(),
         sequence: 1,
+        unit: Some(allowance.unit.clone()),
         period: String::new(),
         spent: 0,
         keeps: 0,
@@ -24,5 +30,5 @@ pub fn asked(limit: u64, period: &Period, needs: u64) -> Book {
         wishes: needs,
         closes: false,
     };
-    Book::default().ask(limit, period, &ask, 0).unwrap().0
+    Book::default().ask(allowance, &ask, 0).unwrap().0
 }

@@ -88,8 +88,18 @@ async fn lease(
     pod: &str,
     request: &LeaseRequest,
 ) -> Result<LeaseResponse, Status> {
+    let euro = r#"{"amount": "1", "currency": "EUR"}"#;
+    lease_of(euro, budgets, pod, request).await
+}
+
+async fn lease_of(
+    budget: &str,
+    budgets: &Budgets,
+    pod: &str,
+    request: &LeaseRequest,
+) -> Result<LeaseResponse, Status> {
     let now = Timestamp::now();
-    let budget: Budget = serde_json::from_str(r#"{"amount": "1", "currency": "EUR"}"#).unwrap();
+    let budget: Budget = serde_json::from_str(budget).unwrap();
     let allowance = Allowance::of(&budget, now).unwrap();
     budgets
         .lease((&mail(), &allowance), pod, request, now)
@@ -177,6 +187,29 @@ async fn what_is_spent_is_heard_without_a_write_and_another_pods_lease_is_not_to
     let answer = lease(&budgets, "b", &stranger).await;
     assert_eq!(answer.unwrap().refusal(), LeaseRefusal::Unknown);
     assert_eq!(book(&budgets).await.committed(), 500);
+}
+
+#[tokio::test]
+async fn a_budget_that_counts_something_else_now_lends_of_that_alone_and_anew() {
+    let store = Store::default();
+    let budgets = store.budgets();
+    let of = |unit: &str, sequence, needs| LeaseRequest {
+        unit: unit.into(),
+        ..request("x", sequence, needs)
+    };
+    assert_eq!(
+        granted(&budgets, "a", &of("EUR", 1, 900_000)).await,
+        900_000
+    );
+    let tokens = r#"{"tokens": 1000}"#;
+    let other = lease_of(tokens, &budgets, "a", &of("EUR", 2, 10)).await;
+    assert_eq!(other.unwrap().refusal(), LeaseRefusal::OtherUnit);
+    let anew = store.budgets();
+    let answer = lease_of(tokens, &anew, "b", &of("tokens", 1, 700)).await;
+    assert_eq!(answer.unwrap().granted, 700);
+    assert_eq!(book(&store.budgets()).await.committed(), 700);
+    let wrong = lease(&budgets, "b", &of("euros", 1, 10)).await;
+    assert_eq!(wrong.unwrap_err().code(), tonic::Code::InvalidArgument);
 }
 
 #[tokio::test]

@@ -303,7 +303,7 @@ fn with_budget(observed: &Observed) -> WritingPipelineStatus {
 
 fn asks(needs: u64) -> Observed {
     Observed {
-        book: Some(asked(2_000_000, &first_day(), needs)),
+        book: Some(asked(&first_day(2_000_000), needs)),
         ..observed()
     }
 }

@@ -400,9 +400,9 @@ fn a_runs_budget_says_what_is_gone_and_what_it_cannot_pay_for() {
     let mut run = testing::run(false);
     let budget: RunBudget = serde_json::from_value(json!({"tokens": 100})).unwrap();
     run.spec.budget = Some(budget.clone());
-    let period = Allowance::of_run(&budget).period;
+    let allowance = Allowance::of_run(&budget);
     let after = |needs, unpriced: &[&str]| {
-        let book = asked(100, &period, needs);
+        let book = asked(&allowance, needs);
         let observed = Observed {
             report: Some(report(1, 0, 0)),
             spending: Some(Spending::of_run(&budget, &book, Timestamp::UNIX_EPOCH)),
