@@ -1,11 +1,11 @@
 //! The most that an attempt can take. Pure.
 
-use aios_crds::{budget::Unit, model_deployment::Pricing};
+use aios_crds::{budget::Unit, model_deployment::Pricing, text_engine::CallSetting};
 
 use super::contents::Contents;
 use crate::{
     cost::{Basis, Usage, price},
-    dialect::openai::Request,
+    dialect::{openai::Request, text::Speech},
     snapshot::Model,
 };
 
@@ -47,7 +47,11 @@ impl Sent<'_> {
             bytes.saturating_add(ADDED).min(context)
         };
         let output = if self.request.operation.writes() {
-            let cap = self.request.max_output.unwrap_or(self.cap);
+            let cap = if is_told_caps(model) {
+                self.request.max_output.unwrap_or(self.cap)
+            } else {
+                context
+            };
             cap.saturating_mul(self.request.choices)
         } else {
             0
@@ -79,6 +83,12 @@ impl Most {
     }
 }
 
+/// Servers of texts know the settings that the model names and no others.
+fn is_told_caps(model: &Model) -> bool {
+    let speech = Speech::of(&model.dialect, "");
+    speech.is_none_or(|speech| speech.shape.settings.contains(&CallSetting::MaxTokens))
+}
+
 /// Price of tokens, rounded up.
 fn millionths(input: u64, output: u64, pricing: &Pricing) -> u64 {
     let usage = Usage {
@@ -92,6 +102,7 @@ fn millionths(input: u64, output: u64, pricing: &Pricing) -> u64 {
 #[cfg(test)]
 pub(super) mod tests {
     use aios_crds::budget::Unit;
+    use aios_proto::config::Dialect;
     use serde_json::{Value, json};
 
     use super::Sent;
@@ -109,6 +120,10 @@ pub(super) mod tests {
 
     /// In millionths: one for a prompt token, a thousand for one of the answer.
     fn most(body: &Value) -> u64 {
+        most_of(&model(), body)
+    }
+
+    fn most_of(model: &Model, body: &Value) -> u64 {
         let body = body.to_string();
         let request = Request::parse(Operation::Chat, body.clone().into()).unwrap();
         let sent = Sent {
@@ -117,7 +132,7 @@ pub(super) mod tests {
             cap: 10,
         };
         let euros = Unit::Money("EUR".into());
-        let most = sent.most(&model()).unwrap();
+        let most = sent.most(model).unwrap();
         assert_eq!(most.of(&euros), None);
         assert_eq!(most.of(&Unit::Tokens), Some(most.input + most.output));
         most.of(&Unit::Money("USD".into())).unwrap()
@@ -140,6 +155,23 @@ pub(super) mod tests {
         assert_eq!(most(&own) - own.to_string().len() as u64, 1024 + 3_000);
         let many = chat(&json!({"max_tokens": 3, "n": 4}));
         assert_eq!(most(&many) - many.to_string().len() as u64, 1024 + 12_000);
+    }
+
+    #[test]
+    fn a_server_that_is_told_no_cap_may_fill_the_context() {
+        let text = |settings: &Value| {
+            let shape = json!({"input": "prompt", "settings": settings});
+            let shape = serde_json::from_value(shape).unwrap();
+            Model {
+                dialect: Dialect::BentoML(shape),
+                ..model()
+            }
+        };
+        let body = chat(&json!({"max_tokens": 3}));
+        let told = most_of(&text(&json!(["max_tokens"])), &body);
+        assert_eq!(told, most(&body));
+        let untold = most_of(&text(&json!(["temperature"])), &body);
+        assert_eq!(untold, told + (model().context_tokens - 3) * 1_000);
     }
 
     #[test]
