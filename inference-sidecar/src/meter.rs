@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::{
     breaker::Judge,
-    cost::{Basis, Cost, Usage, estimate, price},
+    cost::{Basis, Cached, Cost, Usage, estimate, price},
     dialect::openai::{Observer, Operation},
     metrics::{Metrics, Side},
     money::Reserved,
@@ -28,6 +28,14 @@ pub struct Receipt {
     pub usage: Usage,
     /// None without a price.
     pub cost: Option<Cost>,
+}
+
+impl Receipt {
+    /// Whether all of it is known: its tokens, and its cost if it has one.
+    pub fn basis(&self) -> Basis {
+        let cost = self.cost.as_ref();
+        cost.map_or(self.usage.basis, |cost| cost.basis)
+    }
 }
 
 /// Accounts for an answer while it is told.
@@ -118,6 +126,7 @@ impl Meter {
         let usage = self.usage.unwrap_or(Usage {
             input: self.prompt_tokens,
             output: estimate(self.text_bytes),
+            cached: Cached::default(),
             basis: Basis::Estimated,
         });
         let cost = price(usage, self.model.pricing.as_ref());

@@ -372,7 +372,7 @@ impl Metrics {
             let labels = CostLabels {
                 model: model.clone(),
                 currency: cost.currency.clone(),
-                usage: usage.basis.as_str(),
+                usage: cost.basis.as_str(),
             };
             self.cost.get_or_create(&labels).inc_by(cost.millionths);
         }

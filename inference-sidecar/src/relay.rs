@@ -342,7 +342,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        cost::{Basis, Usage},
+        cost::{Basis, Cached, Usage},
         face::Face,
     };
 
@@ -361,6 +361,7 @@ mod tests {
             let usage = Usage {
                 input: 0,
                 output: 0,
+                cached: Cached::default(),
                 basis: Basis::Estimated,
             };
             Receipt { usage, cost: None }

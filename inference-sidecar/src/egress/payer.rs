@@ -7,7 +7,7 @@ use aios_crds::model_deployment::Pricing;
 
 use super::cache::Broadcast;
 use crate::{
-    cost::{Basis, Usage, price},
+    cost::{Basis, Cached, Usage, price},
     dialect::openai::Observer,
     meter::{Account, Meter, Receipt},
     outcome::Outcome,
@@ -31,6 +31,7 @@ pub fn nothing(pricing: Option<&Pricing>) -> Receipt {
     let usage = Usage {
         input: 0,
         output: 0,
+        cached: Cached::default(),
         basis: Basis::Exact,
     };
     Receipt {

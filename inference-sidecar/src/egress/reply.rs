@@ -261,12 +261,8 @@ fn receipt_headers(receipt: &Receipt) -> HeaderMap {
 }
 
 fn write_receipt(headers: &mut HeaderMap, receipt: &Receipt) {
-    let Usage {
-        input,
-        output,
-        basis,
-    } = receipt.usage;
-    headers.insert(USAGE, HeaderValue::from_static(basis.as_str()));
+    let Usage { input, output, .. } = receipt.usage;
+    headers.insert(USAGE, HeaderValue::from_static(receipt.basis().as_str()));
     headers.insert(INPUT_TOKENS, HeaderValue::from(input));
     headers.insert(OUTPUT_TOKENS, HeaderValue::from(output));
     if let Some(cost) = &receipt.cost {

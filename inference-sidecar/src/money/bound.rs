@@ -4,7 +4,7 @@ use aios_crds::{budget::Unit, model_deployment::Pricing, text_engine::CallSettin
 
 use super::contents::Contents;
 use crate::{
-    cost::{Basis, Usage, price},
+    cost::{Basis, Cached, Usage, millionths},
     dialect::{openai::Request, text::Speech},
     snapshot::Model,
 };
@@ -24,6 +24,8 @@ pub struct Sent<'a> {
 pub struct Most {
     pub input: u64,
     pub output: u64,
+    /// Whether the provider may write the prompt into a cache.
+    pub caches: bool,
     /// None of a model without a price.
     pub pricing: Option<Pricing>,
 }
@@ -59,6 +61,7 @@ impl Sent<'_> {
         Ok(Most {
             input,
             output,
+            caches: contents.caches,
             pricing: model.pricing.clone(),
         })
     }
@@ -77,9 +80,25 @@ impl Most {
             Unit::Money(currency) => {
                 let pricing = self.pricing.as_ref();
                 let pricing = pricing.filter(|pricing| pricing.currency == *currency)?;
-                Some(millionths(self.input, output, pricing))
+                Some(self.millionths(output, pricing))
             }
         }
+    }
+
+    /// Price of the tokens, rounded up: all of the prompt at the dearest that may apply.
+    fn millionths(&self, output: u64, pricing: &Pricing) -> u64 {
+        let (read, written) = (self.input, if self.caches { self.input } else { 0 });
+        let kinds = [(0, 0), (read, 0), (0, written)];
+        let costs = kinds.map(|(read, written)| {
+            let usage = Usage {
+                input: self.input,
+                output,
+                cached: Cached::new(read, written),
+                basis: Basis::Estimated,
+            };
+            millionths(usage, pricing).0
+        });
+        costs.into_iter().max().unwrap_or(u64::MAX)
     }
 }
 
@@ -87,16 +106,6 @@ impl Most {
 fn is_told_caps(model: &Model) -> bool {
     let speech = Speech::of(&model.dialect, "");
     speech.is_none_or(|speech| speech.shape.settings.contains(&CallSetting::MaxTokens))
-}
-
-/// Price of tokens, rounded up.
-fn millionths(input: u64, output: u64, pricing: &Pricing) -> u64 {
-    let usage = Usage {
-        input,
-        output,
-        basis: Basis::Estimated,
-    };
-    price(usage, Some(pricing)).map_or(u64::MAX, |cost| cost.millionths)
 }
 
 #[cfg(test)]
@@ -155,6 +164,17 @@ pub(super) mod tests {
         assert_eq!(most(&own) - own.to_string().len() as u64, 1024 + 3_000);
         let many = chat(&json!({"max_tokens": 3, "n": 4}));
         assert_eq!(most(&many) - many.to_string().len() as u64, 1024 + 12_000);
+    }
+
+    #[test]
+    fn a_prompt_that_is_to_be_kept_is_bounded_at_the_price_of_that() {
+        let kept = chat(&json!({"cache_control": {"type": "ephemeral"}}));
+        let input = kept.to_string().len() as u64 + 1024;
+        assert_eq!(most(&kept), 2 * input + 10_000);
+        let mut model = model();
+        let pricing = model.pricing.as_mut().unwrap();
+        pricing.cache_write_per_million = Some("1.25".parse().unwrap());
+        assert_eq!(most_of(&model, &kept), (5 * input).div_ceil(4) + 10_000);
     }
 
     #[test]

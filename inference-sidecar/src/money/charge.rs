@@ -38,7 +38,7 @@ mod tests {
 
     use super::Aside;
     use crate::{
-        cost::{Basis, Cost, Usage},
+        cost::{Basis, Cached, Cost, Usage},
         meter::Receipt,
         money::bound::{Most, tests::model},
         outcome::Outcome,
@@ -66,16 +66,19 @@ mod tests {
             usage: Usage {
                 input: 1,
                 output: 1,
+                cached: Cached::default(),
                 basis,
             },
             cost: Some(Cost {
                 millionths: 7,
                 currency: "USD".into(),
+                basis,
             }),
         };
         let most = Most {
             input: 100,
             output: 60,
+            caches: false,
             pricing: model().pricing,
         };
         for (unit, amount, expected) in [

@@ -42,6 +42,8 @@ const PRICED: [(&str, &[&str]); 3] = [
     ("speed", &["standard"]),
     ("inference_geo", &["global"]),
 ];
+/// Asks Anthropic to write what stands before it into a cache.
+const CACHE: &str = "cache_control";
 /// Kinds of tools that the caller runs, whose answers come with the next call.
 const OWN: [&str; 2] = ["function", "custom"];
 /// The same, of which the provider adds a description of its own to the prompt.
@@ -52,6 +54,8 @@ const DESCRIBED: [&str; 4] = ["bash_", "text_editor_", "computer_", "memory_"];
 pub struct Contents {
     /// Parts that may fill the model's context.
     pub media: bool,
+    /// Whether the provider is asked to write it into a cache.
+    pub caches: bool,
     /// The field that asks for what nobody can price beforehand.
     pub unbounded: Option<String>,
 }
@@ -59,9 +63,9 @@ pub struct Contents {
 /// Visits the fields at the top.
 struct Top<'a>(&'a mut Contents);
 
-/// Looks for media at any depth.
-struct Media<'a> {
-    found: &'a mut bool,
+/// Looks for media and caches at any depth.
+struct Part<'a> {
+    contents: &'a mut Contents,
     /// Whether the value says what kind of part it is.
     is_kind: bool,
 }
@@ -74,6 +78,7 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 struct Tool {
     kinds: Vec<Value>,
     is_named: bool,
+    caches: bool,
 }
 
 impl Contents {
@@ -89,6 +94,7 @@ impl Contents {
     }
 
     fn field<'de, M: MapAccess<'de>>(&mut self, name: &str, map: &mut M) -> Result<(), M::Error> {
+        self.caches |= name == CACHE;
         let is_asked = if name == "tools" {
             let tools: Option<Vec<Tool>> = map.next_value()?;
             self.tools(&tools.unwrap_or_default());
@@ -105,8 +111,8 @@ impl Contents {
         } else if name == "context_management" {
             compacts(&map.next_value()?)
         } else {
-            map.next_value_seed(Media {
-                found: &mut self.media,
+            map.next_value_seed(Part {
+                contents: self,
                 is_kind: false,
             })?;
             false
@@ -126,6 +132,7 @@ impl Contents {
             let is_described = |kind: &&str| DESCRIBED.iter().any(|own| kind.starts_with(own));
             let is_own = |kind: &&str| OWN.contains(kind) || is_described(kind);
             self.media |= kinds.iter().any(is_described);
+            self.caches |= tool.caches;
             if !kinds.iter().all(is_own) || (kinds.is_empty() && !tool.is_named) {
                 self.unbounded(format!("tools[{at}]"));
             }
@@ -171,6 +178,7 @@ impl<'de> Visitor<'de> for Tool {
                 self.kinds.push(map.next_value()?);
             } else {
                 self.is_named |= name == "name" || name == "function";
+                self.caches |= name == CACHE;
                 map.next_value::<IgnoredAny>()?;
             }
         }
@@ -197,7 +205,7 @@ fn asks(value: &Value) -> bool {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Media<'_> {
+impl<'de> DeserializeSeed<'de> for Part<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -205,7 +213,7 @@ impl<'de> DeserializeSeed<'de> for Media<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Media<'_> {
+impl<'de> Visitor<'de> for Part<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -233,15 +241,15 @@ impl<'de> Visitor<'de> for Media<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        *self.found |= self.is_kind && is_media(text);
+        self.contents.media |= self.is_kind && is_media(text);
         Ok(())
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
-        let found = self.found;
+        let contents = self.contents;
         loop {
-            let item = Media {
-                found: &mut *found,
+            let item = Part {
+                contents: &mut *contents,
                 is_kind: false,
             };
             if list.next_element_seed(item)?.is_none() {
@@ -251,11 +259,12 @@ impl<'de> Visitor<'de> for Media<'_> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        let found = self.found;
+        let contents = self.contents;
         while let Some(Name(name)) = map.next_key()? {
-            *found |= is_media(&name);
-            map.next_value_seed(Media {
-                found: &mut *found,
+            contents.media |= is_media(&name);
+            contents.caches |= name == CACHE;
+            map.next_value_seed(Part {
+                contents: &mut *contents,
                 is_kind: name == "type",
             })?;
         }
@@ -304,6 +313,15 @@ mod tests {
         #[case] media: bool,
     ) {
         assert_eq!(of(body), (media, None));
+    }
+
+    #[rstest]
+    #[case::none(r#"{"messages":[{"content":"\"cache_control\""}]}"#, false)]
+    #[case::of_all(r#"{"cache_control":{"type":"ephemeral"}}"#, true)]
+    #[case::of_a_part(r#"{"system":[{"type":"text","cache\u005fcontrol":{}}]}"#, true)]
+    #[case::of_a_tool(r#"{"tools":[{"name":"f","cache_control":{}}]}"#, true)]
+    fn a_prompt_that_is_to_be_kept_is_known(#[case] body: &str, #[case] caches: bool) {
+        assert_eq!(Contents::of(body.as_bytes()).caches, caches);
     }
 
     #[rstest]

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use aios_budget::{Ask, Grant, Hold, Purse, Refusal, Short};
+use aios_crds::budget::Unit;
 
 use super::{bound::Most, charge::Aside, fund::Fund};
 use crate::{lock::lock, meter::Receipt, metrics::Metrics, outcome::Outcome};
@@ -175,7 +176,11 @@ impl Reserved {
                     "a call came to more than it could: the model's server takes more tokens than it is told"
                 );
             }
-            wallet.metrics.budget_spent(fund, receipt.usage.basis, cost);
+            let basis = match unit {
+                Unit::Money(_) => receipt.basis(),
+                Unit::Tokens => receipt.usage.basis,
+            };
+            wallet.metrics.budget_spent(fund, basis, cost);
             part.end(cost);
         }
     }

@@ -111,7 +111,7 @@ impl Span {
         let usage = receipt.usage;
         self.note("gen_ai.usage.input_tokens", Value::Number(usage.input));
         self.note("gen_ai.usage.output_tokens", Value::Number(usage.output));
-        self.note("aios.usage", Value::Fixed(usage.basis.as_str()));
+        self.note("aios.usage", Value::Fixed(receipt.basis().as_str()));
         self.end(outcome);
     }
 

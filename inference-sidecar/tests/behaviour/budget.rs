@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    fake::{Answer, End, Fake, completion, role, stream, token, until},
+    fake::{Answer, End, Fake, completion, json_answer, role, stream, token, until},
     world::{World, chat, header, init, item, model, pipeline, serve, snapshot, with},
 };
 
@@ -203,6 +203,34 @@ async fn what_a_provider_bills_by_itself_is_refused_by_name_where_a_budget_bound
     let free = World::start(vec![priced("m", &fake)], json!([{"model": "m"}])).await;
     let asked = json!({"web_search_options": {}});
     assert_eq!(called(&free, asked).await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_a_providers_cache_gave_and_took_is_charged_at_its_own_price() {
+    let answer = json!({"choices": [{"message": {"content": "Hello."}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 1,
+            "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 30}}});
+    let fake = Fake::start(vec![json_answer(200, &answer)]).await;
+    for (read, written, costs, basis) in [
+        (Some("100"), Some("1250"), "0.0545 EUR", "exact"),
+        (None, None, "0.131 EUR", "estimated"),
+    ] {
+        let pricing = json!({"inputPerMillion": "1000", "outputPerMillion": "1000",
+            "cacheReadPerMillion": read, "cacheWritePerMillion": written, "currency": "EUR"});
+        let model = with(model("m", &fake.address), "pricing", pricing);
+        let world = world(vec![model], "100", Lessor::own()).await;
+        let answer = called(&world, json!({})).await;
+        assert_eq!(
+            (header(&answer, "aios-cost"), header(&answer, "aios-usage")),
+            (costs, basis)
+        );
+        let spent = format!(
+            "\"{basis}\"}} {}",
+            if read.is_some() { 54_500 } else { 131_000 }
+        );
+        assert!(world.metric(&["aios_sidecar_budget_spent_total", &spent]));
+        assert!(world.metric(&["gen_ai_client_token_usage_sum", "\"exact\"", " 100"]));
+    }
 }
 
 #[tokio::test]

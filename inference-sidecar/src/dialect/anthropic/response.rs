@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    cost::{Basis, Usage},
+    cost::{Basis, Cached, Usage},
     dialect::openai::Answer,
 };
 
@@ -123,10 +123,12 @@ impl Tokens {
 
     /// All that was counted. None when nothing was told.
     pub fn sum(self) -> Option<Usage> {
-        let cached = self.cache_read.unwrap_or(0) + self.cache_creation.unwrap_or(0);
+        let read = self.cache_read.unwrap_or(0);
+        let written = self.cache_creation.unwrap_or(0);
         Some(Usage {
-            input: self.input? + cached,
+            input: self.input? + read + written,
             output: self.output.unwrap_or(0),
+            cached: Cached::new(read, written),
             basis: Basis::Exact,
         })
     }
@@ -138,13 +140,19 @@ impl Tokens {
             return Value::Null;
         };
         let cached = self.cache_read.unwrap_or(0);
-        let prompt = input + cached + self.cache_creation.unwrap_or(0);
+        let written = self.cache_creation.unwrap_or(0);
+        let prompt = input + cached + written;
+        let mut details = json!({"cached_tokens": cached});
+        if written > 0 {
+            // As OpenRouter tells it; OpenAI asks nothing for it.
+            details["cache_write_tokens"] = written.into();
+        }
         let completion = self.output.unwrap_or(0);
         json!({
             "prompt_tokens": prompt,
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
-            "prompt_tokens_details": {"cached_tokens": cached},
+            "prompt_tokens_details": details,
         })
     }
 }
@@ -154,7 +162,8 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    use super::{finish_reason, to_completion};
+    use super::{finish_reason, read, to_completion};
+    use crate::dialect::openai;
 
     #[test]
     fn a_message_becomes_a_completion() {
@@ -181,9 +190,25 @@ mod tests {
                     "logprobs": null, "finish_reason": "stop",
                 }],
                 "usage": {"prompt_tokens": 115, "completion_tokens": 3, "total_tokens": 118,
-                    "prompt_tokens_details": {"cached_tokens": 100}},
+                    "prompt_tokens_details": {"cached_tokens": 100, "cache_write_tokens": 5}},
             })
         );
+    }
+
+    #[test]
+    fn what_a_cache_gave_and_took_is_known_in_either_dialect() {
+        let message = json!({"id": "msg_1", "model": "claude-x", "content": [], "usage": {
+            "input_tokens": 10, "cache_creation_input_tokens": 5,
+            "cache_read_input_tokens": 100, "output_tokens": 3}});
+        let message = message.to_string();
+        let own = read(message.as_bytes()).unwrap().usage.unwrap();
+        assert_eq!(
+            (own.input, own.cached.read, own.cached.written),
+            (115, 100, 5)
+        );
+        let translated = to_completion(message.as_bytes(), 0).unwrap().to_string();
+        let translated = openai::read(translated.as_bytes()).unwrap();
+        assert_eq!(translated.usage, Some(own));
     }
 
     #[rstest]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{choices::Choice, tally::Counted};
-use crate::cost::{Basis, Usage};
+use crate::cost::{Basis, Cached, Usage};
 
 /// What an answer says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +46,15 @@ pub fn usage(value: &Value) -> Option<Usage> {
     let tokens = |name: &str| value.get(name).and_then(Value::as_u64);
     let input = tokens("prompt_tokens")?;
     let output = tokens("completion_tokens").unwrap_or(0);
+    let details = value.get("prompt_tokens_details");
+    let detail = |name: &str| details?.get(name)?.as_u64();
+    // DeepSeek tells it beside.
+    let read = detail("cached_tokens").or_else(|| tokens("prompt_cache_hit_tokens"));
+    let written = detail("cache_write_tokens");
     Some(Usage {
         input,
         output,
+        cached: Cached::new(read.unwrap_or(0), written.unwrap_or(0)),
         basis: Basis::Exact,
     })
 }
@@ -69,6 +75,23 @@ mod tests {
             (7, 2)
         );
         assert_eq!(answer.text_bytes, 5);
+    }
+
+    #[test]
+    fn what_a_cache_gave_is_known_as_each_provider_tells_it() {
+        for cached in [
+            r#""prompt_tokens_details":{"cached_tokens":6}"#,
+            r#""prompt_cache_hit_tokens":6,"prompt_cache_miss_tokens":1"#,
+        ] {
+            let body = format!(
+                r#"{{"choices":[],"usage":{{"prompt_tokens":7,"completion_tokens":2,{cached}}}}}"#
+            );
+            let usage = read(body.as_bytes()).unwrap().usage.unwrap();
+            assert_eq!(
+                (usage.input, usage.cached.read, usage.cached.written),
+                (7, 6, 0)
+            );
+        }
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl Ended {
             outcome: self.outcome.as_str().into(),
             input_tokens: receipt.usage.input,
             output_tokens: receipt.usage.output,
-            exact: receipt.usage.basis == Basis::Exact,
+            exact: receipt.basis() == Basis::Exact,
             cost: receipt.cost.map(|cost| cost.to_string().into()),
             request: self.request,
             answer: self.answer,
@@ -195,7 +195,7 @@ mod tests {
 
     use super::{BATCH, Ended, Ledger, MUCH, OPEN};
     use crate::{
-        cost::{Basis, Usage},
+        cost::{Basis, Cached, Usage},
         egress::call::Step,
         meter::Receipt,
         metrics::Metrics,
@@ -210,6 +210,7 @@ mod tests {
         let usage = Usage {
             input: number,
             output: 1,
+            cached: Cached::default(),
             basis: Basis::Exact,
         };
         Ended {
