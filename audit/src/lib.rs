@@ -19,7 +19,8 @@ pub use bundle::{
     BundleError, BundleWriter, Expectations, Fault, Head, Part, Place, Report, verify_bundle,
 };
 pub use calls::{
-    CallBatch, CallChains, CallHead, CallRecord, CallToken, CallsError, CallsReport, Scribe, Told,
+    CallBatch, CallChains, CallHead, CallRecord, CallToken, CallsError, CallsReport, Judged,
+    Scribe, Told,
 };
 pub use checkpoint::Checkpoint;
 pub use dsse::{Envelope, Signature};

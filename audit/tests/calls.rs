@@ -21,11 +21,12 @@ fn record(number: u8) -> CallRecord<'static> {
         pipeline: "savings".into(),
         step: "draft".into(),
         document: Some("d-1".into()),
-        model: "writer".into(),
+        model: Some("writer".into()),
         model_digest: None,
         route: Some(0),
         variant: None,
         policies: "sha256:00".into(),
+        judged: None,
         cache: None,
         outcome: "ok".into(),
         input_tokens: 12,
@@ -35,6 +36,14 @@ fn record(number: u8) -> CallRecord<'static> {
         request: token.commit(b"{}"),
         answer: told.commitment(),
     }
+}
+
+#[test]
+fn a_record_of_before_rules_read_calls_stays_as_it_was_signed() {
+    let written = serde_json::to_value(record(1)).unwrap();
+    assert!(written.get("judged").is_none());
+    let read: CallRecord<'_> = serde_json::from_value(written.clone()).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), written);
 }
 
 /// Batches of two calls each.

@@ -43,14 +43,15 @@ pub struct Source {
 /// A stream on its way to the caller.
 pub struct Relay<A> {
     pub source: Source,
+    /// Policy on what it says; none where there is none. Where the caller goes away it ends before the account, which says
+    /// what was scanned.
+    pub shield: Option<Box<Shielded>>,
     pub account: A,
     /// When the whole answer must have come to a caller who reads, and the span that this is the end of.
     pub deadline: (Instant, Duration),
     /// Longest silence of the upstream.
     pub gap: Duration,
     pub voice: Voice,
-    /// Policy on what it says; none where there is none.
-    pub shield: Option<Box<Shielded>>,
     /// Whether the caller did not ask for the usage chunk.
     pub strip_usage: bool,
     /// What the trailers say; none sends no trailers.
@@ -243,6 +244,9 @@ impl<A: Account> Relay<A> {
     /// Ends the stream; `last` is what the caller still gets.
     fn end(mut self, outcome: Outcome, last: Bytes) -> (Frame<Bytes>, State<A>) {
         self.account.told(&last);
+        if let Some(shield) = &mut self.shield {
+            shield.close();
+        }
         let receipt = self.account.settle(outcome);
         let mut trailers = self.trailers.map(|write| write(&receipt));
         if let (Some(trailers), Some(shield)) = (&mut trailers, &self.shield) {

@@ -10,4 +10,4 @@ mod record;
 pub use batch::{CallBatch, CallHead, Scribe};
 pub use chain::{CallChains, CallsReport};
 pub use error::CallsError;
-pub use record::{CallRecord, CallToken, Told};
+pub use record::{CallRecord, CallToken, Judged, Told};

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,7 +13,7 @@ use crate::{AuditError, Commitment, Hash, commit};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CallToken([u8; 16]);
 
-/// One answered call. It holds no text, and nothing that a text could be guessed by.
+/// One call that was answered, or that a policy refused. It holds no text, and nothing that a text could be guessed by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallRecord<'a> {
@@ -25,8 +26,9 @@ pub struct CallRecord<'a> {
     /// The document's id, if the caller named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<Cow<'a, str>>,
-    /// Name of the ModelDeployment that answered.
-    pub model: Cow<'a, str>,
+    /// Name of the ModelDeployment that answered; none where a policy refused the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Cow<'a, str>>,
     /// Digest of its weights, where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_digest: Option<Cow<'a, str>>,
@@ -38,6 +40,9 @@ pub struct CallRecord<'a> {
     pub variant: Option<Cow<'a, str>>,
     /// Digest of the policies that the pipeline's documents are judged by.
     pub policies: Cow<'a, str>,
+    /// What rules read of the call; none where no rule of calls is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judged<'a>>,
     /// `hit`, `shared` or `miss`, where answers are used again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cow<'a, str>>,
@@ -54,6 +59,23 @@ pub struct CallRecord<'a> {
     pub request: Commitment,
     /// To the bytes of the answer, as the caller was told them.
     pub answer: Commitment,
+}
+
+/// What rules read of a call, and what they said of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Judged<'a> {
+    /// Digest of the policies whose rules they are.
+    pub policies: Cow<'a, str>,
+    /// Bytes that were scanned, by channel.
+    pub scanned: BTreeMap<Cow<'a, str>, u64>,
+    /// Values that were left out, for no rule reads them.
+    pub stripped: u64,
+    /// The strictest action.
+    pub action: Cow<'a, str>,
+    /// The rules that spoke, as `POLICY/RULE`, the first eight of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Cow<'a, str>>,
 }
 
 /// The commitment to a text that comes in parts.

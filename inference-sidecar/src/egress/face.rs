@@ -25,8 +25,8 @@ use super::{
     hedge::Hedges,
     hold::{BOUNDS, Holds},
     hundred,
-    records::{Ledger, Recording, now_ms},
-    reply::reply,
+    records::{self, Ledger, Recording, now_ms},
+    reply::{CALL, reply, set},
     retries::Retries,
     route, traces,
 };
@@ -225,7 +225,21 @@ impl Egress {
         let mut shield = self.shield(&config, &call);
         let asked = match &mut shield {
             None => Asked::read(face, body)?,
-            Some(shield) => Asked::read(face, shield.prompt(body.clone())?)?.sent_as(body),
+            Some(shield) => match shield.prompt(body.clone()) {
+                Ok(told) => Asked::read(face, told)?.sent_as(body),
+                Err(error) => {
+                    if let Some(span) = span {
+                        span.failed(Some(error.code()));
+                    }
+                    return Ok(self.withheld(
+                        (face, error),
+                        &config,
+                        &call,
+                        (&caller, &body),
+                        shield,
+                    ));
+                }
+            },
         };
         if let Some(span) = span {
             traces::describe(span, &call, asked.own());
@@ -292,6 +306,28 @@ impl Egress {
             self.metrics.speeds.took(&model.name, Part::Own, own);
         }
         Ok(response)
+    }
+
+    /// The refusal of a prompt by policy, which is recorded as an answer is.
+    fn withheld(
+        &self,
+        (face, error): (Face, ApiError),
+        config: &Config,
+        call: &Call,
+        (caller, body): (&HeaderMap, &[u8]),
+        shield: &Shield,
+    ) -> Response {
+        let mut response = face.refusal(error);
+        let headers = response.headers_mut();
+        shield.write(headers);
+        let pipeline = config.pipelines.get(call.owner());
+        if let (Call::Routed { step, .. }, Some(pipeline)) = (call, pipeline) {
+            let document = caller.get("aios-document");
+            let of = (pipeline, *step);
+            let token = records::refused(&self.records, of, document, body, shield.judged());
+            set(headers, CALL, &token.to_string());
+        }
+        response
     }
 }
 

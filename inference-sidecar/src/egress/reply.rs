@@ -48,7 +48,7 @@ const OUTPUT_TOKENS: HeaderName = HeaderName::from_static("aios-output-tokens");
 const COST: HeaderName = HeaderName::from_static("aios-cost");
 const CACHE: HeaderName = HeaderName::from_static("aios-cache");
 const POLICIES: HeaderName = HeaderName::from_static("aios-policy-digest");
-const CALL: HeaderName = HeaderName::from_static("aios-call");
+pub const CALL: HeaderName = HeaderName::from_static("aios-call");
 const VARIANT: HeaderName = HeaderName::from_static("aios-variant");
 
 /// The answer, or the beginning of its stream. A call of a pipeline is recorded, and may be judged.
@@ -74,7 +74,10 @@ pub fn reply(
         Reply::Started(started) => &started.headers,
     };
     let digest = digest(headers, &candidate);
-    let note = recording.map(|recording| recording.begin(&candidate, digest.clone(), origin));
+    let note = recording.map(|recording| {
+        let judged = shield.as_ref().map(Shield::judged);
+        recording.begin(&candidate, digest.clone(), origin, judged)
+    });
     let said = note.as_ref().map(|note| {
         let policies = HeaderValue::from_str(note.policies());
         (note.token(), policies, note.variant().cloned())

@@ -78,7 +78,7 @@ impl Shield {
             stack,
             side: CallSide::Prompt,
             metrics: &self.metrics,
-            report: &mut self.report,
+            report: &self.report,
         };
         let changed = judge.json(&body, Node::Request).map_err(Stop::of_prompt)?;
         Ok(changed.map_or(body, Bytes::from))
@@ -138,7 +138,7 @@ impl Shield {
             stack: guard.answer.as_ref()?,
             side: CallSide::Answer,
             metrics: &self.metrics,
-            report: &mut self.report,
+            report: &self.report,
         })
     }
 
@@ -160,10 +160,35 @@ impl Shield {
         self.report.write(headers);
     }
 
+    /// What the record says of it once the call ended.
+    pub fn judged(&self) -> Judged {
+        Judged {
+            guard: self.guard.clone(),
+            report: self.report.clone(),
+        }
+    }
+
     fn write_digest(&self, headers: &mut HeaderMap) {
         if let Ok(digest) = HeaderValue::from_str(&self.guard.digest) {
             headers.insert(report::POLICY, digest);
         }
+    }
+}
+
+/// What becomes known of a call while rules judge it.
+pub struct Judged {
+    guard: Arc<Guard>,
+    report: Report,
+}
+
+impl Judged {
+    /// Whether a rule refused the call.
+    pub fn is_blocked(&self) -> bool {
+        self.report.is_blocked()
+    }
+
+    pub fn record(&self) -> aios_audit::Judged<'static> {
+        self.report.record(&self.guard.digest)
     }
 }
 
@@ -188,7 +213,7 @@ struct Judge<'a> {
     stack: &'a PolicyStack,
     side: CallSide,
     metrics: &'a Metrics,
-    report: &'a mut Report,
+    report: &'a Report,
 }
 
 impl Judge<'_> {

@@ -98,16 +98,20 @@ impl Shielded {
         Ok(rest)
     }
 
-    /// What was scanned, and what was said of it.
-    pub fn write(&self, headers: &mut HeaderMap) {
-        let mut report = self.shield.report.clone();
-        for lane in &self.lanes {
+    /// Counts what came of texts that did not end: nothing more comes.
+    pub fn close(&mut self) {
+        let report = &self.shield.report;
+        for lane in self.lanes.drain(..) {
             report.scanned(lane.channel, lane.received());
         }
-        for call in &self.calls {
+        for call in self.calls.drain(..) {
             report.scanned(Channel::ToolArguments, call.held());
         }
-        report.write(headers);
+    }
+
+    /// What was scanned, and what was said of it.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        self.shield.report.write(headers);
     }
 
     fn judged(&mut self, data: &str, found: Texts) -> Result<Told, ApiError> {
@@ -397,6 +401,7 @@ impl Shielded {
 
 impl Drop for Shielded {
     fn drop(&mut self) {
+        self.close();
         self.shield.metrics.policy.held(self.held, 0);
     }
 }

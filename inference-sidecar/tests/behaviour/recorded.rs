@@ -55,11 +55,12 @@ async fn an_answer_is_recorded_without_its_text_and_its_caller_can_prove_it() {
         pipeline: "p".into(),
         step: "draft".into(),
         document: Some("d1".into()),
-        model: "m".into(),
+        model: Some("m".into()),
         model_digest: Some("sha256:aa".into()),
         route: Some(0),
         variant: None,
         policies: policies.into(),
+        judged: None,
         cache: None,
         outcome: "ok".into(),
         input_tokens: 100,
@@ -83,6 +84,78 @@ async fn a_prompt_that_a_policy_changed_is_recorded_as_its_caller_sent_it() {
     assert!(fake.body(0).to_string().contains("[removed]"));
     let record = only_record(&world).await;
     assert_eq!(record.request, token.commit(body.to_string().as_bytes()));
+}
+
+/// A world whose model answers so, and where a word blocks prompts and answers.
+async fn ruled(answer: Answer) -> (World, Fake) {
+    let fake = Fake::start(vec![answer]).await;
+    let rules = json!([{"name": "no-rival", "terms": {"list": ["Acme"]}, "action": "Block",
+        "calls": ["Prompt", "Answer"]}]);
+    let world = crate::shield::world(model("m", &fake.address), rules).await;
+    (world, fake)
+}
+
+fn scanned(record: &CallRecord<'_>) -> Vec<(String, u64)> {
+    let judged = record.judged.as_ref().unwrap();
+    let scanned = judged.scanned.iter();
+    scanned
+        .map(|(channel, bytes)| (channel.to_string(), *bytes))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_record_says_what_rules_read_and_what_they_said() {
+    let (world, _fake) = ruled(completion("Hello.", Some((9, 3)))).await;
+    let response = world.call(&chat(json!({}))).send().await.unwrap();
+    let judged = header(&response, "aios-policy-judged").to_owned();
+    let said = header(&response, "aios-policy-scanned").to_owned();
+    let record = only_record(&world).await;
+    let scanned = scanned(&record);
+    assert_eq!(scanned.len(), 2, "prompt and content");
+    for (channel, bytes) in scanned {
+        assert!(said.contains(&format!("{channel}={bytes}")), "{said}");
+    }
+    let found = record.judged.unwrap();
+    assert_eq!((&*found.policies, &*found.action), (&*judged, "Pass"));
+    assert!(found.rules.is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_prompt_is_recorded_though_no_model_was_asked() {
+    let (world, fake) = ruled(completion("Hello.", Some((9, 3)))).await;
+    let body = chat(json!({"messages": [{"role": "user", "content": "Praise Acme."}]}));
+    let response = world.call(&body).send().await.unwrap();
+    assert_eq!(response.status(), 400);
+    let token = call(&response);
+    assert_eq!(
+        header(&response, "aios-policy-verdict"),
+        "Block house/no-rival"
+    );
+    let record = only_record(&world).await;
+    assert_eq!(fake.calls(), 0);
+    assert_eq!((record.call, record.model.as_deref()), (token.call(), None));
+    assert_eq!(record.outcome, "refused");
+    assert_eq!(record.request, token.commit(body.to_string().as_bytes()));
+    assert_eq!((record.input_tokens, record.cost.as_deref()), (0, None));
+    let judged = record.judged.unwrap();
+    assert!(judged.scanned["prompt"] >= 12);
+    assert_eq!(judged.rules, ["house/no-rival"]);
+}
+
+#[tokio::test]
+async fn a_blocked_answer_is_recorded_as_refused_whole_or_streamed() {
+    let whole = completion("We beat Acme.", Some((9, 3)));
+    for (answer, streamed) in [(whole, false), (stream(&["We beat ", "Acme."]), true)] {
+        let (world, _fake) = ruled(answer).await;
+        let body = chat(json!({"stream": streamed}));
+        let response = world.call(&body).send().await.unwrap();
+        response.text().await.unwrap();
+        let record = only_record(&world).await;
+        assert_eq!(record.outcome, "refused", "streamed: {streamed}");
+        assert_eq!(record.model.as_deref(), Some("m"));
+        let judged = record.judged.as_ref().unwrap();
+        assert_eq!((&*judged.action, judged.scanned["content"]), ("Block", 13));
+    }
 }
 
 #[tokio::test]
@@ -116,6 +189,22 @@ async fn a_stream_whose_caller_went_away_is_recorded_as_far_as_it_was_told() {
     assert_eq!(record.outcome, "cancelled");
     assert_eq!((record.output_tokens, record.exact), (3, false));
     assert_eq!(record.answer, token_of_call.commit(&heard));
+}
+
+#[tokio::test]
+async fn what_was_scanned_of_a_stream_is_recorded_though_its_caller_went_away() {
+    let (world, _fake) = ruled(Answer::Stream(vec![token("Hello, you. ")], End::Hang)).await;
+    let body = chat(json!({"stream": true}));
+    let mut response = world.call(&body).send().await.unwrap();
+    response.chunk().await.unwrap().unwrap();
+    drop(response);
+    let mut batches = Vec::new();
+    while batches.is_empty() {
+        batches = taken(&world, "").await;
+    }
+    let record = &batches[0].records[0];
+    assert_eq!(record.outcome, "cancelled");
+    assert_eq!(record.judged.as_ref().unwrap().scanned["content"], 12);
 }
 
 #[tokio::test]
@@ -210,7 +299,7 @@ async fn a_variant_is_named_in_headers_and_in_the_record() {
         let batches = taken(&world, "").await;
         let record = batches.last().unwrap().records.last().unwrap();
         assert_eq!(record.variant.as_deref(), Some(expected));
-        assert_eq!(record.model, answered);
+        assert_eq!(record.model.as_deref(), Some(answered));
     }
 }
 

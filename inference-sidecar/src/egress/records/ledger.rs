@@ -18,6 +18,7 @@ use crate::{
     meter::Receipt,
     metrics::Metrics,
     outcome::Outcome,
+    shield::Judged,
     snapshot::{Model, Pipeline},
 };
 
@@ -62,11 +63,12 @@ pub struct Ended {
     pub pipeline: Arc<Pipeline>,
     pub step: Step,
     pub document: Option<HeaderValue>,
-    pub model: Arc<Model>,
+    pub model: Option<Arc<Model>>,
     pub model_digest: Option<HeaderValue>,
     pub route: Option<usize>,
     pub variant: Option<HeaderValue>,
     pub origin: Option<Origin>,
+    pub judged: Option<Judged>,
     pub outcome: Outcome,
     pub receipt: Receipt,
     pub request: Commitment,
@@ -159,7 +161,7 @@ fn existing(scribe: &mut Option<Scribe>) -> Result<&mut Scribe, AuditError> {
 
 impl Ended {
     fn into_record(self) -> CallRecord<'static> {
-        let Self { model, receipt, .. } = self;
+        let Self { receipt, .. } = self;
         let text = |value: HeaderValue| value.to_str().ok().map(|text| text.to_owned().into());
         CallRecord {
             call: self.call,
@@ -167,11 +169,12 @@ impl Ended {
             pipeline: self.pipeline.name.clone().into(),
             step: self.step.as_str().into(),
             document: self.document.and_then(text),
-            model: model.name.clone().into(),
+            model: self.model.map(|model| model.name.clone().into()),
             model_digest: self.model_digest.and_then(text),
             route: self.route.and_then(|route| u32::try_from(route).ok()),
             variant: self.variant.and_then(text),
             policies: self.pipeline.policies.clone().into(),
+            judged: self.judged.map(|judged| judged.record()),
             cache: self.origin.map(|origin| origin.as_str().into()),
             outcome: self.outcome.as_str().into(),
             input_tokens: receipt.usage.input,
@@ -219,11 +222,12 @@ mod tests {
             pipeline: pipeline.clone(),
             step: Step::Draft,
             document: None,
-            model: model.clone(),
+            model: Some(model.clone()),
             model_digest: None,
             route: None,
             variant: None,
             origin: None,
+            judged: None,
             outcome: Outcome::Ok,
             receipt: Receipt { usage, cost: None },
             request: token.commit(b""),

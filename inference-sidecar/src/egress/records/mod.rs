@@ -5,4 +5,4 @@ mod ledger;
 mod note;
 
 pub use ledger::Ledger;
-pub use note::{Note, Noted, Recording, now_ms};
+pub use note::{Note, Noted, Recording, now_ms, refused};

@@ -21,6 +21,7 @@ use crate::{
     },
     meter::{Account, Receipt},
     outcome::Outcome,
+    shield::Judged,
     snapshot::{Model, Pipeline},
     trace::Span,
 };
@@ -43,6 +44,7 @@ pub struct Note {
     model_digest: Option<HeaderValue>,
     route: Option<usize>,
     origin: Option<Origin>,
+    judged: Option<Judged>,
 }
 
 /// Who accounts for a stream that is recorded or traced.
@@ -80,6 +82,7 @@ impl Recording {
         candidate: &Candidate,
         digest: Option<HeaderValue>,
         origin: Option<Origin>,
+        judged: Option<Judged>,
     ) -> Note {
         let token = CallToken::new(rand::random());
         Note {
@@ -89,9 +92,40 @@ impl Recording {
             model_digest: digest,
             route: candidate.route,
             origin,
+            judged,
             recording: self,
         }
     }
+}
+
+/// Records a call whose prompt a policy refused, and gives what its caller is told. The refusal's own words are committed
+/// to by nobody.
+pub fn refused(
+    ledger: &Ledger,
+    (pipeline, step): (&Arc<Pipeline>, Step),
+    document: Option<&HeaderValue>,
+    body: &[u8],
+    judged: Judged,
+) -> CallToken {
+    let token = CallToken::new(rand::random());
+    ledger.write(Ended {
+        call: token.call(),
+        time_ms: now_ms(),
+        pipeline: pipeline.clone(),
+        step,
+        document: document.cloned(),
+        model: None,
+        model_digest: None,
+        route: None,
+        variant: None,
+        origin: None,
+        judged: Some(judged),
+        outcome: Outcome::Refused,
+        receipt: nothing(None),
+        request: token.commit(body),
+        answer: token.commit(b""),
+    });
+    token
 }
 
 // === impl Note ===
@@ -116,7 +150,12 @@ impl Note {
         self.told.more(bytes);
     }
 
+    /// A call that a policy refused ended so for its caller, whatever became of the model's answer.
     pub fn write(self, outcome: Outcome, receipt: &Receipt) {
+        let outcome = match &self.judged {
+            Some(judged) if judged.is_blocked() => Outcome::Refused,
+            _ => outcome,
+        };
         let Recording {
             ledger,
             pipeline,
@@ -130,11 +169,12 @@ impl Note {
             pipeline,
             step,
             document: question.caller.get("aios-document").cloned(),
-            model: self.model,
+            model: Some(self.model),
             model_digest: self.model_digest,
             route: self.route,
             variant,
             origin: self.origin,
+            judged: self.judged,
             outcome,
             receipt: receipt.clone(),
             request: self.token.commit(question.asked.sent()),
