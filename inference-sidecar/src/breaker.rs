@@ -18,6 +18,8 @@ use crate::{
 const FAILURES: u32 = 5;
 const FIRST_REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_mins(1);
+/// An address that nobody called so long is gone: groups of engines come and go.
+const FORGOTTEN: Duration = Duration::from_hours(1);
 
 /// The breakers of a process.
 pub struct Breakers {
@@ -30,6 +32,8 @@ pub struct Judge {
     breakers: Arc<Breakers>,
     address: String,
     labels: ModelLabels,
+    /// Whether the call tries an address whose rest is over.
+    tries: bool,
 }
 
 /// Addresses in trouble. Pure.
@@ -45,8 +49,8 @@ struct Circuit {
     trips: u32,
     /// Until when others are to be tried first.
     rests_until: Option<Instant>,
-    /// Whether a call tries after the rest.
-    tries: bool,
+    /// The last failure.
+    failed: Option<Instant>,
 }
 
 /// What an end says of the address.
@@ -71,15 +75,16 @@ impl Breakers {
         lock(&self.circuits).is_preferred(address, Instant::now())
     }
 
-    /// Addresses in the order in which a call shall try them. One whose rest is over is given to this call,
-    /// and to others only after another rest.
+    /// Addresses in the order in which a call shall try them.
     pub fn in_order<'a>(&self, addresses: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
         lock(&self.circuits).in_order(addresses, Instant::now())
     }
 
-    /// Who judges a call to the address.
+    /// Who judges a call to the address that begins now. Where its rest is over this call tries, and others only after
+    /// another rest.
     pub fn judge(self: &Arc<Self>, address: &str, labels: &ModelLabels) -> Judge {
         Judge {
+            tries: lock(&self.circuits).begin(address, Instant::now()),
             breakers: self.clone(),
             address: address.to_owned(),
             labels: labels.clone(),
@@ -90,8 +95,8 @@ impl Breakers {
 impl Judge {
     /// The call ended.
     pub fn end(self, outcome: Outcome) {
-        let opened = lock(&self.breakers.circuits).end(self.address, outcome, Instant::now());
-        if opened {
+        let (address, now) = (self.address, Instant::now());
+        if lock(&self.breakers.circuits).end(address, self.tries, outcome, now) {
             self.breakers.metrics.breaker_opened(&self.labels);
         }
     }
@@ -105,28 +110,37 @@ impl Circuits {
         circuit.is_none_or(|circuit| circuit.rests_until.is_none_or(|until| until <= now))
     }
 
-    fn in_order<'a>(
-        &mut self,
-        addresses: impl Iterator<Item = &'a str>,
-        now: Instant,
-    ) -> Vec<&'a str> {
-        let (mut first, last): (Vec<_>, Vec<_>) = addresses.partition(|address| {
-            let circuit = self.0.get_mut(*address);
-            circuit.is_none_or(|circuit| circuit.admits(now))
-        });
+    fn in_order<'a>(&self, addresses: impl Iterator<Item = &'a str>, now: Instant) -> Vec<&'a str> {
+        let (mut first, last): (Vec<_>, Vec<_>) =
+            addresses.partition(|address| self.is_preferred(address, now));
         first.extend(last);
         first
     }
 
+    /// Whether the call tries an address whose rest is over.
+    fn begin(&mut self, address: &str, now: Instant) -> bool {
+        let circuit = self.0.get_mut(address);
+        circuit.is_some_and(|circuit| circuit.begins(now))
+    }
+
     /// Whether that opened the breaker.
-    fn end(&mut self, address: String, outcome: Outcome, now: Instant) -> bool {
-        match Verdict::of(outcome) {
-            Verdict::Open => false,
-            Verdict::Works => {
+    fn end(&mut self, address: String, tries: bool, outcome: Outcome, now: Instant) -> bool {
+        match (Verdict::of(outcome), self.0.get_mut(&address)) {
+            (Verdict::Open, Some(circuit)) if tries => {
+                // Nothing was learnt: the next call tries.
+                circuit.rests_until = Some(now);
+                false
+            }
+            (Verdict::Open, _) => false,
+            (Verdict::Works, _) => {
                 self.0.remove(&address);
                 false
             }
-            Verdict::Fails => self.0.entry(address).or_default().fails(now),
+            (Verdict::Fails, Some(circuit)) => circuit.fails(tries, now),
+            (Verdict::Fails, None) => {
+                self.0.retain(|_, circuit| circuit.is_known(now));
+                self.0.entry(address).or_default().fails(tries, now)
+            }
         }
     }
 }
@@ -134,25 +148,26 @@ impl Circuits {
 // === impl Circuit ===
 
 impl Circuit {
-    fn admits(&mut self, now: Instant) -> bool {
-        match self.rests_until {
-            None => true,
-            Some(until) if until <= now => {
-                self.rests_until = Some(now + self.rest());
-                self.tries = true;
-                true
-            }
-            Some(_) => false,
+    fn begins(&mut self, now: Instant) -> bool {
+        let tries = self.rests_until.is_some_and(|until| until <= now);
+        if tries {
+            self.rests_until = Some(now + self.rest());
         }
+        tries
     }
 
-    fn fails(&mut self, now: Instant) -> bool {
+    fn is_known(&self, now: Instant) -> bool {
+        let failed = self.failed.or(self.rests_until);
+        failed.is_some_and(|failed| now.saturating_duration_since(failed) < FORGOTTEN)
+    }
+
+    fn fails(&mut self, tries: bool, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
+        self.failed = Some(now);
         // Once it is open, calls that were under way are no news: the one that tries is.
-        let opens = self.tries || (self.rests_until.is_none() && self.failures >= FAILURES);
+        let opens = tries || (self.rests_until.is_none() && self.failures >= FAILURES);
         if opens {
             self.trips = self.trips.saturating_add(1);
-            self.tries = false;
             self.rests_until = Some(now + self.rest());
         }
         opens
@@ -193,7 +208,7 @@ impl Verdict {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Circuits, FAILURES, FIRST_REST, LONGEST_REST};
+    use super::{Circuits, FAILURES, FIRST_REST, FORGOTTEN, LONGEST_REST};
     use crate::outcome::Outcome;
 
     #[derive(Default)]
@@ -202,11 +217,17 @@ mod tests {
     impl Told {
         fn tell(&mut self, outcome: Outcome, times: u32, now: Instant) -> bool {
             (0..times).fold(false, |opened, _| {
-                self.0.end("a".to_owned(), outcome, now) || opened
+                self.0.end("a".to_owned(), false, outcome, now) || opened
             })
         }
 
-        fn order(&mut self, now: Instant) -> Vec<&'static str> {
+        /// A call begins, and ends so.
+        fn call(&mut self, outcome: Outcome, now: Instant) -> bool {
+            let tries = self.0.begin("a", now);
+            self.0.end("a".to_owned(), tries, outcome, now)
+        }
+
+        fn order(&self, now: Instant) -> Vec<&'static str> {
             self.0.in_order(["a", "b"].into_iter(), now)
         }
     }
@@ -244,9 +265,38 @@ mod tests {
         told.tell(Outcome::Unreachable, FAILURES, now);
         now += FIRST_REST;
         assert_eq!(told.order(now), ["a", "b"], "one call tries");
+        assert_eq!(
+            told.order(now),
+            ["a", "b"],
+            "who was only listed did not try"
+        );
+        assert!(told.0.begin("a", now));
         assert_eq!(told.order(now), ["b", "a"], "others do not");
+        assert!(
+            !told.0.begin("a", now),
+            "nor is it a try that comes this far"
+        );
         told.tell(Outcome::Ok, 1, now);
         assert_eq!(told.order(now), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_try_whose_caller_goes_away_leaves_it_to_the_next() {
+        let (mut told, mut now) = (Told::default(), Instant::now());
+        told.tell(Outcome::Unreachable, FAILURES, now);
+        now += FIRST_REST;
+        assert!(!told.call(Outcome::Cancelled, now));
+        assert_eq!(told.order(now), ["a", "b"]);
+        assert!(told.call(Outcome::Failed, now), "the next one tries");
+    }
+
+    #[test]
+    fn an_address_that_nobody_calls_is_forgotten() {
+        let (mut told, mut now) = (Told::default(), Instant::now());
+        told.tell(Outcome::Unreachable, FAILURES, now);
+        now += FORGOTTEN;
+        told.0.end("b".to_owned(), false, Outcome::Failed, now);
+        assert_eq!(told.0.0.keys().collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]
@@ -261,7 +311,7 @@ mod tests {
                 rest += Duration::from_secs(1);
             }
             rests.push(rest);
-            assert!(told.tell(Outcome::Failed, 1, now));
+            assert!(told.call(Outcome::Failed, now));
             assert!(!told.tell(Outcome::Failed, 9, now), "calls under way");
         }
         assert_eq!(rests[0], FIRST_REST);

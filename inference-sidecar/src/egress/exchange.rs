@@ -180,8 +180,17 @@ impl Exchange {
     /// Whether an address of the model is worth a try. Where calls are held, the queue sees to that.
     fn works(&self, candidate: &Candidate) -> bool {
         let model = &candidate.model;
-        let mut addresses = model.addresses(self.question.stand);
-        !model.hold_for.is_zero() || addresses.any(|address| self.breakers.is_preferred(address))
+        if !model.hold_for.is_zero() {
+            return true;
+        }
+        let groups = self.live.groups_of(&model.name);
+        // What is said of the groups is said of their Service, which is asked behind them.
+        let service = model.endpoints.first().filter(|_| groups.is_some());
+        let others = model.addresses(self.question.stand);
+        let others = others.filter(|address| service.is_none_or(|service| service != address));
+        let groups = groups.iter().flat_map(|groups| groups.iter());
+        let mut all = groups.map(String::as_str).chain(others);
+        all.any(|address| self.breakers.is_preferred(address))
     }
 
     /// Tries one model until it answers, its tries are spent, or the call was held long enough.
