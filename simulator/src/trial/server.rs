@@ -46,12 +46,16 @@ struct Log {
     /// How often each trial came.
     came: Mutex<HashMap<u64, usize>>,
     attempts: Mutex<Vec<Attempt>>,
-    under_way: AtomicUsize,
+    /// Trials that are being answered.
+    under_way: Mutex<Vec<u64>>,
     /// Calls of nobody: no trial asks so.
     strays: AtomicUsize,
 }
 
-struct UnderWay<'a>(&'a AtomicUsize);
+struct UnderWay<'a> {
+    seed: u64,
+    all: &'a Mutex<Vec<u64>>,
+}
 
 impl Model {
     /// The model of that number in every script.
@@ -65,7 +69,7 @@ impl Model {
             model,
             came: Mutex::default(),
             attempts: Mutex::default(),
-            under_way: AtomicUsize::new(0),
+            under_way: Mutex::default(),
             strays: AtomicUsize::new(0),
         });
         let stop = CancellationToken::new();
@@ -94,7 +98,12 @@ impl Model {
 
     /// Calls that are being answered.
     pub fn under_way(&self) -> usize {
-        self.log.under_way.load(SeqCst)
+        lock(&self.log.under_way).len()
+    }
+
+    /// Whether a call of that trial is.
+    pub fn answers(&self, seed: u64) -> bool {
+        lock(&self.log.under_way).contains(&seed)
     }
 
     /// Calls of no trial.
@@ -111,11 +120,11 @@ async fn serve(mut connection: TcpStream, log: &Log) -> io::Result<()> {
             connection.write_all(about().as_bytes()).await?;
             continue;
         }
-        let _counted = UnderWay::of(&log.under_way);
         let Some(asked) = log.asked(&request) else {
             log.strays.fetch_add(1, SeqCst);
             return Ok(());
         };
+        let _counted = UnderWay::of(asked.seed, &log.under_way);
         let script = Script::of(asked.seed);
         let fault = script
             .faults
@@ -153,7 +162,10 @@ async fn follow(connection: &mut TcpStream, plan: &Plan) -> io::Result<()> {
     for step in &plan.steps {
         match step {
             Step::Send(bytes) => connection.write_all(bytes).await?,
-            Step::Wait(span) => sleep(*span).await,
+            Step::Wait(span) => tokio::select! {
+                () = sleep(*span) => {}
+                () = gone(connection) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            },
             Step::Stall => {
                 // Whoever waits sends nothing more: what can be read is that it is gone.
                 let mut byte = [0];
@@ -163,6 +175,13 @@ async fn follow(connection: &mut TcpStream, plan: &Plan) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Until who asked closes the connection.
+async fn gone(connection: &TcpStream) {
+    if let Ok(1..) = connection.peek(&mut [0]).await {
+        std::future::pending::<()>().await;
+    }
 }
 
 impl Log {
@@ -190,15 +209,18 @@ impl Log {
 }
 
 impl<'a> UnderWay<'a> {
-    fn of(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, SeqCst);
-        Self(count)
+    fn of(seed: u64, all: &'a Mutex<Vec<u64>>) -> Self {
+        lock(all).push(seed);
+        Self { seed, all }
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
+        let mut all = lock(self.all);
+        if let Some(at) = all.iter().position(|seed| *seed == self.seed) {
+            all.swap_remove(at);
+        }
     }
 }
 

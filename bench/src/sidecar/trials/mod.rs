@@ -86,7 +86,7 @@ pub async fn run(mut options: Options) -> Result<()> {
     );
     let mut tallies = Vec::new();
     let mut versions = BTreeMap::new();
-    // Nothing is timed, and most of it is waiting for what never comes.
+    // Most of it is waiting for what never comes.
     let mut playing = stream::iter(options.entrants.clone())
         .map(|entrant| {
             let tally = tally_of(&options, &sidecar, entrant);
@@ -169,11 +169,20 @@ async fn trials(stage: Stage, scripts: &[Script]) -> Result<Tally> {
     let mut playing = stream::iter(scripts)
         .map(|script| {
             let asked = stage.asked(script);
-            async move { (script, heard(script, &asked).await) }
+            let models = &stage.models;
+            async move {
+                let heard = heard(script, &asked).await;
+                let outlived = match heard {
+                    Some(Ok(Heard::Left)) => outlived(script, models).await,
+                    _ => Duration::ZERO,
+                };
+                (script, heard, outlived)
+            }
         })
         .buffer_unordered(AT_ONCE);
-    while let Some((script, heard)) = playing.next().await {
+    while let Some((script, heard, outlived)) = playing.next().await {
         tally.note(script, heard);
+        tally.outlived(outlived);
     }
     drop(playing);
     tally.orphaned = orphaned(&stage.models).await;
@@ -189,6 +198,15 @@ async fn trials(stage: Stage, scripts: &[Script]) -> Result<Tally> {
 /// None where nothing ends.
 async fn heard(script: &Script, asked: &Gateway) -> Option<std::io::Result<Heard>> {
     timeout(PATIENCE, play(script, asked)).await.ok()
+}
+
+/// How long models went on for a caller who has just left.
+async fn outlived(script: &Script, models: &[Model]) -> Duration {
+    let left = Instant::now();
+    while models.iter().any(|model| model.answers(script.seed)) && left.elapsed() < GRACE {
+        sleep(Duration::from_millis(1)).await;
+    }
+    left.elapsed()
 }
 
 /// Calls that are still answered, though nobody waits.

@@ -1,6 +1,6 @@
 //! What became of an entrant's trials, counted.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use aios_simulator::trial::{Heard, Misspent, Offence, Script, judge};
 use serde::Serialize;
@@ -9,6 +9,9 @@ use crate::{
     report::{Bound, Target, aligned},
     sidecar::entrant::Entrant,
 };
+
+/// How long a call at a model may outlive its caller.
+const OUTLIVES_MS: f64 = 100.0;
 
 /// What became of an entrant's trials.
 #[derive(Debug, Default, Serialize)]
@@ -29,6 +32,8 @@ pub struct Tally {
     bypassed: usize,
     endless: usize,
     pub orphaned: usize,
+    /// The longest that a call at a model outlived its caller.
+    outlived_ms: f64,
     /// None of who has no budgets.
     pub money: Option<Money>,
     /// The first of each, by the number of its script.
@@ -85,6 +90,12 @@ impl Tally {
         }
     }
 
+    /// So long a call at a model outlived its caller.
+    pub fn outlived(&mut self, span: Duration) {
+        let millis = (span.as_secs_f64() * 1e4).round() / 10.0;
+        self.outlived_ms = self.outlived_ms.max(millis);
+    }
+
     fn add(&mut self, script: &Script, offence: &Offence) {
         let (count, name) = match offence {
             Offence::Unclean(_) => (&mut self.broken, "broken"),
@@ -122,9 +133,9 @@ impl Tally {
         ]
     }
 
-    fn row(&self) -> [String; 14] {
+    fn row(&self) -> [String; 15] {
         let who = self.entrant.map_or("", Entrant::words);
-        let mut row = [const { String::new() }; 14];
+        let mut row = [const { String::new() }; 15];
         if let Some(why) = &self.failure {
             row[0] = format!("{who}: {why:.60}");
             return row;
@@ -136,6 +147,7 @@ impl Tally {
         for (cell, count) in row.iter_mut().skip(1).zip(counts) {
             *cell = count.map_or_else(|| "-".to_owned(), |count| count.to_string());
         }
+        row[14] = format!("{:.1}", self.outlived_ms);
         row
     }
 }
@@ -156,37 +168,40 @@ impl Money {
 /// Everybody's.
 pub fn rows(tallies: &[Tally]) -> String {
     let names = Tally::default().offences().map(|(name, _)| name);
-    let mut head = [const { String::new() }; 14];
+    let mut head = [const { String::new() }; 15];
     let ends = ["entrant", "whole", "failed cleanly", "caller left"];
     for (cell, name) in head.iter_mut().zip(ends.into_iter().chain(names)) {
         name.clone_into(cell);
     }
+    "outlived, ms".clone_into(&mut head[14]);
     let mut rows = vec![head];
     rows.extend(tallies.iter().map(Tally::row));
     aligned(&rows)
 }
 
-/// Of ours, none of anything; an entrant that could not be asked has no row.
+/// Of ours, none of anything, and no call that long outlives its caller; an entrant that could not be asked has no row.
 pub fn targets(tallies: &[Tally]) -> Vec<Target> {
     let ours = tallies
         .iter()
         .filter(|tally| tally.is_ours() && tally.failure.is_none());
     let targets = ours.flat_map(|tally| {
         let who = tally.entrant.map_or("", Entrant::words);
-        tally
-            .offences()
-            .into_iter()
-            .filter_map(move |(name, count)| {
-                let measure = format!("{name}, {who}");
-                let bound = Bound::AtMost(0.0);
-                Some(Target::new(&measure, count? as f64, "", 0.0, bound))
-            })
+        let target = move |name: &str, ours: f64, most: f64| {
+            let measure = format!("{name}, {who}");
+            Target::new(&measure, ours, "", 0.0, Bound::AtMost(most))
+        };
+        let counted = tally.offences().into_iter();
+        let counted =
+            counted.filter_map(move |(name, count)| Some(target(name, count? as f64, 0.0)));
+        counted.chain([target("outlived, ms", tally.outlived_ms, OUTLIVES_MS)])
     });
     targets.collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use aios_simulator::trial::{Misspent, Offence, Script};
 
     use super::{Entrant, Money, Tally, rows, targets};
@@ -208,6 +223,8 @@ mod tests {
             ..Tally::default()
         };
         ours.add(&script, &Offence::Bypassed(String::new()));
+        ours.outlived(Duration::from_millis(101));
+        ours.outlived(Duration::from_millis(7));
         let mut other = Tally {
             entrant: Some(Entrant::Nginx),
             ..Tally::default()
@@ -219,7 +236,14 @@ mod tests {
             .filter(|target| target.met != Some(true))
             .map(|target| target.measure)
             .collect();
-        assert_eq!(missed, ["past policy, aios, on", "overshot, aios, on"]);
+        assert_eq!(
+            missed,
+            [
+                "past policy, aios, on",
+                "overshot, aios, on",
+                "outlived, ms, aios, on"
+            ]
+        );
         assert!(rows(&tallies).contains("overshot"));
     }
 }
