@@ -137,6 +137,11 @@ impl Purse {
         Some(last)
     }
 
+    /// Whether nothing is lent to it.
+    pub fn is_empty(&self) -> bool {
+        self.lease.is_none()
+    }
+
     /// Takes what came of the last question.
     pub fn take(&mut self, ask: &Ask, answer: Result<Grant, Refusal>, asked_ms: u64) {
         if ask.closes || ask.holder != self.holder() {
@@ -275,6 +280,7 @@ mod tests {
         assert_eq!(purse.close(4), None);
         let last = purse.close(5).unwrap();
         assert!(last.closes && last.spent == 7 && last.keeps == 100);
+        assert!(purse.is_empty());
         assert_eq!(purse.reserve(1, 6), Err(Short { by: 1 }));
     }
 

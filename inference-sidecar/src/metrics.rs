@@ -529,6 +529,29 @@ impl Metrics {
         self.budget_refused.get_or_create(&labels).inc();
     }
 
+    /// Nobody asks for a budget any more.
+    pub fn budget_forgotten(&self, fund: &Fund) {
+        let (scope, name, unit) = (fund.scope(), &fund.name, fund.unit.to_string());
+        for usage in [Basis::Exact, Basis::Estimated].map(Basis::as_str) {
+            self.budget_spent.remove(&SpentLabels {
+                scope,
+                name: name.clone(),
+                unit: unit.clone(),
+                usage,
+            });
+        }
+        for reason in NoBudget::ALL.map(NoBudget::as_str) {
+            self.budget_refused.remove(&NoBudgetLabels {
+                scope,
+                name: name.clone(),
+                reason,
+            });
+        }
+        let name = name.clone();
+        self.budget_leased
+            .remove(&LeaseLabels { scope, name, unit });
+    }
+
     /// A configuration came into force.
     pub fn config_in_force(&self, sequence: u64, refused: usize) {
         self.sequence
@@ -727,6 +750,13 @@ impl HoldEnd {
 // === impl NoBudget ===
 
 impl NoBudget {
+    const ALL: [Self; 4] = [
+        Self::Exhausted,
+        Self::Unpriced,
+        Self::Unbounded,
+        Self::Unreachable,
+    ];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Exhausted => "exhausted",

@@ -88,6 +88,8 @@ impl Money {
             return Ok(None);
         };
         let most = sent.most(model).map_err(|field| {
+            // Its metrics are forgotten with its wallet.
+            self.wallet(narrowest);
             self.metrics.budget_refused(narrowest, NoBudget::Unbounded);
             let owner = narrowest.owner();
             ApiError::Unbounded { field, owner }
@@ -114,13 +116,13 @@ impl Money {
         model: &Model,
         reserved: &mut Reserved,
     ) -> Result<(), ApiError> {
+        let wallet = self.wallet(fund);
         let most = reserved.most().of(&fund.unit);
         let most = most.ok_or_else(|| ApiError::Unpriced {
             model: model.name.clone(),
             owner: fund.owner(),
             currency: fund.unit.to_string(),
         })?;
-        let wallet = self.wallet(fund);
         let hold = match wallet.reserve(most, self.clock.now()) {
             Ok(hold) => Some(hold),
             Err(_) => self.borrow(fund, &wallet, most).await?,
@@ -199,13 +201,14 @@ impl Money {
     fn wallet(&self, fund: &Arc<Fund>) -> Arc<Wallet> {
         let mut wallets = lock(&self.wallets);
         let of_scope = wallets.entry(fund.scope).or_default();
+        let now = self.clock.now();
         let known = of_scope.get(&fund.name).into_iter().flatten();
-        if let Some(wallet) = known.into_iter().find(|wallet| wallet.is_for(fund)) {
+        if let Some(wallet) = known.into_iter().find(|wallet| wallet.is_for(fund, now)) {
             return wallet.clone();
         }
         let number = self.purses.fetch_add(1, Relaxed);
         let name = format!("{}-{number}", self.process);
-        let wallet = Arc::new(Wallet::new(fund.clone(), name, self.metrics.clone()));
+        let wallet = Arc::new(Wallet::new(fund.clone(), name, self.metrics.clone(), now));
         let own = of_scope.entry(fund.name.clone()).or_default();
         own.push(wallet.clone());
         wallet

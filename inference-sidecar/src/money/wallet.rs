@@ -28,6 +28,8 @@ struct State {
     fund: Arc<Fund>,
     /// Leases that are given back and not yet taken.
     closing: Vec<Ask>,
+    /// When a call named it last.
+    used: u64,
     refused: Option<(Short, u64)>,
     away: Option<u64>,
 }
@@ -48,13 +50,14 @@ struct Part {
 
 impl Wallet {
     /// `name` is never another's.
-    pub fn new(fund: Arc<Fund>, name: String, metrics: Arc<Metrics>) -> Self {
+    pub fn new(fund: Arc<Fund>, name: String, metrics: Arc<Metrics>, now: u64) -> Self {
         Self {
             asking: tokio::sync::Mutex::default(),
             state: Mutex::new(State {
                 purse: Purse::new(name, fund.unit.clone()),
                 fund,
                 closing: Vec::new(),
+                used: now,
                 refused: None,
                 away: None,
             }),
@@ -63,18 +66,18 @@ impl Wallet {
     }
 
     /// Whether it is in the budget's unit. Then it takes what the budget says now.
-    pub fn is_for(&self, fund: &Arc<Fund>) -> bool {
+    pub fn is_for(&self, fund: &Arc<Fund>, now: u64) -> bool {
         let mut state = lock(&self.state);
-        if Arc::ptr_eq(&state.fund, fund) {
-            return true;
-        }
         if state.fund.unit != fund.unit {
             return false;
         }
-        if state.fund != *fund {
-            state.refused = None;
+        state.used = now;
+        if !Arc::ptr_eq(&state.fund, fund) {
+            if state.fund != *fund {
+                state.refused = None;
+            }
+            state.fund = fund.clone();
         }
-        state.fund = fund.clone();
         true
     }
 
@@ -118,6 +121,12 @@ impl Wallet {
     pub fn away_lately(&self, now: u64) -> bool {
         let away = lock(&self.state).away;
         away.is_some_and(|at| now.saturating_sub(at) < AWAY_MS)
+    }
+
+    /// Whether it holds nothing, and no call named it since.
+    pub fn is_forgotten(&self, since: u64) -> bool {
+        let state = lock(&self.state);
+        state.used < since && state.purse.is_empty() && state.closing.is_empty()
     }
 
     pub fn report(&self) -> Option<Ask> {
