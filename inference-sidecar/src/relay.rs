@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::{
     dialect::openai::{Observer, Operation, Seen},
     error::ApiError,
+    ingress::KeyFile,
     limits::may_keep,
     meter::{Account, Receipt},
     outcome::Outcome,
@@ -56,6 +57,8 @@ pub struct Relay<A> {
     pub strip_usage: bool,
     /// What the trailers say; none sends no trailers.
     pub trailers: Option<fn(&Receipt) -> HeaderMap>,
+    /// What no word of the upstream's errors may hold.
+    pub secret: Option<KeyFile>,
     /// Kept until the stream ends: the admission of an ingress.
     pub guard: Option<Box<dyn Send + Sync>>,
 }
@@ -222,7 +225,8 @@ impl<A: Account> Relay<A> {
     }
 
     /// What the caller hears of an event that says what went wrong. Its words are the server's, too.
-    fn repeat(&mut self, event: Event, code: &str, message: &str) -> Bytes {
+    fn repeat(&mut self, mut event: Event, code: &str, message: &str) -> Bytes {
+        event.raw = KeyFile::hidden_in(self.secret.as_ref(), event.raw);
         match &self.shield {
             None => self.voice.repeat(event, &reported(code, message)),
             Some(_) => self.voice.fail(&reported(code, "it does not say why")),
@@ -382,6 +386,7 @@ mod tests {
             shield: None,
             strip_usage: false,
             trailers: None,
+            secret: None,
             guard: None,
         };
         relay.into_body()

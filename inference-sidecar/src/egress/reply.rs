@@ -240,6 +240,7 @@ fn stream(
         voice,
         shield,
         trailers: Some(receipt_headers),
+        secret: None,
         guard: Some(Box::new(under_way)),
     };
     let mut response = Response::new(relay.into_body());

@@ -197,6 +197,7 @@ impl Admitted<'_> {
             shield: None,
             strip_usage: false,
             trailers: None,
+            secret: self.key.cloned(),
             guard: Some(Box::new(self.held)),
         };
         let mut response = Response::new(relay.into_body());

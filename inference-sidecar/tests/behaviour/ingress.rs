@@ -296,6 +296,17 @@ async fn a_refusal_of_the_upstream_is_told_once_and_by_name(
 }
 
 #[tokio::test]
+async fn a_stream_that_breaks_with_the_key_in_its_words_is_told_without_it() {
+    let broken = "data: {\"error\": {\"message\": \"key sk-secret ran out\"}}\n\n";
+    let events = vec![role(), token("A"), broken.to_owned()];
+    let fake = Fake::start(vec![Answer::Stream(events, End::Close)]).await;
+    let before = Before::start(&fake, NO_PATCH).await;
+    let told = before.call(json!({"stream": true})).await;
+    let told = told.text().await.unwrap();
+    assert!(told.contains("key [key] ran out"), "{told}");
+}
+
+#[tokio::test]
 async fn an_engine_that_is_gone_and_one_that_hangs_are_told_apart() {
     let fake = Fake::start(vec![Answer::Hang]).await;
     let slow = Before::start(&fake, ("resilience.timeout", json!("200ms"))).await;
