@@ -78,6 +78,17 @@ impl Asked {
         self.sent.as_ref().unwrap_or(&self.own.body)
     }
 
+    /// Bytes of all bodies that are kept of it.
+    pub fn kept(&self) -> usize {
+        let chat = self.chat.get().and_then(|chat| chat.as_ref().ok());
+        let chat = chat.map(|(request, _)| &request.body);
+        // What a policy left as it was is kept once.
+        let sent = self.sent.as_ref();
+        let sent = sent.filter(|sent| sent.as_ptr() != self.own.body.as_ptr());
+        let bodies = [Some(&self.own.body), sent, chat];
+        bodies.into_iter().flatten().map(Bytes::len).sum()
+    }
+
     /// What routes are chosen by.
     pub fn own(&self) -> &Request {
         &self.own
@@ -105,5 +116,27 @@ impl Asked {
             Some(Ok((_, dropped))) if operation == Operation::Chat => dropped,
             _ => &self.dropped,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aios_proto::config::Dialect;
+    use bytes::Bytes;
+
+    use super::Asked;
+    use crate::face::Face;
+
+    #[test]
+    fn every_body_that_is_kept_counts_once() {
+        let body = r#"{"model":"auto","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+        let body = Bytes::from_static(body.as_bytes());
+        let asked = Asked::read(Face::Messages, body.clone()).unwrap();
+        let asked = asked.sent_as(body.clone());
+        assert_eq!(asked.kept(), body.len(), "a policy left it as it was");
+        let chat = asked.of(&Dialect::OpenAI).unwrap().body.len();
+        assert_eq!(asked.kept(), body.len() + chat);
+        let changed = asked.sent_as(Bytes::from_static(b"{}"));
+        assert_eq!(changed.kept(), body.len() + chat + 2);
     }
 }

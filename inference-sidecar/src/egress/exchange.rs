@@ -206,7 +206,7 @@ impl Exchange {
             Err(error) => return Ok(Err(Failure::untranslatable(&error))),
         };
         let calling = self.demand.calling(model);
-        let size = request.body.len();
+        let size = question.asked.kept();
         let mut place = self.holds.place(model, question.call.owner(), size);
         let (mut tries, mut looks, mut failing_since) = (1, 0, None);
         self.retries.called(&model.name);

@@ -26,6 +26,8 @@ use crate::{dialect::openai::Operation, error::ApiError, limits::may_keep, sse::
 const EVENT_NAME: usize = 40;
 /// Most texts at once: each holds what came of it.
 const LANES: usize = 256;
+/// Most choices and blocks, one after the other.
+const ENDED: usize = 4096;
 
 /// One stream under policy.
 pub struct Shielded {
@@ -115,6 +117,10 @@ impl Shielded {
     }
 
     fn judged(&mut self, data: &str, found: Texts) -> Result<Told, ApiError> {
+        if found.twice {
+            let error = "an event says one text twice".to_owned();
+            return Err(ApiError::UpstreamMalformed(error));
+        }
         self.shield.report.stripped(found.stripped.len());
         let nulls = found.calls.iter().map(|calls| &calls.range);
         let nulls = nulls.chain(&found.stripped).cloned();
@@ -146,6 +152,10 @@ impl Shielded {
         for of in found.ended {
             before.extend(self.end(of)?);
             if !self.ended.contains(&of) {
+                if self.ended.len() == ENDED {
+                    let error = format!("more than {ENDED} choices or blocks");
+                    return Err(ApiError::UpstreamMalformed(error));
+                }
                 self.ended.push(of);
             }
         }

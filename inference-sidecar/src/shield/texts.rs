@@ -77,6 +77,18 @@ pub struct Texts {
     pub ended: Vec<u64>,
     /// Whether numbers stand for words.
     pub tokens: bool,
+    /// Whether a piece of a text stands in two places, of which readers take either.
+    pub twice: bool,
+}
+
+impl Texts {
+    /// Whether a piece from `known` on is of a text that one from `from` on is of, too.
+    fn is_again(&self, from: usize, known: usize) -> bool {
+        let before = self.pieces.get(from..known).unwrap_or_default();
+        let new = self.pieces.get(known..).unwrap_or_default();
+        let mut named = new.iter().filter(|piece| !piece.field.is_empty());
+        named.any(|piece| before.iter().any(|other| other.field == piece.field))
+    }
 }
 
 /// Reads JSON whose outermost value is such a node; none when it is no JSON.
@@ -189,6 +201,7 @@ impl<'a> Reader<'a> {
             let start = self.at;
             let known = self.found.pieces.len();
             self.value(child, depth + 1)?;
+            self.found.twice |= self.found.is_again(from.0, known);
             let value = self.json.get(start..self.at)?;
             let is_string = value.first() == Some(&b'"');
             if matches!(child, Node::Media | Node::Address) && is_string {
@@ -229,6 +242,9 @@ impl<'a> Reader<'a> {
         }
         let index = index.unwrap_or_default();
         if matches!(node, Node::Choice | Node::Event) {
+            let (before, here) = self.found.pieces.split_at(from.0);
+            let in_it = |piece: &Piece| piece.of == index && !piece.field.is_empty();
+            self.found.twice |= !here.is_empty() && before.iter().any(in_it);
             let pieces = self.found.pieces.iter_mut().skip(from.0);
             pieces.for_each(|piece| piece.of = index);
             let calls = self.found.calls.iter_mut().skip(from.1);
@@ -385,6 +401,26 @@ mod tests {
             (piece.channel, text, piece.of)
         };
         Some(texts.pieces.into_iter().map(piece).collect())
+    }
+
+    #[test]
+    fn a_piece_that_stands_in_two_places_is_noticed() {
+        let twice = |json: &str| texts(json.as_bytes(), Node::Completion).unwrap().twice;
+        for json in [
+            r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"delta":{"content":"b"},"index":0}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"a","content":"b"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"a"},"delta":{"content":"b"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"a"}}],"choices":[{"index":0,"delta":{"content":"b"}}]}"#,
+        ] {
+            assert!(twice(json), "{json}");
+        }
+        for json in [
+            r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"a","reasoning_content":"b","reasoning":"b"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":0,"finish_reason":"stop"}]}"#,
+        ] {
+            assert!(!twice(json), "{json}");
+        }
     }
 
     #[test]

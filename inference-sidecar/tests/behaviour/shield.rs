@@ -382,6 +382,7 @@ async fn a_stream_says_nothing_that_was_not_judged() {
 #[case::gibberish("data: gibberish\n\n".to_owned())]
 #[case::of_another_shape("data: {\"choices\":\"Acme\"}\n\n".to_owned())]
 #[case::after_the_end(token("more"))]
+#[case::twice("data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"Ac\",\"content\":\"me\"}}]}\n\n".to_owned())]
 #[tokio::test]
 async fn what_cannot_be_judged_ends_the_stream(#[case] event: String) {
     let events = vec![token("Hello there, dear "), stop(), event, DONE.to_owned()];
