@@ -8,6 +8,7 @@ mod leftover;
 pub mod openai;
 pub mod responses;
 pub mod text;
+pub mod unheeded;
 mod unwanted;
 
 pub use unwanted::Unwanted;

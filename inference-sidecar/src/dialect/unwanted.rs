@@ -154,7 +154,8 @@ fn without_thoughts(body: &[u8]) -> Option<Left> {
     })
 }
 
-fn thinking(body: &[u8]) -> Option<Value> {
+/// How a model is to think.
+pub(super) fn thinking(body: &[u8]) -> Option<Value> {
     #[derive(Deserialize)]
     struct Thinking {
         thinking: Value,

@@ -19,6 +19,7 @@ use crate::{
         Unwanted, anthropic,
         openai::{self, Operation, Request, Rewrite},
         text::Speech,
+        unheeded,
     },
     error::ApiError,
     face::{self, DROPPED, Face},
@@ -91,7 +92,13 @@ impl Admitted<'_> {
             return self.text(speech).await;
         }
         let mut outgoing = outgoing(&model, &self.request, self.caller)?;
-        for unwanted in self.learnt.of(&model.upstream_model) {
+        let unheeded = if model.is_deepseeks {
+            unheeded::by_deepseek(&model.upstream_model, &outgoing.body)
+        } else {
+            &[]
+        };
+        let refused = self.learnt.of(&model.upstream_model);
+        for unwanted in unheeded.iter().copied().chain(refused) {
             outgoing.leave_out(unwanted, &self.request)?;
         }
         let sent = Instant::now();

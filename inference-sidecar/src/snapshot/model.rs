@@ -33,6 +33,8 @@ pub struct Model {
     /// The provider that serves it; none for models of this cluster.
     pub hosted: Option<HostedAt>,
     pub cap_field: CapField,
+    /// Whether `DeepSeek`'s own API serves it.
+    pub is_deepseeks: bool,
     pub context_tokens: u64,
     pub max_output_tokens: u64,
     pub max_in_flight: u32,
@@ -97,6 +99,7 @@ impl Model {
         let labels = ModelLabels::new(&config.name, &config.model, &config.upstream.dialect);
         Ok(Self {
             cap_field: cap_field(&base_url),
+            is_deepseeks: is_deepseeks(&base_url),
             engine: engine(&base_url),
             name: config.name,
             upstream_model: config.model,
@@ -195,11 +198,16 @@ fn cap_field(base_url: &str) -> CapField {
     }
 }
 
+fn is_deepseeks(base_url: &str) -> bool {
+    let url = Url::parse(base_url).ok();
+    url.as_ref().and_then(Url::host_str) == Some("api.deepseek.com")
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
-    use super::{CapField, cap_field, engine};
+    use super::{CapField, cap_field, engine, is_deepseeks};
 
     #[rstest]
     #[case::openai("https://api.openai.com/v1", CapField::MaxCompletionTokens)]
@@ -212,6 +220,15 @@ mod tests {
         #[case] field: CapField,
     ) {
         assert_eq!(cap_field(url), field);
+    }
+
+    #[rstest]
+    #[case::own("https://api.deepseek.com/v1", true)]
+    #[case::in_messages("https://api.deepseek.com/anthropic/v1", true)]
+    #[case::weights_elsewhere("http://127.0.0.1:8000/v1", false)]
+    #[case::likeness("https://api.deepseek.com.example.com/v1", false)]
+    fn deepseeks_own_api_is_known_by_its_host(#[case] url: &str, #[case] known: bool) {
+        assert_eq!(is_deepseeks(url), known);
     }
 
     #[test]
