@@ -133,9 +133,12 @@ pub fn targets(rounds: &[Round], ceiling: Option<f64>) -> Vec<Target> {
     for rate in RATES {
         for (name, measure) in ADDED {
             let added: Asked<'_> = &|one| one.plain(rate, measure);
-            if let Some(peer) = best(peers(), |peer| Some(-added(&of(peer))?)) {
-                let what = format!("added {name} µs at {rate}/s, on");
-                compare(&what, &on, peer, added, Bound::Ratio(1.0));
+            let Some(peer) = best(peers(), |peer| Some(-added(&of(peer))?)) else {
+                continue;
+            };
+            for (who, ours) in [("off", &off), ("on", &on)] {
+                let what = format!("added {name} µs at {rate}/s, {who}");
+                compare(&what, ours, peer, added, Bound::Ratio(1.0));
             }
         }
     }

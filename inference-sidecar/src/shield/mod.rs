@@ -13,6 +13,7 @@ mod stream;
 mod texts;
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
@@ -232,7 +233,7 @@ impl Judge<'_> {
             let text = said(token).ok_or(Stop::Unread)?;
             let changed = self.piece(piece, &text)?;
             if !found.runs.is_empty() {
-                said_so.push(changed.clone().unwrap_or_else(|| text.into_owned()));
+                said_so.push(changed.clone().map_or(text, Cow::Owned));
             }
             let quoted = |text| (piece.range.clone(), Value::String(text).to_string());
             edits.extend(changed.map(quoted));
