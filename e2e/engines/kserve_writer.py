@@ -1,5 +1,5 @@
 """A real KServe model server (Open Inference Protocol V2) around a writer that needs no model: one
-sentence that depends on the prompt alone. Run by e2e/tests/engines.rs."""
+sentence that depends on the prompt alone and says how it was asked. Run by e2e/tests/engines.rs."""
 
 from hashlib import sha256
 
@@ -24,7 +24,8 @@ class Writer(Model):
         prompt = tensor.data[0]
         prompt = prompt.decode() if isinstance(prompt, bytes) else prompt
         seal = sealed(prompt)
-        text = f"We are glad that you are with us, says kserve {seal}."
+        wire = "gRPC" if payload.from_grpc else "REST"
+        text = f"We are glad that you are with us, says kserve over {wire} {seal}."
         output = InferOutput("output-0", shape=[1], datatype="BYTES", data=[text])
         return InferResponse(payload.id, self.name, [output])
 

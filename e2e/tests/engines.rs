@@ -1,5 +1,5 @@
-//! Engines that are not made for AIOS: a model server of KServe's (Open Inference Protocol V2) and a BentoML
-//! service, both from Python's package index and in pods, write documents behind the ingress.
+//! Engines that are not made for AIOS: model servers of KServe's (Open Inference Protocol V2, over REST and over gRPC)
+//! and a BentoML service, all from Python's package index and in pods, write documents behind the ingress.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,8 +29,11 @@ use kube::{Api, ResourceExt};
 use scene::{DEADLINE, Scene};
 use serde_json::json;
 
-/// One writes the draft, the other gives it its final wording.
-const ROUTES: &str = "draft: {routes: [{model: kserve}]}\n    final: {routes: [{model: bentoml}]}";
+/// One writes the draft, the others give it its final wording, by what it is about.
+const ROUTES: &str = "draft: {routes: [{model: kserve}]}
+    final: {routes: [{model: kserve-grpc, when: 'labels.topic == \"travel\"'}, {model: bentoml}]}";
+const LABELS: &str =
+    "subjectVariable: customer.id\n    labels: [{name: topic, variable: customer.topic}]";
 const MODELS: &str = "
 ---
 apiVersion: aios.dev/v1alpha1
@@ -43,6 +46,19 @@ spec:
       image: aios/python-engines:dev
       args: [/srv/kserve_writer.py, --http_port=8080, --enable_grpc=false]
       kserve: {model: writer}
+      resources: {cpu: 50m, memory: 1Gi}
+  pricing: {inputPerMillion: '1', outputPerMillion: '2', currency: EUR}
+---
+apiVersion: aios.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: kserve-grpc}
+spec:
+  selfHosted:
+    engine:
+      name: KServe
+      image: aios/python-engines:dev
+      args: [/srv/kserve_writer.py, --http_port=8080, --grpc_port=8081]
+      kserve: {model: writer, grpcPort: 8081, settings: [max_tokens, temperature]}
       resources: {cpu: 50m, memory: 1Gi}
   pricing: {inputPerMillion: '1', outputPerMillion: '2', currency: EUR}
 ---
@@ -67,51 +83,39 @@ async fn servers_of_kserve_and_bentoml_write_documents_behind_the_ingress() {
     let scene = Scene::with("engines", |manifests| {
         let routed = manifests.replace("draft:\n      routes: [{model: writer}]", ROUTES);
         assert_ne!(routed, manifests);
-        routed + MODELS
+        let labelled = routed.replace("subjectVariable: customer.id", LABELS);
+        assert_ne!(labelled, routed);
+        labelled + MODELS
     })
     .await;
-    for model in ["kserve", "bentoml"] {
+    for model in ["kserve", "kserve-grpc", "bentoml"] {
         ready(&scene, model).await;
     }
 
-    scene
-        .upload(&scene::records(2, |_| "saving for a first home"))
-        .await;
+    let topics = ["saving for a first home", "travel"];
+    scene.upload(&scene::records(2, |id| topics[id - 1])).await;
     scene.run("real", scene::pointers(2)).await;
     let items = scene.finished("real").await;
     assert_eq!((items.accepted, items.published), (2, 2), "{items:?}");
+    let (mut by_bentoml, mut over_grpc) = (0, 0);
     for listed in scene.documents(None).await.unwrap() {
         let document = scene.document(&listed.id).await.unwrap();
         let document = serde_json::to_value(document).unwrap();
         assert_eq!(document["origin"], "Model", "{document:#}");
         let text = document.to_string();
-        assert!(text.contains("says bentoml"), "{document:#}");
+        by_bentoml += usize::from(text.contains("says bentoml"));
+        over_grpc += usize::from(text.contains("says kserve over gRPC"));
     }
+    assert_eq!((by_bentoml, over_grpc), (1, 1));
 
-    says(
-        &scene.namespace,
-        "kserve",
-        "aios_engine_requests_ended_total",
-    )
-    .await;
-    says(
-        &scene.namespace,
-        "kserve",
-        "aios_engine_request_seconds_total",
-    )
-    .await;
-    says(
-        &scene.namespace,
-        "bentoml",
-        "aios_engine_requests_ended_total",
-    )
-    .await;
-    says(
-        &scene.namespace,
-        "bentoml",
-        "aios_engine_request_seconds_total",
-    )
-    .await;
+    for model in ["kserve", "kserve-grpc", "bentoml"] {
+        for number in [
+            "aios_engine_requests_ended_total",
+            "aios_engine_request_seconds_total",
+        ] {
+            says(&scene.namespace, model, number).await;
+        }
+    }
     says(&scene.namespace, "bentoml", "aios_engine_requests_running").await;
 }
 
