@@ -46,16 +46,18 @@ bench: setup ## Measure beside named peers: BENCH=operator, failover, sidecar, t
 	./target/release/bench $(BENCH) $(if $(FULL),--full)
 	$(if $(filter sidecar,$(BENCH)),./target/release/bench trials $(if $(FULL),--full))
 
-FUZZED = $(notdir $(wildcard policy/fuzz/corpus/*))
+FUZZED = $(wildcard policy/fuzz/corpus/* inference-sidecar/fuzz/corpus/*)
 FUZZ_SECONDS ?= 3
 
 .PHONY: fuzz
-fuzz: ## Fuzz every check of policy, FUZZ_SECONDS=3 each; needs x86-64 and a C++ compiler, and fetches libFuzzer's crate
+fuzz: ## Fuzz checks of policy and what the sidecar reads, FUZZ_SECONDS=3 each; needs x86-64 and a C++ compiler, and fetches libFuzzer's crate
 	@command -v c++ >/dev/null || { echo "fuzz: libFuzzer is built from C++: install g++" >&2; exit 1; }
 	cd policy/fuzz && $(CARGO) build --release --bins
-	@for target in $(FUZZED); do echo "fuzz: $$target"; mkdir -p policy/fuzz/target/found/$$target policy/fuzz/artifacts/$$target && \
-	  ./policy/fuzz/target/x86_64-unknown-linux-gnu/release/$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
-	    -artifact_prefix=policy/fuzz/artifacts/$$target/ policy/fuzz/target/found/$$target policy/fuzz/corpus/$$target \
+	cd inference-sidecar/fuzz && $(CARGO) build --release --bins
+	@for corpus in $(FUZZED); do room=$${corpus%/corpus/*} target=$${corpus##*/}; echo "fuzz: $$room $$target"; \
+	  mkdir -p $$room/target/found/$$target $$room/artifacts/$$target && \
+	  ./$$room/target/x86_64-unknown-linux-gnu/release/$$target -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	    -artifact_prefix=$$room/artifacts/$$target/ $$room/target/found/$$target $$corpus \
 	    2>&1 | grep -E '^==|ERROR|SUMMARY|panicked|Test unit|number_of_executed_units' ; \
 	  test $${PIPESTATUS[0]} = 0 || exit 1; done
 
