@@ -465,11 +465,11 @@ pub struct Pricing {
     /// Price of a million answer tokens.
     pub output_per_million: Decimal,
     /// Price of a million prompt tokens that the provider had in a cache. Without it they cost as others do, and
-    /// the cost of calls with such tokens is an estimate.
+    /// the cost of calls of hosted models with such tokens is an estimate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_read_per_million: Option<Decimal>,
     /// Price of a million prompt tokens that the provider wrote into a cache, the dearest that calls ask for. Without
-    /// it they cost as two others, and the cost of calls with such tokens is an estimate.
+    /// it those of hosted models cost as two others, and the cost of calls with such tokens is an estimate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_per_million: Option<Decimal>,
     /// ISO 4217 code.

@@ -170,11 +170,15 @@ pub(super) mod tests {
     fn a_prompt_that_is_to_be_kept_is_bounded_at_the_price_of_that() {
         let kept = chat(&json!({"cache_control": {"type": "ephemeral"}}));
         let input = kept.to_string().len() as u64 + 1024;
-        assert_eq!(most(&kept), 2 * input + 10_000);
-        let mut model = model();
-        let pricing = model.pricing.as_mut().unwrap();
-        pricing.cache_write_per_million = Some("1.25".parse().unwrap());
-        assert_eq!(most_of(&model, &kept), (5 * input).div_ceil(4) + 10_000);
+        assert_eq!(most(&kept), input + 10_000, "of this cluster");
+        let hosted = |of_written: Option<&str>| {
+            let mut model = model();
+            let pricing = model.pricing.as_mut().unwrap();
+            pricing.cache_write_per_million = of_written.map(|price| price.parse().unwrap());
+            most_of(&model, &kept)
+        };
+        assert_eq!(hosted(None), 2 * input + 10_000);
+        assert_eq!(hosted(Some("1.25")), (5 * input).div_ceil(4) + 10_000);
     }
 
     #[test]

@@ -108,6 +108,9 @@ impl Model {
             next,
             base_url,
             dialect: config.upstream.dialect,
+            pricing: config
+                .pricing
+                .map(|pricing| whole(pricing, config.hosted.is_some())),
             hosted: config.hosted,
             context_tokens: limits.context_tokens.into(),
             max_output_tokens: limits.max_output_tokens.into(),
@@ -119,7 +122,6 @@ impl Model {
             hedge: resilience.hedge,
             hold_for: Duration::from_millis(config.hold_ms),
             demand: config.demand,
-            pricing: config.pricing,
             fund,
             labels,
         })
@@ -196,6 +198,17 @@ fn cap_field(base_url: &str) -> CapField {
     } else {
         CapField::MaxTokens
     }
+}
+
+/// What an engine of this cluster keeps of a prompt costs what its owner says: where that is nothing of its own, as
+/// other tokens do.
+fn whole(mut pricing: Pricing, is_hosted: bool) -> Pricing {
+    if !is_hosted {
+        let input = pricing.input_per_million;
+        pricing.cache_read_per_million.get_or_insert(input);
+        pricing.cache_write_per_million.get_or_insert(input);
+    }
+    pricing
 }
 
 fn is_deepseeks(base_url: &str) -> bool {

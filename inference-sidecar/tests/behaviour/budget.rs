@@ -211,23 +211,29 @@ async fn what_a_providers_cache_gave_and_took_is_charged_at_its_own_price() {
         "usage": {"prompt_tokens": 100, "completion_tokens": 1,
             "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 30}}});
     let fake = Fake::start(vec![json_answer(200, &answer)]).await;
-    for (read, written, costs, basis) in [
-        (Some("100"), Some("1250"), "0.0545 EUR", "exact"),
-        (None, None, "0.131 EUR", "estimated"),
+    let hosted = json!({"region": "eu"});
+    let own = Value::Null;
+    for (hosted, (read, written), (costs, millionths), basis) in [
+        (
+            &hosted,
+            (Some("100"), Some("1250")),
+            ("0.0545 EUR", 54_500),
+            "exact",
+        ),
+        (&hosted, (None, None), ("0.131 EUR", 131_000), "estimated"),
+        (&own, (None, None), ("0.101 EUR", 101_000), "exact"),
     ] {
         let pricing = json!({"inputPerMillion": "1000", "outputPerMillion": "1000",
             "cacheReadPerMillion": read, "cacheWritePerMillion": written, "currency": "EUR"});
         let model = with(model("m", &fake.address), "pricing", pricing);
+        let model = with(model, "hosted", hosted.clone());
         let world = world(vec![model], "100", Lessor::own()).await;
         let answer = called(&world, json!({})).await;
         assert_eq!(
             (header(&answer, "aios-cost"), header(&answer, "aios-usage")),
             (costs, basis)
         );
-        let spent = format!(
-            "\"{basis}\"}} {}",
-            if read.is_some() { 54_500 } else { 131_000 }
-        );
+        let spent = format!("\"{basis}\"}} {millionths}");
         assert!(world.metric(&["aios_sidecar_budget_spent_total", &spent]));
         assert!(world.metric(&["gen_ai_client_token_usage_sum", "\"exact\"", " 100"]));
     }
