@@ -157,8 +157,8 @@ impl Circuit {
     }
 
     fn is_known(&self, now: Instant) -> bool {
-        let failed = self.failed.or(self.rests_until);
-        failed.is_some_and(|failed| now.saturating_duration_since(failed) < FORGOTTEN)
+        self.failed
+            .is_some_and(|failed| now.saturating_duration_since(failed) < FORGOTTEN)
     }
 
     fn fails(&mut self, tries: bool, now: Instant) -> bool {

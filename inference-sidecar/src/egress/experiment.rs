@@ -1,7 +1,6 @@
 //! Which variant of a step's experiment a document is written by. Pure.
 
 use http::HeaderValue;
-use sha2::{Digest, Sha256};
 
 use super::{
     call::{Call, Step},
@@ -48,12 +47,7 @@ impl Plan {
 /// Each variant takes its percent of a hundred places, in order. Experiment and step are hashed with the document's id,
 /// so that those of one variant are not together again in the next experiment, or in the next step.
 fn taken<'a>(experiment: &'a Experiment, step: Step, document: &[u8]) -> Option<&'a Variant> {
-    let mut hash = Sha256::new_with_prefix(experiment.name.as_bytes());
-    for part in [step.as_str().as_bytes(), document] {
-        hash.update([0_u8]);
-        hash.update(part);
-    }
-    let place = hundred::place(&hash.finalize());
+    let place = hundred::place(&hundred::digest(&experiment.name, step, document));
     let mut end = 0;
     experiment.variants.iter().find(|variant| {
         end += variant.percent;

@@ -1,10 +1,10 @@
 //! In which order a document goes to routes that share it by weight. Pure.
 
 use http::HeaderValue;
-use sha2::{Digest, Sha256};
 
 use super::{
     call::{Call, Step},
+    hundred,
     route::{Candidate, Plan},
 };
 use crate::snapshot::{Config, Route};
@@ -33,7 +33,8 @@ impl Plan {
         for group in self.candidates.chunk_by_mut(together) {
             if group.len() > 1 {
                 let score = |of: &Candidate| score(step, &of.model.name, weight(routes, of), key);
-                group.sort_by(|one, other| score(one).total_cmp(&score(other)));
+                // Of numbers that are not below zero the bits have their order.
+                group.sort_by_cached_key(|of| score(of).to_bits());
             }
         }
     }
@@ -67,15 +68,10 @@ fn weight(routes: &[Route], of: &Candidate) -> u32 {
 /// share, and another weight moves no document between two other routes. The step is hashed, too, so that final
 /// wordings are divided apart from drafts.
 fn score(step: Step, model: &str, weight: u32, document: &[u8]) -> f64 {
-    let mut hash = Sha256::new_with_prefix(model.as_bytes());
-    for part in [step.as_str().as_bytes(), document] {
-        hash.update([0_u8]);
-        hash.update(part);
-    }
-    let [a, b, c, d, ..]: [u8; 32] = hash.finalize().into();
+    let [a, b, c, d, ..] = hundred::digest(model, step, document);
     let place = f64::from(u32::from_be_bytes([a, b, c, d]));
     let part = (place + 1.0) / (f64::from(u32::MAX) + 1.0);
-    -part.ln() / f64::from(weight)
+    part.ln().abs() / f64::from(weight)
 }
 
 #[cfg(test)]

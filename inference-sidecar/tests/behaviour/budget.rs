@@ -590,6 +590,12 @@ async fn a_lease_of_one_unit_pays_nothing_in_another() {
     assert_eq!(called(&world, json!({})).await.status(), 200);
 }
 
+/// A call of a run whose budget counts so.
+async fn called_by(world: &World, run: &str, unit: &str) -> reqwest::Response {
+    let call = world.call(&chat(json!({}))).header("aios-run", run);
+    call.header("aios-run-budget", unit).send().await.unwrap()
+}
+
 #[tokio::test]
 async fn a_call_that_is_wrong_about_what_its_runs_budget_counts_takes_nothing_of_it() {
     let fake = Fake::start(vec![completion("Hello.", Some((10, 64)))]).await;
@@ -599,13 +605,7 @@ async fn a_call_that_is_wrong_about_what_its_runs_budget_counts_takes_nothing_of
     world
         .live
         .apply(&snapshot(1, models, json!([{"model": "m"}])));
-    let counted = async |unit: &str| {
-        let call = world.call(&chat(json!({})));
-        let call = call
-            .header("aios-run", "batch")
-            .header("aios-run-budget", unit);
-        call.send().await.unwrap()
-    };
+    let counted = |unit: &'static str| called_by(&world, "batch", unit);
     let wrong = counted("tokens").await;
     assert_eq!(wrong.status(), 503);
     let body: Value = wrong.json().await.unwrap();
@@ -624,13 +624,7 @@ async fn a_runs_budget_pays_where_its_workers_name_it_and_until_the_run_is_gone(
     world
         .live
         .apply(&snapshot(1, models, json!([{"model": "m"}])));
-    let of_run = async |run: &str| {
-        let call = world.call(&chat(json!({})));
-        let call = call
-            .header("aios-run", run)
-            .header("aios-run-budget", "EUR");
-        call.send().await.unwrap()
-    };
+    let of_run = |run: &'static str| called_by(&world, run, "EUR");
     assert_eq!(of_run("batch").await.status(), 200);
     let refused = of_run("batch").await;
     assert_eq!(

@@ -35,6 +35,15 @@ async fn only_record(world: &World) -> CallRecord<'static> {
     records.remove(0)
 }
 
+/// The record of a call that ends without an answer to its caller.
+async fn awaited(world: &World) -> CallRecord<'static> {
+    loop {
+        if let Some(batch) = taken(world, "").await.first_mut() {
+            return batch.records.remove(0);
+        }
+    }
+}
+
 fn call(response: &reqwest::Response) -> CallToken {
     header(response, "aios-call").parse().unwrap()
 }
@@ -181,11 +190,7 @@ async fn a_stream_whose_caller_went_away_is_recorded_as_far_as_it_was_told() {
     let token_of_call = call(&response);
     let heard = response.chunk().await.unwrap().unwrap();
     drop(response);
-    let mut batches = Vec::new();
-    while batches.is_empty() {
-        batches = taken(&world, "").await;
-    }
-    let record = &batches[0].records[0];
+    let record = awaited(&world).await;
     assert_eq!(record.outcome, "cancelled");
     assert_eq!((record.output_tokens, record.exact), (3, false));
     assert_eq!(record.answer, token_of_call.commit(&heard));
@@ -198,11 +203,7 @@ async fn what_was_scanned_of_a_stream_is_recorded_though_its_caller_went_away() 
     let mut response = world.call(&body).send().await.unwrap();
     response.chunk().await.unwrap().unwrap();
     drop(response);
-    let mut batches = Vec::new();
-    while batches.is_empty() {
-        batches = taken(&world, "").await;
-    }
-    let record = &batches[0].records[0];
+    let record = awaited(&world).await;
     assert_eq!(record.outcome, "cancelled");
     assert_eq!(record.judged.as_ref().unwrap().scanned["content"], 12);
 }
